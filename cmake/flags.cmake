@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+# Warnings and hardening for every target, probed where a compiler may lack one.
+include(CheckCCompilerFlag)
+
+function(vault_flag_if_known flag)
+  string(MAKE_C_IDENTIFIER "HAVE${flag}" known)
+  check_c_compiler_flag(${flag} ${known})
+  if(${known})
+    add_compile_options(${flag})
+  endif()
+endfunction()
+
+add_compile_definitions(_GNU_SOURCE)
+add_compile_options(-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+  -Wpointer-arith -Wwrite-strings -Wcast-qual -Wundef -Wvla -Wformat=2
+  -Wnull-dereference -Wno-unused-parameter -fno-strict-aliasing -fno-common)
+if(VAULT_WERROR)
+  add_compile_options(-Werror)
+endif()
+
+# The flags that turn a memory error into a stop instead of an exploit.
+vault_flag_if_known(-fstack-protector-strong)
+vault_flag_if_known(-fstack-clash-protection)
+vault_flag_if_known(-ftrivial-auto-var-init=zero)
+vault_flag_if_known(-fcf-protection=full)
+vault_flag_if_known(-fzero-call-used-regs=used-gpr)
+add_link_options(-Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-needed)
+include(CheckPIESupported)
+check_pie_supported(LANGUAGES C)
+
+if(VAULT_SANITIZE)
+  add_compile_options(-fsanitize=${VAULT_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${VAULT_SANITIZE})
+  add_compile_definitions(VAULT_SANITIZED=1)
+elseif(CMAKE_BUILD_TYPE STREQUAL "Release" OR CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
+  add_compile_definitions(_FORTIFY_SOURCE=2)
+endif()
+if(VAULT_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+# Assertions guard programmer errors and stay in release builds.
+string(REPLACE "-DNDEBUG" "" CMAKE_C_FLAGS_RELEASE "${CMAKE_C_FLAGS_RELEASE}")
+string(REPLACE "-O3" "-O2 -g" CMAKE_C_FLAGS_RELEASE "${CMAKE_C_FLAGS_RELEASE}")
