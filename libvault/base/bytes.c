@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libvault/base/bytes.h"
+
+bool bytes_equal(struct bytes a, struct bytes b) {
+    // Public bytes only, so the early exit of a plain comparison is wanted.
+    if (a.size != b.size)
+        return false;
+    for (size_t i = 0; i < a.size; i++)
+        if (a.at[i] != b.at[i])
+            return false;
+    return true;
+}
+
+bool bytes_equal_text(struct bytes a, const char *text) {
+    return bytes_equal(a, bytes_of_text(text));
+}
+
+static uint8_t lower(uint8_t c) { return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c; }
+
+bool bytes_equal_nocase(struct bytes a, struct bytes b) {
+    if (a.size != b.size)
+        return false;
+    for (size_t i = 0; i < a.size; i++)
+        if (lower(a.at[i]) != lower(b.at[i]))
+            return false;
+    return true;
+}
+
+bool bytes_begin_with(struct bytes a, struct bytes prefix) {
+    return a.size >= prefix.size && bytes_equal(bytes_of(a.at, prefix.size), prefix);
+}
+
+struct bytes bytes_from(struct bytes a, size_t from) {
+    if (from >= a.size)
+        return bytes_of(NULL, 0);
+    return bytes_of(a.at + from, a.size - from);
+}
+
+size_t bytes_find(struct bytes a, uint8_t c) {
+    if (a.size == 0)
+        return 0;
+    const uint8_t *hit = memchr(a.at, c, a.size);
+    return hit ? (size_t)(hit - a.at) : a.size;
+}
+
+bool bytes_to_text(struct bytes a, char *text, size_t capacity) {
+    if (a.size >= capacity || bytes_find(a, 0) != a.size)
+        return false;
+    if (a.size)
+        memcpy(text, a.at, a.size);
+    text[a.size] = 0;
+    return true;
+}
+
+// Length of the well-formed sequence at p (RFC 3629 section 4), 0 if there is none.
+static size_t utf8_sequence(const uint8_t *p, size_t left) {
+    uint8_t c = p[0];
+    if (c < 0x80)
+        return 1;
+    size_t size = c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : 2;
+    if (c < 0xC2 || c > 0xF4 || left < size)
+        return 0;
+    uint8_t low = 0x80, high = 0xBF; // range of the second byte
+    if (c == 0xE0)
+        low = 0xA0;
+    else if (c == 0xED)
+        high = 0x9F;
+    else if (c == 0xF0)
+        low = 0x90;
+    else if (c == 0xF4)
+        high = 0x8F;
+    if (p[1] < low || p[1] > high)
+        return 0;
+    for (size_t i = 2; i < size; i++)
+        if ((p[i] & 0xC0) != 0x80)
+            return 0;
+    return size;
+}
+
+bool bytes_is_utf8(struct bytes a, size_t *ret_bad_at) {
+    for (size_t i = 0; i < a.size;) {
+        size_t step = utf8_sequence(a.at + i, a.size - i);
+        if (step == 0) {
+            if (ret_bad_at)
+                *ret_bad_at = i;
+            return false;
+        }
+        i += step;
+    }
+    return true;
+}
