@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// STORE_REVOKED_TOKEN and STORE_REVOKED_RULE: what ends tokens before they
+// expire. A rule ends every token of that principal, client or credential that
+// was issued at or before its time.
+#ifndef VLT_STORE_RECORD_REVOCATION_H
+#define VLT_STORE_RECORD_REVOCATION_H
+
+#include "libvault/store/store.h"
+
+enum record_revocation_kind { RECORD_REVOKE_TOKEN = 1, RECORD_REVOKE_PRINCIPAL, RECORD_REVOKE_CLIENT, RECORD_REVOKE_CREDENTIAL };
+
+struct record_revocation_query {
+    uint32_t tenant;
+    struct bytes jti, principal, client, credential;
+    struct bytes actors[4];
+    size_t actor_count;
+    int64_t issued_at;
+};
+// Within an open snapshot. true in *ret_revoked when any entry ends this token.
+vlt_result record_is_revoked(struct store *store, const struct record_revocation_query *query,
+                             bool *ret_revoked) VLT_MUST_USE;
+// Builds the change that records a revocation; `room` holds the name and value
+// (STORE_NAME_MAX + 16 bytes) and must live until the commit.
+vlt_result record_revocation_change(uint32_t tenant, enum record_revocation_kind kind,
+                                    struct bytes value, int64_t until_or_issued_at, uint8_t *room,
+                                    struct store_change *ret_change) VLT_MUST_USE;
+
+#endif

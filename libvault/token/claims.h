@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// The claims of our access token (RFC 9068 at+jwt, RFC 9396 authorization_details
+// of type credential_use, RFC 8693 act, RFC 7800 cnf), as typed fields.
+//
+// On the wire (broker to keeper) they are wire_* fields, so that the keeper
+// parses no JSON before it has verified its own signature. All views are
+// borrowed from whatever was decoded.
+#ifndef VLT_TOKEN_CLAIMS_H
+#define VLT_TOKEN_CLAIMS_H
+
+#include "libvault/base/buf.h"
+#include "libvault/base/fault.h"
+#include "libvault/base/wire.h"
+
+#define TOKEN_DETAILS_MAX 4
+#define TOKEN_LIST_MAX 16
+#define TOKEN_GROUPS_MAX 32
+#define TOKEN_ACTORS_MAX 4
+#define TOKEN_BYTES_MAX 8192
+
+enum token_binding { TOKEN_BEARER, TOKEN_BOUND_DPOP /* cnf.jkt */, TOKEN_BOUND_MTLS /* cnf.x5t#S256 */ };
+enum token_principal_kind { TOKEN_USER, TOKEN_WORKLOAD, TOKEN_AGENT };
+
+struct token_list {
+    size_t count; // 0: not limited
+    struct bytes items[TOKEN_LIST_MAX];
+};
+struct token_detail { // one credential_use
+    struct bytes credential;
+    struct token_list methods, paths, models, tools; // patterns: '*' at the end only
+    uint64_t max_tokens;                             // 0: not limited
+};
+struct token_actor {
+    struct bytes principal; // issuer|subject
+    uint8_t kind;           // enum token_principal_kind
+};
+struct token_claims {
+    struct bytes issuer, audience, tenant, id /* jti */;
+    struct bytes principal; // `sub`: issuer|subject of who the authority belongs to
+    uint8_t principal_kind; // `sub_profile`
+    struct bytes client;    // `client_id`
+    struct token_actor actors[TOKEN_ACTORS_MAX]; // outermost (current) first
+    size_t actor_count;
+    int64_t issued_at, expires_at, auth_time /* 0: absent */;
+    struct bytes acr, correlation /* `txn` */, policy_set /* `pol`, b64u */;
+    struct token_list amr;
+    struct bytes groups[TOKEN_GROUPS_MAX];
+    size_t group_count;
+    uint8_t binding;        // enum token_binding
+    uint8_t thumbprint[32]; // of the bound key or certificate
+    struct token_detail details[TOKEN_DETAILS_MAX];
+    size_t detail_count;
+};
+
+void token_claims_put(struct wire_writer *w, const struct token_claims *claims);
+vlt_result token_claims_get(struct bytes wire, struct token_claims *ret_claims) VLT_MUST_USE;
+// The JWT payload.
+vlt_result token_claims_json(const struct token_claims *claims, struct buf *out) VLT_MUST_USE;
+
+#endif

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+// The fields of every message between our processes, each declared once. From
+// these lists messages.h makes the structs and messages.c both halves of the
+// wire format, so sender and receiver cannot disagree.
+//
+// FIELD(kind, name, max):
+//   U8 U32 U64        unsigned integers, max unused (0)
+//   BYTES             byte string or text, at most `max` bytes; in a decoded
+//                     message it is borrowed from the frame
+//   FIXED             exactly `max` bytes
+// Lists are BYTES that hold wire_* items; the field's comment says of what.
+#ifndef VLT_IPC_MESSAGE_FIELDS_H
+#define VLT_IPC_MESSAGE_FIELDS_H
+
+#define IPC_NAME_MAX 64     // tenant, credential, issuer, forwarder, policy names
+#define IPC_TEXT_MAX 512    // principals, paths, hosts
+#define IPC_TOKEN_MAX 8192
+#define IPC_RECORD_MAX 98304
+#define IPC_VALUE_MAX 16384 // a credential value
+
+#define NO_FIELDS(FIELD)
+
+// ---- Supervisor to everybody ----
+
+// A peer's channel (the descriptor travels with the frame). A second one for the
+// same role and number replaces the first: that peer was restarted.
+#define TELL_PEER_FIELDS(FIELD)                                                                    \
+    FIELD(U8, role, 0)                                                                             \
+    FIELD(U32, number, 0)
+// A bound, listening socket (the descriptor travels with the frame). Replaces
+// the role's socket of the same name. Names: "tls", "unix".
+#define TELL_LISTENER_FIELDS(FIELD) FIELD(BYTES, name, 16)
+#define TELL_DRAIN_FIELDS(FIELD) FIELD(U32, within_ms, 0)
+
+#define TELL_SETTINGS_BROKER_FIELDS(FIELD)                                                         \
+    FIELD(BYTES, issuer, IPC_TEXT_MAX)      /* https URL without trailing slash */                 \
+    FIELD(BYTES, store_path, IPC_TEXT_MAX)                                                         \
+    FIELD(BYTES, tls_certificate, 65536)    /* PEM chain */                                        \
+    FIELD(BYTES, tls_key, 16384)            /* PEM */                                              \
+    FIELD(BYTES, issuer_ca, 262144 / 2)     /* PEM roots for fetching JWKS; empty: system's */     \
+    FIELD(U32, max_connections, 0)                                                                 \
+    FIELD(U32, request_deadline_ms, 0)                                                             \
+    FIELD(U32, idle_ms, 0)                                                                         \
+    FIELD(U32, token_lifetime_s, 0)         /* default; policy and subject may shorten */          \
+    FIELD(U8, log_level, 0)
+#define TELL_SETTINGS_ADMIN_FIELDS(FIELD)                                                          \
+    FIELD(BYTES, issuer, IPC_TEXT_MAX)                                                             \
+    FIELD(BYTES, store_path, IPC_TEXT_MAX)                                                         \
+    FIELD(BYTES, profiles_dir, IPC_TEXT_MAX)                                                       \
+    FIELD(BYTES, allowed_uids, 1024)        /* list of u32 */                                      \
+    FIELD(BYTES, tls_certificate, 65536)                                                           \
+    FIELD(BYTES, tls_key, 16384)                                                                   \
+    FIELD(BYTES, issuer_ca, 262144 / 2)                                                            \
+    FIELD(BYTES, oidc_tenant, IPC_NAME_MAX) /* tenant whose issuers and policies admit remote      \
+                                               administrators; empty: unix socket only */          \
+    FIELD(U32, max_connections, 0)                                                                 \
+    FIELD(U32, request_deadline_ms, 0)                                                             \
+    FIELD(U32, idle_ms, 0)                                                                         \
+    FIELD(U8, log_level, 0)
+#define TELL_SETTINGS_REDEEMER_FIELDS(FIELD)                                                       \
+    FIELD(BYTES, issuer, IPC_TEXT_MAX)                                                             \
+    FIELD(BYTES, store_path, IPC_TEXT_MAX)                                                         \
+    FIELD(BYTES, profiles_dir, IPC_TEXT_MAX)                                                       \
+    FIELD(BYTES, tls_certificate, 65536)    /* empty: unix socket only */                          \
+    FIELD(BYTES, tls_key, 16384)                                                                   \
+    FIELD(U32, max_connections, 0)                                                                 \
+    FIELD(U32, request_deadline_ms, 0)                                                             \
+    FIELD(U32, idle_ms, 0)                                                                         \
+    FIELD(U32, cache_max_s, 0)              /* longest reuse a forwarder is told */                \
+    FIELD(U8, log_level, 0)
+#define TELL_SETTINGS_KEEPER_FIELDS(FIELD)                                                         \
+    FIELD(BYTES, issuer, IPC_TEXT_MAX)                                                             \
+    FIELD(BYTES, store_path, IPC_TEXT_MAX)  /* folder of the LMDB environment */                   \
+    FIELD(BYTES, device_kind, 16)           /* "tpm" or "pkcs11" */                                \
+    FIELD(BYTES, device_tcti, IPC_TEXT_MAX)                                                        \
+    FIELD(BYTES, device_uri, IPC_TEXT_MAX)                                                         \
+    FIELD(BYTES, device_module, IPC_TEXT_MAX)                                                      \
+    FIELD(BYTES, device_pin_file, IPC_TEXT_MAX)                                                    \
+    FIELD(U32, token_max_lifetime_s, 0)     /* the keeper's own ceiling */                         \
+    FIELD(U32, data_key_idle_s, 0)          /* unused data keys leave memory after this */         \
+    FIELD(U32, secret_heap_kib, 0)                                                                 \
+    FIELD(U8, log_level, 0)
+#define TELL_SETTINGS_AUDITOR_FIELDS(FIELD)                                                        \
+    FIELD(BYTES, directory, IPC_TEXT_MAX)                                                          \
+    FIELD(BYTES, origin, IPC_TEXT_MAX)      /* name of the log */                                  \
+    FIELD(U8, log_level, 0)
+// Role to supervisor: it serves now, or why it does not.
+#define TELL_READY_FIELDS(FIELD) FIELD(BYTES, note, 1024)
+
+// ---- Broker to keeper ----
+
+#define ASK_SIGN_FIELDS(FIELD)                                                                     \
+    FIELD(U32, tenant, 0)                                                                          \
+    FIELD(BYTES, claims, 12288)             /* token_claims_put; iss, jti, iat, exp are the        \
+                                               keeper's to set */                                  \
+    FIELD(U32, lifetime_s, 0)                                                                      \
+    FIELD(FIXED, proof_id, 32)              /* SHA-256(jkt ‖ jti) of a DPoP proof; zero: none */   \
+    FIELD(U64, proof_until, 0)              /* POSIX seconds after which the proof is stale */     \
+    FIELD(BYTES, event, 8192)               /* audit_event_put: what the broker knows */
+#define ANSWER_SIGN_FIELDS(FIELD)                                                                  \
+    FIELD(BYTES, token, IPC_TOKEN_MAX)                                                             \
+    FIELD(U64, expires_at, 0)
+// Revokes the token itself (RFC 7009). The keeper verifies it first.
+#define ASK_REVOKE_TOKEN_FIELDS(FIELD)                                                             \
+    FIELD(U32, tenant, 0)                                                                          \
+    FIELD(BYTES, token, IPC_TOKEN_MAX)                                                             \
+    FIELD(BYTES, event, 8192)
+
+// ---- Redeemer to keeper ----
+
+#define ASK_OPEN_FIELDS(FIELD)                                                                     \
+    FIELD(BYTES, token, IPC_TOKEN_MAX)                                                             \
+    FIELD(BYTES, credential, IPC_NAME_MAX)                                                         \
+    FIELD(BYTES, method, 16)                                                                       \
+    FIELD(BYTES, host, IPC_TEXT_MAX)                                                               \
+    FIELD(BYTES, path, 4096)                                                                       \
+    FIELD(BYTES, model, 256)                                                                       \
+    FIELD(BYTES, tool, 256)                                                                        \
+    FIELD(U8, proof_kind, 0)                /* enum token_binding that was proved */               \
+    FIELD(FIXED, proof_key, 32)             /* the thumbprint that was proved */                   \
+    FIELD(FIXED, proof_id, 32)                                                                     \
+    FIELD(U64, proof_until, 0)                                                                     \
+    FIELD(BYTES, event, 8192)
+#define ANSWER_OPEN_FIELDS(FIELD)                                                                  \
+    FIELD(BYTES, value, IPC_VALUE_MAX)      /* secret */                                           \
+    FIELD(BYTES, profile, IPC_NAME_MAX)                                                            \
+    FIELD(BYTES, hosts, 4096)               /* list of texts */                                    \
+    FIELD(BYTES, parameters, 4096)          /* JSON object of the profile's parameters */          \
+    FIELD(U32, version, 0)                                                                         \
+    FIELD(U64, reuse_until, 0)              /* POSIX seconds: expiry, grace, …; 0: never reuse */
+
+// ---- Admin to keeper ----
+
+#define ASK_INIT_FIELDS(FIELD) FIELD(BYTES, event, 8192)
+#define ANSWER_INIT_FIELDS(FIELD) FIELD(BYTES, note, 1024)
+#define ASK_SEAL_FIELDS(FIELD)                                                                     \
+    FIELD(U8, seal, 0) /* 1 seal, 0 unseal */                                                      \
+    FIELD(BYTES, event, 8192)
+#define ANSWER_STATUS_FIELDS(FIELD)                                                                \
+    FIELD(U8, state, 0)                                                                            \
+    FIELD(BYTES, description, 8192) /* JSON object for people */
+#define ASK_TENANT_CREATE_FIELDS(FIELD)                                                            \
+    FIELD(BYTES, name, IPC_NAME_MAX)                                                               \
+    FIELD(BYTES, description, 4096) /* JSON record value */                                        \
+    FIELD(BYTES, event, 8192)
+#define ANSWER_TENANT_CREATE_FIELDS(FIELD)                                                         \
+    FIELD(U32, tenant, 0)                                                                          \
+    FIELD(U64, revision, 0)
+// Non-secret records, all or none: compare_and_commit.
+#define ASK_COMMIT_FIELDS(FIELD)                                                                   \
+    FIELD(BYTES, changes, 120000) /* list of store_change_put */                                   \
+    FIELD(BYTES, event, 8192)
+#define ANSWER_COMMIT_FIELDS(FIELD) FIELD(U64, revision, 0)
+// A new credential (version 1) or a new version of one.
+#define ASK_CREDENTIAL_PUT_FIELDS(FIELD)                                                           \
+    FIELD(U32, tenant, 0)                                                                          \
+    FIELD(BYTES, name, IPC_NAME_MAX)                                                               \
+    FIELD(U8, create, 0)                    /* 1: must not exist; 0: rotate, must exist */         \
+    FIELD(U64, expected_revision, 0)        /* 0: any */                                           \
+    FIELD(BYTES, profile, IPC_NAME_MAX)                                                            \
+    FIELD(BYTES, hosts, 4096)               /* list of texts */                                    \
+    FIELD(BYTES, parameters, 4096)          /* JSON object */                                      \
+    FIELD(BYTES, description, 1024)         /* for people */                                       \
+    FIELD(U32, grace_s, 0)                  /* how long the previous version still opens */        \
+    FIELD(BYTES, intake_kid, 64)            /* the JWE that the CLI made, taken apart */           \
+    FIELD(BYTES, jwe_header, 1024)          /* its protected header, as encoded: the AAD */        \
+    FIELD(FIXED, epk_x, 32)                                                                        \
+    FIELD(FIXED, epk_y, 32)                                                                        \
+    FIELD(FIXED, iv, 12)                                                                           \
+    FIELD(FIXED, tag, 16)                                                                          \
+    FIELD(BYTES, ciphertext, IPC_VALUE_MAX)                                                        \
+    FIELD(BYTES, event, 8192)
+#define ANSWER_CREDENTIAL_PUT_FIELDS(FIELD)                                                        \
+    FIELD(U32, version, 0)                                                                         \
+    FIELD(U64, revision, 0)
+#define ASK_CREDENTIAL_STATE_FIELDS(FIELD)                                                         \
+    FIELD(U32, tenant, 0)                                                                          \
+    FIELD(BYTES, name, IPC_NAME_MAX)                                                               \
+    FIELD(U8, state, 0)                     /* enum record_credential_state; deleted destroys */   \
+    FIELD(U64, expected_revision, 0)                                                               \
+    FIELD(BYTES, event, 8192)
+#define ANSWER_CREDENTIAL_STATE_FIELDS(FIELD) FIELD(U64, revision, 0)
+// Ends tokens by rule. Visible to every redeem before the answer leaves.
+#define ASK_REVOKE_RULE_FIELDS(FIELD)                                                              \
+    FIELD(U32, tenant, 0)                                                                          \
+    FIELD(U8, kind, 0)                      /* enum record_revocation_kind */                      \
+    FIELD(BYTES, value, IPC_TEXT_MAX)       /* jti, principal, client or credential */             \
+    FIELD(BYTES, event, 8192)
+
+// ---- Anybody to the auditor ----
+
+// Durable when answered.
+#define ASK_RECORD_FIELDS(FIELD) FIELD(BYTES, event, 8192) /* audit_event_put */
+#define ANSWER_RECORD_FIELDS(FIELD) FIELD(U64, sequence, 0)
+// Entries from `first` on, newest last; admin only.
+#define ASK_READ_FIELDS(FIELD)                                                                     \
+    FIELD(U64, first, 0)                    /* UINT64_MAX: the last `count` */                     \
+    FIELD(U32, count, 0)                                                                           \
+    FIELD(BYTES, tenant, IPC_NAME_MAX)      /* empty: every tenant */
+#define ANSWER_READ_FIELDS(FIELD)                                                                  \
+    FIELD(U64, next, 0)                                                                            \
+    FIELD(BYTES, entries, 120000)           /* JSON lines */
+
+// ---- Keeper to broker, admin, redeemer ----
+
+// Something that a cache may hold has changed; sent after the commit.
+#define TELL_GENERATION_FIELDS(FIELD)                                                              \
+    FIELD(U64, revision, 0)                                                                        \
+    FIELD(U32, tenant, 0)                                                                          \
+    FIELD(U8, kind, 0) /* enum store_class of the change; 0: several */
+
+#endif

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// One line for each message: binds its name to its fields (the preprocessor can
+// not change letter case). Included by messages.h only.
+#define IPC_STRUCTS(X)                                                                             \
+    X(tell, peer, TELL_PEER_FIELDS)                                                                \
+    X(tell, listener, TELL_LISTENER_FIELDS)                                                        \
+    X(tell, drain, TELL_DRAIN_FIELDS)                                                              \
+    X(tell, settings_broker, TELL_SETTINGS_BROKER_FIELDS)                                          \
+    X(tell, settings_admin, TELL_SETTINGS_ADMIN_FIELDS)                                            \
+    X(tell, settings_redeemer, TELL_SETTINGS_REDEEMER_FIELDS)                                      \
+    X(tell, settings_keeper, TELL_SETTINGS_KEEPER_FIELDS)                                          \
+    X(tell, settings_auditor, TELL_SETTINGS_AUDITOR_FIELDS)                                        \
+    X(tell, ready, TELL_READY_FIELDS)                                                              \
+    X(tell, generation, TELL_GENERATION_FIELDS)                                                    \
+    X(ask, sign, ASK_SIGN_FIELDS)                                                                  \
+    X(answer, sign, ANSWER_SIGN_FIELDS)                                                            \
+    X(ask, revoke_token, ASK_REVOKE_TOKEN_FIELDS)                                                  \
+    X(answer, revoke_token, ANSWER_REVOKE_TOKEN_FIELDS)                                            \
+    X(ask, open, ASK_OPEN_FIELDS)                                                                  \
+    X(answer, open, ANSWER_OPEN_FIELDS)                                                            \
+    X(ask, init, ASK_INIT_FIELDS)                                                                  \
+    X(answer, init, ANSWER_INIT_FIELDS)                                                            \
+    X(ask, seal, ASK_SEAL_FIELDS)                                                                  \
+    X(answer, seal, ANSWER_SEAL_FIELDS)                                                            \
+    X(ask, status, ASK_STATUS_FIELDS)                                                              \
+    X(answer, status, ANSWER_STATUS_FIELDS)                                                        \
+    X(ask, tenant_create, ASK_TENANT_CREATE_FIELDS)                                                \
+    X(answer, tenant_create, ANSWER_TENANT_CREATE_FIELDS)                                          \
+    X(ask, commit, ASK_COMMIT_FIELDS)                                                              \
+    X(answer, commit, ANSWER_COMMIT_FIELDS)                                                        \
+    X(ask, credential_put, ASK_CREDENTIAL_PUT_FIELDS)                                              \
+    X(answer, credential_put, ANSWER_CREDENTIAL_PUT_FIELDS)                                        \
+    X(ask, credential_state, ASK_CREDENTIAL_STATE_FIELDS)                                          \
+    X(answer, credential_state, ANSWER_CREDENTIAL_STATE_FIELDS)                                    \
+    X(ask, revoke_rule, ASK_REVOKE_RULE_FIELDS)                                                    \
+    X(answer, revoke_rule, ANSWER_REVOKE_RULE_FIELDS)                                              \
+    X(ask, record, ASK_RECORD_FIELDS)                                                              \
+    X(answer, record, ANSWER_RECORD_FIELDS)                                                        \
+    X(ask, read, ASK_READ_FIELDS)                                                                  \
+    X(answer, read, ANSWER_READ_FIELDS)
+
+IPC_STRUCTS(IPC_DECLARE)
