@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// A role's routes as one readable table. Paths are compared after
+// normalisation; a segment `{name}` takes any one segment that is not empty.
+#ifndef VLT_NET_HTTP_ROUTER_H
+#define VLT_NET_HTTP_ROUTER_H
+
+#include "vaultd/net/http_server.h"
+
+#define HTTP_ROUTE_PARAMETERS_MAX 6
+#define HTTP_ROUTE_PATH_MAX 1024
+
+struct http_parameters {
+    size_t count;
+    struct {
+        struct bytes name, value; // value as in the normalised path
+    } at[HTTP_ROUTE_PARAMETERS_MAX];
+};
+// Empty when the route has no such parameter.
+struct bytes http_parameter(const struct http_parameters *parameters, const char *name);
+
+// Parameters are valid during the call only: copy what an asynchronous answer needs.
+typedef void http_route_handler(struct http_exchange *x,
+                                const struct http_parameters *parameters, void *ctx);
+
+struct http_route {
+    enum http_method method; // a route for GET also serves HEAD
+    const char *path;
+    http_route_handler *handler;
+    uint64_t body_bytes_max; // 0: no body is taken (413)
+};
+
+struct http_router {
+    const struct http_route *routes;
+    size_t route_count;
+    void *ctx; // of every handler
+};
+
+// Finds and calls the handler, or replies 404, 405 with Allow, or 400 for a
+// path that can not be normalised.
+void http_router_dispatch(const struct http_router *router, struct http_exchange *x);
+// For http_server_settings.body_max.
+uint64_t http_router_body_max(const struct http_router *router, const struct http_request *head);
+// settings.handler and settings.body_max for a server whose ctx is a router.
+void http_router_handler(struct http_exchange *x, void *router);
+uint64_t http_router_body_max_handler(const struct http_request *head, void *router);
+
+#endif
