@@ -25,7 +25,9 @@ enum secret_memory {
 // up to pages. VLT_UNAVAILABLE with a fault that says what to change
 // (RLIMIT_MEMLOCK) when memory can not be locked; a process calls it once.
 vlt_result secret_heap_open(size_t heap_bytes, struct fault *fault) VLT_MUST_USE;
-void secret_heap_close(void); // wipes and unmaps; every secret must be free
+// Wipes and unmaps; every secret must be free. Does nothing once another heap was
+// adopted: its owner still frees at exit, and the kernel clears the pages then.
+void secret_heap_close(void);
 enum secret_memory secret_heap_kind(void);
 const char *secret_heap_kind_text(void); // "memfd_secret", "mlock", "none"
 size_t secret_heap_used_bytes(void);
@@ -33,6 +35,9 @@ size_t secret_heap_used_bytes(void);
 // Puts OpenSSL's heap (CRYPTO_set_mem_functions), and with `libevent` its heap
 // too, into the secret heap, so that key schedules, TLS buffers and evbuffers
 // are hidden and wiped as well. Must run before the first call of OpenSSL.
+// A forked child has no such memory: it must exec or _exit, not exit.
+// Sanitizer builds adopt as well; leaks are still found, overruns inside the heap
+// only by its guard words.
 // (The libevent half is a callback so that this library needs no libevent:
 // pass event_set_mem_functions, or NULL.)
 typedef void secret_set_mem_functions(void *(*malloc_fn)(size_t), void *(*realloc_fn)(void *, size_t),

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libvault/secret/secret.h"
+
+#include <assert.h>
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "libvault/secret/secret_heap.h"
+
+struct secret {
+    size_t capacity, size;
+    uint64_t guard; // the same word stands behind the bytes
+    uint8_t at[];
+};
+
+static uint64_t guard_word;
+static pthread_once_t guard_once = PTHREAD_ONCE_INIT;
+
+// From the kernel, not from OpenSSL: its heap may be adopted later.
+static void guard_draw(void) {
+    if (getrandom(&guard_word, sizeof guard_word, 0) != (ssize_t)sizeof guard_word)
+        abort();
+}
+
+static void check_guard(const struct secret *secret) {
+    uint64_t behind;
+    memcpy(&behind, secret->at + secret->capacity, sizeof behind);
+    if (secret->guard != guard_word || behind != guard_word)
+        abort();
+}
+
+struct secret *secret_new(size_t capacity) {
+    pthread_once(&guard_once, guard_draw);
+    if (capacity > SIZE_MAX / 8)
+        return NULL;
+    struct secret *secret = secret_heap_take(sizeof *secret + capacity + sizeof guard_word);
+    if (!secret)
+        return NULL;
+    secret->capacity = capacity;
+    secret->size = 0;
+    secret->guard = guard_word;
+    memset(secret->at, 0, capacity);
+    memcpy(secret->at + capacity, &guard_word, sizeof guard_word);
+    return secret;
+}
+
+void secret_free(struct secret *secret) {
+    if (!secret)
+        return;
+    check_guard(secret);
+    secret_heap_give_back(secret);
+}
+
+size_t secret_size(const struct secret *secret) { return secret->size; }
+size_t secret_capacity(const struct secret *secret) { return secret->capacity; }
+
+vlt_result secret_set(struct secret *secret, const void *at, size_t size) {
+    if (size > secret->capacity)
+        return vlt_fail(VLT_LIMIT, "secret is too long");
+    secret_wipe(secret);
+    if (size)
+        memcpy(secret->at, at, size);
+    secret->size = size;
+    return vlt_ok();
+}
+
+vlt_result secret_set_random(struct secret *secret, size_t size) {
+    if (size > secret->capacity)
+        return vlt_fail(VLT_LIMIT, "secret is too long");
+    secret_wipe(secret);
+    if (RAND_priv_bytes(secret->at, (int)size) != 1) {
+        secret_wipe(secret);
+        return vlt_fail(VLT_UNAVAILABLE, "no random bytes");
+    }
+    secret->size = size;
+    return vlt_ok();
+}
+
+void secret_wipe(struct secret *secret) {
+    OPENSSL_cleanse(secret->at, secret->capacity);
+    secret->size = 0;
+}
+
+const uint8_t *secret_borrow(const struct secret *secret) { return secret->at; }
+
+uint8_t *secret_borrow_room(struct secret *secret) { return secret->at; }
+
+void secret_release_sized(struct secret *secret, size_t size) {
+    assert(size <= secret->capacity);
+    check_guard(secret);
+    secret->size = size;
+}
+
+void secret_release(const struct secret *secret) { check_guard(secret); }
+
+bool secret_equal(struct bytes a, struct bytes b) {
+    return a.size == b.size && CRYPTO_memcmp(a.at, b.at, a.size) == 0;
+}
+
+void secret_cleanse(void *at, size_t size) { OPENSSL_cleanse(at, size); }
