@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// Inside of a profile; for forward/core/profile*.c only.
+#ifndef VLT_FORWARD_PROFILE_MEMBERS_H
+#define VLT_FORWARD_PROFILE_MEMBERS_H
+
+#include "forward/core/profile.h"
+
+struct profile {
+    json_t *root; // owned; every text below is borrowed from it
+    json_t *parameters, *inject, *token_in, *model, *environment; // never NULL, may be empty
+    enum profile_errors errors;
+    bool has_tool;
+};
+
+// A placeholder of a template: the text up to it, and its name. Names are
+// "secret", "basic:<parameter>" or a parameter.
+struct profile_piece {
+    struct bytes literal, placeholder; // placeholder.at is NULL at the end
+};
+// Takes the next piece off *template_left; false when a '{' is not closed.
+bool profile_piece_next(const char **template_left, struct profile_piece *ret_piece);
+
+#define PROFILE_BASIC "basic:"
+
+// The value of a parameter of this credential, or the profile's default; NULL
+// when there is neither.
+const char *profile_parameter(const struct profile *profile, const json_t *parameters,
+                              struct bytes name);
+// May a credential be put into a header (query parameter) of this name?
+bool profile_is_header_name(const char *name);
+bool profile_is_query_name(const char *name);
+
+#endif
