@@ -47,9 +47,10 @@ void reply_failure(struct ipc_call *call, vlt_result result);
 // Closes a channel whose peer sent something that does not decode.
 void ipc_call_refuse(struct ipc_call *call, const char *why);
 
-// For messages.c: what the generated functions are made of.
+// For messages.c: what the generated functions are made of. A NULL channel (that
+// peer is gone) is fine: the call ends with VLT_UNAVAILABLE.
 struct wire_writer *channel_begin_ask(struct channel *channel, unsigned message);
-void channel_send_ask(struct channel *channel, void (*done)(void), void *context);
+void channel_send_ask(struct channel *channel, unsigned message, void (*done)(void), void *context);
 struct wire_writer *channel_begin_tell(struct channel *channel, unsigned message);
 void channel_send_tell(struct channel *channel, int descriptor);
 struct wire_writer *channel_begin_reply(struct ipc_call *call, vlt_result result);

@@ -35,9 +35,9 @@
 #define TELL_SETTINGS_BROKER_FIELDS(FIELD)                                                         \
     FIELD(BYTES, issuer, IPC_TEXT_MAX)      /* https URL without trailing slash */                 \
     FIELD(BYTES, store_path, IPC_TEXT_MAX)                                                         \
-    FIELD(BYTES, tls_certificate, 65536)    /* PEM chain */                                        \
+    FIELD(BYTES, tls_certificate, 49152)    /* PEM chain */                                        \
     FIELD(BYTES, tls_key, 16384)            /* PEM */                                              \
-    FIELD(BYTES, issuer_ca, 262144 / 2)     /* PEM roots for fetching JWKS; empty: system's */     \
+    FIELD(BYTES, issuer_ca, 32768)          /* PEM roots for fetching JWKS; empty: system's */     \
     FIELD(U32, max_connections, 0)                                                                 \
     FIELD(U32, request_deadline_ms, 0)                                                             \
     FIELD(U32, idle_ms, 0)                                                                         \
@@ -48,9 +48,9 @@
     FIELD(BYTES, store_path, IPC_TEXT_MAX)                                                         \
     FIELD(BYTES, profiles_dir, IPC_TEXT_MAX)                                                       \
     FIELD(BYTES, allowed_uids, 1024)        /* list of u32 */                                      \
-    FIELD(BYTES, tls_certificate, 65536)                                                           \
+    FIELD(BYTES, tls_certificate, 49152)                                                           \
     FIELD(BYTES, tls_key, 16384)                                                                   \
-    FIELD(BYTES, issuer_ca, 262144 / 2)                                                            \
+    FIELD(BYTES, issuer_ca, 32768)                                                            \
     FIELD(BYTES, oidc_tenant, IPC_NAME_MAX) /* tenant whose issuers and policies admit remote      \
                                                administrators; empty: unix socket only */          \
     FIELD(U32, max_connections, 0)                                                                 \
@@ -61,7 +61,7 @@
     FIELD(BYTES, issuer, IPC_TEXT_MAX)                                                             \
     FIELD(BYTES, store_path, IPC_TEXT_MAX)                                                         \
     FIELD(BYTES, profiles_dir, IPC_TEXT_MAX)                                                       \
-    FIELD(BYTES, tls_certificate, 65536)    /* empty: unix socket only */                          \
+    FIELD(BYTES, tls_certificate, 49152)    /* empty: unix socket only */                          \
     FIELD(BYTES, tls_key, 16384)                                                                   \
     FIELD(U32, max_connections, 0)                                                                 \
     FIELD(U32, request_deadline_ms, 0)                                                             \

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "vaultd/ipc/channel.h"
+
+// Two ends of one channel on one loop: a redeemer that asks a keeper.
+struct pair {
+    struct event_base *base;
+    struct channel *near, *far; // redeemer's end, keeper's end
+    int near_fd, far_fd;
+    struct ipc_call *held;
+    unsigned asked, answered, far_closed, told_fd;
+    bool is_open, answer_now;
+    vlt_result last;
+    char last_value[64];
+};
+
+static void keeper_asked(struct ipc_call *call, unsigned message, struct bytes frame, void *context) {
+    struct pair *pair = context;
+    struct ask_open ask;
+    pair->asked++;
+    assert_int_equal(message, IPC_ASK_open);
+    if (!vlt_is_ok(ask_open_decode(frame, &ask))) {
+        ipc_call_refuse(call, "does not decode");
+        return;
+    }
+    if (!pair->answer_now) {
+        pair->held = call;
+        return;
+    }
+    struct answer_open answer = {.value = ask.credential, .version = 7};
+    reply_open(call, vlt_ok(), &answer);
+}
+static void keeper_closed(struct channel *channel, const char *why, void *context) {
+    ((struct pair *)context)->far_closed++;
+}
+static bool keeper_permits(unsigned states, void *context) {
+    return ((struct pair *)context)->is_open && states & S_OPEN;
+}
+static const struct channel_events keeper_events = {.asked = keeper_asked, .closed = keeper_closed, .permits = keeper_permits};
+static const struct channel_events redeemer_events = {.closed = NULL};
+
+static void opened(vlt_result result, const struct answer_open *answer, void *context) {
+    struct pair *pair = context;
+    pair->answered++;
+    pair->last = result;
+    if (answer)
+        assert_true(bytes_to_text(answer->value, pair->last_value, sizeof pair->last_value));
+}
+
+static void pair_open(struct pair *pair) {
+    int fds[2];
+    *pair = (struct pair){.is_open = true, .answer_now = true, .base = event_base_new()};
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+    pair->near_fd = fds[0];
+    pair->far_fd = fds[1];
+    pair->near = channel_new(pair->base, fds[0], IPC_REDEEMER, IPC_KEEPER, &redeemer_events, pair);
+    pair->far = channel_new(pair->base, fds[1], IPC_KEEPER, IPC_REDEEMER, &keeper_events, pair);
+    assert_non_null(pair->near);
+    assert_non_null(pair->far);
+}
+static void pair_close(struct pair *pair) {
+    channel_free(pair->near);
+    channel_free(pair->far);
+    event_base_free(pair->base);
+}
+static void turn(struct pair *pair) {
+    for (int i = 0; i < 20; i++)
+        event_base_loop(pair->base, EVLOOP_NONBLOCK);
+}
+static const struct ask_open sample = {.credential = {(const uint8_t *)"openai", 6}};
+
+static void channel_accepts_pipelined_calls(void **state) {
+    struct pair pair;
+    pair_open(&pair);
+    for (int i = 0; i < 100; i++)
+        ask_open(pair.near, &sample, opened, &pair);
+    turn(&pair);
+    assert_int_equal(pair.answered, 100);
+    assert_true(vlt_is_ok(pair.last));
+    assert_string_equal(pair.last_value, "openai");
+    pair_close(&pair);
+}
+
+static void channel_survives_more_than_the_socket_holds(void **state) {
+    struct pair pair;
+    pair_open(&pair);
+    static uint8_t big[8000];
+    struct ask_open ask = {.token = bytes_of(big, sizeof big), .credential = sample.credential};
+    for (int i = 0; i < 1000; i++)
+        ask_open(pair.near, &ask, opened, &pair);
+    assert_true(channel_has_unsent(pair.near));
+    for (int i = 0; i < 200 && pair.answered < 1000; i++)
+        turn(&pair);
+    assert_int_equal(pair.answered, 1000);
+    pair_close(&pair);
+}
+
+static void channel_rejects_when_sealed(void **state) {
+    struct pair pair;
+    pair_open(&pair);
+    pair.is_open = false;
+    ask_open(pair.near, &sample, opened, &pair);
+    turn(&pair);
+    assert_int_equal(pair.asked, 0);
+    assert_int_equal(pair.last.class, VLT_UNAVAILABLE);
+    assert_string_equal(pair.last.reason, "the vault is sealed or not ready");
+    pair_close(&pair);
+}
+
+static void channel_rejects_a_message_of_another_role(void **state) {
+    struct pair pair;
+    pair_open(&pair);
+    struct ask_init ask = {0}; // only the admin role may
+    ask_init(pair.near, &ask, NULL, NULL);
+    turn(&pair);
+    assert_int_equal(pair.far_closed, 1);
+    assert_int_equal(pair.asked, 0);
+    pair_close(&pair);
+}
+
+static void channel_rejects_malformed_frames(void **state) {
+    uint8_t good[64] = {0, IPC_ASK_open, 1, 0, 0, 0, 1, 0, 0, 0, 5};
+    for (size_t size = 1; size <= sizeof good; size++) {
+        struct pair pair;
+        pair_open(&pair);
+        assert_int_equal(send(pair.near_fd, good, size, 0), (ssize_t)size);
+        turn(&pair);
+        assert_int_equal(pair.far_closed, 1);
+        pair_close(&pair);
+    }
+}
+
+static void channel_rejects_an_answer_nobody_asked_for(void **state) {
+    struct pair pair;
+    pair_open(&pair);
+    const uint8_t frame[] = {0, IPC_ASK_open, 2, 0, 0, 0, 9, 0, 0, 0, 0, 0};
+    assert_int_equal(send(pair.near_fd, frame, sizeof frame, 0), (ssize_t)sizeof frame);
+    turn(&pair);
+    assert_int_equal(pair.far_closed, 1);
+    pair_close(&pair);
+}
+
+static void channel_survives_a_peer_that_dies(void **state) {
+    struct pair pair;
+    pair_open(&pair);
+    pair.answer_now = false;
+    ask_open(pair.near, &sample, opened, &pair);
+    turn(&pair);
+    assert_non_null(pair.held);
+    channel_free(pair.far);
+    pair.far = NULL;
+    reply_failure(pair.held, vlt_fail(VLT_DENIED, "too late")); // must not touch the dead channel
+    turn(&pair);
+    assert_int_equal(pair.answered, 1);
+    assert_int_equal(pair.last.class, VLT_UNAVAILABLE);
+    ask_open(pair.near, &sample, opened, &pair);
+    assert_int_equal(pair.answered, 2);
+    ask_open(NULL, &sample, opened, &pair);
+    assert_int_equal(pair.answered, 3);
+    pair_close(&pair);
+}
+
+static void ask_rejects_a_field_that_is_too_long(void **state) {
+    struct pair pair;
+    pair_open(&pair);
+    static uint8_t big[IPC_TOKEN_MAX + 1];
+    struct ask_open ask = {.token = bytes_of(big, sizeof big)};
+    ask_open(pair.near, &ask, opened, &pair);
+    assert_int_equal(pair.last.class, VLT_LIMIT);
+    pair_close(&pair);
+}
+
+static int passed_fd = -1;
+static void told(struct channel *channel, unsigned message, struct bytes frame, int descriptor, void *context) {
+    passed_fd = descriptor;
+}
+static void tell_passes_a_descriptor(void **state) {
+    const struct channel_events events = {.told = told};
+    struct event_base *base = event_base_new();
+    int fds[2], pipe_fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds), 0);
+    assert_int_equal(pipe(pipe_fds), 0);
+    struct channel *near = channel_new(base, fds[0], IPC_SUPERVISOR, IPC_BROKER, &events, NULL);
+    struct channel *far = channel_new(base, fds[1], IPC_BROKER, IPC_SUPERVISOR, &events, NULL);
+    struct tell_listener tell = {.name = BYTES_LITERAL("tls")};
+    tell_listener(near, &tell, pipe_fds[1]);
+    event_base_loop(base, EVLOOP_ONCE);
+    assert_true(passed_fd >= 0);
+    assert_int_equal(write(passed_fd, "x", 1), 1);
+    char c;
+    assert_int_equal(read(pipe_fds[0], &c, 1), 1);
+    close(passed_fd);
+    close(pipe_fds[0]);
+    channel_free(near);
+    channel_free(far);
+    event_base_free(base);
+}
+
+static void table_accepts_only_frames_that_fit(void **state) {
+    for (unsigned i = 1; i < IPC_MESSAGE_COUNT; i++) {
+        const struct ipc_message_row *row = ipc_message_row(i);
+        assert_non_null(row->name);
+        assert_true(row->ask_max_bytes + 16 <= CHANNEL_FRAME_MAX);
+        assert_true(row->answer_max_bytes + 512 <= CHANNEL_FRAME_MAX);
+        assert_true(row->from && row->to && row->states);
+    }
+    assert_null(ipc_message_row(0));
+    assert_null(ipc_message_row(IPC_MESSAGE_COUNT));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(channel_accepts_pipelined_calls),
+        cmocka_unit_test(channel_survives_more_than_the_socket_holds),
+        cmocka_unit_test(channel_rejects_when_sealed),
+        cmocka_unit_test(channel_rejects_a_message_of_another_role),
+        cmocka_unit_test(channel_rejects_malformed_frames),
+        cmocka_unit_test(channel_rejects_an_answer_nobody_asked_for),
+        cmocka_unit_test(channel_survives_a_peer_that_dies),
+        cmocka_unit_test(ask_rejects_a_field_that_is_too_long),
+        cmocka_unit_test(tell_passes_a_descriptor),
+        cmocka_unit_test(table_accepts_only_frames_that_fit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
