@@ -35,7 +35,7 @@ struct jws_parts {
 
 // Takes a token apart: at most 16 KiB, exactly two dots, strict base64url, header
 // a JSON object with a known alg. Refuses alg none, crit, b64, jwk (but see
-// above), jku, x5u, x5c, x5t members of foreign trust. VLT_MALFORMED, VLT_LIMIT,
+// above), jku, x5u, x5c; other members are ignored. VLT_MALFORMED, VLT_LIMIT,
 // VLT_DENIED. On success the caller calls jws_parts_done; the token must live as
 // long as the parts.
 vlt_result jws_split(struct bytes token, unsigned flags, struct jws_parts *ret_parts) VLT_MUST_USE;
