@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Log lines to standard error, one event one line, for journald or a terminal:
-// "<6>keeper: unsealed in 0.2 s". Programs log, libraries do not. There is no
+// "keeper: unsealed in 0.2 s". Programs log, libraries do not. There is no
 // way to log bytes; texts are cut and control characters replaced.
 #ifndef VLT_LOG_LOG_H
 #define VLT_LOG_LOG_H

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vaultd/auditor/log_file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vaultd/auditor/segment.h"
+
+#define BATCH_MAX_BYTES (8u << 20)
+#define SEGMENT_MAX_BYTES (256u << 20)
+
+struct log_file {
+    int folder;
+    char path[512];
+    struct segment *segments; // oldest first; the last one is written to
+    size_t segment_count;
+    uint64_t durable; // sequence of the last durable entry
+    uint64_t next;    // sequence of the next entry, counting the batch
+    struct buf batch;
+    bool must_check; // a failed write may have left bytes behind: cut before the next one
+};
+
+uint64_t log_file_next(const struct log_file *file) { return file->next; }
+
+// ---- Open ----
+
+static int segment_order(const void *a, const void *b) {
+    uint64_t left = ((const struct segment *)a)->first, right = ((const struct segment *)b)->first;
+    return left < right ? -1 : left > right;
+}
+
+static vlt_result add_segment(struct log_file *file, uint64_t first, bool is_new, struct fault *fault) {
+    struct segment *grown = realloc(file->segments, (file->segment_count + 1) * sizeof *grown);
+    if (!grown)
+        return vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    file->segments = grown;
+    VLT_TRY(segment_open(file->folder, first, is_new, fault, &grown[file->segment_count]));
+    file->segment_count++;
+    return vlt_ok();
+}
+
+static vlt_result find_segments(struct log_file *file, struct fault *fault) {
+    int copy = dup(file->folder);
+    DIR *folder = copy >= 0 ? fdopendir(copy) : NULL;
+    if (!folder)
+        return fault_set(fault, VLT_UNAVAILABLE, "the audit folder can not be listed",
+                         "audit folder %s can not be listed: %s", file->path, strerror(errno));
+    vlt_result result = vlt_ok();
+    for (struct dirent *entry; vlt_is_ok(result) && (entry = readdir(folder));) {
+        uint64_t first;
+        if (segment_name_parse(entry->d_name, &first))
+            result = add_segment(file, first, false, fault);
+    }
+    closedir(folder);
+    if (vlt_is_ok(result))
+        qsort(file->segments, file->segment_count, sizeof *file->segments, segment_order);
+    return result;
+}
+
+// Only the newest segment can have a torn end; each one must begin where the one
+// before it ended, or entries are missing.
+static vlt_result check_segments(struct log_file *file, struct fault *fault) {
+    uint64_t expected = file->segment_count ? file->segments[0].first : 1;
+    for (size_t i = 0; i < file->segment_count; i++) {
+        struct segment *segment = &file->segments[i];
+        if (segment->first != expected)
+            return fault_set(fault, VLT_CONFLICT, "audit entries are missing",
+                             "audit folder %s: entries %llu to %llu are missing; restore the file "
+                             "that holds them",
+                             file->path, (unsigned long long)expected,
+                             (unsigned long long)segment->first - 1);
+        VLT_TRY(segment_scan(segment, i + 1 == file->segment_count, fault));
+        expected = segment->first + segment->count;
+    }
+    file->durable = expected - 1;
+    file->next = expected;
+    return vlt_ok();
+}
+
+static vlt_result open_all(struct log_file *file, struct fault *fault) {
+    if (mkdir(file->path, 0750) != 0 && errno != EEXIST)
+        return fault_set(fault, VLT_UNAVAILABLE, "the audit folder can not be made",
+                         "audit folder %s can not be made: %s", file->path, strerror(errno));
+    file->folder = open(file->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (file->folder < 0)
+        return fault_set(fault, VLT_UNAVAILABLE, "the audit folder can not be opened",
+                         "audit folder %s can not be opened: %s", file->path, strerror(errno));
+    VLT_TRY(find_segments(file, fault));
+    VLT_TRY(check_segments(file, fault));
+    return file->segment_count ? vlt_ok() : add_segment(file, file->next, true, fault);
+}
+
+vlt_result log_file_open(const char *folder, struct fault *fault, struct log_file **ret_file) {
+    struct log_file *file = calloc(1, sizeof *file);
+    if (!file)
+        return vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    file->folder = -1;
+    buf_init(&file->batch, BATCH_MAX_BYTES);
+    if (!bytes_to_text(bytes_of_text(folder), file->path, sizeof file->path)) {
+        log_file_close(file);
+        return vlt_fail(VLT_LIMIT, "the path of the audit folder is too long");
+    }
+    vlt_result result = open_all(file, fault);
+    if (!vlt_is_ok(result)) {
+        log_file_close(file);
+        return result;
+    }
+    *ret_file = file;
+    return vlt_ok();
+}
+
+void log_file_close(struct log_file *file) {
+    if (!file)
+        return;
+    for (size_t i = 0; i < file->segment_count; i++)
+        segment_close(&file->segments[i]);
+    free(file->segments);
+    buf_done(&file->batch);
+    if (file->folder >= 0)
+        close(file->folder);
+    free(file);
+}
+
+// ---- Write ----
+
+vlt_result log_file_add(struct log_file *file, const struct audit_event *event,
+                        uint64_t *ret_sequence) {
+    size_t before = file->batch.size;
+    audit_event_json(event, file->next, &file->batch);
+    buf_put_byte(&file->batch, '\n');
+    if (buf_failed(&file->batch)) {
+        file->batch.size = before; // the entries before it are whole
+        file->batch.failed = false;
+        return vlt_fail(VLT_UNAVAILABLE, "the audit log is behind");
+    }
+    *ret_sequence = file->next++;
+    return vlt_ok();
+}
+
+static vlt_result write_batch(struct log_file *file, struct fault *fault) {
+    struct segment *last = &file->segments[file->segment_count - 1];
+    VLT_TRY(segment_check_identity(file->folder, last, fault));
+    if (file->must_check)
+        VLT_TRY(segment_cut(last, fault));
+    file->must_check = true;
+    VLT_TRY(segment_append(last, buf_bytes(&file->batch), file->next - 1 - file->durable, fault));
+    file->must_check = false;
+    return vlt_ok();
+}
+
+vlt_result log_file_sync(struct log_file *file, struct fault *fault) {
+    if (file->batch.size == 0)
+        return vlt_ok();
+    vlt_result result = vlt_ok();
+    if (file->segments[file->segment_count - 1].size >= SEGMENT_MAX_BYTES)
+        result = add_segment(file, file->durable + 1, true, fault);
+    if (vlt_is_ok(result))
+        result = write_batch(file, fault);
+    buf_clear(&file->batch);
+    if (vlt_is_ok(result))
+        file->durable = file->next - 1;
+    else
+        file->next = file->durable + 1;
+    return result;
+}
+
+// ---- Read ----
+
+static bool line_is_of(struct bytes line, struct bytes tenant) {
+    char needle[96];
+    int size = snprintf(needle, sizeof needle, "\"tenant\":\"%.*s\"", (int)tenant.size,
+                        (const char *)tenant.at);
+    return tenant.size == 0 ||
+           (size > 0 && memmem(line.at, line.size, needle, (size_t)size) != NULL);
+}
+
+struct reading {
+    uint64_t next;
+    uint32_t left;
+    struct bytes tenant;
+    struct buf *out;
+};
+
+static bool take_line(struct bytes line, uint64_t sequence, void *context) {
+    struct reading *reading = context;
+    if (sequence < reading->next)
+        return true;
+    if (line_is_of(line, reading->tenant)) {
+        if (reading->left == 0 || line.size + 1 > reading->out->max - reading->out->size)
+            return false;
+        buf_put(reading->out, line);
+        buf_put_byte(reading->out, '\n');
+        reading->left--;
+    }
+    reading->next = sequence + 1;
+    return true;
+}
+
+// Where reading must begin so that it ends with the last `count` entries of that
+// tenant; only whole segments' worth is walked, newest first.
+static uint64_t start_of_last(struct log_file *file, uint32_t count, struct bytes tenant) {
+    if (tenant.size == 0)
+        return file->durable >= count ? file->durable - count + 1 : 1;
+    for (size_t i = file->segment_count; i-- > 0;) {
+        uint64_t start = segment_start_of_last(&file->segments[i], count, tenant, line_is_of);
+        if (start)
+            return start;
+    }
+    return 1;
+}
+
+vlt_result log_file_read(struct log_file *file, uint64_t first, uint32_t count,
+                         struct bytes tenant, struct buf *out, uint64_t *ret_next) {
+    struct reading reading = {.next = first == UINT64_MAX ? start_of_last(file, count, tenant) : first,
+                              .left = count,
+                              .tenant = tenant,
+                              .out = out};
+    if (reading.next == 0)
+        reading.next = 1;
+    for (size_t i = 0; i < file->segment_count; i++) {
+        struct segment *segment = &file->segments[i];
+        if (reading.next >= segment->first + segment->count)
+            continue;
+        bool goes_on = true;
+        VLT_TRY(segment_each(segment, reading.next, take_line, &reading, &goes_on));
+        if (!goes_on)
+            break;
+    }
+    *ret_next = reading.next;
+    return vlt_ok();
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// The append-only file of audit entries: one canonical JSON object a line, in
+// segments of bounded size named by the first sequence number they hold
+// (00000000000000000001.jsonl). Entries are added to a batch and become durable
+// together by log_file_sync. A torn last line (power loss) is cut off when the
+// file is opened: its event was never acknowledged.
+//
+// Used by the auditor only.
+#ifndef VLT_AUDITOR_LOG_FILE_H
+#define VLT_AUDITOR_LOG_FILE_H
+
+#include "libvault/audit/event.h"
+#include "libvault/base/fault.h"
+
+struct log_file;
+vlt_result log_file_open(const char *folder, struct fault *fault,
+                         struct log_file **ret_file) VLT_MUST_USE;
+void log_file_close(struct log_file *file);
+// The sequence number that the next entry gets; the first is 1.
+uint64_t log_file_next(const struct log_file *file);
+// Adds an entry to the batch; it is in no file yet.
+vlt_result log_file_add(struct log_file *file, const struct audit_event *event,
+                        uint64_t *ret_sequence) VLT_MUST_USE;
+// Writes the batch and syncs. On failure (disk full, read-only, the file was
+// removed or replaced) nothing of the batch is in the file, its sequence numbers
+// are free again, and the caller must refuse every event of it.
+vlt_result log_file_sync(struct log_file *file, struct fault *fault) VLT_MUST_USE;
+// Appends whole lines from sequence `first` on to `out`, at most `count` and as
+// many as fit; only durable entries. UINT64_MAX as first: the last `count`.
+// Keeps lines of `tenant` only unless it is empty. *ret_next: where to go on.
+vlt_result log_file_read(struct log_file *file, uint64_t first, uint32_t count,
+                         struct bytes tenant, struct buf *out, uint64_t *ret_next) VLT_MUST_USE;
+
+#endif

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// The auditor: takes events from every role, makes them durable in groups, and
+// only then answers. It has its own uid, listens to nobody outside, and never
+// reads what it has written except for the admin role's `read`.
+#include <stdlib.h>
+
+#include "libvault/base/clock.h"
+#include "vaultd/auditor/log_file.h"
+#include "vaultd/log/log.h"
+#include "vaultd/role/role.h"
+
+#define GROUP_MAX 4096 // events that share one sync
+
+struct waiting {
+    struct ipc_call *call;
+    uint64_t sequence;
+};
+
+struct auditor {
+    struct role *role;
+    struct log_file *file;
+    struct event *sync_soon;
+    struct waiting group[GROUP_MAX];
+    size_t group_count;
+    bool was_failing;
+};
+
+// ---- Recording ----
+
+static void answer_group(struct auditor *auditor, vlt_result result) {
+    for (size_t i = 0; i < auditor->group_count; i++) {
+        struct answer_record answer = {.sequence = auditor->group[i].sequence};
+        reply_record(auditor->group[i].call, result, &answer);
+    }
+    auditor->group_count = 0;
+}
+
+static void sync_group(struct auditor *auditor) {
+    struct fault fault = {0};
+    vlt_result result = log_file_sync(auditor->file, &fault);
+    if (!vlt_is_ok(result) && !auditor->was_failing)
+        log_error("decisions stop until the audit log can be written again: %s",
+                  fault_or_reason(&fault, result));
+    else if (vlt_is_ok(result) && auditor->was_failing)
+        log_notice("the audit log can be written again; decisions go on");
+    auditor->was_failing = !vlt_is_ok(result);
+    answer_group(auditor, result);
+}
+
+static void on_sync_soon(evutil_socket_t fd, short what, void *context) { sync_group(context); }
+
+static void answer_record(struct auditor *auditor, struct ipc_call *call, struct bytes frame) {
+    struct ask_record ask;
+    struct audit_event event;
+    if (!vlt_is_ok(ask_record_decode(frame, &ask)) || !vlt_is_ok(audit_event_get(ask.event, &event))) {
+        ipc_call_refuse(call, "an audit event that does not decode");
+        return;
+    }
+    if (event.at_us == 0)
+        event.at_us = (uint64_t)clock_now_us();
+    struct waiting *waiting = &auditor->group[auditor->group_count];
+    vlt_result result = log_file_add(auditor->file, &event, &waiting->sequence);
+    if (!vlt_is_ok(result)) {
+        reply_failure(call, result);
+        return;
+    }
+    waiting->call = call;
+    // The first event of a group asks for a sync once this turn of the loop has
+    // read everything that is there: what arrives together is synced together.
+    if (auditor->group_count++ == 0)
+        event_active(auditor->sync_soon, EV_TIMEOUT, 0);
+    if (auditor->group_count == GROUP_MAX)
+        sync_group(auditor);
+}
+
+static void answer_read(struct auditor *auditor, struct ipc_call *call, struct bytes frame) {
+    struct ask_read ask;
+    struct answer_read answer = {0};
+    if (!vlt_is_ok(ask_read_decode(frame, &ask))) {
+        ipc_call_refuse(call, "a request to read that does not decode");
+        return;
+    }
+    struct buf lines;
+    buf_init(&lines, 120000);
+    vlt_result result =
+        log_file_read(auditor->file, ask.first, ask.count, ask.tenant, &lines, &answer.next);
+    answer.entries = buf_bytes(&lines);
+    reply_read(call, result, &answer);
+    buf_done(&lines);
+}
+
+static void asked(struct ipc_call *call, unsigned message, struct bytes frame, void *context) {
+    if (message == IPC_ASK_record)
+        answer_record(context, call, frame);
+    else
+        answer_read(context, call, frame);
+}
+
+// ---- Life ----
+
+static vlt_result settings(struct role *role, struct bytes frame, bool is_first,
+                           struct fault *fault) {
+    struct auditor *auditor = role_context(role);
+    struct tell_settings_auditor got;
+    char folder[IPC_TEXT_MAX + 1];
+    VLT_TRY(tell_settings_auditor_decode(frame, &got));
+    log_set_level((enum log_level)got.log_level);
+    if (!is_first)
+        return vlt_ok(); // the folder is fixed until a restart: one writer, one log
+    if (!bytes_to_text(got.directory, folder, sizeof folder))
+        return vlt_fail(VLT_MALFORMED, "audit.directory is not a path");
+    VLT_TRY(log_file_open(folder, fault, &auditor->file));
+    auditor->role = role;
+    // Lowest priority: after everything that was readable in this turn.
+    auditor->sync_soon = event_new(role_base(role), -1, 0, on_sync_soon, auditor);
+    if (!auditor->sync_soon)
+        return vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    role_ready(role, "writes the audit log");
+    return vlt_ok();
+}
+
+static void drain(struct role *role, unsigned within_ms) {
+    sync_group(role_context(role));
+    role_finish(role, EXIT_SUCCESS);
+}
+
+int main(void) {
+    static struct auditor auditor;
+    static const struct role_hooks hooks = {
+        .self = IPC_AUDITOR,
+        .settings = settings,
+        .asked = asked,
+        .drain = drain,
+    };
+    int status = role_run(&hooks, &auditor);
+    if (auditor.sync_soon)
+        event_free(auditor.sync_soon);
+    log_file_close(auditor.file);
+    return status;
+}

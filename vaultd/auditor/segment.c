@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vaultd/auditor/segment.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static vlt_result failed(struct fault *fault, const struct segment *segment, const char *what) {
+    return fault_set(fault, VLT_UNAVAILABLE, "the audit log can not be written",
+                     "audit file %s can not be %s: %s", segment->name, what, strerror(errno));
+}
+
+// ---- Names and life ----
+
+bool segment_name_parse(const char *name, uint64_t *ret_first) {
+    if (strlen(name) != 26 || strcmp(name + 20, ".jsonl") != 0 || strspn(name, "0123456789") != 20)
+        return false;
+    *ret_first = strtoull(name, NULL, 10);
+    return *ret_first > 0;
+}
+
+vlt_result segment_open(int folder, uint64_t first, bool is_new, struct fault *fault,
+                        struct segment *ret_segment) {
+    struct segment segment = {.first = first};
+    struct stat status;
+    snprintf(segment.name, sizeof segment.name, "%020llu.jsonl", (unsigned long long)first);
+    segment.fd = openat(folder, segment.name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (is_new ? O_CREAT | O_EXCL : 0), 0640);
+    if (segment.fd < 0)
+        return failed(fault, &segment, "opened");
+    // The name must survive a crash as well as the content.
+    if (fstat(segment.fd, &status) != 0 || (is_new && fsync(folder) != 0)) {
+        close(segment.fd);
+        return failed(fault, &segment, "opened");
+    }
+    segment.device = status.st_dev;
+    segment.inode = status.st_ino;
+    *ret_segment = segment;
+    return vlt_ok();
+}
+
+void segment_close(struct segment *segment) {
+    close(segment->fd);
+    free(segment->index);
+}
+
+vlt_result segment_check_identity(int folder, const struct segment *segment, struct fault *fault) {
+    struct stat status;
+    if (fstatat(folder, segment->name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+        return failed(fault, segment, "found where it was");
+    if (status.st_dev != segment->device || status.st_ino != segment->inode)
+        return fault_set(fault, VLT_UNAVAILABLE, "the audit log was replaced",
+                         "audit file %s was replaced by another file; put the original back and "
+                         "restart vaultd",
+                         segment->name);
+    if ((uint64_t)status.st_size < segment->size)
+        return fault_set(fault, VLT_UNAVAILABLE, "the audit log was cut",
+                         "audit file %s was cut from %llu to %llu bytes; restore it and restart vaultd",
+                         segment->name, (unsigned long long)segment->size,
+                         (unsigned long long)status.st_size);
+    return vlt_ok();
+}
+
+// ---- Lines ----
+
+// Notes the offset of a line when the index wants it.
+static bool index_line(struct segment *segment, uint64_t offset) {
+    if (segment->count % SEGMENT_INDEX_STEP)
+        return true;
+    if (segment->index_count == segment->index_capacity) {
+        size_t capacity = segment->index_capacity ? 2 * segment->index_capacity : 64;
+        uint64_t *grown = realloc(segment->index, capacity * sizeof *grown);
+        if (!grown)
+            return false;
+        segment->index = grown;
+        segment->index_capacity = capacity;
+    }
+    segment->index[segment->index_count++] = offset;
+    return true;
+}
+
+// Counts whole lines of `lines`, which stand at the end of the segment.
+static bool count_lines(struct segment *segment, struct bytes lines) {
+    for (size_t at = 0; at < lines.size;) {
+        size_t end = bytes_find(bytes_from(lines, at), '\n');
+        if (at + end == lines.size)
+            break; // torn
+        if (!index_line(segment, segment->size))
+            return false;
+        segment->count++;
+        segment->size += end + 1;
+        at += end + 1;
+    }
+    return true;
+}
+
+vlt_result segment_scan(struct segment *segment, bool is_newest, struct fault *fault) {
+    struct stat status;
+    if (fstat(segment->fd, &status) != 0)
+        return failed(fault, segment, "read");
+    if (status.st_size == 0)
+        return vlt_ok();
+    size_t size = (size_t)status.st_size;
+    void *map = mmap(NULL, size, PROT_READ, MAP_PRIVATE, segment->fd, 0);
+    if (map == MAP_FAILED)
+        return failed(fault, segment, "read");
+    bool is_counted = count_lines(segment, bytes_of(map, size));
+    munmap(map, size);
+    if (!is_counted)
+        return vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    if (segment->size == size)
+        return vlt_ok();
+    if (!is_newest)
+        return fault_set(fault, VLT_CONFLICT, "an audit file is damaged",
+                         "audit file %s does not end with a whole line; restore it", segment->name);
+    return segment_cut(segment, fault);
+}
+
+vlt_result segment_cut(struct segment *segment, struct fault *fault) {
+    if (ftruncate(segment->fd, (off_t)segment->size) != 0 || fdatasync(segment->fd) != 0)
+        return failed(fault, segment, "mended");
+    return vlt_ok();
+}
+
+static bool write_all(int fd, struct bytes bytes, uint64_t offset) {
+    while (bytes.size) {
+        ssize_t written = pwrite(fd, bytes.at, bytes.size, (off_t)offset);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return false;
+        bytes = bytes_from(bytes, (size_t)written);
+        offset += (uint64_t)written;
+    }
+    return true;
+}
+
+vlt_result segment_append(struct segment *segment, struct bytes lines, uint64_t line_count,
+                          struct fault *fault) {
+    if (!write_all(segment->fd, lines, segment->size) || fdatasync(segment->fd) != 0) {
+        vlt_result result = failed(fault, segment, "written");
+        struct fault ignored;
+        vlt_result cut = segment_cut(segment, &ignored); // tried again before the next write
+        (void)cut;
+        return result;
+    }
+    uint64_t before = segment->count;
+    if (!count_lines(segment, lines) || segment->count != before + line_count)
+        return vlt_fail(VLT_BUG, "the audit log counts its lines wrongly");
+    return vlt_ok();
+}
+
+// ---- Reading ----
+
+vlt_result segment_each(const struct segment *segment, uint64_t from, segment_line_fn *each,
+                        void *context, bool *ret_goes_on) {
+    *ret_goes_on = true;
+    if (segment->count == 0)
+        return vlt_ok();
+    uint64_t skip = from > segment->first ? (from - segment->first) / SEGMENT_INDEX_STEP : 0;
+    if (skip >= segment->index_count)
+        return vlt_ok();
+    uint8_t *map = mmap(NULL, segment->size, PROT_READ, MAP_PRIVATE, segment->fd, 0);
+    if (map == MAP_FAILED)
+        return vlt_fail(VLT_UNAVAILABLE, "the audit log can not be read");
+    struct bytes rest = bytes_from(bytes_of(map, segment->size), segment->index[skip]);
+    uint64_t sequence = segment->first + skip * SEGMENT_INDEX_STEP;
+    while (*ret_goes_on && rest.size) {
+        size_t end = bytes_find(rest, '\n');
+        *ret_goes_on = each(bytes_of(rest.at, end), sequence++, context);
+        rest = bytes_from(rest, end + 1);
+    }
+    munmap(map, segment->size);
+    return vlt_ok();
+}
+
+uint64_t segment_start_of_last(const struct segment *segment, uint32_t count, struct bytes tenant,
+                               bool (*fits)(struct bytes line, struct bytes tenant)) {
+    if (segment->size == 0 || count == 0)
+        return 0;
+    uint8_t *map = mmap(NULL, segment->size, PROT_READ, MAP_PRIVATE, segment->fd, 0);
+    if (map == MAP_FAILED)
+        return 0;
+    uint64_t sequence = segment->first + segment->count, found = 0;
+    size_t end = segment->size - 1; // at the line end
+    while (!found && sequence > segment->first) {
+        const uint8_t *before = end ? memrchr(map, '\n', end) : NULL;
+        size_t start = before ? (size_t)(before - map) + 1 : 0;
+        sequence--;
+        if (fits(bytes_of(map + start, end - start), tenant) && --count == 0)
+            found = sequence;
+        end = start ? start - 1 : 0;
+    }
+    munmap(map, segment->size);
+    return found;
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vaultd/role/role.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "libvault/secret/secret.h"
+#include "vaultd/log/log.h"
+#include "vaultd/sandbox/sandbox.h"
+
+#define SUPERVISOR_FD 3
+#define PEERS_EACH_ROLE 16
+
+struct role {
+    const struct role_hooks *hooks;
+    void *context;
+    struct event_base *base;
+    struct channel *supervisor;
+    struct channel *peers[IPC_ROLE_COUNT][PEERS_EACH_ROLE];
+    bool has_settings;
+    int exit_status;
+};
+
+// channel_events hand back one pointer: the role. `asked` wants its own context,
+// and there is one role in a process.
+static struct role only;
+
+struct event_base *role_base(const struct role *role) { return role->base; }
+void *role_context(const struct role *role) { return role->context; }
+
+void role_ready(struct role *role, const char *note) {
+    struct tell_ready ready = {.note = bytes_of_text(note)};
+    tell_ready(role->supervisor, &ready, -1);
+}
+
+void role_finish(struct role *role, int exit_status) {
+    role->exit_status = exit_status;
+    event_base_loopbreak(role->base);
+}
+
+// ---- Peers ----
+
+static void peer_closed(struct channel *channel, const char *why, void *context) {
+    struct role *role = &only;
+    enum ipc_role peer = channel_peer(channel);
+    for (unsigned number = 0; number < PEERS_EACH_ROLE; number++) {
+        if (role->peers[peer][number] != channel)
+            continue;
+        role->peers[peer][number] = NULL;
+        log_info("channel to %s %u closed: %s", ipc_role_name(peer), number, why);
+        if (role->hooks->peer_gone)
+            role->hooks->peer_gone(role, peer, number);
+        channel_free(channel);
+    }
+}
+
+static void peer_told(struct channel *channel, unsigned message, struct bytes frame, int descriptor,
+                      void *context) {
+    if (descriptor >= 0)
+        close(descriptor); // peers pass no descriptors
+    if (only.hooks->told)
+        only.hooks->told(&only, channel_peer(channel), message, frame);
+}
+
+static struct channel_events peer_events = {.told = peer_told, .closed = peer_closed};
+
+static void peer_joins(struct role *role, struct bytes frame, int descriptor) {
+    struct tell_peer tell;
+    if (descriptor < 0 || !vlt_is_ok(tell_peer_decode(frame, &tell)) ||
+        tell.role >= IPC_ROLE_COUNT || tell.number >= PEERS_EACH_ROLE) {
+        log_error("the supervisor announced a peer that can not be");
+        if (descriptor >= 0)
+            close(descriptor);
+        return;
+    }
+    struct channel **slot = &role->peers[tell.role][tell.number];
+    if (*slot) {
+        struct channel *old = *slot;
+        *slot = NULL;
+        if (role->hooks->peer_gone)
+            role->hooks->peer_gone(role, (enum ipc_role)tell.role, tell.number);
+        channel_free(old);
+    }
+    *slot = channel_new(role->base, descriptor, role->hooks->self, (enum ipc_role)tell.role,
+                        &peer_events, role->context);
+    if (!*slot) {
+        log_error("no memory for the channel to %s", ipc_role_name((enum ipc_role)tell.role));
+        close(descriptor);
+        return;
+    }
+    if (role->hooks->peer)
+        role->hooks->peer(role, (enum ipc_role)tell.role, tell.number, *slot);
+}
+
+// ---- The supervisor ----
+
+static unsigned settings_message(enum ipc_role self) {
+    static const unsigned messages[IPC_ROLE_COUNT] = {
+        [IPC_BROKER] = IPC_TELL_settings_broker,     [IPC_ADMIN] = IPC_TELL_settings_admin,
+        [IPC_REDEEMER] = IPC_TELL_settings_redeemer, [IPC_KEEPER] = IPC_TELL_settings_keeper,
+        [IPC_AUDITOR] = IPC_TELL_settings_auditor,
+    };
+    return messages[self];
+}
+
+static void settings_arrive(struct role *role, struct bytes frame) {
+    struct fault fault = {0};
+    bool is_first = !role->has_settings;
+    vlt_result result = role->hooks->settings(role, frame, is_first, &fault);
+    if (vlt_is_ok(result) && is_first) {
+        role->has_settings = true;
+        result = sandbox_enter(role->hooks->self, &fault);
+    }
+    if (vlt_is_ok(result))
+        return;
+    log_error("%s: %s", is_first ? "can not start" : "the new settings are not used",
+              fault_or_reason(&fault, result));
+    if (is_first)
+        role_finish(role, EXIT_FAILURE);
+}
+
+static void listener_arrives(struct role *role, struct bytes frame, int descriptor) {
+    struct tell_listener tell;
+    if (descriptor >= 0 && role->hooks->listener && vlt_is_ok(tell_listener_decode(frame, &tell)))
+        role->hooks->listener(role, tell.name, descriptor);
+    else if (descriptor >= 0)
+        close(descriptor);
+}
+
+static void drain_begins(struct role *role, struct bytes frame) {
+    struct tell_drain tell;
+    if (role->hooks->drain && vlt_is_ok(tell_drain_decode(frame, &tell)))
+        role->hooks->drain(role, tell.within_ms);
+    else
+        role_finish(role, EXIT_SUCCESS);
+}
+
+static void supervisor_told(struct channel *channel, unsigned message, struct bytes frame,
+                            int descriptor, void *context) {
+    struct role *role = &only;
+    if (message == settings_message(role->hooks->self)) {
+        settings_arrive(role, frame);
+    } else if (message == IPC_TELL_peer) {
+        peer_joins(role, frame, descriptor);
+        return;
+    } else if (message == IPC_TELL_listener) {
+        listener_arrives(role, frame, descriptor);
+        return;
+    } else if (message == IPC_TELL_drain) {
+        drain_begins(role, frame);
+    }
+    if (descriptor >= 0)
+        close(descriptor);
+}
+
+static void supervisor_closed(struct channel *channel, const char *why, void *context) {
+    // Without its supervisor a role must not go on: nobody would restart its peers.
+    log_error("the supervisor is gone (%s)", why);
+    role_finish(&only, EXIT_FAILURE);
+}
+
+static struct channel_events supervisor_events = {.told = supervisor_told,
+                                                  .closed = supervisor_closed};
+
+// ---- Start ----
+
+static vlt_result start(struct role *role, struct fault *fault) {
+    VLT_TRY(sandbox_begin(fault));
+    if (role->hooks->secret_heap_bytes) {
+        VLT_TRY(secret_heap_open(role->hooks->secret_heap_bytes, fault));
+        if (role->hooks->adopt_heaps) {
+            VLT_TRY(secret_heap_adopt_openssl());
+            secret_heap_adopt(event_set_mem_functions);
+        }
+    }
+    role->base = event_base_new();
+    if (!role->base)
+        return vlt_fail(VLT_UNAVAILABLE, "no event loop");
+    peer_events.asked = role->hooks->asked;
+    peer_events.permits = role->hooks->permits;
+    supervisor_events.asked = role->hooks->asked;
+    supervisor_events.permits = role->hooks->permits;
+    role->supervisor = channel_new(role->base, SUPERVISOR_FD, role->hooks->self, IPC_SUPERVISOR,
+                                   &supervisor_events, role->context);
+    return role->supervisor ? vlt_ok() : vlt_fail(VLT_UNAVAILABLE, "out of memory");
+}
+
+static void stop(struct role *role) {
+    for (int peer = 0; peer < IPC_ROLE_COUNT; peer++)
+        for (unsigned number = 0; number < PEERS_EACH_ROLE; number++)
+            channel_free(role->peers[peer][number]);
+    channel_free(role->supervisor);
+}
+
+int role_run(const struct role_hooks *hooks, void *context) {
+    struct fault fault = {0};
+    only = (struct role){.hooks = hooks, .context = context};
+    log_open(ipc_role_name(hooks->self));
+    // A terminal's Ctrl-C and a hang-up are for the supervisor, which drains us.
+    signal(SIGINT, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+    if (fcntl(SUPERVISOR_FD, F_GETFD) < 0) {
+        log_error("this program is started by vaultd and not by hand");
+        return 2;
+    }
+    vlt_result result = start(&only, &fault);
+    if (!vlt_is_ok(result)) {
+        log_error("can not start: %s", fault_or_reason(&fault, result));
+        return EXIT_FAILURE;
+    }
+    event_base_dispatch(only.base);
+    stop(&only);
+    return only.exit_status;
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vaultd/sandbox/sandbox.h"
+
+#include <errno.h>
+#include <seccomp.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+vlt_result sandbox_begin(struct fault *fault) {
+    const struct rlimit no_core = {0, 0};
+    umask(077);
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 ||
+        setrlimit(RLIMIT_CORE, &no_core) != 0)
+        return fault_set(fault, VLT_UNAVAILABLE, "the process can not be locked up",
+                         "the process can not be locked up: %s", strerror(errno));
+    return vlt_ok();
+}
+
+#if defined(VAULT_SANITIZED)
+
+vlt_result sandbox_enter(enum ipc_role role, struct fault *fault) {
+    (void)role;
+    (void)fault;
+    return vlt_ok();
+}
+
+#else
+
+// What every event loop, allocator and thread needs.
+static const int common_calls[] = {
+    SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(readv), SCMP_SYS(writev), SCMP_SYS(pread64),
+    SCMP_SYS(recvmsg), SCMP_SYS(sendmsg), SCMP_SYS(recvfrom), SCMP_SYS(sendto), SCMP_SYS(close),
+    SCMP_SYS(shutdown), SCMP_SYS(accept4), SCMP_SYS(getsockopt), SCMP_SYS(setsockopt),
+    SCMP_SYS(getsockname), SCMP_SYS(getpeername), SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait),
+    SCMP_SYS(epoll_pwait2), SCMP_SYS(epoll_ctl), SCMP_SYS(epoll_create1), SCMP_SYS(timerfd_settime),
+    SCMP_SYS(timerfd_create), SCMP_SYS(eventfd2), SCMP_SYS(pipe2), SCMP_SYS(poll), SCMP_SYS(ppoll),
+    SCMP_SYS(fcntl), SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(lseek), SCMP_SYS(ioctl),
+    SCMP_SYS(mmap), SCMP_SYS(munmap), SCMP_SYS(mprotect), SCMP_SYS(mremap), SCMP_SYS(madvise),
+    SCMP_SYS(brk), SCMP_SYS(futex), SCMP_SYS(sched_yield), SCMP_SYS(getrandom),
+    SCMP_SYS(clock_gettime), SCMP_SYS(clock_nanosleep), SCMP_SYS(nanosleep), SCMP_SYS(gettimeofday),
+    SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(getuid), SCMP_SYS(geteuid), SCMP_SYS(getgid),
+    SCMP_SYS(getegid), SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),
+    SCMP_SYS(sigaltstack), SCMP_SYS(tgkill), SCMP_SYS(restart_syscall), SCMP_SYS(exit),
+    SCMP_SYS(exit_group), SCMP_SYS(sysinfo), SCMP_SYS(uname), SCMP_SYS(membarrier),
+    SCMP_SYS(set_robust_list), SCMP_SYS(rseq), SCMP_SYS(prlimit64), SCMP_SYS(sched_getaffinity),
+};
+// Reading files: the store is opened again when it is replaced; a resolver and a
+// TLS library read their configuration.
+static const int file_calls[] = {
+    SCMP_SYS(openat), SCMP_SYS(open), SCMP_SYS(access), SCMP_SYS(faccessat), SCMP_SYS(faccessat2),
+    SCMP_SYS(stat), SCMP_SYS(lstat), SCMP_SYS(statx), SCMP_SYS(readlink), SCMP_SYS(readlinkat),
+    SCMP_SYS(getdents64), SCMP_SYS(statfs), SCMP_SYS(fstatfs), SCMP_SYS(fadvise64), SCMP_SYS(dup),
+    SCMP_SYS(dup2), SCMP_SYS(dup3), SCMP_SYS(flock),
+};
+// A thread of our own process, never another process: see the clone rule below.
+static const int thread_calls[] = {
+    SCMP_SYS(set_tid_address), SCMP_SYS(prctl), SCMP_SYS(sched_getparam),
+    SCMP_SYS(sched_getscheduler), SCMP_SYS(sched_setscheduler),
+};
+// The broker and the admin role fetch key sets; the keeper's device may be
+// behind a socket (swtpm, tabrmd, a network HSM).
+static const int connect_calls[] = {
+    SCMP_SYS(socket), SCMP_SYS(connect), SCMP_SYS(bind), SCMP_SYS(socketpair),
+    SCMP_SYS(sendmmsg), SCMP_SYS(recvmmsg), SCMP_SYS(select), SCMP_SYS(pselect6),
+};
+// The keeper writes the store; a software device keeps its objects in files.
+static const int keeper_calls[] = {
+    SCMP_SYS(pwrite64), SCMP_SYS(pwritev), SCMP_SYS(fsync), SCMP_SYS(fdatasync), SCMP_SYS(msync),
+    SCMP_SYS(ftruncate), SCMP_SYS(fallocate), SCMP_SYS(mkdir), SCMP_SYS(mkdirat), SCMP_SYS(unlink),
+    SCMP_SYS(unlinkat), SCMP_SYS(rename), SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(chmod),
+    SCMP_SYS(fchmod), SCMP_SYS(fchmodat), SCMP_SYS(fchown), SCMP_SYS(mlock), SCMP_SYS(munlock),
+    SCMP_SYS(getcwd), SCMP_SYS(umask), SCMP_SYS(getppid), SCMP_SYS(semget), SCMP_SYS(semctl),
+    SCMP_SYS(semop), SCMP_SYS(sync_file_range), SCMP_SYS(getresuid), SCMP_SYS(getresgid),
+};
+static const int auditor_calls[] = {
+    SCMP_SYS(pwrite64), SCMP_SYS(pwritev), SCMP_SYS(fsync), SCMP_SYS(fdatasync),
+    SCMP_SYS(ftruncate), SCMP_SYS(fallocate), SCMP_SYS(mkdirat), SCMP_SYS(mkdir), SCMP_SYS(unlink),
+    SCMP_SYS(unlinkat), SCMP_SYS(rename), SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(fchmod),
+};
+
+#define ALLOW(filter, calls) allow(filter, calls, sizeof calls / sizeof *(calls))
+static int allow(scmp_filter_ctx filter, const int *calls, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        // A negative number is a call that this machine does not have.
+        int failed = calls[i] < 0 ? 0 : seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
+        if (failed && failed != -EEXIST)
+            return failed;
+    }
+    return 0;
+}
+
+#define CLONE_THREAD_FLAG 0x00010000u
+static int allow_threads(scmp_filter_ctx filter) {
+    int failed = ALLOW(filter, thread_calls);
+    if (!failed)
+        failed = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+                                  SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD_FLAG, CLONE_THREAD_FLAG));
+    // The flags of clone3 are behind a pointer that a filter can not read: make
+    // the C library fall back to clone.
+    if (!failed)
+        failed = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+    return failed;
+}
+
+static int allow_role(scmp_filter_ctx filter, enum ipc_role role) {
+    int failed = ALLOW(filter, common_calls);
+    if (!failed)
+        failed = ALLOW(filter, file_calls);
+    if (!failed && role == IPC_AUDITOR)
+        failed = ALLOW(filter, auditor_calls);
+    if (!failed && role == IPC_KEEPER)
+        failed = ALLOW(filter, keeper_calls);
+    if (!failed && (role == IPC_KEEPER || role == IPC_BROKER || role == IPC_ADMIN)) {
+        failed = ALLOW(filter, connect_calls);
+        if (!failed)
+            failed = allow_threads(filter);
+    }
+    return failed;
+}
+
+vlt_result sandbox_enter(enum ipc_role role, struct fault *fault) {
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+    int failed = filter ? allow_role(filter, role) : -ENOMEM;
+    if (!failed)
+        failed = seccomp_load(filter);
+    seccomp_release(filter);
+    if (failed)
+        return fault_set(fault, VLT_UNAVAILABLE, "the system-call filter can not be loaded",
+                         "the system-call filter of the %s can not be loaded: %s",
+                         ipc_role_name(role), strerror(-failed));
+    return vlt_ok();
+}
+
+#endif
