@@ -9,14 +9,17 @@
 #include "libvault/store/record_tenant.h"
 
 #define RECORD_HOSTS_MAX 8
-#define RECORD_VERSIONS_SHOWN 16
+#define RECORD_HOST_MAX 255
+// An upstream host as records, tokens and requests spell it: lower case, with
+// :port unless that is 443. No wildcards.
+bool record_host_is_valid(struct bytes host);
 
 enum record_credential_status { RECORD_CREDENTIAL_ACTIVE = 1, RECORD_CREDENTIAL_DISABLED, RECORD_CREDENTIAL_DELETED };
 
 struct record_credential {
     char name[RECORD_NAME_MAX + 1];
     char profile[RECORD_NAME_MAX + 1];
-    char hosts[RECORD_HOSTS_MAX][256]; // upstream hosts, lower case, with :port unless 443
+    char hosts[RECORD_HOSTS_MAX][RECORD_HOST_MAX + 1]; // upstream hosts, lower case, with :port unless 443
     size_t host_count;
     json_t *parameters; // owned; object of texts that the profile takes (header name, …)
     char description[256];
@@ -52,9 +55,12 @@ void record_credential_secret_put(struct wire_writer *w, const struct record_cre
 vlt_result record_credential_secret_get(struct bytes value,
                                         struct record_credential_secret *ret_secret) VLT_MUST_USE;
 // DESIGN promise 5: tenant, name, version, profile, hosts, parameters, data key.
+// At most RECORD_CREDENTIAL_CONTEXT_MAX bytes.
+#define RECORD_CREDENTIAL_CONTEXT_MAX 8704
 void record_credential_context(struct wire_writer *w, uint32_t tenant, struct bytes name,
                                uint32_t version, const struct record_credential_secret *secret);
-// Key name of a version: name, NUL, u32. `room` holds RECORD_NAME_MAX + 5 bytes.
+// Key name of a version: name, NUL, u32. `room` holds RECORD_SECRET_NAME_MAX bytes.
+#define RECORD_SECRET_NAME_MAX (RECORD_NAME_MAX + 5)
 struct bytes record_credential_secret_name(struct bytes name, uint32_t version, uint8_t *room);
 
 #endif

@@ -27,6 +27,6 @@ vlt_result record_policy_set_parse(struct bytes json, struct fault *fault,
                                    struct record_policy_set *ret_set) VLT_MUST_USE;
 json_t *record_policy_set_json(const struct record_policy_set *set);
 // Fills hash from the documents.
-void record_policy_set_seal(struct record_policy_set *set);
+vlt_result record_policy_set_seal(struct record_policy_set *set) VLT_MUST_USE;
 
 #endif

@@ -24,5 +24,7 @@ vlt_result record_is_revoked(struct store *store, const struct record_revocation
 vlt_result record_revocation_change(uint32_t tenant, enum record_revocation_kind kind,
                                     struct bytes value, int64_t until_or_issued_at, uint8_t *room,
                                     struct store_change *ret_change) VLT_MUST_USE;
+// The time that a stored revocation carries (clean-up of what is over).
+vlt_result record_revocation_time(struct bytes value, int64_t *ret_at) VLT_MUST_USE;
 
 #endif

@@ -12,7 +12,8 @@
 // compare_and_commit, linearizable_revision, history, presence): all reads go
 // through a snapshot, all writes through compare_and_commit.
 //
-// Never used across fork, and only from one thread.
+// Never used across fork. All snapshots belong to one thread; commits may come
+// from one other thread at the same time (the keeper's commit thread).
 #ifndef VLT_STORE_STORE_H
 #define VLT_STORE_STORE_H
 
@@ -28,11 +29,11 @@
 // The class of a record is the fifth byte of its key. Tenant 0 marked (0).
 enum store_class {
     STORE_META = 'm',              // (0) schema, ids: name "format", "next_tenant"
-    STORE_DEVICE = 'd',            // (0) wrapping key of a device; name: generation
-    STORE_DATA_KEY = 'k',          // name: u32 number; wrapped slots
-    STORE_SIGNING_KEY = 'g',       // (0) name: kid; JSON {kid, jwk, state, created_at}
+    STORE_DEVICE = 'd',            // (0) wrapping key of a device; name: its 16-byte id; record_datakey.h
+    STORE_DATA_KEY = 'k',          // name: u32 number; wrapped slots, record_datakey.h
+    STORE_SIGNING_KEY = 'g',       // (0) name: kid; JSON, record_key.h
     STORE_SIGNING_SECRET = 'G',    // (0) name: kid; ciphertext
-    STORE_INTAKE_KEY = 'n',        // (0) name: kid; JSON {kid, jwk, state, created_at}
+    STORE_INTAKE_KEY = 'n',        // (0) name: kid; JSON, record_key.h
     STORE_INTAKE_SECRET = 'N',     // (0) name: kid; ciphertext
     STORE_TENANT = 't',            // (0) name: tenant name; JSON record_tenant
     STORE_ISSUER = 'i',            // name: issuer name; JSON record_issuer
