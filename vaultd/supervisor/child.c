@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vaultd/supervisor/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define CHILD_FD 3
+
+// Between fork and exec: only calls that are safe there. Never returns.
+static void become(const struct child_start *start) {
+    char *const arguments[] = {(char *)(uintptr_t)start->name, NULL};
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGCHLD, SIG_DFL);
+    // Locked memory is limited for ordinary users; the keeper's heap needs room.
+    const struct rlimit locked = {RLIM_INFINITY, RLIM_INFINITY};
+    (void)setrlimit(RLIMIT_MEMLOCK, &locked);
+    if (start->channel_fd == CHILD_FD ? fcntl(CHILD_FD, F_SETFD, 0) != 0
+                                      : dup2(start->channel_fd, CHILD_FD) < 0)
+        _exit(126);
+    if (syscall(SYS_close_range, CHILD_FD + 1, ~0u, 0) != 0)
+        _exit(126);
+    if (start->changes_user && (setgroups(0, NULL) != 0 || setresgid(start->gid, start->gid, start->gid) != 0 ||
+                                setresuid(start->uid, start->uid, start->uid) != 0))
+        _exit(126);
+    execve(start->program, arguments, start->environment);
+    _exit(127);
+}
+
+vlt_result child_spawn(const struct child_start *start, struct fault *fault, pid_t *ret_pid) {
+    pid_t pid = fork();
+    if (pid < 0)
+        return fault_set(fault, VLT_UNAVAILABLE, "a process can not be started", "%s can not be started: %s",
+                         start->name, strerror(errno));
+    if (pid == 0)
+        become(start);
+    *ret_pid = pid;
+    return vlt_ok();
+}
+
+vlt_result child_program_find(const char *name, char *path, size_t capacity, struct fault *fault) {
+    char self[512];
+    ssize_t size = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (size > 0) {
+        self[size] = 0;
+        char *slash = strrchr(self, '/');
+        *slash = 0;
+        if (snprintf(path, capacity, "%s/%s", self, name) < (int)capacity && access(path, X_OK) == 0)
+            return vlt_ok();
+    }
+    if (snprintf(path, capacity, "%s/%s", VAULT_LIBEXEC_DIR, name) < (int)capacity && access(path, X_OK) == 0)
+        return vlt_ok();
+    return fault_set(fault, VLT_NOT_FOUND, "a program is missing",
+                     "%s is neither beside vaultd nor in %s; install all programs of one build", name,
+                     VAULT_LIBEXEC_DIR);
+}

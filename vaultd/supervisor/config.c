@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vaultd/supervisor/config.h"
+
+#include <cyaml/cyaml.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+// ---- The schema: one line for each key ----
+
+#define TEXT(type, key)                                                                            \
+    CYAML_FIELD_STRING_PTR(#key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct type, key, 0, 1024)
+#define NUMBER(type, key) CYAML_FIELD_UINT(#key, CYAML_FLAG_OPTIONAL, struct type, key)
+#define GROUP(type, key)                                                                           \
+    CYAML_FIELD_MAPPING(#key, CYAML_FLAG_OPTIONAL, struct config, key, config_##type##_fields)
+#define TEXTS(type, key)                                                                           \
+    CYAML_FIELD_SEQUENCE_COUNT(#key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct type, key,   \
+                               key##_count, &text_value, 0, 64)
+
+static const cyaml_schema_value_t text_value = {
+    CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, 1024),
+};
+static const cyaml_schema_field_t config_users_fields[] = {
+    TEXT(config_users, group),    TEXT(config_users, broker), TEXT(config_users, admin),
+    TEXT(config_users, redeemer), TEXT(config_users, keeper), TEXT(config_users, auditor),
+    CYAML_FIELD_END};
+static const cyaml_schema_field_t config_device_fields[] = {
+    TEXT(config_device, kind),     TEXT(config_device, tcti),
+    TEXT(config_device, uri),      TEXT(config_device, module),
+    TEXT(config_device, pin_file), TEXTS(config_device, environment),
+    CYAML_FIELD_END};
+static const cyaml_schema_field_t config_broker_fields[] = {
+    TEXT(config_broker, listen),         TEXT(config_broker, tls_certificate),
+    TEXT(config_broker, tls_key),        TEXT(config_broker, issuer_ca),
+    NUMBER(config_broker, workers),      NUMBER(config_broker, max_connections),
+    NUMBER(config_broker, idle_ms),      NUMBER(config_broker, request_deadline_ms),
+    CYAML_FIELD_END};
+static const cyaml_schema_field_t config_admin_fields[] = {
+    TEXT(config_admin, socket),          TEXT(config_admin, listen),
+    TEXT(config_admin, tls_certificate), TEXT(config_admin, tls_key),
+    TEXT(config_admin, oidc_tenant),     TEXTS(config_admin, allow_users),
+    NUMBER(config_admin, max_connections), NUMBER(config_admin, request_deadline_ms),
+    NUMBER(config_admin, idle_ms),       CYAML_FIELD_END};
+static const cyaml_schema_field_t config_redeemer_fields[] = {
+    TEXT(config_redeemer, socket),           TEXT(config_redeemer, socket_group),
+    TEXT(config_redeemer, listen),           TEXT(config_redeemer, tls_certificate),
+    TEXT(config_redeemer, tls_key),          NUMBER(config_redeemer, workers),
+    NUMBER(config_redeemer, max_connections), NUMBER(config_redeemer, request_deadline_ms),
+    NUMBER(config_redeemer, idle_ms),        NUMBER(config_redeemer, cache_max_s),
+    CYAML_FIELD_END};
+static const cyaml_schema_field_t config_keeper_fields[] = {
+    NUMBER(config_keeper, data_key_idle_s), NUMBER(config_keeper, secret_heap_kib),
+    CYAML_FIELD_END};
+static const cyaml_schema_field_t config_audit_fields[] = {
+    TEXT(config_audit, directory), TEXT(config_audit, origin), CYAML_FIELD_END};
+static const cyaml_schema_field_t config_tokens_fields[] = {
+    NUMBER(config_tokens, lifetime_s), NUMBER(config_tokens, max_lifetime_s), CYAML_FIELD_END};
+static const cyaml_schema_field_t config_fields[] = {
+    TEXT(config, issuer),       TEXT(config, store),        TEXT(config, profiles),
+    TEXT(config, log_level),    NUMBER(config, drain_ms),   GROUP(users, users),
+    GROUP(device, device),      GROUP(broker, broker),      GROUP(admin, admin),
+    GROUP(redeemer, redeemer),  GROUP(keeper, keeper),      GROUP(audit, audit),
+    GROUP(tokens, tokens),      CYAML_FIELD_END};
+static const cyaml_schema_value_t config_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct config, config_fields),
+};
+
+// ---- Errors: cyaml tells its story line by line; a person wants one sentence ----
+
+struct story {
+    char what[200], where[200];
+};
+
+static void listen_to_cyaml(cyaml_log_t level, void *context, const char *format, va_list args) {
+    struct story *story = context;
+    char line[300];
+    if (level < CYAML_LOG_ERROR)
+        return;
+    vsnprintf(line, sizeof line, format, args);
+    line[strcspn(line, "\n")] = 0;
+    const char *text = strncmp(line, "Load: ", 6) == 0 ? line + 6 : line;
+    if (strstr(text, "(line:")) { // the innermost place comes first
+        if (!story->where[0])
+            snprintf(story->where, sizeof story->where, "%.199s", text + strspn(text, " "));
+    } else if (!story->what[0] && !strstr(text, "Backtrace")) {
+        snprintf(story->what, sizeof story->what, "%.199s", text);
+    }
+}
+
+// ---- Defaults ----
+
+static bool set_text(char **text, const char *value) {
+    if (*text)
+        return true;
+    *text = strdup(value); // freed by cyaml_free, which uses free
+    return *text != NULL;
+}
+
+static void set_number(uint32_t *number, uint32_t value) {
+    if (*number == 0)
+        *number = value;
+}
+
+static bool set_listener_defaults(struct config *c) {
+    return set_text(&c->broker.listen, "127.0.0.1:8443") && set_text(&c->broker.tls_certificate, "") &&
+           set_text(&c->broker.tls_key, "") && set_text(&c->broker.issuer_ca, "") &&
+           set_text(&c->admin.socket, "/run/vaultd/admin.sock") && set_text(&c->admin.listen, "") &&
+           set_text(&c->admin.tls_certificate, "") && set_text(&c->admin.tls_key, "") &&
+           set_text(&c->admin.oidc_tenant, "") &&
+           set_text(&c->redeemer.socket, "/run/vaultd/redeem.sock") &&
+           set_text(&c->redeemer.socket_group, "") && set_text(&c->redeemer.listen, "") &&
+           set_text(&c->redeemer.tls_certificate, "") && set_text(&c->redeemer.tls_key, "");
+}
+
+static bool set_text_defaults(struct config *c) {
+    return set_text(&c->store, "/var/lib/vaultd/store") &&
+           set_text(&c->profiles, "/usr/share/vaultd/profiles") && set_text(&c->log_level, "info") &&
+           set_text(&c->issuer, "") && set_text(&c->users.group, "") &&
+           set_text(&c->users.broker, "") && set_text(&c->users.admin, "") &&
+           set_text(&c->users.redeemer, "") && set_text(&c->users.keeper, "") &&
+           set_text(&c->users.auditor, "") && set_text(&c->device.kind, "") &&
+           set_text(&c->device.tcti, "device:/dev/tpmrm0") && set_text(&c->device.uri, "") &&
+           set_text(&c->device.module, "") && set_text(&c->device.pin_file, "") &&
+           set_text(&c->audit.directory, "/var/lib/vaultd/audit") && set_text(&c->audit.origin, "");
+}
+
+static void set_number_defaults(struct config *c) {
+    set_number(&c->drain_ms, 10000);
+    set_number(&c->broker.workers, 1);
+    set_number(&c->broker.max_connections, 4096);
+    set_number(&c->broker.request_deadline_ms, 10000);
+    set_number(&c->broker.idle_ms, 60000);
+    set_number(&c->admin.max_connections, 64);
+    set_number(&c->admin.request_deadline_ms, 30000);
+    set_number(&c->admin.idle_ms, 60000);
+    set_number(&c->redeemer.workers, 1);
+    set_number(&c->redeemer.max_connections, 1024);
+    set_number(&c->redeemer.request_deadline_ms, 5000);
+    set_number(&c->redeemer.idle_ms, 600000);
+    set_number(&c->redeemer.cache_max_s, 30);
+    set_number(&c->keeper.data_key_idle_s, 3600);
+    set_number(&c->keeper.secret_heap_kib, 16384);
+    set_number(&c->tokens.lifetime_s, 300);
+    set_number(&c->tokens.max_lifetime_s, 3600);
+}
+
+// ---- Checks that the schema can not express ----
+
+static vlt_result refuse(struct fault *fault, const char *key, const char *why) {
+    return fault_set(fault, VLT_MALFORMED, "the configuration is not acceptable", "%s: %s", key, why);
+}
+
+static vlt_result check_range(struct fault *fault, const char *key, uint32_t value, uint32_t low,
+                              uint32_t high) {
+    char why[80];
+    if (value >= low && value <= high)
+        return vlt_ok();
+    snprintf(why, sizeof why, "%u is not between %u and %u", value, low, high);
+    return refuse(fault, key, why);
+}
+
+static vlt_result check_device(const struct config_device *device, struct fault *fault) {
+    if (strcmp(device->kind, "pkcs11") == 0)
+        return device->uri[0] ? vlt_ok() : refuse(fault, "device.uri", "is required for kind pkcs11, for example pkcs11:token=vaultd");
+    if (strcmp(device->kind, "tpm") == 0)
+        return vlt_ok();
+    return refuse(fault, "device.kind", "must be tpm or pkcs11");
+}
+
+static vlt_result check_tls(struct fault *fault, const char *key, const char *listen,
+                            const char *certificate, const char *tls_key) {
+    if (listen[0] && (!certificate[0] || !tls_key[0]))
+        return refuse(fault, key, "needs tls_certificate and tls_key beside it");
+    return vlt_ok();
+}
+
+static vlt_result check_users(const struct config_users *users, struct fault *fault) {
+    const char *const names[] = {users->broker, users->admin, users->redeemer, users->keeper,
+                                 users->auditor, users->group};
+    size_t given = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        given += names[i][0] != 0;
+    if (given != 0 && given != sizeof names / sizeof *names)
+        return refuse(fault, "users", "name a group and a user for each of broker, admin, redeemer, keeper and auditor, or none of them");
+    return vlt_ok();
+}
+
+static vlt_result check(const struct config *c, struct fault *fault) {
+    size_t issuer_size = strlen(c->issuer);
+    if (strncmp(c->issuer, "https://", 8) != 0 || issuer_size < 10 || c->issuer[issuer_size - 1] == '/')
+        return refuse(fault, "issuer", "must be the https URL that clients use for the broker, without a slash at the end");
+    VLT_TRY(check_device(&c->device, fault));
+    VLT_TRY(check_users(&c->users, fault));
+    VLT_TRY(check_tls(fault, "broker.listen", c->broker.listen, c->broker.tls_certificate, c->broker.tls_key));
+    VLT_TRY(check_tls(fault, "admin.listen", c->admin.listen, c->admin.tls_certificate, c->admin.tls_key));
+    VLT_TRY(check_tls(fault, "redeemer.listen", c->redeemer.listen, c->redeemer.tls_certificate, c->redeemer.tls_key));
+    if (c->admin.listen[0] && !c->admin.oidc_tenant[0])
+        return refuse(fault, "admin.oidc_tenant", "is required with admin.listen: it names the tenant whose issuers and policies admit administrators");
+    VLT_TRY(check_range(fault, "broker.workers", c->broker.workers, 1, 16));
+    VLT_TRY(check_range(fault, "redeemer.workers", c->redeemer.workers, 1, 16));
+    VLT_TRY(check_range(fault, "tokens.max_lifetime_s", c->tokens.max_lifetime_s, 1, 86400));
+    VLT_TRY(check_range(fault, "tokens.lifetime_s", c->tokens.lifetime_s, 1, c->tokens.max_lifetime_s));
+    VLT_TRY(check_range(fault, "redeemer.cache_max_s", c->redeemer.cache_max_s, 1, 300));
+    VLT_TRY(check_range(fault, "keeper.secret_heap_kib", c->keeper.secret_heap_kib, 4096, 1048576));
+    VLT_TRY(check_range(fault, "broker.max_connections", c->broker.max_connections, 1, 65536));
+    VLT_TRY(check_range(fault, "redeemer.max_connections", c->redeemer.max_connections, 1, 65536));
+    return check_range(fault, "admin.max_connections", c->admin.max_connections, 1, 1024);
+}
+
+// ---- Load ----
+
+static cyaml_config_t cyaml_settings(struct story *story) {
+    return (cyaml_config_t){.log_fn = listen_to_cyaml,
+                            .log_ctx = story,
+                            .mem_fn = cyaml_mem,
+                            .log_level = CYAML_LOG_ERROR};
+}
+
+vlt_result config_load(const char *path, struct fault *fault, struct config **ret_config) {
+    struct story story = {{0}, {0}};
+    cyaml_config_t settings = cyaml_settings(&story);
+    struct config *config = NULL;
+    cyaml_err_t error = CYAML_ERR_FILE_OPEN;
+    if (access(path, R_OK) == 0)
+        error = cyaml_load_file(path, &settings, &config_schema, (cyaml_data_t **)&config, NULL);
+    if (error == CYAML_ERR_FILE_OPEN)
+        return fault_set(fault, VLT_NOT_FOUND, "the configuration can not be read",
+                         "%s can not be read; copy deploy/vaultd.conf there or give another path with "
+                         "--config",
+                         path);
+    if (error != CYAML_OK || !config)
+        return fault_set(fault, VLT_MALFORMED, "the configuration is not acceptable",
+                         "%s: %s%s%s", path, story.what[0] ? story.what : cyaml_strerror(error),
+                         story.where[0] ? ", " : "", story.where);
+    vlt_result result = set_text_defaults(config) && set_listener_defaults(config)
+                            ? vlt_ok()
+                            : vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    set_number_defaults(config);
+    if (vlt_is_ok(result))
+        result = check(config, fault);
+    if (!vlt_is_ok(result)) {
+        config_free(config);
+        return result;
+    }
+    *ret_config = config;
+    return vlt_ok();
+}
+
+void config_free(struct config *config) {
+    struct story story;
+    cyaml_config_t settings = cyaml_settings(&story);
+    cyaml_free(&settings, &config_schema, config, 0);
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// vaultd.conf: YAML, one schema (schemas/config.schema.json, vaultd.conf(5)).
+// Unknown keys, wrong types and values out of range are errors that name the
+// line or the key; a value that is left out has the default of config.c.
+//
+// The supervisor alone reads it and tells each role only its own part.
+#ifndef VLT_SUPERVISOR_CONFIG_H
+#define VLT_SUPERVISOR_CONFIG_H
+
+#include <stdint.h>
+
+#include "libvault/base/fault.h"
+
+// Names of members are the keys of the file.
+struct config_users { // empty texts: all roles run as the user who starts vaultd
+    char *group, *broker, *admin, *redeemer, *keeper, *auditor;
+};
+struct config_device {
+    char *kind; // "tpm" or "pkcs11"
+    char *tcti, *uri, *module, *pin_file;
+    char **environment; // NAME=value for the keeper: vendor modules take files by it
+    unsigned environment_count;
+};
+struct config_broker {
+    char *listen, *tls_certificate, *tls_key, *issuer_ca;
+    uint32_t workers, max_connections, request_deadline_ms, idle_ms;
+};
+struct config_admin {
+    char *socket, *listen, *tls_certificate, *tls_key, *oidc_tenant;
+    char **allow_users; // names or numbers
+    unsigned allow_users_count;
+    uint32_t max_connections, request_deadline_ms, idle_ms;
+};
+struct config_redeemer {
+    char *socket, *socket_group, *listen, *tls_certificate, *tls_key;
+    uint32_t workers, max_connections, request_deadline_ms, idle_ms, cache_max_s;
+};
+struct config_keeper {
+    uint32_t data_key_idle_s, secret_heap_kib;
+};
+struct config_audit {
+    char *directory, *origin;
+};
+struct config_tokens {
+    uint32_t lifetime_s, max_lifetime_s;
+};
+struct config {
+    char *issuer, *store, *profiles, *log_level;
+    uint32_t drain_ms;
+    struct config_users users;
+    struct config_device device;
+    struct config_broker broker;
+    struct config_admin admin;
+    struct config_redeemer redeemer;
+    struct config_keeper keeper;
+    struct config_audit audit;
+    struct config_tokens tokens;
+};
+
+vlt_result config_load(const char *path, struct fault *fault, struct config **ret_config) VLT_MUST_USE;
+void config_free(struct config *config);
+
+#endif

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vaultd/supervisor/listen.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define BACKLOG 1024
+
+static vlt_result bind_failed(const char *address, int fd, struct fault *fault) {
+    int why = errno;
+    if (fd >= 0)
+        close(fd);
+    return fault_set(fault, VLT_UNAVAILABLE, "an address can not be bound", "can not listen on %s: %s%s",
+                     address, strerror(why),
+                     why == EADDRINUSE ? "; is another vaultd running?" : "");
+}
+
+// Splits "host:port"; the host of "[::1]:8443" loses its brackets.
+static bool split_address(const char *address, char host[256], char port[8]) {
+    const char *colon = strrchr(address, ':');
+    if (!colon || (size_t)(colon - address) >= 256 || strlen(colon + 1) >= 8 || !colon[1])
+        return false;
+    size_t size = (size_t)(colon - address);
+    if (size >= 2 && address[0] == '[' && colon[-1] == ']') {
+        address++;
+        size -= 2;
+    }
+    memcpy(host, address, size);
+    host[size] = 0;
+    memcpy(port, colon + 1, strlen(colon + 1) + 1);
+    return true;
+}
+
+vlt_result listen_tcp(const char *address, struct fault *fault, int *ret_fd) {
+    char host[256], port[8];
+    const struct addrinfo wanted = {.ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV,
+                                    .ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL;
+    if (!split_address(address, host, port) || getaddrinfo(host, port, &wanted, &found) != 0)
+        return fault_set(fault, VLT_MALFORMED, "not an address to listen on",
+                         "can not listen on %s: write an IP address and a port, such as 0.0.0.0:8443",
+                         address);
+    const int on = 1;
+    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool is_bound = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+                    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0 &&
+                    bind(fd, found->ai_addr, found->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0;
+    freeaddrinfo(found);
+    if (!is_bound)
+        return bind_failed(address, fd, fault);
+    *ret_fd = fd;
+    return vlt_ok();
+}
+
+// A socket file that nobody answers on is left over from a crash.
+static bool is_in_use(const struct sockaddr_un *name) {
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool answers = fd >= 0 && connect(fd, (const struct sockaddr *)name, sizeof *name) == 0;
+    if (fd >= 0)
+        close(fd);
+    return answers;
+}
+
+vlt_result listen_unix(const char *path, mode_t mode, gid_t group, struct fault *fault,
+                       int *ret_fd) {
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof name.sun_path)
+        return fault_set(fault, VLT_LIMIT, "the path of a socket is too long",
+                         "can not listen on %s: the path is longer than %zu characters", path,
+                         sizeof name.sun_path - 1);
+    memcpy(name.sun_path, path, strlen(path) + 1);
+    if (is_in_use(&name)) {
+        errno = EADDRINUSE;
+        return bind_failed(path, -1, fault);
+    }
+    if (unlink(path) != 0 && errno != ENOENT)
+        return bind_failed(path, -1, fault);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    mode_t before = umask(0777 & ~mode);
+    bool is_bound = fd >= 0 && bind(fd, (const struct sockaddr *)&name, sizeof name) == 0;
+    umask(before);
+    if (!is_bound || chmod(path, mode) != 0 ||
+        (group != (gid_t)-1 && chown(path, (uid_t)-1, group) != 0) || listen(fd, BACKLOG) != 0)
+        return bind_failed(path, fd, fault);
+    *ret_fd = fd;
+    return vlt_ok();
+}

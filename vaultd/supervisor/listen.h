@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// Binds the sockets that roles serve. The supervisor does it because it may
+// (privileged ports, folders of root) and because a role's restart must not
+// close them.
+#ifndef VLT_SUPERVISOR_LISTEN_H
+#define VLT_SUPERVISOR_LISTEN_H
+
+#include <sys/types.h>
+
+#include "libvault/base/fault.h"
+
+// "127.0.0.1:8443", "[::1]:8443", "0.0.0.0:8443".
+vlt_result listen_tcp(const char *address, struct fault *fault, int *ret_fd) VLT_MUST_USE;
+// Replaces a stale socket of that path. `group` (-1: unchanged) may connect
+// besides the owner; who is let in is decided by peer credentials.
+vlt_result listen_unix(const char *path, mode_t mode, gid_t group, struct fault *fault,
+                       int *ret_fd) VLT_MUST_USE;
+
+#endif

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vaultd/supervisor/settings.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vaultd/log/log.h"
+
+#define PEM_MAX_BYTES 49152
+
+// ---- Files ----
+
+static vlt_result read_file(const char *path, struct fault *fault, char **ret_text) {
+    if (!path[0])
+        return vlt_ok(); // not configured
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat status;
+    if (fd < 0 || fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) ||
+        status.st_size > PEM_MAX_BYTES) {
+        const char *why = fd < 0 ? strerror(errno) : "it is not a file of at most 48 KiB";
+        if (fd >= 0)
+            close(fd);
+        return fault_set(fault, VLT_UNAVAILABLE, "a file can not be read", "%s can not be read: %s", path, why);
+    }
+    char *text = calloc(1, PEM_MAX_BYTES + 1);
+    ssize_t size = text ? read(fd, text, PEM_MAX_BYTES) : -1;
+    close(fd);
+    if (size < 0) {
+        free(text);
+        return fault_set(fault, VLT_UNAVAILABLE, "a file can not be read", "%s can not be read", path);
+    }
+    *ret_text = text;
+    return vlt_ok();
+}
+
+static vlt_result find_user(const char *name, struct fault *fault, uint32_t *ret_uid) {
+    char *end = NULL;
+    unsigned long number = strtoul(name, &end, 10);
+    const struct passwd *user = getpwnam(name);
+    if (!user && (end == name || *end || number > UINT32_MAX - 1))
+        return fault_set(fault, VLT_NOT_FOUND, "an unknown user", "admin.allow_users: there is no user %s", name);
+    *ret_uid = user ? user->pw_uid : (uint32_t)number;
+    return vlt_ok();
+}
+
+// Who runs vaultd may administer it; others are listed.
+static vlt_result find_admins(const struct config_admin *admin, struct fault *fault,
+                              struct settings_files *files) {
+    files->admin_uids[files->admin_uid_count++] = (uint32_t)getuid();
+    for (unsigned i = 0; i < admin->allow_users_count && files->admin_uid_count < 64; i++)
+        VLT_TRY(find_user(admin->allow_users[i], fault, &files->admin_uids[files->admin_uid_count++]));
+    return vlt_ok();
+}
+
+static vlt_result read_all(const struct config *c, struct fault *fault, struct settings_files *files) {
+    VLT_TRY(read_file(c->broker.tls_certificate, fault, &files->broker_certificate));
+    VLT_TRY(read_file(c->broker.tls_key, fault, &files->broker_key));
+    VLT_TRY(read_file(c->broker.issuer_ca, fault, &files->issuer_ca));
+    VLT_TRY(read_file(c->admin.tls_certificate, fault, &files->admin_certificate));
+    VLT_TRY(read_file(c->admin.tls_key, fault, &files->admin_key));
+    VLT_TRY(read_file(c->redeemer.tls_certificate, fault, &files->redeemer_certificate));
+    VLT_TRY(read_file(c->redeemer.tls_key, fault, &files->redeemer_key));
+    return find_admins(&c->admin, fault, files);
+}
+
+vlt_result settings_files_read(const struct config *config, struct fault *fault,
+                               struct settings_files *ret_files) {
+    struct settings_files files = {0};
+    vlt_result result = read_all(config, fault, &files);
+    if (!vlt_is_ok(result)) {
+        settings_files_done(&files);
+        return result;
+    }
+    *ret_files = files;
+    return vlt_ok();
+}
+
+static void wipe(char *text) {
+    if (text)
+        OPENSSL_cleanse(text, PEM_MAX_BYTES);
+    free(text);
+}
+
+void settings_files_done(struct settings_files *files) {
+    wipe(files->broker_certificate);
+    wipe(files->broker_key);
+    wipe(files->issuer_ca);
+    wipe(files->admin_certificate);
+    wipe(files->admin_key);
+    wipe(files->redeemer_certificate);
+    wipe(files->redeemer_key);
+    *files = (struct settings_files){0};
+}
+
+// ---- Messages ----
+
+static uint8_t log_level_number(const char *name) {
+    static const char *const names[] = {"error", "warning", "notice", "info", "debug"};
+    for (uint8_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(name, names[i]) == 0)
+            return i;
+    return LOG_LEVEL_INFO;
+}
+
+#define T(text) bytes_of_text(text)
+
+static void tell_broker(struct channel *channel, const struct config *c, const struct settings_files *f) {
+    struct tell_settings_broker tell = {
+        .issuer = T(c->issuer), .store_path = T(c->store),
+        .tls_certificate = T(f->broker_certificate), .tls_key = T(f->broker_key),
+        .issuer_ca = T(f->issuer_ca), .max_connections = c->broker.max_connections,
+        .request_deadline_ms = c->broker.request_deadline_ms, .idle_ms = c->broker.idle_ms,
+        .token_lifetime_s = c->tokens.lifetime_s, .log_level = log_level_number(c->log_level)};
+    tell_settings_broker(channel, &tell, -1);
+}
+
+static void tell_admin(struct channel *channel, const struct config *c, const struct settings_files *f) {
+    uint8_t uids[sizeof f->admin_uids];
+    struct wire_writer w;
+    wire_writer_init(&w, uids, sizeof uids);
+    for (size_t i = 0; i < f->admin_uid_count; i++)
+        wire_put_u32(&w, f->admin_uids[i]);
+    struct tell_settings_admin tell = {
+        .issuer = T(c->issuer), .store_path = T(c->store), .profiles_dir = T(c->profiles),
+        .allowed_uids = bytes_of(uids, w.size), .tls_certificate = T(f->admin_certificate),
+        .tls_key = T(f->admin_key), .issuer_ca = T(f->issuer_ca),
+        .oidc_tenant = T(c->admin.oidc_tenant), .max_connections = c->admin.max_connections,
+        .request_deadline_ms = c->admin.request_deadline_ms, .idle_ms = c->admin.idle_ms,
+        .log_level = log_level_number(c->log_level)};
+    tell_settings_admin(channel, &tell, -1);
+}
+
+static void tell_redeemer(struct channel *channel, const struct config *c, const struct settings_files *f) {
+    struct tell_settings_redeemer tell = {
+        .issuer = T(c->issuer), .store_path = T(c->store), .profiles_dir = T(c->profiles),
+        .tls_certificate = T(f->redeemer_certificate), .tls_key = T(f->redeemer_key),
+        .max_connections = c->redeemer.max_connections,
+        .request_deadline_ms = c->redeemer.request_deadline_ms, .idle_ms = c->redeemer.idle_ms,
+        .cache_max_s = c->redeemer.cache_max_s, .log_level = log_level_number(c->log_level)};
+    tell_settings_redeemer(channel, &tell, -1);
+}
+
+static void tell_keeper(struct channel *channel, const struct config *c) {
+    struct tell_settings_keeper tell = {
+        .issuer = T(c->issuer), .store_path = T(c->store), .device_kind = T(c->device.kind),
+        .device_tcti = T(c->device.tcti), .device_uri = T(c->device.uri),
+        .device_module = T(c->device.module), .device_pin_file = T(c->device.pin_file),
+        .token_max_lifetime_s = c->tokens.max_lifetime_s,
+        .data_key_idle_s = c->keeper.data_key_idle_s,
+        .secret_heap_kib = c->keeper.secret_heap_kib, .log_level = log_level_number(c->log_level)};
+    tell_settings_keeper(channel, &tell, -1);
+}
+
+static void tell_auditor(struct channel *channel, const struct config *c) {
+    const char *origin = c->audit.origin[0] ? c->audit.origin : c->issuer + strlen("https://");
+    struct tell_settings_auditor tell = {.directory = T(c->audit.directory), .origin = T(origin),
+                                         .log_level = log_level_number(c->log_level)};
+    tell_settings_auditor(channel, &tell, -1);
+}
+
+void settings_tell(struct channel *channel, enum ipc_role role, const struct config *config,
+                   const struct settings_files *files) {
+    switch (role) {
+    case IPC_BROKER:
+        tell_broker(channel, config, files);
+        break;
+    case IPC_ADMIN:
+        tell_admin(channel, config, files);
+        break;
+    case IPC_REDEEMER:
+        tell_redeemer(channel, config, files);
+        break;
+    case IPC_KEEPER:
+        tell_keeper(channel, config);
+        break;
+    case IPC_AUDITOR:
+        tell_auditor(channel, config);
+        break;
+    case IPC_SUPERVISOR:
+    case IPC_ROLE_COUNT:
+        break;
+    }
+}

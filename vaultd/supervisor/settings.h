@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tells a role its own part of the configuration, with the files that it could
+// not read itself (TLS keys are root's).
+#ifndef VLT_SUPERVISOR_SETTINGS_H
+#define VLT_SUPERVISOR_SETTINGS_H
+
+#include "vaultd/ipc/channel.h"
+#include "vaultd/supervisor/config.h"
+
+// The contents of every file that the configuration names, read once for each
+// load so that all roles get the same generation.
+struct settings_files {
+    char *broker_certificate, *broker_key, *issuer_ca;
+    char *admin_certificate, *admin_key;
+    char *redeemer_certificate, *redeemer_key;
+    uint32_t admin_uids[64];
+    size_t admin_uid_count;
+};
+vlt_result settings_files_read(const struct config *config, struct fault *fault,
+                               struct settings_files *ret_files) VLT_MUST_USE;
+void settings_files_done(struct settings_files *files); // wipes the keys
+void settings_tell(struct channel *channel, enum ipc_role role, const struct config *config,
+                   const struct settings_files *files);
+
+#endif

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vaultd/supervisor/supervisor.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+
+#include "vaultd/log/log.h"
+#include "vaultd/supervisor/environment.h"
+#include "vaultd/supervisor/folders.h"
+
+// ---- Signals ----
+
+static void on_terminate(evutil_socket_t number, short what, void *context) {
+    struct supervisor *supervisor = context;
+    if (supervisor->drain_phase >= 0) {
+        log_warning("asked twice to stop: stopping at once");
+        roles_kill(supervisor);
+        return;
+    }
+    log_notice("stopping: finishing what is in flight");
+    roles_record(supervisor, "vault.stop", "asked to stop", false);
+    roles_drain(supervisor);
+}
+
+static void on_drain_timeout(evutil_socket_t fd, short what, void *context) {
+    log_warning("some requests did not finish in time: stopping at once");
+    roles_kill(context);
+}
+
+static void on_child(evutil_socket_t number, short what, void *context) { roles_exited(context); }
+
+static void tell_all(struct supervisor *supervisor) {
+    for (size_t i = 0; i < topology_role_count; i++)
+        for (unsigned n = 0; n < TOPOLOGY_WORKERS_MAX; n++) {
+            struct child *child = &supervisor->children[topology_roles[i].role][n];
+            if (child->channel)
+                settings_tell(child->channel, child->row->role, supervisor->config, &supervisor->files);
+        }
+}
+
+// What a reload can not change without a restart: nobody must think it did.
+static void keep_fixed(struct config *now, const struct config *before) {
+    if (now->broker.workers != before->broker.workers || now->redeemer.workers != before->redeemer.workers ||
+        strcmp(now->store, before->store) != 0 || strcmp(now->audit.directory, before->audit.directory) != 0 ||
+        strcmp(now->users.group, before->users.group) != 0 || strcmp(now->device.kind, before->device.kind) != 0)
+        log_warning("workers, store, audit.directory, users and device.kind change with the next restart only");
+    now->broker.workers = before->broker.workers;
+    now->redeemer.workers = before->redeemer.workers;
+}
+
+static vlt_result reload(struct supervisor *supervisor, struct fault *fault) {
+    struct config *config;
+    struct settings_files files;
+    VLT_TRY(config_load(supervisor->config_path, fault, &config));
+    vlt_result result = settings_files_read(config, fault, &files);
+    if (!vlt_is_ok(result)) {
+        config_free(config);
+        return result;
+    }
+    keep_fixed(config, supervisor->config);
+    config_free(supervisor->config);
+    settings_files_done(&supervisor->files);
+    supervisor->config = config;
+    supervisor->files = files;
+    listeners_reload(supervisor);
+    tell_all(supervisor);
+    return vlt_ok();
+}
+
+static void on_hangup(evutil_socket_t number, short what, void *context) {
+    struct supervisor *supervisor = context;
+    struct fault fault = {0};
+    vlt_result result = reload(supervisor, &fault);
+    if (vlt_is_ok(result))
+        log_notice("configuration reloaded");
+    else
+        log_error("the configuration stays as it was: %s", fault_or_reason(&fault, result));
+    roles_record(supervisor, "vault.reload", fault_or_reason(&fault, result), !vlt_is_ok(result));
+}
+
+// ---- Life ----
+
+static vlt_result watch_signals(struct supervisor *supervisor) {
+    static const struct {
+        int number;
+        event_callback_fn handler;
+    } watched[] = {{SIGTERM, on_terminate}, {SIGINT, on_terminate}, {SIGHUP, on_hangup}, {SIGCHLD, on_child}};
+    signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < 4; i++) {
+        supervisor->signals[i] = evsignal_new(supervisor->base, watched[i].number, watched[i].handler, supervisor);
+        if (!supervisor->signals[i] || evsignal_add(supervisor->signals[i], NULL) != 0)
+            return vlt_fail(VLT_UNAVAILABLE, "signals can not be watched");
+    }
+    supervisor->drain_timer = evtimer_new(supervisor->base, on_drain_timeout, supervisor);
+    return supervisor->drain_timer ? vlt_ok() : vlt_fail(VLT_UNAVAILABLE, "out of memory");
+}
+
+vlt_result supervisor_start(struct supervisor *supervisor, struct fault *fault) {
+    struct config_device *device;
+    supervisor->drain_phase = -1;
+    // It holds TLS keys: no core file, no debugger of the same user.
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    VLT_TRY(config_load(supervisor->config_path, fault, &supervisor->config));
+    VLT_TRY(settings_files_read(supervisor->config, fault, &supervisor->files));
+    VLT_TRY(folders_make(supervisor->config, fault));
+    device = &supervisor->config->device;
+    supervisor->role_environment = environment_new(NULL, 0);
+    supervisor->keeper_environment = environment_new(device->environment, device->environment_count);
+    supervisor->base = event_base_new();
+    if (!supervisor->base || !supervisor->role_environment || !supervisor->keeper_environment)
+        return vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    VLT_TRY(watch_signals(supervisor));
+    VLT_TRY(listeners_open(supervisor, fault));
+    return roles_start(supervisor, fault);
+}
+
+void supervisor_stop(struct supervisor *supervisor) {
+    listeners_close(supervisor);
+    for (size_t i = 0; i < 4; i++)
+        if (supervisor->signals[i])
+            event_free(supervisor->signals[i]);
+    if (supervisor->drain_timer)
+        event_free(supervisor->drain_timer);
+    for (size_t i = 0; i < topology_role_count; i++)
+        for (unsigned n = 0; n < TOPOLOGY_WORKERS_MAX; n++) {
+            struct child *child = &supervisor->children[topology_roles[i].role][n];
+            channel_free(child->channel);
+            if (child->restart)
+                event_free(child->restart);
+        }
+    if (supervisor->base)
+        event_base_free(supervisor->base);
+    environment_free(supervisor->role_environment);
+    environment_free(supervisor->keeper_environment);
+    settings_files_done(&supervisor->files);
+    if (supervisor->config)
+        config_free(supervisor->config);
+}
