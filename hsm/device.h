@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// Inside hsm/: the table that a back end fills, and what hsm.c keeps for it.
+//
+// A back end knows one device and one key at a time. It does not retry, does
+// not look for keys by id and does not judge whether a failed unwrap means
+// tampering: hsm.c does that for all of them.
+#ifndef VLT_HSM_DEVICE_H
+#define VLT_HSM_DEVICE_H
+
+#include "hsm/record.h"
+
+struct hsm_open_key {
+    struct record_key record;
+    void *state; // back end's; NULL while the device is not reached
+};
+
+// What the last failure did to the connection. A back end sets it when it
+// returns VLT_UNAVAILABLE; hsm.c then drops the device and perhaps tries anew.
+enum hsm_link {
+    HSM_LINK_HELD,      // the device answered: dropping it would not help
+    HSM_LINK_BROKEN,    // drop it; the caller hears about it now (a hung device)
+    HSM_LINK_TRY_AGAIN, // drop it, reach it again and repeat once (restarted, replugged)
+};
+
+struct hsm_ops {
+    // Puts its state into hsm->device. After a failure nothing is left to close.
+    vlt_result (*reach)(struct hsm *hsm, struct fault *fault);
+    // Lets go of the connection; keys are already closed.
+    void (*drop)(struct hsm *hsm);
+    // Frees what outlives a connection (a loaded module); may be NULL.
+    void (*forget)(struct hsm *hsm);
+
+    // Fills the record (hsm.c gave kind and generation) and opens the key. Opening
+    // checks device, attributes and known answer. After a failure nothing is open.
+    vlt_result (*key_create)(struct hsm *hsm, struct hsm_open_key *key, struct fault *fault);
+    vlt_result (*key_open)(struct hsm *hsm, struct hsm_open_key *key, struct fault *fault);
+    void (*key_close)(struct hsm *hsm, struct hsm_open_key *key); // the device may be gone
+    vlt_result (*key_destroy)(struct hsm *hsm, struct hsm_open_key *key, struct fault *fault);
+    // The known answer, of an open key.
+    vlt_result (*key_check)(struct hsm *hsm, struct hsm_open_key *key, struct fault *fault);
+
+    // body: what follows the header in a blob. unwrap gives VLT_CRYPTO whenever
+    // the device refused the blob for a reason that may be the blob's fault.
+    vlt_result (*wrap)(struct hsm *hsm, struct hsm_open_key *key, struct bytes aad,
+                       const struct secret *key32, struct fault *fault, struct buf *body);
+    vlt_result (*unwrap)(struct hsm *hsm, struct hsm_open_key *key, struct bytes aad,
+                         struct bytes body, struct fault *fault, struct secret *ret_key32);
+};
+
+struct hsm {
+    const struct hsm_ops *ops;
+    struct hsm_settings settings;
+    struct hsm_description description; // static facts filled by reach
+    bool is_reached;
+    enum hsm_link link;
+    void *device; // back end's, of one connection
+    void *module; // back end's, until hsm_close
+    unsigned key_count;
+    struct hsm_open_key keys[HSM_KEYS_MAX];
+};
+
+extern const struct hsm_ops tpm_ops; // hsm/tpm/device.c
+extern const struct hsm_ops p11_ops; // hsm/p11/device.c
+
+#endif

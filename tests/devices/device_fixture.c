@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/devices/device_fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void give_up(const char *what, const char *which) {
+    fprintf(stderr, "device fixture: %s %s: %s\n", what, which, strerror(errno));
+    exit(99); // not the exit code of a skipped test
+}
+
+static pid_t spawn(const char *const argv[], const char *log) {
+    pid_t parent = getpid(), pid = fork();
+    if (pid < 0)
+        give_up("cannot fork for", argv[0]);
+    if (pid)
+        return pid;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(126);
+    int out = open(log ? log : "/dev/null", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    dup2(out, 1);
+    dup2(out, 2);
+    execvp(argv[0], (char *const *)(uintptr_t)argv);
+    _exit(127);
+}
+
+int device_fixture_run(const char *const argv[]) {
+    int status = 0;
+    pid_t pid = spawn(argv, NULL);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+void device_fixture_write(const struct device_fixture *fixture, const char *name, const char *text,
+                          unsigned mode, char path[96]) {
+    snprintf(path, 96, "%s/%s", fixture->folder, name);
+    unlink(path);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text) || fchmod(fd, mode))
+        give_up("cannot write", path);
+    close(fd);
+}
+
+// --- SoftHSM ----------------------------------------------------------------
+
+static void softhsm_init_device(struct device_fixture *fixture) {
+    char tokens[96];
+    snprintf(tokens, sizeof tokens, "%s/tokens", fixture->folder);
+    if (mkdir(tokens, 0700) && errno != EEXIST)
+        give_up("cannot make", tokens);
+    const char *const argv[] = {"softhsm2-util", "--init-token",         "--free",
+                                "--label",       DEVICE_FIXTURE_LABEL,   "--pin",
+                                DEVICE_FIXTURE_PIN, "--so-pin", DEVICE_FIXTURE_SO_PIN, NULL};
+    if (device_fixture_run(argv))
+        give_up("softhsm2-util failed in", tokens);
+}
+
+static void softhsm_start(struct device_fixture *fixture) {
+    char text[256], path[96];
+    snprintf(text, sizeof text,
+             "directories.tokendir = %s/tokens\nobjectstore.backend = file\nlog.level = ERROR\n"
+             "slots.removable = false\n",
+             fixture->folder);
+    device_fixture_write(fixture, "softhsm2.conf", text, 0600, path);
+    setenv("SOFTHSM2_CONF", path, 1);
+    softhsm_init_device(fixture);
+    struct hsm_settings *s = &fixture->settings;
+    snprintf(s->p11_uri, sizeof s->p11_uri, "pkcs11:token=%s?module-path=%s", DEVICE_FIXTURE_LABEL,
+             DEVICE_FIXTURE_SOFTHSM);
+    snprintf(s->pin_source, sizeof s->pin_source, "%s", fixture->pin_path);
+}
+
+static void softhsm_move(struct device_fixture *fixture, const char *from, const char *to) {
+    char old[96], new[96];
+    snprintf(old, sizeof old, "%s/%s", fixture->folder, from);
+    snprintf(new, sizeof new, "%s/%s", fixture->folder, to);
+    if (rename(old, new))
+        give_up("cannot move", old);
+}
+
+// --- swtpm ------------------------------------------------------------------
+
+static bool swtpm_answers(const char *path) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool answers = !connect(fd, (struct sockaddr *)&address, sizeof address);
+    close(fd);
+    return answers;
+}
+
+static void swtpm_run(struct device_fixture *fixture) {
+    char state[128], server[160], path[96], log[96];
+    snprintf(path, sizeof path, "%s/tpm.sock", fixture->folder);
+    snprintf(log, sizeof log, "%s/swtpm.log", fixture->folder);
+    snprintf(state, sizeof state, "dir=%s/tpm", fixture->folder);
+    snprintf(server, sizeof server, "type=unixio,path=%s", path);
+    unlink(path);
+    const char *const argv[] = {"swtpm",    "socket", "--tpm2",  "--tpmstate",
+                                state,      "--server", server,  "--flags",
+                                "not-need-init,startup-clear",   NULL};
+    fixture->swtpm = spawn(argv, log);
+    for (unsigned i = 0; i < 1000; i++) {
+        if (swtpm_answers(path))
+            return;
+        if (waitpid(fixture->swtpm, NULL, WNOHANG) == fixture->swtpm)
+            break;
+        poll(NULL, 0, 10);
+    }
+    give_up("swtpm does not start, see", log);
+}
+
+static void swtpm_kill(struct device_fixture *fixture) {
+    if (!fixture->swtpm)
+        return;
+    kill(fixture->swtpm, SIGKILL);
+    while (waitpid(fixture->swtpm, NULL, 0) < 0 && errno == EINTR)
+        continue;
+    fixture->swtpm = 0;
+}
+
+static void swtpm_start(struct device_fixture *fixture) {
+    char state[96];
+    snprintf(state, sizeof state, "%s/tpm", fixture->folder);
+    if (mkdir(state, 0700))
+        give_up("cannot make", state);
+    struct hsm_settings *s = &fixture->settings;
+    snprintf(s->tcti, sizeof s->tcti, "swtpm:path=%s/tpm.sock", fixture->folder);
+    swtpm_run(fixture);
+}
+
+// --- both -------------------------------------------------------------------
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at) {
+    return remove(path);
+}
+
+static void remove_folder(const struct device_fixture *fixture, const char *name) {
+    char path[96];
+    snprintf(path, sizeof path, "%s%s%s", fixture->folder, name[0] ? "/" : "", name);
+    nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+void device_fixture_start(struct device_fixture *fixture, enum hsm_kind kind) {
+    *fixture = (struct device_fixture){.kind = kind, .settings = {.kind = kind}};
+    snprintf(fixture->folder, sizeof fixture->folder, "/tmp/vault-device-XXXXXX");
+    if (!mkdtemp(fixture->folder))
+        give_up("cannot make", fixture->folder);
+    device_fixture_write(fixture, "pin", DEVICE_FIXTURE_PIN "\n", 0600, fixture->pin_path);
+    if (kind == HSM_TPM)
+        swtpm_start(fixture);
+    else
+        softhsm_start(fixture);
+}
+
+void device_fixture_stop(struct device_fixture *fixture) {
+    swtpm_kill(fixture);
+    remove_folder(fixture, "");
+}
+
+void device_fixture_replace(struct device_fixture *fixture) {
+    if (fixture->kind == HSM_TPM) {
+        swtpm_kill(fixture);
+        remove_folder(fixture, "tpm");
+        swtpm_start(fixture);
+    } else {
+        remove_folder(fixture, "tokens");
+        softhsm_init_device(fixture);
+    }
+}
+
+void device_fixture_unplug(struct device_fixture *fixture) {
+    if (fixture->kind == HSM_TPM)
+        swtpm_kill(fixture);
+    else
+        softhsm_move(fixture, "tokens", "tokens.away");
+}
+
+void device_fixture_plug(struct device_fixture *fixture) {
+    if (fixture->kind == HSM_TPM)
+        swtpm_run(fixture);
+    else
+        softhsm_move(fixture, "tokens.away", "tokens");
+}
+
+void device_fixture_freeze(struct device_fixture *fixture) {
+    int status = 0;
+    kill(fixture->swtpm, SIGSTOP);
+    waitpid(fixture->swtpm, &status, WUNTRACED);
+}
+
+void device_fixture_thaw(struct device_fixture *fixture) { kill(fixture->swtpm, SIGCONT); }

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// Real devices for tests: a SoftHSM (PKCS#11) or a swtpm (TPM 2.0), fresh in a
+// temporary folder each time. Failing to start one ends the test program: a
+// device test is never skipped. What was started dies with the test program.
+#ifndef VLT_TESTS_DEVICES_DEVICE_FIXTURE_H
+#define VLT_TESTS_DEVICES_DEVICE_FIXTURE_H
+
+#include <sys/types.h>
+
+#include "hsm/hsm.h"
+
+#define DEVICE_FIXTURE_LABEL "vault-test"
+#define DEVICE_FIXTURE_PIN "test-pin-4711"
+#define DEVICE_FIXTURE_SO_PIN "test-so-pin-0815"
+#define DEVICE_FIXTURE_SOFTHSM "/usr/lib/softhsm/libsofthsm2.so"
+
+struct device_fixture {
+    enum hsm_kind kind;
+    char folder[64];              // mkdtemp
+    char pin_path[96];            // mode 0600, DEVICE_FIXTURE_PIN
+    pid_t swtpm;                  // 0 while it does not run
+    struct hsm_settings settings; // ready for hsm_open
+};
+
+void device_fixture_start(struct device_fixture *fixture, enum hsm_kind kind);
+void device_fixture_stop(struct device_fixture *fixture); // ends it, removes the folder
+
+// Another device in the same place, at the same address.
+void device_fixture_replace(struct device_fixture *fixture);
+// The device goes away (power off, pulled out), keeps what it holds, comes back.
+void device_fixture_unplug(struct device_fixture *fixture);
+void device_fixture_plug(struct device_fixture *fixture);
+// SIGSTOP and SIGCONT of the swtpm: a device that hangs.
+void device_fixture_freeze(struct device_fixture *fixture);
+void device_fixture_thaw(struct device_fixture *fixture);
+
+// Writes text to a file of the folder with that mode and returns its path in `path`.
+void device_fixture_write(const struct device_fixture *fixture, const char *name, const char *text,
+                          unsigned mode, char path[96]);
+// Runs a program to its end, silently unless it fails; returns the exit code.
+int device_fixture_run(const char *const argv[]);
+
+#endif

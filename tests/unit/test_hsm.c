@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: Apache-2.0
+// One suite for every back end of hsm/hsm.h, each case on a fresh real device.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "hsm/record.h"
+#include "tests/devices/device_fixture.h"
+
+#define CONTEXT BYTES_LITERAL("tenant=acme;key=1")
+
+struct bench {
+    struct device_fixture device;
+    struct hsm *hsm;
+    struct hsm_key key;
+    struct fault fault;
+};
+
+static void bench_start(struct bench *b, enum hsm_kind kind) {
+    memset(b, 0, sizeof *b);
+    device_fixture_start(&b->device, kind);
+}
+
+static int bench_tpm(void **state) {
+    struct bench *b = malloc(sizeof *b);
+    bench_start(b, HSM_TPM);
+    *state = b;
+    return 0;
+}
+
+static int bench_p11(void **state) {
+    struct bench *b = malloc(sizeof *b);
+    bench_start(b, HSM_PKCS11);
+    *state = b;
+    return 0;
+}
+
+static int bench_p11_key_wrap(void **state) {
+    (void)bench_p11(state);
+    ((struct bench *)*state)->device.settings.mechanism = HSM_MECHANISM_KEY_WRAP;
+    return 0;
+}
+
+static int bench_stop(void **state) {
+    struct bench *b = *state;
+    hsm_close(b->hsm);
+    device_fixture_stop(&b->device);
+    free(b);
+    return 0;
+}
+
+#define OK(call)                                                                                   \
+    do {                                                                                           \
+        b->fault.text[0] = 0;                                                                      \
+        vlt_result ok_result = (call);                                                             \
+        if (!vlt_is_ok(ok_result))                                                                 \
+            fail_msg("%s: %s: %s", #call, vlt_class_name(ok_result.class),                         \
+                     fault_or_reason(&b->fault, ok_result));                                       \
+    } while (0)
+// The class, and a word that the message for people must hold.
+#define FAILS(call, wanted, word)                                                                  \
+    do {                                                                                           \
+        b->fault.text[0] = 0;                                                                      \
+        vlt_result fails_result = (call);                                                          \
+        if (fails_result.class != (wanted) ||                                                      \
+            !strstr(fault_or_reason(&b->fault, fails_result), word))                               \
+            fail_msg("%s: got %s (%s), want %s", #call, vlt_class_name(fails_result.class),        \
+                     fault_or_reason(&b->fault, fails_result), vlt_class_name(wanted));            \
+    } while (0)
+
+static void bench_open(struct bench *b) { OK(hsm_open(&b->device.settings, &b->fault, &b->hsm)); }
+
+static void bench_close(struct bench *b) {
+    hsm_close(b->hsm);
+    b->hsm = NULL;
+}
+
+static void bench_create(struct bench *b) {
+    bench_open(b);
+    OK(hsm_key_create(b->hsm, 1, &b->fault, &b->key));
+}
+
+static void bench_wrap(struct bench *b, const struct secret *plain, struct buf *blob) {
+    buf_init(blob, HSM_BLOB_MAX_BYTES);
+    OK(hsm_wrap(b->hsm, CONTEXT, plain, &b->fault, blob));
+}
+
+static struct secret *fresh_key(void) {
+    struct secret *key = secret_new(HSM_DATA_KEY_BYTES);
+    assert_non_null(key);
+    assert_true(vlt_is_ok(secret_set_random(key, HSM_DATA_KEY_BYTES)));
+    return key;
+}
+
+static bool same_key(const struct secret *a, const struct secret *b) {
+    return secret_equal(bytes_of(secret_borrow(a), secret_size(a)),
+                        bytes_of(secret_borrow(b), secret_size(b)));
+}
+
+static void opens(struct bench *b, struct bytes blob, const struct secret *plain) {
+    struct secret *got = secret_new(HSM_DATA_KEY_BYTES);
+    OK(hsm_unwrap(b->hsm, CONTEXT, blob, &b->fault, got));
+    assert_true(same_key(got, plain));
+    secret_free(got);
+}
+
+// --- the life of a key ------------------------------------------------------
+
+static void hsm_accepts_its_own_blob(void **state) {
+    struct bench *b = *state;
+    bench_create(b);
+    struct secret *plain = fresh_key();
+    struct buf blob, again;
+    bench_wrap(b, plain, &blob);
+    opens(b, buf_bytes(&blob), plain);
+    bench_wrap(b, plain, &again);
+    bool is_random = b->device.settings.mechanism != HSM_MECHANISM_KEY_WRAP; // RFC 3394 is not
+    assert_int_equal(!bytes_equal(buf_bytes(&blob), buf_bytes(&again)), is_random);
+    OK(hsm_check(b->hsm, &b->fault));
+    buf_done(&blob);
+    buf_done(&again);
+    secret_free(plain);
+}
+
+static void hsm_accepts_reopening(void **state) {
+    struct bench *b = *state;
+    bench_create(b);
+    struct secret *plain = fresh_key();
+    struct buf blob;
+    bench_wrap(b, plain, &blob);
+    for (unsigned i = 0; i < 3; i++) {
+        bench_close(b);
+        bench_open(b);
+        OK(hsm_key_find(b->hsm, &b->key, &b->fault));
+        OK(hsm_key_find(b->hsm, &b->key, &b->fault));
+        opens(b, buf_bytes(&blob), plain);
+    }
+    buf_done(&blob);
+    secret_free(plain);
+}
+
+static void hsm_accepts_generations(void **state) {
+    struct bench *b = *state;
+    bench_create(b);
+    struct secret *plain = fresh_key();
+    struct buf old, new;
+    struct hsm_key second;
+    bench_wrap(b, plain, &old);
+    FAILS(hsm_key_create(b->hsm, 1, &b->fault, &second), VLT_CONFLICT, "exists");
+    OK(hsm_key_create(b->hsm, 2, &b->fault, &second));
+    bench_wrap(b, plain, &new);
+    uint8_t id[2][HSM_KEY_ID_BYTES], second_id[HSM_KEY_ID_BYTES];
+    enum hsm_kind kind;
+    uint32_t generation;
+    OK(hsm_blob_key_id(buf_bytes(&old), id[0]));
+    OK(hsm_blob_key_id(buf_bytes(&new), id[1]));
+    OK(hsm_key_facts(&second, &kind, &generation, second_id));
+    assert_int_equal(kind, b->device.kind);
+    assert_int_equal(generation, 2);
+    assert_memory_equal(id[1], second_id, sizeof second_id);
+    assert_memory_not_equal(id[0], second_id, sizeof second_id);
+    for (unsigned i = 0; i < 3; i++) { // turn by turn, as the device may hold one at a time
+        opens(b, buf_bytes(&old), plain);
+        opens(b, buf_bytes(&new), plain);
+    }
+    OK(hsm_check(b->hsm, &b->fault));
+    OK(hsm_key_destroy(b->hsm, &b->key, &b->fault));
+    struct secret *got = secret_new(HSM_DATA_KEY_BYTES);
+    FAILS(hsm_unwrap(b->hsm, CONTEXT, buf_bytes(&old), &b->fault, got), VLT_NOT_FOUND, "not opened");
+    opens(b, buf_bytes(&new), plain);
+    secret_free(got);
+    buf_done(&old);
+    buf_done(&new);
+    secret_free(plain);
+}
+
+static void hsm_accepts_description(void **state) {
+    struct bench *b = *state;
+    struct hsm_description d;
+    bench_open(b);
+    hsm_describe(b->hsm, &d);
+    assert_int_equal(d.key_count, 0);
+    assert_int_equal(d.generation, 0);
+    OK(hsm_key_create(b->hsm, 3, &b->fault, &b->key));
+    hsm_describe(b->hsm, &d);
+    assert_int_equal(d.kind, b->device.kind);
+    assert_int_equal(d.key_count, 1);
+    assert_int_equal(d.generation, 3);
+    assert_true(d.manufacturer[0] && d.serial[0] && d.label[0] && d.mechanism[0]);
+}
+
+// --- altered and misplaced blobs --------------------------------------------
+
+static void hsm_rejects_wrong_context(void **state) {
+    struct bench *b = *state;
+    bench_create(b);
+    struct secret *plain = fresh_key(), *got = fresh_key(), *before = secret_new(HSM_DATA_KEY_BYTES);
+    assert_true(vlt_is_ok(secret_set(before, secret_borrow(got), HSM_DATA_KEY_BYTES)));
+    struct buf blob;
+    bench_wrap(b, plain, &blob);
+    FAILS(hsm_unwrap(b->hsm, BYTES_LITERAL("tenant=acme;key=2"), buf_bytes(&blob), &b->fault, got),
+          VLT_CRYPTO, "healthy");
+    FAILS(hsm_unwrap(b->hsm, BYTES_LITERAL("tenant=acme;key="), buf_bytes(&blob), &b->fault, got),
+          VLT_CRYPTO, "healthy");
+    FAILS(hsm_unwrap(b->hsm, bytes_of("", 0), buf_bytes(&blob), &b->fault, got), VLT_BUG, "context");
+    assert_true(same_key(got, before)); // outputs are untouched on failure
+    opens(b, buf_bytes(&blob), plain);
+    buf_done(&blob);
+    secret_free(plain);
+    secret_free(before);
+    secret_free(got);
+}
+
+// Every byte flipped, every truncation, one byte more: never opens, never
+// crashes, and the device works on afterwards.
+static void hsm_rejects_every_mutation(void **state) {
+    struct bench *b = *state;
+    bench_create(b);
+    struct secret *plain = fresh_key(), *got = secret_new(HSM_DATA_KEY_BYTES);
+    struct buf blob;
+    bench_wrap(b, plain, &blob);
+    uint8_t copy[HSM_BLOB_MAX_BYTES + 1];
+    for (size_t i = 0; i < blob.size; i++) {
+        memcpy(copy, blob.at, blob.size);
+        copy[i] ^= (uint8_t)(1 << i % 8);
+        vlt_result r = hsm_unwrap(b->hsm, CONTEXT, bytes_of(copy, blob.size), &b->fault, got);
+        enum vlt_class wanted = i == 0                          ? VLT_MALFORMED
+                                : i == 1                        ? VLT_CLASS_COUNT
+                                : i < RECORD_BLOB_HEADER_BYTES ? VLT_NOT_FOUND
+                                                                : VLT_CRYPTO;
+        if (wanted == VLT_CLASS_COUNT)
+            assert_true(r.class == VLT_MALFORMED || r.class == VLT_CRYPTO);
+        else if (r.class != wanted)
+            fail_msg("byte %zu: got %s (%s)", i, vlt_class_name(r.class), r.reason);
+    }
+    for (size_t size = 0; size < blob.size; size++)
+        assert_false(vlt_is_ok(hsm_unwrap(b->hsm, CONTEXT, bytes_of(blob.at, size), NULL, got)));
+    memcpy(copy, blob.at, blob.size);
+    copy[blob.size] = 0;
+    FAILS(hsm_unwrap(b->hsm, CONTEXT, bytes_of(copy, blob.size + 1), &b->fault, got), VLT_CRYPTO, "");
+    assert_int_equal(secret_size(got), 0);
+    opens(b, buf_bytes(&blob), plain);
+    buf_done(&blob);
+    secret_free(plain);
+    secret_free(got);
+}
+
+// No mutation of the record opens, except one that changes nothing that matters.
+static void hsm_rejects_altered_record(void **state) {
+    struct bench *b = *state;
+    bench_create(b);
+    bench_close(b);
+    bench_open(b);
+    unsigned opened = 0;
+    struct hsm_description d;
+    for (size_t i = 0; i < b->key.size; i++) {
+        struct hsm_key altered = b->key;
+        altered.at[i] ^= (uint8_t)(1 << i % 8);
+        vlt_result r = hsm_key_find(b->hsm, &altered, &b->fault);
+        if (r.class == VLT_UNAVAILABLE || r.class == VLT_BUG)
+            fail_msg("byte %zu: %s (%s)", i, vlt_class_name(r.class), fault_or_reason(&b->fault, r));
+        if (vlt_is_ok(r)) { // texts and generation of a record are not authenticated
+            opened++;
+            bench_close(b);
+            bench_open(b);
+        }
+    }
+    for (size_t size = 0; size < b->key.size; size += 7) {
+        struct hsm_key cut = b->key;
+        cut.size = size;
+        assert_false(vlt_is_ok(hsm_key_find(b->hsm, &cut, &b->fault)));
+    }
+    assert_true(opened < b->key.size / 2);
+    hsm_describe(b->hsm, &d);
+    assert_int_equal(d.key_count, 0);
+    OK(hsm_key_find(b->hsm, &b->key, &b->fault));
+}
+
+// --- other devices ----------------------------------------------------------
+
+static void hsm_rejects_another_device(void **state) {
+    struct bench *b = *state;
+    bench_create(b);
+    struct secret *plain = fresh_key(), *got = secret_new(HSM_DATA_KEY_BYTES);
+    struct buf blob;
+    bench_wrap(b, plain, &blob);
+    bench_close(b);
+    device_fixture_replace(&b->device);
+    bench_open(b);
+    FAILS(hsm_key_find(b->hsm, &b->key, &b->fault), VLT_CONFLICT,
+          b->device.kind == HSM_TPM ? "not the one" : "was made with device");
+    struct hsm_key other;
+    OK(hsm_key_create(b->hsm, 1, &b->fault, &other));
+    FAILS(hsm_unwrap(b->hsm, CONTEXT, buf_bytes(&blob), &b->fault, got), VLT_NOT_FOUND,
+          "another device");
+    // Even with the id of a key that is open here.
+    OK(hsm_blob_key_id(buf_bytes(&blob), (uint8_t[HSM_KEY_ID_BYTES]){0}));
+    uint8_t forged[HSM_BLOB_MAX_BYTES];
+    enum hsm_kind kind;
+    uint32_t generation;
+    memcpy(forged, blob.at, blob.size);
+    OK(hsm_key_facts(&other, &kind, &generation, forged + 2));
+    FAILS(hsm_unwrap(b->hsm, CONTEXT, bytes_of(forged, blob.size), &b->fault, got), VLT_CRYPTO,
+          "healthy");
+    buf_done(&blob);
+    secret_free(plain);
+    secret_free(got);
+}
+
+static void hsm_rejects_another_device_while_running(void **state) {
+    struct bench *b = *state;
+    bench_create(b);
+    struct secret *plain = fresh_key(), *got = secret_new(HSM_DATA_KEY_BYTES);
+    struct buf blob;
+    bench_wrap(b, plain, &blob);
+    device_fixture_replace(&b->device);
+    vlt_result r = hsm_unwrap(b->hsm, CONTEXT, buf_bytes(&blob), &b->fault, got);
+    assert_int_equal(r.class, VLT_CONFLICT);
+    r = hsm_unwrap(b->hsm, CONTEXT, buf_bytes(&blob), &b->fault, got);
+    assert_int_equal(r.class, VLT_CONFLICT);
+    buf_done(&blob);
+    secret_free(plain);
+    secret_free(got);
+}
+
+// --- devices that come and go -----------------------------------------------
+
+static void hsm_survives_device_restart(void **state) {
+    struct bench *b = *state;
+    bench_create(b);
+    struct secret *plain = fresh_key();
+    struct buf blob;
+    bench_wrap(b, plain, &blob);
+    for (unsigned i = 0; i < 3; i++) {
+        device_fixture_unplug(&b->device);
+        device_fixture_plug(&b->device);
+        opens(b, buf_bytes(&blob), plain); // at once, nobody notices
+        OK(hsm_check(b->hsm, &b->fault));
+    }
+    buf_done(&blob);
+    secret_free(plain);
+}
+
+static void hsm_survives_device_away(void **state) {
+    struct bench *b = *state;
+    bench_create(b);
+    struct secret *plain = fresh_key(), *got = secret_new(HSM_DATA_KEY_BYTES);
+    struct buf blob;
+    bench_wrap(b, plain, &blob);
+    device_fixture_unplug(&b->device);
+    for (unsigned i = 0; i < 3; i++) {
+        vlt_result r = hsm_unwrap(b->hsm, CONTEXT, buf_bytes(&blob), &b->fault, got);
+        if (r.class != VLT_UNAVAILABLE && r.class != VLT_NOT_FOUND)
+            fail_msg("%s: %s", vlt_class_name(r.class), fault_or_reason(&b->fault, r));
+        r = hsm_check(b->hsm, &b->fault);
+        assert_true(r.class == VLT_UNAVAILABLE || r.class == VLT_NOT_FOUND);
+    }
+    device_fixture_plug(&b->device);
+    opens(b, buf_bytes(&blob), plain);
+    buf_done(&blob);
+    secret_free(plain);
+    secret_free(got);
+}
+
+#define SUITE(setup)                                                                               \
+    cmocka_unit_test_setup_teardown(hsm_accepts_its_own_blob, setup, bench_stop),                  \
+        cmocka_unit_test_setup_teardown(hsm_accepts_reopening, setup, bench_stop),                 \
+        cmocka_unit_test_setup_teardown(hsm_accepts_generations, setup, bench_stop),               \
+        cmocka_unit_test_setup_teardown(hsm_accepts_description, setup, bench_stop),               \
+        cmocka_unit_test_setup_teardown(hsm_rejects_wrong_context, setup, bench_stop),             \
+        cmocka_unit_test_setup_teardown(hsm_rejects_every_mutation, setup, bench_stop),            \
+        cmocka_unit_test_setup_teardown(hsm_rejects_altered_record, setup, bench_stop),            \
+        cmocka_unit_test_setup_teardown(hsm_rejects_another_device, setup, bench_stop),            \
+        cmocka_unit_test_setup_teardown(hsm_rejects_another_device_while_running, setup,           \
+                                        bench_stop),                                               \
+        cmocka_unit_test_setup_teardown(hsm_survives_device_restart, setup, bench_stop),           \
+        cmocka_unit_test_setup_teardown(hsm_survives_device_away, setup, bench_stop)
+
+int main(void) {
+    struct fault fault = {.line = 0};
+    if (!vlt_is_ok(secret_heap_open(1 << 20, &fault)))
+        return fprintf(stderr, "%s\n", fault.text), 1;
+    const struct CMUnitTest tpm[] = {SUITE(bench_tpm)};
+    const struct CMUnitTest p11[] = {SUITE(bench_p11)};
+    const struct CMUnitTest p11_key_wrap[] = {SUITE(bench_p11_key_wrap)};
+    int failed = cmocka_run_group_tests_name("TPM 2.0", tpm, NULL, NULL);
+    failed += cmocka_run_group_tests_name("PKCS#11 AES-GCM", p11, NULL, NULL);
+    failed += cmocka_run_group_tests_name("PKCS#11 key wrap", p11_key_wrap, NULL, NULL);
+    return failed;
+}
