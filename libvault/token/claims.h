@@ -17,6 +17,14 @@
 #define TOKEN_GROUPS_MAX 32
 #define TOKEN_ACTORS_MAX 4
 #define TOKEN_BYTES_MAX 8192
+#define TOKEN_PAYLOAD_MAX 5888 // JSON: base64url, header and signature make TOKEN_BYTES_MAX of it
+
+// The longest text of each kind, in bytes.
+#define TOKEN_NAME_MAX 64       // tenant, credential, jti, txn, pol, one amr value
+#define TOKEN_PRINCIPAL_MAX 512 // issuer, audience, principals
+#define TOKEN_CLIENT_MAX 256    // client_id, acr
+#define TOKEN_GROUP_MAX 128
+#define TOKEN_PATTERN_MAX 256   // a path, model or tool; a method has at most 16
 
 enum token_binding { TOKEN_BEARER, TOKEN_BOUND_DPOP /* cnf.jkt */, TOKEN_BOUND_MTLS /* cnf.x5t#S256 */ };
 enum token_principal_kind { TOKEN_USER, TOKEN_WORKLOAD, TOKEN_AGENT };
@@ -41,6 +49,8 @@ struct token_claims {
     struct bytes client;    // `client_id`
     struct token_actor actors[TOKEN_ACTORS_MAX]; // outermost (current) first
     size_t actor_count;
+    struct bytes actor_groups[TOKEN_GROUPS_MAX]; // of the current actor, actors[0]
+    size_t actor_group_count;
     int64_t issued_at, expires_at, auth_time /* 0: absent */;
     struct bytes acr, correlation /* `txn` */, policy_set /* `pol`, b64u */;
     struct token_list amr;
@@ -53,8 +63,22 @@ struct token_claims {
 };
 
 void token_claims_put(struct wire_writer *w, const struct token_claims *claims);
+// VLT_MALFORMED when a field is missing, too long, or holds what token_claims_check refuses.
 vlt_result token_claims_get(struct bytes wire, struct token_claims *ret_claims) VLT_MUST_USE;
-// The JWT payload.
+// Appends the JWT payload, canonical (RFC 8785). VLT_LIMIT beyond TOKEN_PAYLOAD_MAX.
 vlt_result token_claims_json(const struct token_claims *claims, struct buf *out) VLT_MUST_USE;
+
+// What holds for claims wherever they come from: counts and enumerations in
+// range, texts within their limits and UTF-8, details well formed (see
+// token_details.h), a binding has its thumbprint. VLT_MALFORMED, VLT_LIMIT.
+vlt_result token_claims_check(const struct token_claims *claims) VLT_MUST_USE;
+
+const char *token_principal_kind_name(uint8_t kind); // "user", "workload", "agent"; "" for another
+
+// The identifier under which a tenant issues: `base` for the tenant "default",
+// base/t/NAME for another. Both are ours, so nothing is escaped. false (text
+// untouched) when it does not fit.
+#define TOKEN_ISSUER_SIZE (TOKEN_PRINCIPAL_MAX + 1)
+bool token_issuer_text(struct bytes base, struct bytes tenant, char text[TOKEN_ISSUER_SIZE]);
 
 #endif

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// Makes an access token (RFC 9068): canonical payload, header with alg, kid and
+// typ, ES256.
+//
+// Called by the keeper only, which holds the signing key. Any thread.
+#ifndef VLT_TOKEN_TOKEN_SIGN_H
+#define VLT_TOKEN_TOKEN_SIGN_H
+
+#include "libvault/crypto/jws.h"
+#include "libvault/token/claims.h"
+
+// `key` is a private P-256 key with its kid. Appends the compact token to out.
+// VLT_BUG for any other key or for a claim without which RFC 9068 knows no token
+// (iss, exp, aud, sub, client_id, iat, jti) or we do not (tid, a detail);
+// VLT_LIMIT beyond TOKEN_BYTES_MAX.
+vlt_result token_sign(struct jwk *key, const struct token_claims *claims,
+                      struct buf *out) VLT_MUST_USE;
+
+#endif
