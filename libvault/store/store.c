@@ -27,7 +27,8 @@ vlt_result store_lmdb_result(int code) {
     case ENOSPC:
     case EDQUOT:
     case EFBIG:
-        return vlt_fail(VLT_UNAVAILABLE, "the disk of the store is full");
+    case EIO: // also what LMDB makes of a write that was cut short
+        return vlt_fail(VLT_UNAVAILABLE, "the disk of the store is full or fails");
     case EACCES:
     case EPERM:
         return vlt_fail(VLT_UNAVAILABLE, "no permission to open the store");
@@ -80,7 +81,9 @@ static vlt_result check_present(const char *folder, enum store_mode mode, struct
     if (code == 0 && file.st_size > 0)
         return vlt_ok();
     if (mode == STORE_CREATE && (code == 0 || code == ENOENT)) {
-        if (mkdir(folder, STORE_FOLDER_MODE) == 0 || errno == EEXIST)
+        // The process's umask is for its private files; this folder is shared.
+        if (mkdir(folder, STORE_FOLDER_MODE) == 0 ? chmod(folder, STORE_FOLDER_MODE) == 0
+                                                  : errno == EEXIST)
             return vlt_ok();
         return fault_set(fault, VLT_UNAVAILABLE, "can not make the folder of the store",
                          "can not make the folder %s: %s", folder, strerror(errno));

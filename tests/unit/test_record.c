@@ -1,0 +1,433 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "libvault/store/record_credential.h"
+#include "libvault/store/record_datakey.h"
+#include "libvault/store/record_forwarder.h"
+#include "libvault/store/record_issuer.h"
+#include "libvault/store/record_key.h"
+#include "libvault/store/record_policy.h"
+#include "libvault/store/record_revocation.h"
+
+#define assert_ok(call) assert_true(vlt_is_ok(call))
+
+// One parser as the tests see it: text in, the same record as JSON out.
+typedef vlt_result round_trip_fn(struct bytes json, struct fault *fault, json_t **ret_json);
+
+#define ROUND_TRIP(kind, DONE)                                                                     \
+    static vlt_result trip_##kind(struct bytes json, struct fault *fault, json_t **ret_json) {     \
+        struct record_##kind record;                                                               \
+        VLT_TRY(record_##kind##_parse(json, fault, &record));                                      \
+        *ret_json = record_##kind##_json(&record);                                                 \
+        DONE;                                                                                      \
+        return vlt_ok();                                                                           \
+    }
+ROUND_TRIP(tenant, (void)0)
+ROUND_TRIP(forwarder, (void)0)
+ROUND_TRIP(policy_set, (void)0)
+ROUND_TRIP(issuer, record_issuer_done(&record))
+ROUND_TRIP(credential, record_credential_done(&record))
+ROUND_TRIP(key, record_key_done(&record))
+
+static const char tenant_text[] =
+    "{\"name\":\"default\",\"number\":1,\"disabled\":true,\"description\":\"first\",\"created_at\":9}";
+static const char forwarder_text[] =
+    "{\"name\":\"edge-1\",\"uid\":33,\"tenants\":[\"default\"],\"disabled\":true,\"created_at\":9}";
+static const char policy_text[] =
+    "{\"version\":3,\"hash\":\"a50b30619c9128ffe08572d9b64b6aa2a02eb7de65ac0cff2b5195759e3e0b01\","
+    "\"documents\":[{\"name\":\"base\",\"sha256\":"
+    "\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"}],"
+    "\"activated_at\":5,\"activated_by\":\"uid 0 (root)\"}";
+static const char issuer_text[] =
+    "{\"name\":\"corp\",\"issuer\":\"https://id.example\",\"discovery_url\":\"https://id.example/d\","
+    "\"audiences\":[\"vault\"],\"algorithms\":[\"RS256\",\"EdDSA\"],\"requirements\":"
+    "[{\"claim\":\"hd\",\"value\":\"example\"}],\"groups\":[{\"claim\":\"groups\",\"value\":\"*\"},"
+    "{\"claim\":\"role\",\"value\":\"r1\",\"group\":\"admins\"}],\"kind\":\"workload\","
+    "\"subject_claim\":\"oid\",\"token_types\":[\"at+jwt\"],\"max_age_s\":600,\"disabled\":true}";
+static const char credential_text[] =
+    "{\"name\":\"openai-prod\",\"profile\":\"openai\",\"hosts\":[\"api.openai.com\","
+    "\"127.0.0.1:8443\"],\"parameters\":{\"header\":\"x-key\"},\"description\":\"d\","
+    "\"status\":\"active\",\"version\":3,\"previous_version\":2,\"previous_until\":77,"
+    "\"created_at\":5,\"rotated_at\":6}";
+static const char key_text[] =
+    "{\"kid\":\"k1\",\"use\":\"checkpoint\",\"state\":\"retired\",\"jwk\":{\"kty\":\"OKP\"},"
+    "\"created_at\":5,\"retired_at\":6}";
+
+static const struct sample {
+    const char *kind, *text;
+    round_trip_fn *trip;
+} samples[] = {
+    {"tenant", tenant_text, trip_tenant},
+    {"forwarder", forwarder_text, trip_forwarder},
+    {"policy set", policy_text, trip_policy_set},
+    {"issuer", issuer_text, trip_issuer},
+    {"credential", credential_text, trip_credential},
+    {"key", key_text, trip_key},
+};
+#define SAMPLE_COUNT (sizeof samples / sizeof *samples)
+
+static void record_accepts_every_member(void **state) {
+    for (size_t i = 0; i < SAMPLE_COUNT; i++) {
+        struct fault fault = {0};
+        json_t *out = NULL, *in = json_loads(samples[i].text, 0, NULL);
+        vlt_result result = samples[i].trip(bytes_of_text(samples[i].text), &fault, &out);
+        if (!vlt_is_ok(result))
+            fail_msg("%s: %s %s", samples[i].kind, result.reason, fault.text);
+        assert_true(json_equal(in, out)); // nothing lost, nothing added
+        json_decref(in);
+        json_decref(out);
+    }
+}
+
+static void record_rejects_unknown_members(void **state) {
+    for (size_t i = 0; i < SAMPLE_COUNT; i++) {
+        char text[1024];
+        struct fault fault = {0};
+        json_t *out = NULL;
+        snprintf(text, sizeof text, "{\"surprise\":1,%s", samples[i].text + 1);
+        assert_int_equal(samples[i].trip(bytes_of_text(text), &fault, &out).class, VLT_MALFORMED);
+        assert_non_null(strstr(fault.text, "surprise"));
+        assert_null(out);
+    }
+}
+
+// Each member in turn gets a value of another type: the record is refused and
+// nothing leaks (the sanitizer build watches).
+static void record_rejects_every_wrong_type(void **state) {
+    for (size_t i = 0; i < SAMPLE_COUNT; i++) {
+        json_t *whole = json_loads(samples[i].text, 0, NULL);
+        const char *member;
+        json_t *value;
+        void *next;
+        json_object_foreach_safe(whole, next, member, value) {
+            json_t *wrong = json_deep_copy(whole), *out = NULL;
+            json_object_set_new(wrong, member, json_is_array(value) ? json_true() : json_pack("[[]]"));
+            char *text = json_dumps(wrong, JSON_COMPACT);
+            struct fault fault = {0};
+            vlt_result result = samples[i].trip(bytes_of_text(text), &fault, &out);
+            if (result.class != VLT_MALFORMED)
+                fail_msg("%s takes a wrong %s", samples[i].kind, member);
+            assert_null(out);
+            free(text);
+            json_decref(wrong);
+        }
+        json_decref(whole);
+    }
+}
+
+static void record_survives_mutation(void **state) {
+    for (size_t i = 0; i < SAMPLE_COUNT; i++) {
+        size_t size = strlen(samples[i].text);
+        char *text = malloc(size + 1);
+        for (size_t at = 0; at < size; at++) {
+            for (int bit = 0; bit < 8; bit++) {
+                memcpy(text, samples[i].text, size);
+                text[at] = (char)(text[at] ^ 1 << bit);
+                json_t *out = NULL;
+                if (vlt_is_ok(samples[i].trip(bytes_of(text, size), NULL, &out)))
+                    json_decref(out);
+                else
+                    assert_null(out);
+            }
+            json_t *out = NULL;
+            assert_false(vlt_is_ok(samples[i].trip(bytes_of(samples[i].text, at), NULL, &out)));
+        }
+        free(text);
+    }
+}
+
+static void expect_refused(round_trip_fn *trip, const char *text, const char *named) {
+    struct fault fault = {0};
+    json_t *out = NULL;
+    vlt_result result = trip(bytes_of_text(text), &fault, &out);
+    json_decref(out);
+    if (result.class != VLT_MALFORMED || !strstr(fault.text, named))
+        fail_msg("not refused for \"%s\": %s (%s)", named, text, fault.text);
+}
+
+static void issuer_rejects_unsafe_trust(void **state) {
+#define ISSUER(keys, rest)                                                                         \
+    "{\"name\":\"c\",\"issuer\":\"https://i\"," keys "\"audiences\":[\"v\"],\"kind\":\"user\"," rest "}"
+#define URL "\"discovery_url\":\"https://i/d\","
+    json_t *out = NULL;
+    assert_ok(trip_issuer(BYTES_LITERAL(ISSUER(URL, "\"algorithms\":[\"ES256\"]")), NULL, &out));
+    json_decref(out);
+    expect_refused(trip_issuer, ISSUER(URL, "\"algorithms\":[\"none\"]"), "algorithms");
+    expect_refused(trip_issuer, ISSUER(URL, "\"algorithms\":[\"HS256\"]"), "algorithms");
+    expect_refused(trip_issuer, ISSUER(URL, "\"algorithms\":[\"rs256\"]"), "algorithms");
+    expect_refused(trip_issuer, ISSUER(URL, "\"algorithms\":[]"), "algorithms");
+    expect_refused(trip_issuer, ISSUER("\"discovery_url\":\"http://i/d\",", "\"algorithms\":[\"ES256\"]"),
+                   "discovery_url");
+    expect_refused(trip_issuer, ISSUER(URL "\"jwks\":{},", "\"algorithms\":[\"ES256\"]"), "jwks");
+    expect_refused(trip_issuer, ISSUER("", "\"algorithms\":[\"ES256\"]"), "jwks");
+    expect_refused(trip_issuer, ISSUER(URL, "\"algorithms\":[\"ES256\"],\"groups\":[{\"claim\":\"g\","
+                                                                       "\"value\":\"v\"}]"), "group");
+}
+
+static void credential_rejects_odd_hosts(void **state) {
+#define CREDENTIAL(hosts)                                                                          \
+    "{\"name\":\"c\",\"profile\":\"p\",\"hosts\":" hosts ",\"status\":\"active\",\"version\":1,"   \
+    "\"created_at\":1}"
+    expect_refused(trip_credential, CREDENTIAL("[]"), "hosts");
+    expect_refused(trip_credential, CREDENTIAL("[\"API.example\"]"), "hosts");
+    expect_refused(trip_credential, CREDENTIAL("[\"*.example\"]"), "hosts");
+    expect_refused(trip_credential, CREDENTIAL("[\"a/b\"]"), "hosts");
+    expect_refused(trip_credential, CREDENTIAL("[\"a b\"]"), "hosts");
+    expect_refused(trip_credential, CREDENTIAL("[\"u@h\"]"), "hosts");
+    expect_refused(trip_credential, CREDENTIAL("[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\"]"),
+                   "hosts");
+}
+
+static void forwarder_rejects_two_identities(void **state) {
+#define HASH "\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\""
+    expect_refused(trip_forwarder, "{\"name\":\"f\",\"created_at\":1}", "uid");
+    expect_refused(trip_forwarder, "{\"name\":\"f\",\"created_at\":1,\"uid\":0,\"certificate_sha256\":" HASH "}",
+                   "uid");
+    expect_refused(trip_forwarder, "{\"name\":\"f\",\"created_at\":1,\"uid\":-1}", "uid");
+    expect_refused(trip_forwarder, "{\"name\":\"f\",\"created_at\":1,\"uid\":1,\"tenants\":[\"A\"]}",
+                   "tenants");
+    json_t *out = NULL;
+    assert_ok(trip_forwarder(
+        BYTES_LITERAL("{\"name\":\"f\",\"created_at\":1,\"certificate_sha256\":" HASH "}"), NULL, &out));
+    json_decref(out);
+}
+
+static void policy_set_rejects_another_hash(void **state) {
+    char text[sizeof policy_text];
+    memcpy(text, policy_text, sizeof text);
+    char *hash = strstr(text, "a50b3061");
+    hash[0] = hash[0] == '0' ? '1' : '0';
+    expect_refused(trip_policy_set, text, "hash");
+}
+
+static void key_rejects_private_members(void **state) {
+    expect_refused(trip_key, "{\"kid\":\"k\",\"use\":\"token\",\"state\":\"active\","
+                             "\"jwk\":{\"kty\":\"EC\",\"d\":\"AA\"},\"created_at\":1}", "jwk");
+}
+
+static void name_accepts_and_rejects(void **state) {
+    static const char *const good[] = {"a", "0", "a-b_c.d", "openai-prod"};
+    static const char *const bad[] = {"", "-a", ".a", "A", "a b", "a/b", "\xc3\xa4",
+                                      "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        assert_true(record_name_is_valid(bytes_of_text(good[i])));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(record_name_is_valid(bytes_of_text(bad[i])));
+}
+
+// ---- Binary records ----
+
+static void state_survives_mutation(void **state) {
+    uint8_t room[32];
+    struct wire_writer w;
+    wire_writer_init(&w, room, sizeof room);
+    struct record_credential_state in = {RECORD_CREDENTIAL_ACTIVE, 4, 3, 99}, out;
+    record_credential_state_put(&w, &in);
+    assert_ok(record_credential_state_get(bytes_of(room, w.size), &out));
+    assert_int_equal(out.version, 4);
+    assert_int_equal(out.previous_version, 3);
+    assert_int_equal(out.previous_until, 99);
+    for (size_t cut = 0; cut < w.size; cut++)
+        assert_false(vlt_is_ok(record_credential_state_get(bytes_of(room, cut), &out)));
+    assert_false(vlt_is_ok(record_credential_state_get(bytes_of(room, w.size + 1), &out)));
+    room[0] = 4;
+    assert_false(vlt_is_ok(record_credential_state_get(bytes_of(room, w.size), &out)));
+    room[0] = 0;
+    assert_false(vlt_is_ok(record_credential_state_get(bytes_of(room, w.size), &out)));
+}
+
+static struct record_credential_secret some_secret(void) {
+    return (struct record_credential_secret){.algorithm = 1,
+                                             .data_key = 2,
+                                             .profile = BYTES_LITERAL("openai"),
+                                             .hosts = BYTES_LITERAL("hosts"),
+                                             .parameters = BYTES_LITERAL("{}"),
+                                             .nonce = BYTES_LITERAL("123456789012345678901234"),
+                                             .ciphertext = BYTES_LITERAL("ciphertextandtag")};
+}
+
+static void secret_survives_truncation(void **state) {
+    uint8_t room[256];
+    struct wire_writer w;
+    wire_writer_init(&w, room, sizeof room);
+    struct record_credential_secret in = some_secret(), out;
+    record_credential_secret_put(&w, &in);
+    assert_false(w.failed);
+    assert_ok(record_credential_secret_get(bytes_of(room, w.size), &out));
+    assert_true(bytes_equal(out.ciphertext, in.ciphertext) && bytes_equal(out.nonce, in.nonce));
+    for (size_t cut = 0; cut < w.size; cut++)
+        assert_false(vlt_is_ok(record_credential_secret_get(bytes_of(room, cut), &out)));
+    room[0] = 2; // an algorithm of the future
+    assert_false(vlt_is_ok(record_credential_secret_get(bytes_of(room, w.size), &out)));
+}
+
+// DESIGN promise 5: whatever part of its place changes, the context changes.
+static void context_rejects_every_other_place(void **state) {
+    struct record_credential_secret variants[7];
+    uint8_t rooms[10][512];
+    struct wire_writer w[10];
+    for (size_t i = 0; i < 7; i++)
+        variants[i] = some_secret();
+    variants[1].data_key = 3;
+    variants[2].profile = BYTES_LITERAL("opena");
+    variants[3].hosts = BYTES_LITERAL("host");
+    variants[4].parameters = BYTES_LITERAL("{\"a\":1}");
+    variants[5].algorithm = 2;
+    variants[6].profile = BYTES_LITERAL("openaihosts"); // moved across a field border
+    variants[6].hosts = BYTES_LITERAL("");
+    for (size_t i = 0; i < 10; i++) {
+        wire_writer_init(&w[i], rooms[i], sizeof rooms[i]);
+        record_credential_context(&w[i], i == 7 ? 2 : 1, i == 8 ? BYTES_LITERAL("b") : BYTES_LITERAL("a"),
+                                  i == 9 ? 2 : 1, &variants[i < 7 ? i : 0]);
+        assert_false(w[i].failed);
+        for (size_t j = 0; j < i; j++)
+            assert_false(bytes_equal(bytes_of(rooms[i], w[i].size), bytes_of(rooms[j], w[j].size)));
+    }
+}
+
+static void datakey_survives_mutation(void **state) {
+    static uint8_t room[RECORD_DATAKEY_MAX];
+    struct record_datakey in = {.state = RECORD_WRAPPING_ACTIVE, .created_at = 5, .slot_count = 2}, out;
+    memset(in.slots[1].device, 7, sizeof in.slots[1].device);
+    in.slots[1].generation = 9;
+    in.slots[0].blob = BYTES_LITERAL("first");
+    in.slots[1].blob = BYTES_LITERAL("second");
+    struct wire_writer w;
+    wire_writer_init(&w, room, sizeof room);
+    record_datakey_put(&w, &in);
+    assert_ok(record_datakey_get(bytes_of(room, w.size), &out));
+    assert_int_equal(out.slot_count, 2);
+    assert_int_equal(out.slots[1].generation, 9);
+    assert_memory_equal(out.slots[1].device, in.slots[1].device, sizeof in.slots[1].device);
+    assert_true(bytes_equal_text(out.slots[1].blob, "second"));
+    for (size_t cut = 0; cut < w.size; cut++)
+        assert_false(vlt_is_ok(record_datakey_get(bytes_of(room, cut), &out)));
+    room[0]++;
+    assert_int_equal(record_datakey_get(bytes_of(room, w.size), &out).class, VLT_CONFLICT);
+}
+
+static void device_accepts_and_rejects(void **state) {
+    uint8_t room[128];
+    struct record_device in = {1, RECORD_WRAPPING_ACTIVE, 3, 5, BYTES_LITERAL("key")}, out;
+    struct wire_writer w;
+    wire_writer_init(&w, room, sizeof room);
+    record_device_put(&w, &in);
+    assert_ok(record_device_get(bytes_of(room, w.size), &out));
+    assert_int_equal(out.generation, 3);
+    assert_true(bytes_equal_text(out.key, "key"));
+    for (size_t cut = 0; cut < w.size; cut++)
+        assert_false(vlt_is_ok(record_device_get(bytes_of(room, cut), &out)));
+    room[0]++;
+    assert_int_equal(record_device_get(bytes_of(room, w.size), &out).class, VLT_CONFLICT);
+}
+
+// ---- Revocation ----
+
+static struct store *make_store(char folder[64]) {
+    strcpy(folder, "/tmp/vault-record-XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    struct store *store = NULL;
+    assert_ok(store_open(folder, STORE_CREATE, NULL, &store));
+    return store;
+}
+
+static void drop_store(struct store *store, const char *folder) {
+    static const char *const files[] = {"data.mdb", "lock.mdb", "writer.lock"};
+    store_close(store);
+    for (size_t i = 0; i < 3; i++) {
+        char path[128];
+        snprintf(path, sizeof path, "%s/%s", folder, files[i]);
+        unlink(path);
+    }
+    rmdir(folder);
+}
+
+static void end_by(struct store *store, enum record_revocation_kind kind, struct bytes value,
+                   int64_t at) {
+    uint8_t room[STORE_NAME_MAX + 16];
+    struct store_change change;
+    assert_ok(record_revocation_change(4, kind, value, at, room, &change));
+    assert_ok(store_commit(store, &change, 1, NULL, NULL));
+}
+
+static bool is_revoked(struct store *store, const struct record_revocation_query *query) {
+    bool revoked = false;
+    assert_ok(store_snapshot_begin(store));
+    assert_ok(record_is_revoked(store, query, &revoked));
+    store_snapshot_end(store);
+    return revoked;
+}
+
+static void revocation_accepts_each_kind(void **state) {
+    char folder[64], long_principal[500];
+    memset(long_principal, 'p', sizeof long_principal);
+    struct store *store = make_store(folder);
+    struct record_revocation_query query = {.tenant = 4,
+                                            .jti = BYTES_LITERAL("j1"),
+                                            .principal = bytes_of(long_principal, 500),
+                                            .client = BYTES_LITERAL("cli"),
+                                            .credential = BYTES_LITERAL("openai"),
+                                            .actors = {BYTES_LITERAL("agent")},
+                                            .actor_count = 1,
+                                            .issued_at = 100};
+    assert_false(is_revoked(store, &query));
+    struct {
+        enum record_revocation_kind kind;
+        struct bytes value;
+    } rules[] = {{RECORD_REVOKE_PRINCIPAL, query.principal},
+                 {RECORD_REVOKE_CLIENT, query.client},
+                 {RECORD_REVOKE_CREDENTIAL, query.credential},
+                 {RECORD_REVOKE_PRINCIPAL, query.actors[0]}};
+    for (size_t i = 0; i < 4; i++) {
+        end_by(store, rules[i].kind, rules[i].value, 99); // older than the token
+        assert_false(is_revoked(store, &query));
+        end_by(store, rules[i].kind, rules[i].value, 100);
+        assert_true(is_revoked(store, &query));
+        end_by(store, rules[i].kind, rules[i].value, 0);
+    }
+    end_by(store, RECORD_REVOKE_TOKEN, BYTES_LITERAL("j2"), 1);
+    assert_false(is_revoked(store, &query));
+    end_by(store, RECORD_REVOKE_TOKEN, query.jti, 1);
+    assert_true(is_revoked(store, &query));
+    query.tenant = 5;
+    assert_false(is_revoked(store, &query));
+    drop_store(store, folder);
+}
+
+static void revocation_rejects_nobody(void **state) {
+    uint8_t room[STORE_NAME_MAX + 16];
+    struct store_change change;
+    assert_false(vlt_is_ok(record_revocation_change(1, RECORD_REVOKE_CLIENT, BYTES_LITERAL(""), 1, room, &change)));
+    assert_false(vlt_is_ok(record_revocation_change(1, 0, BYTES_LITERAL("x"), 1, room, &change)));
+    assert_false(vlt_is_ok(record_revocation_change(1, 9, BYTES_LITERAL("x"), 1, room, &change)));
+    assert_false(vlt_is_ok(record_revocation_change(1, RECORD_REVOKE_CLIENT, BYTES_LITERAL("x"), -1, room, &change)));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(record_accepts_every_member),
+        cmocka_unit_test(record_rejects_unknown_members),
+        cmocka_unit_test(record_rejects_every_wrong_type),
+        cmocka_unit_test(record_survives_mutation),
+        cmocka_unit_test(issuer_rejects_unsafe_trust),
+        cmocka_unit_test(credential_rejects_odd_hosts),
+        cmocka_unit_test(forwarder_rejects_two_identities),
+        cmocka_unit_test(policy_set_rejects_another_hash),
+        cmocka_unit_test(key_rejects_private_members),
+        cmocka_unit_test(name_accepts_and_rejects),
+        cmocka_unit_test(state_survives_mutation),
+        cmocka_unit_test(secret_survives_truncation),
+        cmocka_unit_test(context_rejects_every_other_place),
+        cmocka_unit_test(datakey_survives_mutation),
+        cmocka_unit_test(device_accepts_and_rejects),
+        cmocka_unit_test(revocation_accepts_each_kind),
+        cmocka_unit_test(revocation_rejects_nobody),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
