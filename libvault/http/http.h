@@ -31,6 +31,7 @@ enum http_refusal {
     HTTP_REFUSAL_NONE,
     HTTP_LINE_END_INVALID,      // a bare CR or LF
     HTTP_REQUEST_LINE_INVALID,  // not METHOD SP target SP HTTP/x.y
+    HTTP_REQUEST_LINE_SPACED,   // more than one space between its parts
     HTTP_STATUS_LINE_INVALID,   // not HTTP/x.y SP 3DIGIT [SP reason]
     HTTP_METHOD_UNKNOWN,        // none of enum http_method
     HTTP_TARGET_INVALID,        // not origin-form, or a character outside RFC 3986

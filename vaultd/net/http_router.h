@@ -4,10 +4,14 @@
 #ifndef VLT_NET_HTTP_ROUTER_H
 #define VLT_NET_HTTP_ROUTER_H
 
+#include "libvault/http/http_path.h"
 #include "vaultd/net/http_server.h"
 
 #define HTTP_ROUTE_PARAMETERS_MAX 6
 #define HTTP_ROUTE_PATH_MAX 1024
+// A body sent to a path or method that is not there is read up to this, so that
+// the answer is 404 or 405 and not 413.
+#define HTTP_ROUTE_UNKNOWN_BODY_MAX 16384
 
 struct http_parameters {
     size_t count;

@@ -117,7 +117,8 @@ void http_exchange_reply_oauth_error(struct http_exchange *x, unsigned status, c
 // A long answer in chunks. begin ends neither x nor its request views. `gone`
 // (may be NULL) is called once when the peer goes before the end; the caller
 // still has to call end. VLT_UNAVAILABLE: the peer is gone. VLT_LIMIT: it does
-// not read; more than 1 MiB waits and the connection was cut.
+// not read; more than 1 MiB waits and the connection was cut. When begin fails
+// the exchange is still owed its reply or its end.
 vlt_result http_exchange_stream_begin(struct http_exchange *x, unsigned status,
                                       const struct http_header *headers, size_t header_count,
                                       http_release *gone, void *ctx) VLT_MUST_USE;

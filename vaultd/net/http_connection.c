@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vaultd/net/http_connection.h"
+
+#include <event2/buffer.h>
+#include <event2/bufferevent_ssl.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+// Reading stays on while a request is being answered, so that a peer that goes
+// is noticed; READ_AHEAD bounds what it may send meanwhile. IN_KEEP: a larger
+// input buffer is given back between requests.
+enum { READ_AHEAD = 16384, IN_KEEP = 16384, LINGER_MS = 1000 };
+
+// ---- open and close --------------------------------------------------------
+
+static void on_read(struct bufferevent *bev, void *ctx);
+static void on_write(struct bufferevent *bev, void *ctx);
+static void on_event(struct bufferevent *bev, short what, void *ctx);
+
+static struct bufferevent *new_bufferevent(struct http_server *server, evutil_socket_t fd, bool with_tls) {
+    if (!with_tls)
+        return bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE);
+    SSL *ssl = server->tls ? SSL_new(server->tls) : NULL;
+    if (!ssl)
+        return NULL;
+    struct bufferevent *bev = bufferevent_openssl_socket_new(
+        server->base, fd, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
+    if (!bev)
+        SSL_free(ssl);
+    return bev;
+}
+
+void connection_open(struct http_server *server, evutil_socket_t fd, const struct http_peer *peer,
+                     bool with_tls) {
+    struct http_connection *c = calloc(1, sizeof *c);
+    struct bufferevent *bev = c ? new_bufferevent(server, fd, with_tls) : NULL;
+    if (!bev) {
+        free(c);
+        close(fd);
+        server->counters.connections_refused++;
+        return;
+    }
+    c->server = server;
+    c->bev = bev;
+    c->state = with_tls ? CONNECTION_HANDSHAKE : CONNECTION_READING;
+    c->deadline_ms = server_deadline(server, server->settings.request_ms);
+    c->peer = *peer;
+    c->peer.is_tls = with_tls;
+    c->exchange.connection = c;
+    buf_init(&c->in, SIZE_MAX / 4); // the reader's limits bound it
+    http_reader_init(&c->reader, HTTP_KIND_REQUEST, &server->settings.limits);
+    TAILQ_INSERT_TAIL(&server->connections, c, link);
+    server->counters.connections++;
+    server->counters.connections_now++;
+    bufferevent_setcb(bev, on_read, on_write, on_event, c);
+    bufferevent_setwatermark(bev, EV_READ, 0, READ_AHEAD);
+    bufferevent_enable(bev, EV_READ | EV_WRITE);
+}
+
+void connection_free(struct http_connection *c) {
+    X509_free(c->peer.certificate);
+    buf_done(&c->in);
+    free(c);
+}
+
+static void tell_gone(struct http_connection *c) {
+    http_release *gone = c->exchange.gone;
+    c->exchange.gone = NULL;
+    if (gone)
+        gone(c->exchange.gone_ctx);
+}
+
+void connection_close(struct http_connection *c) {
+    if (c->state == CONNECTION_CLOSED)
+        return;
+    c->state = CONNECTION_CLOSED;
+    c->deadline_ms = 0;
+    c->peer.server_name = ""; // belonged to the SSL object
+    SSL *ssl = bufferevent_openssl_get_ssl(c->bev);
+    if (ssl && SSL_is_init_finished(ssl)) {
+        SSL_set_shutdown(ssl, SSL_RECEIVED_SHUTDOWN); // say goodbye, do not wait for theirs
+        SSL_shutdown(ssl);
+    }
+    // Freed now and not when libevent finds the time: an answer by reference
+    // that waits in the output must give its bytes back (and have them wiped).
+    struct evbuffer *output = bufferevent_get_output(c->bev);
+    bufferevent_disable(c->bev, EV_READ | EV_WRITE);
+    evbuffer_unfreeze(output, 1);
+    evbuffer_drain(output, evbuffer_get_length(output));
+    bufferevent_free(c->bev);
+    c->bev = NULL;
+    c->server->counters.connections_now--;
+    tell_gone(c);
+    if (!c->exchange.is_owed)
+        server_connection_is_dead(c->server, c);
+}
+
+// ---- one request after the other -------------------------------------------
+
+// Appends what the bufferevent holds; false when there was nothing.
+static bool take_input(struct http_connection *c) {
+    struct evbuffer *input = bufferevent_get_input(c->bev);
+    size_t size = evbuffer_get_length(input);
+    if (!size)
+        return false;
+    if (c->in_at) {
+        c->in.size -= c->in_at;
+        memmove(c->in.at, c->in.at + c->in_at, c->in.size);
+        c->in_at = 0;
+    }
+    uint8_t *room = buf_extend(&c->in, size);
+    if (!room) {
+        connection_close(c);
+        return false;
+    }
+    evbuffer_remove(input, room, size);
+    return true;
+}
+
+static void call_handler(struct http_connection *c) {
+    struct http_server *server = c->server;
+    server->counters.requests++;
+    c->state = CONNECTION_ANSWERING;
+    c->deadline_ms = server_deadline(server, server->settings.answer_ms);
+    c->closes = c->closes || !c->reader.request.keep_alive || server->is_draining;
+    c->exchange.is_owed = true;
+    c->exchange.was_abandoned = false;
+    server->settings.handler(&c->exchange, server->settings.ctx);
+}
+
+// The head says that a body comes: how much of it do we want, and does the peer
+// wait for our word (RFC 9110 section 10.1.1)?
+static void begin_body(struct http_connection *c) {
+    const struct http_server_settings *settings = &c->server->settings;
+    const struct http_request *request = &c->reader.request;
+    if (settings->body_max)
+        http_reader_set_body_max(&c->reader, settings->body_max(request, settings->ctx));
+    bool body_has_begun = c->in.size - c->in_at > http_reader_consumed(&c->reader);
+    if (!request->expects_continue || body_has_begun || c->reader.length > c->reader.limits.body_bytes)
+        return;
+    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    bufferevent_write(c->bev, go_on, sizeof go_on - 1);
+}
+
+// Nothing complete yet: from the first byte the clock runs, however it drips.
+static void wait_for_more(struct http_connection *c, bool has_begun) {
+    if (c->peer_is_done) {
+        connection_close(c);
+        return;
+    }
+    if (has_begun && c->state == CONNECTION_IDLE) {
+        c->state = CONNECTION_READING;
+        c->deadline_ms = server_deadline(c->server, c->server->settings.request_ms);
+    }
+}
+
+static void advance_once(struct http_connection *c, bool *ret_again) {
+    size_t size = c->in.size - c->in_at;
+    enum http_step step = size ? http_reader_read(&c->reader, c->in.at + c->in_at, size) : HTTP_STEP_MORE;
+    *ret_again = true;
+    switch (step) {
+    case HTTP_STEP_MORE:
+        *ret_again = take_input(c);
+        if (!*ret_again && c->bev)
+            wait_for_more(c, size > 0);
+        return;
+    case HTTP_STEP_HEAD:
+        begin_body(c);
+        return;
+    case HTTP_STEP_COMPLETE:
+        call_handler(c);
+        return;
+    case HTTP_STEP_REFUSED: {
+        enum http_refusal refusal = http_reader_refusal(&c->reader);
+        c->server->counters.requests_refused++;
+        connection_refuse(c, http_refusal_status(refusal), http_refusal_text(refusal));
+        return;
+    }
+    }
+}
+
+void connection_advance(struct http_connection *c) {
+    if (c->is_advancing)
+        return;
+    c->is_advancing = true;
+    bool again = true;
+    while (again && (c->state == CONNECTION_IDLE || c->state == CONNECTION_READING))
+        advance_once(c, &again);
+    c->is_advancing = false;
+}
+
+static void become_idle(struct http_connection *c) {
+    struct http_server *server = c->server;
+    c->in_at += http_reader_consumed(&c->reader);
+    if (c->in_at == c->in.size) {
+        c->in_at = 0;
+        buf_clear(&c->in);
+        if (c->in.capacity > IN_KEEP)
+            buf_done(&c->in);
+    }
+    http_reader_reset(&c->reader, &server->settings.limits);
+    c->state = CONNECTION_IDLE;
+    c->deadline_ms = server_deadline(server, server->settings.idle_ms);
+    TAILQ_REMOVE(&server->connections, c, link);
+    TAILQ_INSERT_TAIL(&server->connections, c, link);
+    // From here on without the caller's stack: an answer that comes late must
+    // not run the next handler inside whoever gave it.
+    if (!c->is_advancing && (c->in.size || c->peer_is_done || evbuffer_get_length(bufferevent_get_input(c->bev))))
+        bufferevent_trigger(c->bev, EV_READ, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
+}
+
+// Closing while the peer still sends makes its kernel throw away our answer
+// (RFC 9112 section 9.6): close our half, read on for a moment.
+static void begin_linger(struct http_connection *c) {
+    SSL *ssl = bufferevent_openssl_get_ssl(c->bev);
+    if (ssl)
+        SSL_shutdown(ssl);
+    shutdown(bufferevent_getfd(c->bev), SHUT_WR);
+    c->state = CONNECTION_LINGERING;
+    c->deadline_ms = server_deadline(c->server, LINGER_MS);
+    struct evbuffer *input = bufferevent_get_input(c->bev);
+    evbuffer_drain(input, evbuffer_get_length(input));
+}
+
+static void flushed(struct http_connection *c) {
+    if (!c->closes)
+        become_idle(c);
+    else if (c->lingers && !c->peer_is_done)
+        begin_linger(c);
+    else
+        connection_close(c);
+}
+
+void connection_answered(struct http_connection *c) {
+    if (evbuffer_get_length(bufferevent_get_output(c->bev)) == 0) {
+        flushed(c);
+        return;
+    }
+    c->state = CONNECTION_FLUSHING;
+    c->deadline_ms = server_deadline(c->server, c->server->settings.write_ms);
+}
+
+// ---- what libevent tells ---------------------------------------------------
+
+static void on_read(struct bufferevent *bev, void *ctx) {
+    struct http_connection *c = ctx;
+    if (c->state == CONNECTION_LINGERING) {
+        struct evbuffer *input = bufferevent_get_input(bev);
+        evbuffer_drain(input, evbuffer_get_length(input));
+        return;
+    }
+    connection_advance(c);
+}
+
+static void on_write(struct bufferevent *bev, void *ctx) {
+    struct http_connection *c = ctx;
+    if (evbuffer_get_length(bufferevent_get_output(bev)) > 0)
+        return;
+    if (c->state == CONNECTION_FLUSHING)
+        flushed(c);
+    else if (c->state == CONNECTION_STREAMING)
+        c->deadline_ms = 0;
+}
+
+static void handshake_done(struct http_connection *c) {
+    SSL *ssl = bufferevent_openssl_get_ssl(c->bev);
+    c->state = CONNECTION_READING;
+    const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    c->peer.server_name = name ? name : "";
+    c->peer.certificate = SSL_get1_peer_certificate(ssl);
+    unsigned size = sizeof c->peer.thumbprint;
+    c->peer.has_certificate = c->peer.certificate &&
+                              X509_digest(c->peer.certificate, EVP_sha256(), c->peer.thumbprint, &size) == 1;
+}
+
+// End of file may be half a close: who asked and said "that is all" still gets
+// the answer. A stream has nobody left to read it, though.
+static void peer_sent_all(struct http_connection *c) {
+    c->peer_is_done = true;
+    switch (c->state) {
+    case CONNECTION_ANSWERING:
+    case CONNECTION_FLUSHING:
+        return;
+    case CONNECTION_IDLE:
+    case CONNECTION_READING:
+        connection_advance(c);
+        if (c->state == CONNECTION_IDLE || c->state == CONNECTION_READING)
+            connection_close(c);
+        return;
+    case CONNECTION_HANDSHAKE:
+    case CONNECTION_STREAMING:
+    case CONNECTION_LINGERING:
+    case CONNECTION_CLOSED:
+        connection_close(c);
+    }
+}
+
+static void on_event(struct bufferevent *bev, short what, void *ctx) {
+    struct http_connection *c = ctx;
+    if (what & BEV_EVENT_CONNECTED) {
+        handshake_done(c);
+        return;
+    }
+    if (c->state == CONNECTION_HANDSHAKE)
+        c->server->counters.tls_failures++;
+    if (what & BEV_EVENT_ERROR || !(what & BEV_EVENT_EOF))
+        connection_close(c);
+    else
+        peer_sent_all(c);
+}
+
+void connection_expire(struct http_connection *c) {
+    struct http_server *server = c->server;
+    c->deadline_ms = 0;
+    if (c->state != CONNECTION_IDLE && c->state != CONNECTION_LINGERING)
+        server->counters.timeouts++;
+    if (c->state == CONNECTION_READING && c->in.size > c->in_at) {
+        connection_refuse(c, 408, "the request took too long to arrive");
+    } else if (c->state == CONNECTION_ANSWERING) {
+        c->exchange.was_abandoned = true;
+        connection_refuse(c, 503, "the answer takes too long; try again");
+    } else {
+        connection_close(c);
+    }
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the three parts of the server share: http_server.c (listeners, time,
+// drain), http_connection.c (bytes in, close), http_exchange.c (answers).
+// Inside vault_net only.
+//
+// A connection and its one exchange are one allocation. It is freed in one
+// place, the server's reaper, when it is closed and no answer is owed any more;
+// so nothing that runs in a callback can lose the ground under its feet.
+#ifndef VLT_NET_HTTP_CONNECTION_H
+#define VLT_NET_HTTP_CONNECTION_H
+
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <sys/queue.h>
+
+#include "libvault/base/buf.h"
+#include "libvault/http/http_write.h"
+#include "vaultd/net/http_server.h"
+
+enum connection_state {
+    CONNECTION_HANDSHAKE, // TLS not yet up
+    CONNECTION_READING,   // a request is awaited or arriving; the first one from accept on
+    CONNECTION_IDLE,      // between two requests
+    CONNECTION_ANSWERING, // the handler has it
+    CONNECTION_STREAMING,
+    CONNECTION_FLUSHING,  // the answer is on its way out
+    CONNECTION_LINGERING, // said all, passes over what still comes so that the peer can read it
+    CONNECTION_CLOSED     // no descriptor any more
+};
+
+struct http_exchange {
+    struct http_connection *connection;
+    bool is_owed;       // the handler has it and has not replied
+    bool was_abandoned; // answered for the handler (503); its reply is dropped
+    http_release *gone; // stream: told once when the peer goes
+    void *gone_ctx;
+};
+
+struct http_connection {
+    TAILQ_ENTRY(http_connection) link;      // of server->connections, until freed
+    STAILQ_ENTRY(http_connection) dead_link; // of server->dead
+    struct http_server *server; // NULL when the server is gone before the answer
+    struct bufferevent *bev;    // NULL when closed
+    enum connection_state state;
+    bool closes;       // after the answer
+    bool peer_is_done; // has sent all that it will send
+    bool lingers;      // after the flush, instead of closing at once
+    bool is_advancing; // connection_advance is on the stack
+    bool is_queued_dead;
+    int64_t deadline_ms; // 0: none
+    struct http_peer peer;
+    struct http_exchange exchange;
+    struct http_reader reader;
+    struct buf in;    // from in_at on: the message that is being read
+    size_t in_at;
+};
+
+struct http_listener {
+    STAILQ_ENTRY(http_listener) link;
+    struct http_server *server;
+    struct event *accepting;
+    struct event *pause_over; // timer after descriptors ran out
+    evutil_socket_t fd;
+    bool with_tls;
+};
+
+struct http_server {
+    struct http_server_settings settings;
+    struct event_base *base;
+    struct ssl_ctx_st *tls;
+    TAILQ_HEAD(, http_connection) connections; // longest idle first among the idle
+    STAILQ_HEAD(, http_connection) dead;
+    STAILQ_HEAD(, http_listener) listeners;
+    struct event *sweep, *reap, *drained;
+    int64_t now_ms;   // of the last sweep
+    unsigned sweep_ms;
+    int64_t date_s;
+    char date[HTTP_DATE_SIZE];
+    struct buf head;  // scratch of replies
+    bool is_draining;
+    http_release *on_drained;
+    void *on_drained_ctx;
+    struct http_server_counters counters;
+};
+
+// http_connection.c
+void connection_open(struct http_server *server, evutil_socket_t fd, const struct http_peer *peer,
+                     bool with_tls);
+// Reads and handles what has arrived until nothing is complete.
+void connection_advance(struct http_connection *c);
+void connection_close(struct http_connection *c);
+// The answer is complete in the output or sent: on to the next request, or out.
+void connection_answered(struct http_connection *c);
+void connection_expire(struct http_connection *c); // its deadline has passed
+void connection_free(struct http_connection *c);
+
+// http_exchange.c
+// An answer of the server itself, as problem+json; closes and lingers.
+void connection_refuse(struct http_connection *c, unsigned status, const char *detail);
+
+// http_server.c
+void server_connection_is_dead(struct http_server *server, struct http_connection *c);
+// `after_ms` from now, at the earliest; 0 stays 0 (no deadline).
+static inline int64_t server_deadline(const struct http_server *server, unsigned after_ms) {
+    return after_ms ? server->now_ms + server->sweep_ms + after_ms : 0;
+}
+
+#endif
