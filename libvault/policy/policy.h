@@ -66,6 +66,8 @@ struct policy_view policy_set_view(const struct policy_set *set, size_t index);
 // annotation without a value has the empty one.
 bool policy_set_annotation(const struct policy_set *set, size_t index, const char *name,
                            struct bytes *ret_value);
+// Index of the policy with this id (a determining policy's, say); false when there is none.
+bool policy_set_find_index(const struct policy_set *set, struct bytes id, size_t *ret_index);
 
 struct policy_error {
     struct bytes id; // the policy that was skipped

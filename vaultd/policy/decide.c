@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vaultd/policy/decide.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "libvault/policy/policy_decide.h"
+#include "libvault/policy/policy_vocabulary.h"
+
+#define ANNOTATIONS_MAX_POLICIES 64 // determining policies whose annotations are read
+#define PATH_MEMBER_SIZE 384             // "<provider>/<model>"
+
+struct decider {
+    struct policy_request *request;
+};
+
+struct decider *decider_new(void) {
+    struct decider *decider = calloc(1, sizeof *decider);
+    if (!decider)
+        return NULL;
+    decider->request = policy_request_new(POLICY_REQUEST_MAX_BYTES);
+    if (!decider->request) {
+        free(decider);
+        return NULL;
+    }
+    return decider;
+}
+
+void decider_free(struct decider *decider) {
+    if (decider)
+        policy_request_free(decider->request);
+    free(decider);
+}
+
+// ---- Entities ----
+
+static const char *party_type(const struct decide_party *party) {
+    static const char *const types[] = {POLICY_TYPE_USER, POLICY_TYPE_WORKLOAD, POLICY_TYPE_AGENT};
+    return types[party->kind < 3 ? party->kind : 0];
+}
+
+static void add_party(struct policy_request *request, const struct decide_party *party, struct bytes tenant) {
+    struct policy_entity *entity = policy_entity_add(request, party_type(party), party->principal);
+    struct policy_record *attributes = policy_entity_attributes(entity);
+    size_t bar = bytes_find(party->principal, '|');
+    policy_put_string(attributes, "issuer", bytes_of(party->principal.at, bar));
+    policy_put_string(attributes, "subject", bytes_from(party->principal, bar + 1));
+    if (party->acr.size)
+        policy_put_string(attributes, "acr", party->acr);
+    policy_put_strings(attributes, "amr", party->amr ? party->amr->items : NULL, party->amr ? party->amr->count : 0);
+    for (size_t i = 0; i < party->group_count; i++)
+        policy_entity_parent(entity, POLICY_TYPE_GROUP, party->groups[i]);
+    policy_entity_parent(entity, POLICY_TYPE_TENANT, tenant);
+}
+
+// Groups are entities too, so that a group is in its tenant. The two parties may
+// share groups; each is added once.
+static void add_groups(struct policy_request *request, const struct decide_question *q) {
+    const struct decide_party *const parties[] = {&q->subject, q->actor};
+    for (size_t p = 0; p < 2 && parties[p]; p++)
+        for (size_t i = 0; i < parties[p]->group_count; i++) {
+            bool is_known = false;
+            for (size_t k = 0; k < i && !is_known; k++)
+                is_known = bytes_equal(parties[p]->groups[k], parties[p]->groups[i]);
+            for (size_t k = 0; p == 1 && k < q->subject.group_count && !is_known; k++)
+                is_known = bytes_equal(q->subject.groups[k], parties[1]->groups[i]);
+            if (!is_known)
+                policy_entity_parent(policy_entity_add(request, POLICY_TYPE_GROUP, parties[p]->groups[i]), POLICY_TYPE_TENANT, q->tenant);
+        }
+}
+
+static void add_credential(struct policy_request *request, const struct decide_question *q) {
+    struct policy_entity *provider = policy_entity_add(request, POLICY_TYPE_PROVIDER, q->profile);
+    policy_entity_parent(provider, POLICY_TYPE_TENANT, q->tenant);
+    struct policy_entity *credential = policy_entity_add(request, POLICY_TYPE_CREDENTIAL, q->credential);
+    struct policy_record *attributes = policy_entity_attributes(credential);
+    policy_put_string(attributes, "name", q->credential);
+    policy_put_string(attributes, "profile", q->profile);
+    policy_put_strings(attributes, "hosts", q->hosts, q->host_count);
+    policy_entity_parent(credential, POLICY_TYPE_PROVIDER, q->profile);
+    policy_entity_parent(credential, POLICY_TYPE_TENANT, q->tenant);
+}
+
+// A model or a tool: "<provider>/<name>", child of the provider.
+struct member_name {
+    char id[PATH_MEMBER_SIZE];
+};
+
+static struct bytes add_member(struct policy_request *request, const struct decide_question *q,
+                               const char *type, struct bytes name, struct member_name *room) {
+    int size = snprintf(room->id, sizeof room->id, "%.*s/%.*s", (int)q->profile.size, (const char *)q->profile.at,
+                        (int)name.size, (const char *)name.at);
+    struct bytes id = bytes_of(room->id, size > 0 && size < (int)sizeof room->id ? (size_t)size : 0);
+    struct policy_entity *entity = policy_entity_add(request, type, id);
+    policy_put_string(policy_entity_attributes(entity), "name", name);
+    policy_entity_parent(entity, POLICY_TYPE_PROVIDER, q->profile);
+    return id;
+}
+
+// ---- Context ----
+
+static void put_context(struct policy_request *request, const struct decide_question *q,
+                        const struct decide_party *actor) {
+    struct policy_record *context = policy_request_context(request);
+    bool is_local = q->source.size == 0 || bytes_begin_with(q->source, BYTES_LITERAL("unix"));
+    policy_put_ip(context, "sourceIp", is_local ? BYTES_LITERAL("127.0.0.1") : q->source);
+    policy_put_datetime(context, "now", q->now_s * 1000);
+    if (q->client.size)
+        policy_put_string(context, "client", q->client);
+    policy_put_strings(context, "models", q->detail->models.items, q->detail->models.count);
+    policy_put_strings(context, "tools", q->detail->tools.items, q->detail->tools.count);
+    policy_put_strings(context, "methods", q->detail->methods.items, q->detail->methods.count);
+    policy_put_bool(context, "bound", q->is_bound);
+    policy_put_long(context, "lifetime", q->lifetime_s);
+    policy_put_bool(context, "agentActs", actor != NULL);
+    if (actor && actor->kind == TOKEN_AGENT)
+        policy_put_entity(context, "actor", policy_uid_of(party_type(actor), actor->principal));
+    if (q->action == DECIDE_ISSUE)
+        return;
+    policy_put_string(context, "method", q->method);
+    policy_put_string(context, "host", q->host);
+    policy_put_string(context, "path", q->path);
+    if (q->model.size)
+        policy_put_string(context, "model", q->model);
+    if (q->tool.size)
+        policy_put_string(context, "tool", q->tool);
+    policy_put_long(context, "tokenAge", q->token_age_s);
+    policy_put_string(context, "forwarder", q->forwarder);
+}
+
+// ---- Questions ----
+
+static void append_policies(struct decide_answer *answer, const struct policy_decision *decision) {
+    size_t used = strlen(answer->policies);
+    for (size_t i = 0; i < decision->answer.reason_count; i++) {
+        struct bytes id = decision->answer.reasons[i];
+        int size = snprintf(answer->policies + used, sizeof answer->policies - used, "%s%.*s", used ? " " : "",
+                            (int)id.size, (const char *)id.at);
+        if (size < 0 || used + (size_t)size >= sizeof answer->policies) {
+            answer->policies[used] = 0; // whole ids only
+            return;
+        }
+        used += (size_t)size;
+    }
+}
+
+// What the determining permits say beside yes.
+static void read_annotations(const struct policy_active *active, const struct policy_decision *decision,
+                             struct decide_answer *answer) {
+    bool allows_bearer = false;
+    for (size_t r = 0; r < decision->answer.reason_count && r < ANNOTATIONS_MAX_POLICIES; r++) {
+        size_t index;
+        struct bytes value;
+        if (!policy_set_find_index(active->set, decision->answer.reasons[r], &index))
+            continue;
+        if (policy_set_annotation(active->set, index, "bearer", &value) && bytes_equal_text(value, "allow"))
+            allows_bearer = true;
+        char digits[12];
+        if (policy_set_annotation(active->set, index, "lifetime", &value) && bytes_to_text(value, digits, sizeof digits)) {
+            unsigned long seconds = strtoul(digits, NULL, 10);
+            if (seconds > 0 && seconds < UINT32_MAX && (answer->lifetime_s == 0 || seconds < answer->lifetime_s))
+                answer->lifetime_s = (uint32_t)seconds;
+        }
+    }
+    answer->allows_bearer = answer->allows_bearer && allows_bearer;
+}
+
+static void put_reason(struct decide_answer *answer, const char *action, const struct policy_decision *decision) {
+    struct buf text;
+    buf_init(&text, 2048);
+    buf_put_format(&text, "%s ", action);
+    policy_decision_text(decision, &text);
+    const char *sentence = buf_text(&text);
+    snprintf(answer->reason, sizeof answer->reason, "%s", sentence ? sentence : "denied: out of memory");
+    buf_done(&text);
+}
+
+// One question; false once denied.
+static bool ask(struct decider *decider, const struct policy_active *active, const struct decide_party *principal,
+                const char *action, const char *resource_type, struct bytes resource, bool is_use,
+                struct decide_answer *answer) {
+    policy_request_ask(decider->request, policy_uid_of(party_type(principal), principal->principal),
+                       policy_uid_of(POLICY_TYPE_ACTION, bytes_of_text(action)),
+                       policy_uid_of(resource_type, resource));
+    struct policy_decision decision = policy_decide(active->set, decider->request);
+    if (!decision.is_allowed) {
+        answer->policies[0] = 0; // those that denied, not those that allowed something else before
+        answer->is_allowed = answer->allows_bearer = false;
+    }
+    append_policies(answer, &decision);
+    put_reason(answer, action, &decision);
+    if (decision.is_allowed && is_use)
+        read_annotations(active, &decision, answer);
+    return decision.is_allowed;
+}
+
+static bool ask_party(struct decider *decider, const struct policy_active *active, const struct decide_question *q,
+                      const struct decide_party *party, const struct decide_party *actor, struct decide_answer *answer) {
+    struct policy_request *request = decider->request;
+    struct member_name model_name, tool_name;
+    policy_request_reset(request);
+    add_party(request, &q->subject, q->tenant);
+    if (q->actor && !bytes_equal(q->actor->principal, q->subject.principal))
+        add_party(request, q->actor, q->tenant);
+    add_groups(request, q);
+    policy_entity_add(request, POLICY_TYPE_TENANT, q->tenant);
+    add_credential(request, q);
+    put_context(request, q, actor);
+    const char *action = q->action == DECIDE_ISSUE ? "issue" : "redeem";
+    bool has_model = q->action == DECIDE_REDEEM && q->model.size;
+    bool has_tool = q->action == DECIDE_REDEEM && q->tool.size;
+    policy_vocabulary_action(request, action);
+    struct bytes model = {NULL, 0}, tool = {NULL, 0};
+    if (has_model) {
+        policy_vocabulary_action(request, "callModel");
+        model = add_member(request, q, POLICY_TYPE_MODEL, q->model, &model_name);
+    }
+    if (has_tool) {
+        policy_vocabulary_action(request, "callTool");
+        tool = add_member(request, q, POLICY_TYPE_TOOL, q->tool, &tool_name);
+    }
+    return ask(decider, active, party, action, POLICY_TYPE_CREDENTIAL, q->credential, true, answer) &&
+           (!has_model || ask(decider, active, party, "callModel", POLICY_TYPE_MODEL, model, false, answer)) &&
+           (!has_tool || ask(decider, active, party, "callTool", POLICY_TYPE_TOOL, tool, false, answer));
+}
+
+void decide(struct decider *decider, const struct policy_active *active, const struct decide_question *question,
+            struct decide_answer *ret_answer) {
+    *ret_answer = (struct decide_answer){.is_allowed = true, .allows_bearer = true};
+    if (!ask_party(decider, active, question, &question->subject, question->actor, ret_answer))
+        return;
+    if (question->actor)
+        ask_party(decider, active, question, question->actor, NULL, ret_answer);
+}
