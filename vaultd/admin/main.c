@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// vaultd-admin: started by the supervisor, never by hand.
+#include "libvault/base/clock.h"
+#include "vaultd/admin/admin.h"
+#include "vaultd/log/log.h"
+#include "vaultd/role/role.h"
+
+static struct admin *of_role(struct role *role) {
+    struct admin **slot = role_context(role);
+    return *slot;
+}
+
+static vlt_result on_settings(struct role *role, struct bytes frame, bool is_first,
+                              struct fault *fault) {
+    struct admin **slot = role_context(role);
+    return is_first ? admin_new(role_base(role), frame, fault, slot)
+                    : admin_reload(*slot, frame, fault);
+}
+
+static void set_peer(struct role *role, enum ipc_role peer, struct channel *channel) {
+    struct admin *admin = of_role(role);
+    if (admin && peer == IPC_KEEPER)
+        admin->keeper = channel;
+    if (admin && peer == IPC_AUDITOR)
+        admin->auditor = channel;
+}
+
+static void on_peer(struct role *role, enum ipc_role peer, unsigned number,
+                    struct channel *channel) {
+    set_peer(role, peer, channel);
+}
+
+static void on_peer_gone(struct role *role, enum ipc_role peer, unsigned number) {
+    set_peer(role, peer, NULL);
+}
+
+static void on_listener(struct role *role, struct bytes name, int fd) {
+    if (of_role(role))
+        admin_listen(of_role(role), name, fd);
+    role_ready(role, "administration is open");
+}
+
+static void on_told(struct role *role, enum ipc_role peer, unsigned message, struct bytes frame) {
+    struct tell_generation tell;
+    if (message == IPC_TELL_generation && vlt_is_ok(tell_generation_decode(frame, &tell)) &&
+        of_role(role))
+        admin_changed(of_role(role), tell.tenant);
+}
+
+static void on_drained(void *context) { role_finish(context, 0); }
+
+static void on_late(evutil_socket_t fd, short what, void *context) {
+    log_notice("requests were cut: they did not end in time");
+    role_finish(context, 0);
+}
+
+static void on_drain(struct role *role, unsigned within_ms) {
+    if (!of_role(role)) {
+        role_finish(role, 0);
+        return;
+    }
+    const struct timeval limit = {within_ms / 1000, (within_ms % 1000) * 1000};
+    event_base_once(role_base(role), -1, EV_TIMEOUT, on_late, role, &limit);
+    http_server_drain(of_role(role)->server, on_drained, role);
+}
+
+int main(void) {
+    static struct admin *admin;
+    static const struct role_hooks hooks = {
+        .self = IPC_ADMIN,
+        .settings = on_settings,
+        .peer = on_peer,
+        .peer_gone = on_peer_gone,
+        .listener = on_listener,
+        .told = on_told,
+        .drain = on_drain,
+    };
+    int status = role_run(&hooks, &admin);
+    admin_free(admin);
+    return status;
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <stdio.h>
+
+#include "vaultd/admin/ops.h"
+#include "vaultd/admin/work.h"
+
+static const char *const no_members[] = {NULL};
+
+// A change without parameters: an empty body or {}.
+static struct admin_work *vault_work(struct admin *admin, struct http_exchange *x,
+                                     const char *operation) {
+    struct body body;
+    body_open(http_exchange_request(x), &jsontext_token_limits, no_members, &body);
+    bool refused = body_refused(&body, x);
+    body_done(&body);
+    struct admin_work *work = refused ? NULL : work_new(admin, x, operation);
+    if (work)
+        work->kind = AUDIT_VAULT;
+    return work;
+}
+
+static void initialised(vlt_result result, const struct answer_init *answer, void *context) {
+    struct admin_work *work = context;
+    if (!vlt_is_ok(result)) {
+        if (result.class == VLT_CONFLICT) {
+            answer_problem(work->x, 409, NULL, "the vault is initialised already");
+            work_free(work);
+            return;
+        }
+        work_fail(work, result);
+        return;
+    }
+    work->reply = json_pack("{s:s,s:s%}", "state", "unsealed", "note", (const char *)answer->note.at,
+                            answer->note.size);
+    work_reply(work, 0);
+}
+
+static void state_before_init(vlt_result result, const struct answer_status *answer,
+                              void *context) {
+    struct admin_work *work = context;
+    if (vlt_is_ok(result) &&
+        (answer->state == KEEPER_SEALED || answer->state == KEEPER_UNSEALED)) {
+        answer_problem(work->x, 409, NULL, "the vault is initialised already: see `vaultctl status`");
+        work_free(work);
+        return;
+    }
+    const struct ask_init ask = {.event = work_event(work, AUDIT_ALLOW, NULL)};
+    ask_init(work->admin->keeper, &ask, initialised, work);
+}
+
+OP(op_init) {
+    struct admin *admin = ctx;
+    struct admin_work *work = vault_work(admin, x, "vault.init");
+    if (!work)
+        return;
+    work->status = 201;
+    const struct ask_status ask = {0};
+    ask_status(admin->keeper, &ask, state_before_init, work);
+}
+
+static void sealed(vlt_result result, const struct answer_seal *answer, void *context) {
+    struct admin_work *work = context;
+    if (vlt_is_ok(result))
+        work_reply(work, 0);
+    else
+        work_fail(work, result);
+}
+
+static void seal_or_unseal(struct admin *admin, struct http_exchange *x, bool seals) {
+    struct admin_work *work = vault_work(admin, x, seals ? "vault.seal" : "vault.unseal");
+    if (!work)
+        return;
+    work->reply = json_pack("{s:s}", "state", seals ? "sealed" : "unsealed");
+    const struct ask_seal ask = {.seal = seals, .event = work_event(work, AUDIT_ALLOW, NULL)};
+    ask_seal(admin->keeper, &ask, sealed, work);
+}
+
+OP(op_seal) { seal_or_unseal(ctx, x, true); }
+OP(op_unseal) { seal_or_unseal(ctx, x, false); }
+
+// ---- Reading ----
+
+static void status_known(vlt_result result, const struct answer_status *answer, void *context) {
+    struct admin_work *work = context;
+    if (!vlt_is_ok(result)) {
+        work_fail(work, result);
+        return;
+    }
+    json_t *description = NULL;
+    if (!vlt_is_ok(jsontext_parse(answer->description, &jsontext_document_limits, NULL,
+                                  &description)) ||
+        !json_is_object(description)) {
+        json_decref(description);
+        description = json_object();
+    }
+    work->reply = json_pack("{s:s}", "state", keeper_state_name((enum keeper_state)answer->state));
+    if (work->reply)
+        json_object_update_missing(work->reply, description);
+    json_decref(description);
+    struct http_server_counters counters;
+    http_server_counters(work->admin->server, &counters);
+    json_object_set_new(work->reply, "admin_requests", json_integer((json_int_t)counters.requests));
+    json_object_set_new(work->reply, "auditor",
+                        json_string(work->admin->auditor ? "running" : "not running"));
+    struct http_exchange *x = work->x;
+    answer_json(x, 200, work->reply, 0);
+    work->reply = NULL;
+    work_free(work);
+}
+
+OP(op_status) {
+    struct admin *admin = ctx;
+    struct admin_work *work = work_new(admin, x, "vault.status");
+    const struct ask_status ask = {0};
+    if (work)
+        ask_status(admin->keeper, &ask, status_known, work);
+}
+
+static void readiness_known(vlt_result result, const struct answer_status *answer, void *context) {
+    struct admin_work *work = context;
+    bool is_unsealed = vlt_is_ok(result) && answer->state == KEEPER_UNSEALED;
+    if (is_unsealed && work->admin->auditor) {
+        answer_json(work->x, 200, json_pack("{s:b}", "ready", 1), 0);
+        work_free(work);
+    } else if (is_unsealed) {
+        answer_problem(work->x, 503, NULL, "the auditor is not running: nothing can be released");
+        work_free(work);
+    } else {
+        work_fail(work, vlt_is_ok(result) ? vlt_fail(VLT_UNAVAILABLE, "not ready") : result);
+    }
+}
+
+OP(op_ready) {
+    struct admin *admin = ctx;
+    struct admin_work *work = work_new(admin, x, "vault.ready");
+    const struct ask_status ask = {0};
+    if (work)
+        ask_status(admin->keeper, &ask, readiness_known, work);
+}
+
+// This process lives; whether the vault serves is /v1/ready.
+OP(op_health) { answer_json(x, 200, json_pack("{s:b}", "alive", 1), 0); }

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vaultd/admin/work.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "vaultd/log/log.h"
+
+struct admin_work *work_new(struct admin *admin, struct http_exchange *x, const char *operation) {
+    struct admin_work *work = calloc(1, sizeof *work);
+    if (!work) {
+        answer_problem(x, 503, NULL, "the admin role is out of memory: try again");
+        return NULL;
+    }
+    work->admin = admin;
+    work->x = x;
+    work->caller = admin->caller;
+    work->kind = AUDIT_ADMIN;
+    work->operation = operation;
+    work->status = 200;
+    return work;
+}
+
+void work_free(struct admin_work *work) {
+    if (!work)
+        return;
+    json_decref(work->reply);
+    if (work->more_free)
+        work->more_free(work->more);
+    free(work);
+}
+
+void work_set_tenant(struct admin_work *work, const struct record_tenant *tenant) {
+    work->tenant = tenant->number;
+    snprintf(work->tenant_name, sizeof work->tenant_name, "%s", tenant->name);
+}
+
+void work_set_subject(struct admin_work *work, const char *subject) {
+    snprintf(work->subject, sizeof work->subject, "%s", subject);
+}
+
+struct bytes work_event(struct admin_work *work, enum audit_outcome outcome, const char *reason) {
+    const struct audit_event event = {
+        .kind = (uint8_t)work->kind,
+        .outcome = (uint8_t)outcome,
+        .tenant = bytes_of_text(work->tenant_name),
+        .operation = bytes_of_text(work->operation),
+        .administrator = bytes_of_text(work->caller.name),
+        .source = bytes_of_text(work->caller.source),
+        .credential = bytes_of_text(work->credential),
+        .subject = bytes_of_text(work->subject),
+        .reason = bytes_of_text(reason),
+    };
+    struct wire_writer w;
+    wire_writer_init(&w, work->event, sizeof work->event);
+    audit_event_put(&w, &event);
+    return bytes_of(work->event, w.failed ? 0 : w.size);
+}
+
+void work_reply(struct admin_work *work, uint64_t revision) {
+    json_t *reply = work->reply ? work->reply : json_object();
+    work->reply = NULL;
+    answer_json(work->x, work->status, reply, revision);
+    log_info("%s %s%s%s by %s", work->operation, work->tenant_name, work->tenant_name[0] ? " " : "",
+             work->subject, work->caller.name);
+    work_free(work);
+}
+
+// ---- Failure ----
+
+static const char *advice(enum keeper_state state) {
+    switch (state) {
+    case KEEPER_UNINITIALISED:
+        return "the vault is not initialised: run `vaultctl init`";
+    case KEEPER_SEALED:
+        return "the vault is sealed: run `vaultctl unseal`";
+    case KEEPER_STARTING:
+        return "the keeper is starting: try again in a moment";
+    default:
+        return NULL;
+    }
+}
+
+static void state_known(vlt_result result, const struct answer_status *answer, void *context) {
+    struct admin_work *work = context;
+    const char *text = vlt_is_ok(result) ? advice((enum keeper_state)answer->state)
+                                         : "the keeper does not answer: it may be restarting; look "
+                                           "at the log of vaultd";
+    answer_problem(work->x, 503, NULL, "%s", text ? text : work->failure.reason);
+    work_free(work);
+}
+
+void work_fail(struct admin_work *work, vlt_result result) {
+    if (result.class == VLT_UNAVAILABLE) {
+        work->failure = result;
+        const struct ask_status ask = {0};
+        ask_status(work->admin->keeper, &ask, state_known, work);
+        return;
+    }
+    log_notice("%s %s by %s failed: %s", work->operation, work->subject, work->caller.name,
+               result.reason);
+    answer_failure(work->x, result, NULL, NULL);
+    work_free(work);
+}
+
+static void denial_recorded(vlt_result result, const struct answer_record *answer, void *context) {
+    struct admin_work *work = context;
+    if (vlt_is_ok(result))
+        answer_problem(work->x, 403, NULL, "%s", work->failure.reason);
+    else
+        answer_problem(work->x, 503, NULL,
+                       "the decision could not be recorded: the auditor does not answer");
+    work_free(work);
+}
+
+void work_deny(struct admin_work *work, const char *detail) {
+    work->failure = vlt_fail(VLT_DENIED, detail);
+    log_notice("%s denied to %s: %s", work->operation, work->caller.name, detail);
+    const struct ask_record ask = {.event = work_event(work, AUDIT_DENY, detail)};
+    ask_record(work->admin->auditor, &ask, denial_recorded, work);
+}
+
+// ---- Commit ----
+
+static void committed(vlt_result result, const struct answer_commit *answer, void *context) {
+    struct admin_work *work = context;
+    if (vlt_is_ok(result)) {
+        work_reply(work, answer->revision);
+    } else if (result.class == VLT_CONFLICT) {
+        answer_problem(work->x, 409, NULL,
+                       "somebody else changed this meanwhile: read it again and repeat");
+        work_free(work);
+    } else {
+        work_fail(work, result);
+    }
+}
+
+void work_commit(struct admin_work *work, const struct store_change *changes, size_t count) {
+    uint8_t *room = malloc(CHANNEL_FRAME_MAX);
+    if (!room) {
+        answer_problem(work->x, 503, NULL, "the admin role is out of memory: try again");
+        work_free(work);
+        return;
+    }
+    struct wire_writer w;
+    wire_writer_init(&w, room, CHANNEL_FRAME_MAX);
+    for (size_t i = 0; i < count; i++)
+        store_change_put(&w, &changes[i]);
+    const struct ask_commit ask = {.changes = bytes_of(room, w.size),
+                                   .event = work_event(work, AUDIT_ALLOW, NULL)};
+    if (w.failed)
+        work_fail(work, vlt_fail(VLT_LIMIT, "the record is too large"));
+    else
+        ask_commit(work->admin->keeper, &ask, committed, work);
+    free(room);
+}
