@@ -26,6 +26,9 @@ struct token_use {
 vlt_result token_covers(const struct token_claims *claims, const struct token_use *use,
                         const struct token_detail **ret_detail) VLT_MUST_USE;
 
+// Is `path` as http_path_normalise leaves it? (A check of the result, not the
+// work itself: unreserved characters that are still escaped pass.)
+bool token_path_is_normal(struct bytes path);
 bool token_pattern_matches(struct bytes pattern, struct bytes text);
 // Every text that `inner` matches is matched by `outer`.
 bool token_pattern_is_inside(struct bytes inner, struct bytes outer);
