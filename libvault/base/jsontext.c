@@ -245,15 +245,20 @@ static vlt_result refused(const struct scan *s, struct fault *fault) {
                      s->wrong);
 }
 
-vlt_result jsontext_parse(struct bytes text, const struct jsontext_limits *limits,
-                          struct fault *fault, json_t **ret_root) {
+vlt_result jsontext_check(struct bytes text, const struct jsontext_limits *limits,
+                          struct fault *fault) {
     if (text.size > limits->max_bytes)
         return fault_set(fault, VLT_LIMIT, "JSON text is too long",
                          "JSON text of %zu bytes is longer than the %zu allowed", text.size,
                          limits->max_bytes);
     struct scan scan = {.text = text, .limits = limits};
-    if (!scan_text(&scan))
-        return refused(&scan, fault);
+    return scan_text(&scan) ? vlt_ok() : refused(&scan, fault);
+}
+
+vlt_result jsontext_parse(struct bytes text, const struct jsontext_limits *limits,
+                          struct fault *fault, json_t **ret_root) {
+    VLT_TRY(jsontext_check(text, limits, fault));
+    struct scan scan = {.text = text, .limits = limits};
     size_t flags = JSON_DECODE_ANY | (limits->allow_duplicates ? 0 : JSON_REJECT_DUPLICATES) |
                    (limits->allow_nul ? JSON_ALLOW_NUL : 0);
     json_error_t error;

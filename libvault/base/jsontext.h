@@ -32,6 +32,11 @@ extern const struct jsontext_limits jsontext_document_limits;
 vlt_result jsontext_parse(struct bytes text, const struct jsontext_limits *limits,
                           struct fault *fault, json_t **ret_root) VLT_MUST_USE;
 
+// The grammar and the limits alone: what jsontext_parse does before it builds
+// the tree. (Duplicates are found only there.)
+vlt_result jsontext_check(struct bytes text, const struct jsontext_limits *limits,
+                          struct fault *fault) VLT_MUST_USE;
+
 // Appends the canonical form of RFC 8785. Reals are refused (VLT_MALFORMED):
 // nothing that we sign or log has one. Integers beyond 2^53 are refused too.
 vlt_result jsontext_canonical(const json_t *root, struct buf *out) VLT_MUST_USE;

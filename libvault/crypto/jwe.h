@@ -66,7 +66,8 @@ void jwe_parts_done(struct jwe_parts *parts);
 
 // Decrypts when alg is in allowed_algs, enc in allowed_encs (sets of JWE_BIT)
 // and both fit the key (private, or oct). A wrong wrapped key, tag or padding
-// all give the same VLT_CRYPTO. `plaintext` is wiped on failure.
+// all give the same VLT_CRYPTO. `plaintext` needs room for the ciphertext (padding
+// included), else VLT_LIMIT; it is wiped on failure.
 vlt_result jwe_decrypt(const struct jwe_parts *parts, unsigned allowed_algs,
                        unsigned allowed_encs, const struct jwk *key,
                        struct secret *plaintext) VLT_MUST_USE;

@@ -24,6 +24,11 @@ static const struct jws_scheme schemes[JWS_ALG_COUNT] = {
 
 const struct jws_scheme *jws_scheme_of(enum jws_alg alg) { return &schemes[alg]; }
 
+enum jws_alg jws_alg_of_scheme(const struct jws_scheme *scheme) {
+    bool is_ours = scheme > schemes && scheme < schemes + JWS_ALG_COUNT;
+    return is_ours ? (enum jws_alg)(scheme - schemes) : JWS_ALG_UNKNOWN;
+}
+
 static bool set_up(const struct jws_scheme *scheme, EVP_PKEY_CTX *context) {
     const struct algorithms *all = algorithms();
     if (!all || EVP_PKEY_CTX_set_signature_md(context, all->digest[scheme->digest]) != 1)

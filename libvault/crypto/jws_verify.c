@@ -48,17 +48,21 @@ static bool verify_with(EVP_PKEY_CTX *context, const struct jws_scheme *scheme,
                                       digest_size(scheme->digest)) == 1;
 }
 
+static bool digest_fits_once(const struct jws_scheme *scheme, struct jwk *key,
+                             struct bytes signature, const uint8_t *digest) {
+    EVP_PKEY_CTX *own = jws_context_new(scheme, key->pkey, false);
+    bool fits = verify_with(own, scheme, signature, digest);
+    EVP_PKEY_CTX_free(own);
+    return fits;
+}
+
 // The context kept with the key when nobody else uses it, else one of our own.
-static bool digest_fits(enum jws_alg alg, struct jwk *key, struct bytes signature,
+static bool digest_fits(const struct jws_scheme *scheme, struct jwk *key, struct bytes signature,
                         const uint8_t *digest) {
-    const struct jws_scheme *scheme = jws_scheme_of(alg);
     struct jwk_contexts *contexts = key->contexts;
-    if (pthread_mutex_trylock(&contexts->lock) != 0) {
-        EVP_PKEY_CTX *own = jws_context_new(scheme, key->pkey, false);
-        bool fits = verify_with(own, scheme, signature, digest);
-        EVP_PKEY_CTX_free(own);
-        return fits;
-    }
+    enum jws_alg alg = jws_alg_of_scheme(scheme);
+    if (alg == JWS_ALG_UNKNOWN || pthread_mutex_trylock(&contexts->lock) != 0)
+        return digest_fits_once(scheme, key, signature, digest);
     if (!contexts->verify[alg])
         contexts->verify[alg] = jws_context_new(scheme, key->pkey, false);
     bool fits = verify_with(contexts->verify[alg], scheme, signature, digest);
@@ -66,9 +70,8 @@ static bool digest_fits(enum jws_alg alg, struct jwk *key, struct bytes signatur
     return fits;
 }
 
-static bool signature_fits(enum jws_alg alg, struct jwk *key, struct bytes input,
-                           struct bytes signature) {
-    const struct jws_scheme *scheme = jws_scheme_of(alg);
+bool jws_scheme_fits(const struct jws_scheme *scheme, struct jwk *key, struct bytes input,
+                     struct bytes signature) {
     if (scheme->family == JWS_HMAC)
         return hmac_fits(scheme, key, input, signature);
     if (scheme->family == JWS_EDWARDS)
@@ -80,19 +83,19 @@ static bool signature_fits(enum jws_alg alg, struct jwk *key, struct bytes input
         size_t size = 0; // OpenSSL checks that r and s are in 1…n-1
         if (!jws_ecdsa_to_der(scheme->curve, signature, der, &size))
             return false;
-        return digest_fits(alg, key, bytes_of(der, size), digest);
+        return digest_fits(scheme, key, bytes_of(der, size), digest);
     }
     // OpenSSL would take a PSS signature with its leading zero octets cut off.
     if (signature.size != (size_t)EVP_PKEY_get_size(key->pkey))
         return false;
-    return digest_fits(alg, key, signature, digest);
+    return digest_fits(scheme, key, signature, digest);
 }
 
 vlt_result jws_verify_signature(enum jws_alg alg, struct jwk *key, struct bytes signing_input,
                                 struct bytes signature) {
     if (alg == JWS_ALG_UNKNOWN || !key_fits(alg, key))
         return vlt_fail(VLT_CRYPTO, "the key does not fit the algorithm");
-    if (!signature_fits(alg, key, signing_input, signature))
+    if (!jws_scheme_fits(jws_scheme_of(alg), key, signing_input, signature))
         return algorithms_failed(VLT_CRYPTO, "the signature is wrong");
     return vlt_ok();
 }

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+// Signatures: ECDSA in DER and in JOSE's r‖s, EdDSA, RSA PKCS #1 v1.5 and PSS.
+// Keys come in through the JWK parser, as an issuer's do; then the function
+// under jws_verify judges.
+#include <openssl/ecdsa.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "libvault/base/b64u.h"
+#include "libvault/base/hex.h"
+#include "libvault/crypto/jws_scheme.h"
+#include "libvault/crypto/jwk_members.h"
+#include "tests/vectors/wycheproof.h"
+
+struct setting {
+    struct jws_scheme scheme;
+    struct jwk *key;
+    bool is_der;
+};
+
+// ---- Keys: from the numbers of the file to a JWK ----
+
+// Hexadecimal digits, perhaps with leading zeros, as `width` octets (0: shortest).
+static json_t *member_of_hex(const char *hex, size_t width) {
+    uint8_t octets[2048];
+    char text[B64U_SIZE(sizeof octets) + 1], even[2 * sizeof octets + 2];
+    while (hex[0] == '0' && hex[1])
+        hex++;
+    snprintf(even, sizeof even, "%s%s", strlen(hex) % 2 ? "0" : "", hex);
+    size_t size = strlen(even) / 2, pad = width > size ? width - size : 0;
+    if (size + pad > sizeof octets)
+        return NULL;
+    memset(octets, 0, pad);
+    if (!vlt_is_ok(hex_decode(bytes_of_text(even), octets + pad, size)))
+        return NULL;
+    b64u_encode_text(bytes_of(octets, size + pad), text);
+    return json_string(text);
+}
+
+static json_t *ec_jwk(const json_t *public_key, enum jwk_curve curve) {
+    size_t width = jwk_coordinate_bytes(curve);
+    return json_pack("{s:s, s:s, s:o, s:o}", "kty", "EC", "crv", jwk_curve_name(curve), "x",
+                     member_of_hex(wycheproof_text(public_key, "wx"), width), "y",
+                     member_of_hex(wycheproof_text(public_key, "wy"), width));
+}
+
+static json_t *okp_jwk(const json_t *public_key) {
+    return json_pack("{s:s, s:s, s:o}", "kty", "OKP", "crv", "Ed25519", "x",
+                     member_of_hex(wycheproof_text(public_key, "pk"), 32));
+}
+
+static json_t *rsa_jwk(const json_t *public_key) {
+    return json_pack("{s:s, s:o, s:o}", "kty", "RSA", "n",
+                     member_of_hex(wycheproof_text(public_key, "modulus"), 0), "e",
+                     member_of_hex(wycheproof_text(public_key, "publicExponent"), 0));
+}
+
+// ---- Groups ----
+
+static bool digest_of(const json_t *group, enum digest_kind *ret_kind) {
+    static const char *const names[DIGEST_KIND_COUNT] = {"SHA-256", "SHA-384", "SHA-512"};
+    for (int kind = 0; kind < DIGEST_KIND_COUNT; kind++)
+        if (strcmp(wycheproof_text(group, "sha"), names[kind]) == 0) {
+            *ret_kind = (enum digest_kind)kind;
+            return true;
+        }
+    return false;
+}
+
+static enum jwk_curve curve_of(const json_t *public_key) {
+    static const char *const names[] = {"secp256r1", "secp384r1", "secp521r1"};
+    for (int i = 0; i < 3; i++)
+        if (strcmp(wycheproof_text(public_key, "curve"), names[i]) == 0)
+            return (enum jwk_curve)(JWK_P256 + i);
+    return JWK_NO_CURVE;
+}
+
+static json_t *public_key_of(const json_t *group) {
+    json_t *key = json_object_get(group, "publicKey");
+    return key ? key : json_object_get(group, "key"); // the older name
+}
+
+static json_t *set_ecdsa(const json_t *group, struct setting *s) {
+    enum jwk_curve curve = curve_of(public_key_of(group));
+    if (curve == JWK_NO_CURVE || !digest_of(group, &s->scheme.digest))
+        return NULL;
+    s->scheme.family = JWS_ECDSA;
+    s->scheme.curve = curve;
+    return ec_jwk(public_key_of(group), curve);
+}
+
+static json_t *set_edwards(const json_t *group, struct setting *s) {
+    const json_t *key = public_key_of(group);
+    if (strcmp(wycheproof_text(key, "curve"), "edwards25519") != 0)
+        return NULL;
+    s->scheme = *jws_scheme_of(JWS_EDDSA);
+    return okp_jwk(key);
+}
+
+static json_t *set_rsa(const json_t *group, struct setting *s) {
+    s->scheme.family = JWS_PKCS1;
+    return digest_of(group, &s->scheme.digest) ? rsa_jwk(public_key_of(group)) : NULL;
+}
+
+// JOSE fixes MGF1 with the same digest and a salt as long as the digest.
+static json_t *set_pss(const json_t *group, struct setting *s) {
+    s->scheme.family = JWS_PSS;
+    bool is_jose = digest_of(group, &s->scheme.digest) &&
+                   strcmp(wycheproof_text(group, "mgf"), "MGF1") == 0 &&
+                   strcmp(wycheproof_text(group, "mgfSha"), wycheproof_text(group, "sha")) == 0 &&
+                   wycheproof_number(group, "sLen") == (int)digest_size(s->scheme.digest);
+    return is_jose ? rsa_jwk(public_key_of(group)) : NULL;
+}
+
+static const struct {
+    const char *type;
+    json_t *(*set)(const json_t *group, struct setting *s); // the key, or NULL: not ours
+    bool is_der;
+} types[] = {
+    {"EcdsaVerify", set_ecdsa, true},        {"EcdsaP1363Verify", set_ecdsa, false},
+    {"EddsaVerify", set_edwards, false},     {"RsassaPkcs1Verify", set_rsa, false},
+    {"RsassaPssVerify", set_pss, false},
+};
+
+// ---- Tests ----
+
+// Strict DER (one spelling for each signature), then r‖s.
+static bool raw_of_der(enum jwk_curve curve, struct bytes der, struct buf *raw) {
+    const unsigned char *at = der.at;
+    ECDSA_SIG *signature = der.size ? d2i_ECDSA_SIG(NULL, &at, (long)der.size) : NULL;
+    unsigned char *again = NULL;
+    int size = signature ? i2d_ECDSA_SIG(signature, &again) : -1;
+    bool is_strict = size >= 0 && bytes_equal(bytes_of(again, (size_t)size), der) &&
+                     !BN_is_negative(ECDSA_SIG_get0_r(signature)) &&
+                     !BN_is_negative(ECDSA_SIG_get0_s(signature));
+    OPENSSL_free(again);
+    ECDSA_SIG_free(signature);
+    size_t raw_size = 0;
+    uint8_t *room = is_strict ? buf_extend(raw, 2 * jwk_coordinate_bytes(curve)) : NULL;
+    return room && jws_ecdsa_of_der(curve, der, room, &raw_size);
+}
+
+static void run(const struct wycheproof_case *c, void *setting) {
+    struct setting *s = setting;
+    struct buf message, signature, raw;
+    buf_init(&message, 1 << 20);
+    buf_init(&signature, 1 << 20);
+    buf_init(&raw, 256);
+    wycheproof_hex(c->test, "msg", &message);
+    wycheproof_hex(c->test, "sig", &signature);
+    bool readable = !s->is_der || raw_of_der(s->scheme.curve, buf_bytes(&signature), &raw);
+    bool accepted = readable && jws_scheme_fits(&s->scheme, s->key, buf_bytes(&message),
+                                                buf_bytes(s->is_der ? &raw : &signature));
+    vectors_judge(c->path, c->what, c->result, accepted);
+    buf_done(&message);
+    buf_done(&signature);
+    buf_done(&raw);
+}
+
+static void run_key(const char *path, const json_t *file, const json_t *group, json_t *jwk,
+                    struct setting *s) {
+    char *text = json_dumps(jwk, JSON_COMPACT);
+    struct fault fault = {0};
+    vlt_result parsed = jwk_parse(bytes_of_text(text), 0, &fault, &s->key);
+    if (vlt_is_ok(parsed))
+        wycheproof_each_test(path, file, group, run, s);
+    else if (parsed.class == VLT_DENIED)
+        vectors_skip(path, wycheproof_count(group), "key refused by design: %s", fault.text);
+    else
+        vectors_fail(path, "key does not load: %s", fault_or_reason(&fault, parsed));
+    jwk_free(s->key);
+    free(text);
+}
+
+static void run_group(const char *path, const json_t *file, json_t *group) {
+    const char *type = wycheproof_text(group, "type");
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        if (strcmp(type, types[i].type) != 0)
+            continue;
+        struct setting s = {.is_der = types[i].is_der};
+        json_t *jwk = types[i].set(group, &s);
+        if (jwk) {
+            run_key(path, file, group, jwk, &s);
+            json_decref(jwk);
+            return;
+        }
+    }
+    vectors_skip(path, wycheproof_count(group), "%s %s %s: not one of ours", type,
+                 wycheproof_text(public_key_of(group), "curve"), wycheproof_text(group, "sha"));
+}
+
+static void visit(const char *path, struct bytes content) {
+    json_t *other = NULL;
+    if (!wycheproof_each_group(path, content, run_group, &other))
+        vectors_fail(path, "not a Wycheproof file");
+    json_decref(other);
+}
+
+int vectors_ecdsa(int count, char **paths) {
+    static const char *const suffixes[] = {".json", NULL};
+    return vectors_walk(count, paths, suffixes, visit);
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading Wycheproof v1 files: {"testGroups":[{"type":…,"tests":[…]}]}.
+#ifndef VLT_TESTS_VECTORS_WYCHEPROOF_H
+#define VLT_TESTS_VECTORS_WYCHEPROOF_H
+
+#include "tests/vectors/vectors.h"
+
+struct wycheproof_case {
+    const char *path;
+    const json_t *file, *group, *test;
+    const char *result;
+    char what[160]; // "tcId 12: comment"
+};
+
+// Parses content and, when it is such a file, calls `run` for each group.
+// Returns false when it is something else; *ret_root (owned by the caller, may be
+// NULL) is then the JSON that it is.
+typedef void wycheproof_group(const char *path, const json_t *file, json_t *group);
+bool wycheproof_each_group(const char *path, struct bytes content, wycheproof_group *run,
+                           json_t **ret_root);
+typedef void wycheproof_run(const struct wycheproof_case *c, void *context);
+void wycheproof_each_test(const char *path, const json_t *file, const json_t *group,
+                          wycheproof_run *run, void *context);
+unsigned wycheproof_count(const json_t *group);
+
+const char *wycheproof_text(const json_t *object, const char *name); // "" when absent
+int wycheproof_number(const json_t *object, const char *name);       // 0 when absent
+// Appends a hexadecimal member to out (init'ed by the caller) and returns it.
+struct bytes wycheproof_hex(const json_t *object, const char *name, struct buf *out);
+// The same as a new secret; never NULL.
+struct secret *wycheproof_secret(const json_t *object, const char *name);
+
+#endif
