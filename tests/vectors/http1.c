@@ -13,18 +13,13 @@
 //     rules of this server and not of framing, and have accepted nothing beyond.
 // A request without Host is judged with one put in, so that what follows in it
 // is judged too. Each input is read whole and again byte by byte.
-#include <dirent.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 
-#include "libvault/base/buf.h"
 #include "libvault/http/http.h"
-#include "tests/vectors/http1.h"
+#include "tests/vectors/vectors.h"
 
-enum { MESSAGES_MAX = 64, FILE_MAX = 8 << 20 };
+enum { MESSAGES_MAX = 64, INPUT_MAX = 8 << 20 };
 
 struct wanted {
     bool is_strict, is_response, skips_body;
@@ -41,10 +36,6 @@ struct seen {
     bool left_after_close; // bytes behind a message that ended the connection
     bool waits;
     size_t refused_at;     // begin of the message that was refused
-};
-
-struct tally {
-    unsigned passed, failed, skipped;
 };
 
 static bool is_deliberate(enum http_refusal refusal) {
@@ -196,7 +187,7 @@ static bool put_host(struct buf *input, size_t at) {
         return false;
     size_t end = (size_t)(lf - input->at) + 1;
     struct buf out;
-    buf_init(&out, FILE_MAX);
+    buf_init(&out, INPUT_MAX);
     buf_put(&out, bytes_of(input->at, end));
     buf_put_text(&out, "Host: vector.example\r\n");
     buf_put(&out, bytes_of(input->at + end, input->size - end));
@@ -213,7 +204,7 @@ static void probe_end(struct buf *input, const struct wanted *wanted, bool drip,
     if (!wanted->has_error || was_refused(seen))
         return;
     struct buf longer;
-    buf_init(&longer, FILE_MAX);
+    buf_init(&longer, INPUT_MAX);
     buf_put(&longer, buf_bytes(input));
     buf_put_text(&longer, "\r\n\r\n");
     run(&longer, wanted, drip, seen);
@@ -239,16 +230,16 @@ static const char *judge(const struct wanted *wanted, const struct seen *seen) {
 }
 
 static void run_case(const char *path, const char *title, struct bytes text,
-                     const struct wanted *wanted, struct tally *tally) {
+                     const struct wanted *wanted) {
     if (!wanted->is_strict) {
-        tally->skipped++;
+        vectors_skip(path, 1, "%s: a lenient mode", title);
         return;
     }
     const char *wrong = NULL;
     struct seen seen = {0};
     for (unsigned drip = 0; drip < 2 && !wrong; drip++) {
         struct buf input;
-        buf_init(&input, FILE_MAX);
+        buf_init(&input, INPUT_MAX);
         unescape(text, &input);
         run(&input, wanted, drip, &seen);
         for (unsigned tries = 0; seen.refusal == HTTP_HOST_MISSING && tries < MESSAGES_MAX; tries++) {
@@ -260,11 +251,11 @@ static void run_case(const char *path, const char *title, struct bytes text,
         wrong = judge(wanted, &seen);
         buf_done(&input);
     }
-    tally->passed += !wrong;
-    tally->failed += wrong != NULL;
     if (wrong)
-        printf("FAILED %s: %s: %s (%s; messages %u, wanted %u)\n", path, title, wrong,
-               http_refusal_text(seen.refusal), seen.complete, wanted->complete);
+        vectors_fail(path, "%s: %s (%s; messages %u, wanted %u)", title, wrong,
+                     http_refusal_text(seen.refusal), seen.complete, wanted->complete);
+    else
+        vectors_pass();
 }
 
 // ---- files -----------------------------------------------------------------
@@ -278,7 +269,7 @@ struct page {
     bool has_input;
 };
 
-static void page_line(struct page *page, struct bytes line, struct tally *tally) {
+static void page_line(struct page *page, struct bytes line) {
     bool is_fence = bytes_begin_with(line, BYTES_LITERAL("```"));
     if (page->place == OUTSIDE) {
         if (bytes_begin_with(line, BYTES_LITERAL("#")))
@@ -307,7 +298,7 @@ static void page_line(struct page *page, struct bytes line, struct tally *tally)
             struct bytes text = buf_bytes(&page->input);
             text.size -= text.size > 0;
             buf_text(&page->input);
-            run_case(page->path, page->title, text, &page->wanted, tally);
+            run_case(page->path, page->title, text, &page->wanted);
             page->has_input = false;
             page->wanted = (struct wanted){0};
         }
@@ -315,60 +306,21 @@ static void page_line(struct page *page, struct bytes line, struct tally *tally)
     }
 }
 
-static void run_file(const char *path, struct tally *tally) {
-    FILE *file = fopen(path, "rb");
-    if (!file) {
-        printf("FAILED %s: cannot be opened\n", path);
-        tally->failed++;
-        return;
-    }
+static void visit_page(const char *path, struct bytes content) {
     struct page page = {.path = path};
-    buf_init(&page.input, FILE_MAX);
-    char *text = NULL;
-    size_t capacity = 0;
-    ssize_t size;
-    while ((size = getline(&text, &capacity, file)) > 0) {
-        while (size && (text[size - 1] == '\n' || text[size - 1] == '\r'))
-            size--;
-        page_line(&page, bytes_of(text, (size_t)size), tally);
+    buf_init(&page.input, INPUT_MAX);
+    while (content.size) {
+        size_t end = bytes_find(content, '\n');
+        struct bytes line = bytes_of(content.at, end);
+        while (line.size && line.at[line.size - 1] == '\r')
+            line.size--;
+        page_line(&page, line);
+        content = bytes_from(content, end + 1);
     }
-    free(text);
     buf_done(&page.input);
-    fclose(file);
-}
-
-static bool has_suffix(const char *text, const char *suffix) {
-    size_t size = strlen(text), wanted = strlen(suffix);
-    return size >= wanted && strcmp(text + size - wanted, suffix) == 0;
-}
-
-static void run_path(const char *path, unsigned depth, struct tally *tally) {
-    struct stat status;
-    if (stat(path, &status) != 0 || !S_ISDIR(status.st_mode)) {
-        run_file(path, tally);
-        return;
-    }
-    struct dirent **entries;
-    int count = scandir(path, &entries, NULL, alphasort);
-    for (int i = 0; i < count; i++) {
-        char *inner = NULL;
-        if (entries[i]->d_name[0] != '.' && depth < 8 &&
-            asprintf(&inner, "%s/%s", path, entries[i]->d_name) > 0 &&
-            (has_suffix(inner, ".md") || (stat(inner, &status) == 0 && S_ISDIR(status.st_mode))))
-            run_path(inner, depth + 1, tally);
-        free(inner);
-        free(entries[i]);
-    }
-    if (count >= 0)
-        free(entries);
 }
 
 int vectors_http1(int count, char **paths) {
-    struct tally tally = {0};
-    for (int i = 0; i < count; i++)
-        run_path(paths[i], 0, &tally);
-    if (tally.skipped)
-        printf("%u cases of lenient modes are not for us\n", tally.skipped);
-    printf("%u passed, %u failed\n", tally.passed, tally.failed);
-    return tally.failed || !tally.passed;
+    static const char *const suffixes[] = {".md", NULL};
+    return vectors_walk(count, paths, suffixes, visit_page);
 }

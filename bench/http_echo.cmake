@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+vault_program(http_echo SOURCES http_echo.c LINK vault_net)
