@@ -4,9 +4,9 @@
 // from Cedar's JSON (tests, vaultctl).
 //
 // Failure sticks: build everything, then policy_authorize says what was wrong
-// (VLT_LIMIT, or VLT_MALFORMED for a duplicate, a cycle, bad UTF-8, a bad
-// address). Every text and uid given here is borrowed until
-// policy_request_reset or _free; only the JSON loaders copy.
+// (VLT_LIMIT, or VLT_MALFORMED for a duplicate, a cycle, a bad address). Every
+// text and uid given here is borrowed until policy_request_reset or _free, and
+// taken to be UTF-8 (claims come from strict JSON); only the JSON loaders copy.
 #ifndef VLT_POLICY_POLICY_REQUEST_H
 #define VLT_POLICY_POLICY_REQUEST_H
 
