@@ -11,20 +11,19 @@
 static const struct kind {
     const char *name, *takes;
     int (*run)(int count, char **paths);
-    bool counts_itself; // prints the last line and returns the exit status
 } kinds[] = {
-    {"aead", "Wycheproof AEAD files (AES-GCM, XAES-256-GCM)", vectors_aead, false},
-    {"hkdf", "Wycheproof HKDF and HMAC files", vectors_hkdf, false},
-    {"ecdsa", "Wycheproof ECDSA (DER, P1363), EdDSA and RSA signature files", vectors_ecdsa, false},
-    {"jwk", "Wycheproof JSON Web Key, JOSE cookbook jwk/, .jwk and .jwkset files", vectors_jwk, false},
-    {"jws", "Wycheproof JSON Web Signature, JOSE cookbook jws/, .jwsc, .jwsf, .jwsg files", vectors_jws, false},
-    {"jwe", "Wycheproof JSON Web Encryption, JOSE cookbook jwe/", vectors_jwe, false},
-    {"json", "JSONTestSuite: y_ accepted, n_ and i_ refused", vectors_json, false},
+    {"aead", "Wycheproof AEAD files (AES-GCM, XAES-256-GCM)", vectors_aead},
+    {"hkdf", "Wycheproof HKDF and HMAC files", vectors_hkdf},
+    {"ecdsa", "Wycheproof ECDSA (DER, P1363), EdDSA and RSA signature files", vectors_ecdsa},
+    {"jwk", "Wycheproof JSON Web Key, JOSE cookbook jwk/, .jwk and .jwkset files", vectors_jwk},
+    {"jws", "Wycheproof JSON Web Signature, JOSE cookbook jws/, .jwsc, .jwsf, .jwsg files", vectors_jws},
+    {"jwe", "Wycheproof JSON Web Encryption, JOSE cookbook jwe/", vectors_jwe},
+    {"json", "JSONTestSuite: y_ accepted, n_ and i_ refused", vectors_json},
 #ifdef VECTORS_HAVE_HTTP1
-    {"http1", "llhttp Markdown", vectors_http1, false},
+    {"http1", "llhttp Markdown", vectors_http1},
 #endif
 #ifdef VECTORS_HAVE_CEDAR
-    {"cedar", "Cedar integration tests", vectors_cedar, true},
+    {"cedar", "Cedar integration tests", vectors_cedar},
 #endif
 };
 
@@ -55,8 +54,6 @@ int main(int argc, char **argv) {
         return 1;
     }
     int status = kind->run(argc - 2, argv + 2);
-    if (kind->counts_itself)
-        return status;
     printf("%u passed, %u failed", vectors_tally.passed, vectors_tally.failed);
     if (vectors_tally.skipped)
         printf(", %u skipped", vectors_tally.skipped);
