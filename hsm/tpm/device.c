@@ -14,6 +14,10 @@
 
 #define TPM_TIMEOUT_DEFAULT_MS 20000
 #define TPM_PAUSE_TURNS 9 // 10 ms doubling: 5 s in all
+// Part 2, 7.2: the high octet of a handle is its type. (The header's own constants
+// shift into the sign bit.)
+#define TPM_FIRST_TRANSIENT 0x80000000U
+#define TPM_FIRST_SESSION 0x02000000U
 
 unsigned tpm_timeout_ms(const struct hsm *hsm) {
     return hsm->settings.timeout_ms ? hsm->settings.timeout_ms : TPM_TIMEOUT_DEFAULT_MS;
@@ -73,8 +77,8 @@ static vlt_result tpm_start(struct hsm *hsm, struct tpm *tpm, struct fault *faul
     TPM_SEND(rc, Esys_Startup(tpm->esys, TPM2_SU_CLEAR));
     if (rc != TSS2_RC_SUCCESS && rc != TPM2_RC_INITIALIZE)
         return tpm_result(hsm, rc, "start up", fault);
-    tpm_flush_range(tpm, TPM2_TRANSIENT_FIRST);
-    tpm_flush_range(tpm, TPM2_LOADED_SESSION_FIRST);
+    tpm_flush_range(tpm, TPM_FIRST_TRANSIENT);
+    tpm_flush_range(tpm, TPM_FIRST_SESSION);
     return vlt_ok();
 }
 
