@@ -141,11 +141,21 @@ static vlt_result link_fault(struct fault *fault, const char *tcti) {
                                                              : VLT_UNAVAILABLE;
     const char *advice =
         error == EACCES || error == EPERM ? "let the user that runs the keeper open it (group tss)"
-        : error == EBUSY                  ? "another program holds it: use device:/dev/tpmrm0"
+        : error == EBUSY  ? "another program holds it: use device:/dev/tpmrm0"
+        : error == EAGAIN ? "another program holds it, a swtpm serves one at a time"
         : error == ENOENT ? "is the TPM switched on in the firmware, or swtpm started?"
                           : "is the TPM daemon running?";
     return fault_set(fault, class, "TPM cannot be reached", "TPM %s cannot be reached (%s): %s",
                      tcti, strerrordesc_np(error), advice);
+}
+
+static bool link_connected(struct tpm_link *link) {
+    int error = ETIMEDOUT;
+    socklen_t error_size = sizeof error;
+    if (link_wait(link, POLLOUT))
+        (void)getsockopt(link->fd, SOL_SOCKET, SO_ERROR, &error, &error_size);
+    errno = error;
+    return !error;
 }
 
 // Non-blocking, so that a full backlog or a lost packet is bounded as well.
@@ -154,16 +164,15 @@ static bool link_connect(struct tpm_link *link, const struct sockaddr *address, 
     if (link->fd < 0)
         return false;
     link->sent_at_ms = clock_elapsed_ms();
-    if (!connect(link->fd, address, size))
-        return true;
-    if (errno != EINPROGRESS)
-        return false;
-    int error = ETIMEDOUT;
-    socklen_t error_size = sizeof error;
-    if (link_wait(link, POLLOUT))
-        (void)getsockopt(link->fd, SOL_SOCKET, SO_ERROR, &error, &error_size);
-    errno = error;
-    return !error;
+    while (connect(link->fd, address, size)) {
+        if (errno == EINPROGRESS)
+            return link_connected(link);
+        // The queue of a unix socket is full: there is nothing to poll for.
+        if (errno != EAGAIN || clock_elapsed_ms() - link->sent_at_ms > link->timeout_ms)
+            return false;
+        poll(NULL, 0, 10);
+    }
+    return true;
 }
 
 static bool link_connect_unix(struct tpm_link *link, const char *path) {
