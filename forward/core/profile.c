@@ -3,8 +3,7 @@
 
 #include <stdlib.h>
 
-static const char *const profile_well_known_carriers[] = {"authorization", "x-api-key", "api-key",
-                                                   "x-goog-api-key", NULL};
+#include "forward/core/carrier.h"
 
 bool profile_piece_next(const char **template_left, struct profile_piece *ret_piece) {
     const char *begin = *template_left, *open = strchr(begin, '{');
@@ -114,8 +113,8 @@ struct profile_carrier profile_carrier_at(const struct profile *profile, size_t 
 
 void profile_put_remove(const struct profile *profile, struct buf *out) {
     buf_put_byte(out, '[');
-    for (size_t i = 0; profile_well_known_carriers[i]; i++)
-        buf_put_format(out, "%s\"%s\"", i ? "," : "", profile_well_known_carriers[i]);
+    for (size_t i = 0; carrier_well_known[i]; i++)
+        buf_put_format(out, "%s\"%s\"", i ? "," : "", carrier_well_known[i]);
     for (size_t i = 0; i < profile_carrier_count(profile); i++) {
         struct profile_carrier carrier = profile_carrier_at(profile, i);
         if (carrier.in == PROFILE_HEADER)

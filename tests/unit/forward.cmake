@@ -1,2 +1,3 @@
 # SPDX-License-Identifier: Apache-2.0
 vault_unit_test(forward_profile LINK vault_profile)
+vault_unit_test(forward_scan LINK vault_forward)

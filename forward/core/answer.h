@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the redeemer decided. Parsed in place: the views lie in the caller's
+// memory, which is changed and which the caller wipes.
+#ifndef VLT_FORWARD_ANSWER_H
+#define VLT_FORWARD_ANSWER_H
+
+#include "libvault/base/bytes.h"
+#include "libvault/base/result.h"
+
+#define ANSWER_INJECT_MAX 8
+#define ANSWER_REMOVE_MAX 32
+#define ANSWER_HEADERS_MAX 8
+
+struct answer_inject {
+    bool in_query; // else a header; its name is lower case
+    struct bytes name, value;
+};
+struct answer {
+    size_t inject_count, remove_count;
+    struct answer_inject inject[ANSWER_INJECT_MAX]; // secret
+    struct bytes remove[ANSWER_REMOVE_MAX];
+    struct bytes upstream, credential, txn;
+    uint64_t cache_s, epoch;
+    bool model_required;
+};
+// Every name and value is checked for what may stand in a request: nothing in
+// it can end a line. VLT_MALFORMED, VLT_LIMIT.
+vlt_result answer_parse(uint8_t *at, size_t size, struct answer *ret_answer) VLT_MUST_USE;
+
+struct denial {
+    unsigned status;
+    struct bytes type, code, message; // of the error
+    size_t header_count;
+    struct {
+        struct bytes name, value;
+    } headers[ANSWER_HEADERS_MAX]; // for the client: www-authenticate, dpop-nonce, retry-after
+};
+// `status` is that of the HTTP answer: the body need not repeat it.
+vlt_result denial_parse(uint8_t *at, size_t size, unsigned status, struct denial *ret_denial) VLT_MUST_USE;
+
+#endif

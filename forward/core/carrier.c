@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "forward/core/carrier.h"
+
+#include "libvault/base/b64u.h"
+#include "libvault/base/hex.h"
+
+const char *const carrier_well_known[] = {"authorization", "x-api-key", "api-key", "x-goog-api-key", NULL};
+
+bool carrier_is_well_known(struct bytes name) {
+    for (size_t i = 0; carrier_well_known[i]; i++)
+        if (bytes_equal_nocase(name, bytes_of_text(carrier_well_known[i])))
+            return true;
+    return false;
+}
+
+bool carrier_is_stripped(struct bytes name) {
+    return carrier_is_well_known(name) || bytes_equal_nocase(name, BYTES_LITERAL("dpop")) ||
+           bytes_equal_nocase(name, BYTES_LITERAL("proxy-authorization"));
+}
+
+static bool is_b64u(uint8_t c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+}
+
+bool carrier_is_token(struct bytes text) {
+    // '{"' in base64url begins with "ey".
+    if (text.size > CARRIER_TOKEN_MAX || !bytes_begin_with(text, BYTES_LITERAL("ey")))
+        return false;
+    size_t dots = 0, part = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.at[i] == '.') {
+            if (part == 0)
+                return false;
+            dots++;
+            part = 0;
+        } else if (is_b64u(text.at[i])) {
+            part++;
+        } else {
+            return false;
+        }
+    }
+    return dots == 2 && part > 0;
+}
+
+static bool take_scheme(struct bytes value, const char *scheme, struct bytes *ret_rest) {
+    size_t size = strlen(scheme);
+    if (value.size <= size || value.at[size] != ' ' ||
+        !bytes_equal_nocase(bytes_of(value.at, size), bytes_of_text(scheme)))
+        return false;
+    while (size < value.size && value.at[size] == ' ')
+        size++;
+    *ret_rest = bytes_from(value, size);
+    return true;
+}
+
+vlt_result carrier_authorization(struct bytes value, uint8_t *room, struct bytes *ret_token,
+                                 enum carrier_scheme *ret_scheme) {
+    struct bytes rest;
+    if (take_scheme(value, "bearer", &rest) || take_scheme(value, "dpop", &rest)) {
+        *ret_scheme = (value.at[0] | 0x20) == 'd' ? CARRIER_DPOP : CARRIER_BEARER;
+        *ret_token = rest;
+        return vlt_ok();
+    }
+    if (!take_scheme(value, "basic", &rest))
+        return vlt_fail(VLT_MALFORMED, "the Authorization header is neither Bearer nor DPoP");
+    size_t size = 0;
+    VLT_TRY(b64_decode(rest, room, value.size, &size));
+    struct bytes pair = bytes_of(room, size);
+    *ret_token = bytes_from(pair, bytes_find(pair, ':') + 1);
+    *ret_scheme = CARRIER_BEARER;
+    return vlt_ok();
+}
+
+static struct bytes trim(struct bytes text) {
+    while (text.size && (text.at[0] == ' ' || text.at[0] == '\t'))
+        text = bytes_from(text, 1);
+    while (text.size && (text.at[text.size - 1] == ' ' || text.at[text.size - 1] == '\t'))
+        text.size--;
+    return text;
+}
+
+bool carrier_take_element(struct bytes list, const char *prefix, uint8_t *left, size_t *ret_left_size,
+                          struct bytes *ret_token) {
+    bool found = false;
+    size_t size = 0;
+    for (struct bytes rest = list; rest.size;) {
+        size_t comma = bytes_find(rest, ',');
+        struct bytes element = trim(bytes_of(rest.at, comma));
+        rest = bytes_from(rest, comma + 1);
+        if (bytes_begin_with(element, bytes_of_text(prefix)) && !found) {
+            found = true;
+            *ret_token = bytes_from(element, strlen(prefix));
+        } else if (element.size) {
+            if (size)
+                left[size++] = ',';
+            memcpy(left + size, element.at, element.size);
+            size += element.size;
+        }
+    }
+    if (found)
+        *ret_left_size = size;
+    return found;
+}
+
+bool carrier_query_name_is(struct bytes parameter, struct bytes name) {
+    struct bytes spelled = bytes_of(parameter.at, bytes_find(parameter, '='));
+    size_t at = 0;
+    for (size_t i = 0; i < spelled.size; i++, at++) {
+        uint8_t c = spelled.at[i] == '+' ? ' ' : spelled.at[i];
+        if (c == '%' && i + 2 < spelled.size &&
+            vlt_is_ok(hex_decode(bytes_of(spelled.at + i + 1, 2), &c, 1)))
+            i += 2;
+        if (at >= name.size || c != name.at[at])
+            return false;
+    }
+    return at == name.size;
+}
+
+bool carrier_in_query(struct bytes query, const char *name, struct bytes *ret_value, unsigned *ret_count) {
+    unsigned count = 0;
+    for (struct bytes rest = query; rest.size;) {
+        size_t end = bytes_find(rest, '&');
+        struct bytes parameter = bytes_of(rest.at, end);
+        rest = bytes_from(rest, end + 1);
+        if (!carrier_query_name_is(parameter, bytes_of_text(name)))
+            continue;
+        if (count++ == 0)
+            *ret_value = bytes_from(parameter, bytes_find(parameter, '=') + 1);
+    }
+    *ret_count = count;
+    return count > 0;
+}

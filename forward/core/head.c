@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "forward/core/head.h"
+
+#include "forward/core/carrier.h"
+
+size_t head_size(struct bytes request) {
+    for (size_t i = 0; i + 4 <= request.size; i++)
+        if (request.at[i] == '\r' && bytes_begin_with(bytes_from(request, i), BYTES_LITERAL("\r\n\r\n")))
+            return i + 4;
+    return 0;
+}
+
+size_t head_capacity(struct bytes head, const struct head_change *change) {
+    size_t size = head.size + change->host.size + change->request_id.size + 64;
+    for (size_t i = 0; i < change->answer->inject_count; i++)
+        size += change->answer->inject[i].name.size + 3 * change->answer->inject[i].value.size + 8;
+    return size;
+}
+
+static void put_text(struct wire_writer *w, const char *text) { wire_put_raw(w, bytes_of_text(text)); }
+
+static void put_line(struct wire_writer *w, struct bytes name, struct bytes value) {
+    wire_put_raw(w, name);
+    put_text(w, ": ");
+    wire_put_raw(w, value);
+    put_text(w, "\r\n");
+}
+
+// RFC 3986 section 2.1: everything but unreserved.
+static void put_encoded(struct wire_writer *w, struct bytes value) {
+    static const char hex[] = "0123456789ABCDEF";
+    for (size_t i = 0; i < value.size; i++) {
+        uint8_t c = value.at[i];
+        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+            c == '.' || c == '_' || c == '~') {
+            wire_put_u8(w, c);
+        } else {
+            wire_put_u8(w, '%');
+            wire_put_u8(w, (uint8_t)hex[c >> 4]);
+            wire_put_u8(w, (uint8_t)hex[c & 15]);
+        }
+    }
+}
+
+static bool query_is_stripped(struct bytes parameter, const struct head_change *change) {
+    for (size_t i = 0; i < change->strip_query_count; i++)
+        if (carrier_query_name_is(parameter, change->strip_queries[i]))
+            return true;
+    for (size_t i = 0; i < change->answer->inject_count; i++)
+        if (change->answer->inject[i].in_query &&
+            carrier_query_name_is(parameter, change->answer->inject[i].name))
+            return true;
+    return false;
+}
+
+static void put_query(struct wire_writer *w, struct bytes query, const struct head_change *change) {
+    uint8_t separator = '?';
+    while (query.size) {
+        size_t end = bytes_find(query, '&');
+        struct bytes parameter = bytes_of(query.at, end);
+        query = bytes_from(query, end + 1);
+        if (!parameter.size || query_is_stripped(parameter, change))
+            continue;
+        wire_put_u8(w, separator);
+        wire_put_raw(w, parameter);
+        separator = '&';
+    }
+    for (size_t i = 0; i < change->answer->inject_count; i++) {
+        const struct answer_inject *item = &change->answer->inject[i];
+        if (!item->in_query)
+            continue;
+        wire_put_u8(w, separator);
+        wire_put_raw(w, item->name);
+        wire_put_u8(w, '=');
+        put_encoded(w, item->value);
+        separator = '&';
+    }
+}
+
+static vlt_result put_request_line(struct wire_writer *w, struct bytes line, const struct head_change *change) {
+    size_t method = bytes_find(line, ' ');
+    struct bytes rest = bytes_from(line, method + 1);
+    size_t target_size = bytes_find(rest, ' ');
+    if (method == 0 || target_size == rest.size ||
+        !bytes_begin_with(bytes_from(rest, target_size), BYTES_LITERAL(" HTTP/1.")))
+        return vlt_fail(VLT_MALFORMED, "the request line for the upstream");
+    struct bytes target = bytes_of(rest.at, target_size);
+    size_t path = bytes_find(target, '?');
+    if (!bytes_equal(bytes_of(target.at, path), change->path))
+        return vlt_fail(VLT_DENIED, "the upstream's path is not the one that was decided on");
+    wire_put_raw(w, bytes_of(line.at, method + 1));
+    wire_put_raw(w, change->path);
+    put_query(w, bytes_from(target, path + 1), change);
+    wire_put_raw(w, bytes_from(rest, target_size));
+    put_text(w, "\r\n");
+    return vlt_ok();
+}
+
+static bool header_is_stripped(struct bytes name, const struct head_change *change) {
+    if (carrier_is_stripped(name) || bytes_equal_nocase(name, BYTES_LITERAL("host")))
+        return true;
+    for (size_t i = 0; i < change->strip_count; i++)
+        if (bytes_equal_nocase(name, change->strip_headers[i]))
+            return true;
+    for (size_t i = 0; i < change->answer->remove_count; i++)
+        if (bytes_equal_nocase(name, change->answer->remove[i]))
+            return true;
+    for (size_t i = 0; i < change->answer->inject_count; i++)
+        if (!change->answer->inject[i].in_query && bytes_equal_nocase(name, change->answer->inject[i].name))
+            return true;
+    return false;
+}
+
+static vlt_result next_line(struct bytes *rest, struct bytes *ret_line) {
+    size_t end = bytes_find(*rest, '\r');
+    if (end + 1 >= rest->size || rest->at[end + 1] != '\n' || bytes_find(*rest, '\n') != end + 1)
+        return vlt_fail(VLT_MALFORMED, "a line of the head for the upstream");
+    *ret_line = bytes_of(rest->at, end);
+    *rest = bytes_from(*rest, end + 2);
+    return vlt_ok();
+}
+
+vlt_result head_rewrite(struct bytes head, const struct head_change *change, struct wire_writer *out) {
+    struct bytes rest = head, line;
+    bool has_request_id = change->request_id.size == 0;
+    VLT_TRY(next_line(&rest, &line));
+    VLT_TRY(put_request_line(out, line, change));
+    put_line(out, BYTES_LITERAL("Host"), change->host);
+    for (;;) {
+        VLT_TRY(next_line(&rest, &line));
+        if (line.size == 0)
+            break;
+        size_t colon = bytes_find(line, ':');
+        if (colon == 0 || colon == line.size)
+            return vlt_fail(VLT_MALFORMED, "a header for the upstream");
+        struct bytes name = bytes_of(line.at, colon);
+        has_request_id = has_request_id || bytes_equal_nocase(name, BYTES_LITERAL("x-request-id"));
+        if (header_is_stripped(name, change))
+            continue;
+        wire_put_raw(out, line);
+        put_text(out, "\r\n");
+    }
+    if (rest.size)
+        return vlt_fail(VLT_MALFORMED, "the head for the upstream goes on");
+    if (!has_request_id)
+        put_line(out, BYTES_LITERAL("x-request-id"), change->request_id);
+    for (size_t i = 0; i < change->answer->inject_count; i++)
+        if (!change->answer->inject[i].in_query)
+            put_line(out, change->answer->inject[i].name, change->answer->inject[i].value);
+    put_text(out, "\r\n");
+    return out->failed ? vlt_fail(VLT_LIMIT, "no room for the head") : vlt_ok();
+}

@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "forward/core/model_scan.h"
+
+// What may come next. STRING and below ESCAPE are inside a text; NUMBER and
+// WORD end by the first byte that does not belong to them.
+enum state {
+    VALUE,        // any value
+    FIRST_VALUE,  // any value, or ']'
+    FIRST_KEY,    // a name, or '}'
+    KEY,          // a name
+    COLON,
+    AFTER,        // ',' or the end of the container
+    STRING,
+    ESCAPE,       // after a backslash
+    HEX,          // after "\u"
+    NUMBER,
+    WORD,         // true, false, null
+    END           // white space only
+};
+
+enum number { MINUS, ZERO, INTEGER, POINT, FRACTION, E, E_SIGN, EXPONENT };
+
+static void fail(struct model_scan *s, enum vlt_class class, const char *reason) {
+    if (vlt_is_ok(s->result))
+        s->result = vlt_fail(class, reason);
+}
+
+static void malformed(struct model_scan *s) { fail(s, VLT_MALFORMED, "the body is not valid JSON"); }
+
+static bool top_is_object(const struct model_scan *s) {
+    return s->is_object[s->depth / 8] >> (s->depth % 8) & 1;
+}
+
+void model_scan_init(struct model_scan *scan, const char *member, bool wants_tool) {
+    *scan = (struct model_scan){.state = VALUE, .wants_tool = wants_tool, .result = vlt_ok()};
+    scan->captures[0].member = member ? member : "";
+    scan->capture_count = 1;
+    if (wants_tool) {
+        scan->captures[1].member = "method";
+        scan->captures[2].parent = "params";
+        scan->captures[2].member = "name";
+        scan->capture_count = 3;
+    }
+}
+
+// ---- Names ----
+
+// Is this the level on which names are compared?
+static bool level_is_watched(const struct model_scan *s) {
+    return s->depth == 1 || (s->depth == 2 && s->open_parent);
+}
+
+// Does the key name a watched member? A spelling in other case does too: it is
+// refused, because some providers match names without case.
+static bool key_fits(struct model_scan *s, const char *name) {
+    if (!*name || !bytes_equal_nocase(bytes_of(s->key, s->key_size), bytes_of_text(name)))
+        return false;
+    if (!bytes_equal_text(bytes_of(s->key, s->key_size), name))
+        fail(s, VLT_MALFORMED, "the body has a member that differs from a known one in case only");
+    return true;
+}
+
+static void key_names_member(struct model_scan *s, struct model_scan_capture *capture) {
+    if (capture->is_seen)
+        fail(s, VLT_MALFORMED, "the body has the same member twice");
+    capture->is_seen = true;
+    s->pending = capture;
+}
+
+static void key_end(struct model_scan *s) {
+    if (!s->key_is_watched)
+        return;
+    if (s->key_is_escaped) {
+        fail(s, VLT_MALFORMED, "the body has a member whose name is spelled with escapes");
+        return;
+    }
+    for (unsigned i = 0; i < s->capture_count; i++) {
+        struct model_scan_capture *capture = &s->captures[i];
+        if (s->depth == 1 && capture->parent && key_fits(s, capture->parent)) {
+            if (capture->parent_is_seen)
+                fail(s, VLT_MALFORMED, "the body has the same member twice");
+            capture->parent_is_seen = true;
+            s->key_is_parent = true;
+            s->open_parent = capture->parent;
+        } else if (s->depth == 1 ? !capture->parent && key_fits(s, capture->member)
+                                 : capture->parent && key_fits(s, capture->member)) {
+            key_names_member(s, capture);
+        }
+    }
+}
+
+// ---- Containers ----
+
+static void container_open(struct model_scan *s, bool is_object) {
+    if (s->depth == 0 && !is_object)
+        fail(s, VLT_MALFORMED, "the body is not a JSON object");
+    if (s->pending || (s->key_is_parent && !is_object))
+        fail(s, VLT_MALFORMED, "a member of the body has the wrong type");
+    if (s->depth == MODEL_SCAN_DEPTH) {
+        fail(s, VLT_LIMIT, "the body is nested too deeply");
+        return;
+    }
+    s->depth++;
+    uint8_t bit = (uint8_t)(1u << (s->depth % 8)), *at = &s->is_object[s->depth / 8];
+    *at = is_object ? *at | bit : *at & (uint8_t)~bit;
+    s->key_is_parent = false;
+    s->state = is_object ? FIRST_KEY : FIRST_VALUE;
+}
+
+static void value_end(struct model_scan *s) {
+    s->pending = NULL;
+    s->state = s->depth == 0 ? END : AFTER;
+}
+
+static void container_close(struct model_scan *s, bool is_object) {
+    if (s->depth == 0 || top_is_object(s) != is_object) {
+        malformed(s);
+        return;
+    }
+    if (s->depth == 2)
+        s->open_parent = NULL;
+    s->depth--;
+    value_end(s);
+}
+
+// ---- Values ----
+
+static void scalar_begins(struct model_scan *s) {
+    if (s->depth == 0)
+        fail(s, VLT_MALFORMED, "the body is not a JSON object");
+    if (s->pending || s->key_is_parent)
+        fail(s, VLT_MALFORMED, "a member of the body has the wrong type");
+}
+
+static void string_begin(struct model_scan *s, bool is_key) {
+    s->state = STRING;
+    s->is_key = is_key;
+    if (is_key) {
+        s->key_size = 0;
+        s->key_is_escaped = false;
+        s->key_is_watched = level_is_watched(s);
+    } else if (s->depth == 0 || s->key_is_parent) {
+        scalar_begins(s);
+    }
+}
+
+static void word_begin(struct model_scan *s, const char *rest) {
+    scalar_begins(s);
+    s->word = rest;
+    s->state = WORD;
+}
+
+static void number_begin(struct model_scan *s, uint8_t c) {
+    scalar_begins(s);
+    s->number_state = c == '-' ? MINUS : c == '0' ? ZERO : INTEGER;
+    s->state = NUMBER;
+}
+
+static void value_begin(struct model_scan *s, uint8_t c) {
+    switch (c) {
+    case '{':
+    case '[':
+        container_open(s, c == '{');
+        break;
+    case '"':
+        string_begin(s, false);
+        break;
+    case 't':
+        word_begin(s, "rue");
+        break;
+    case 'f':
+        word_begin(s, "alse");
+        break;
+    case 'n':
+        word_begin(s, "ull");
+        break;
+    default:
+        if (c == '-' || (c >= '0' && c <= '9'))
+            number_begin(s, c);
+        else
+            malformed(s);
+    }
+}
+
+// True when the byte belongs to the number.
+static bool number_takes(struct model_scan *s, uint8_t c) {
+    bool is_digit = c >= '0' && c <= '9', is_e = c == 'e' || c == 'E';
+    enum number n = s->number_state;
+    if (is_digit && n != ZERO)
+        s->number_state = n == MINUS                       ? (c == '0' ? ZERO : INTEGER)
+                          : n == POINT                     ? FRACTION
+                          : n == E || n == E_SIGN          ? EXPONENT
+                                                           : n;
+    else if (c == '.' && (n == ZERO || n == INTEGER))
+        s->number_state = POINT;
+    else if (is_e && (n == ZERO || n == INTEGER || n == FRACTION))
+        s->number_state = E;
+    else if ((c == '+' || c == '-') && n == E)
+        s->number_state = E_SIGN;
+    else
+        return false;
+    return true;
+}
+
+static bool number_is_whole(const struct model_scan *s) {
+    return s->number_state == ZERO || s->number_state == INTEGER || s->number_state == FRACTION ||
+           s->number_state == EXPONENT;
+}
+
+// ---- Texts ----
+
+static void string_keep(struct model_scan *s, uint8_t c) {
+    if (s->is_key) {
+        if (s->key_is_watched && s->key_size < sizeof s->key)
+            s->key[s->key_size++] = c;
+    } else if (s->pending) {
+        if (s->pending->size == sizeof s->pending->text)
+            fail(s, VLT_LIMIT, "the model or tool in the body is too long");
+        else
+            s->pending->text[s->pending->size++] = c;
+    }
+}
+
+static void string_end(struct model_scan *s) {
+    if (s->is_key) {
+        s->state = COLON;
+        key_end(s);
+        return;
+    }
+    if (s->pending) {
+        s->pending->is_found = true;
+        if (s->pending->size == 0)
+            fail(s, VLT_MALFORMED, "the model or tool in the body is empty");
+    }
+    value_end(s);
+}
+
+// RFC 3629: which bytes may follow this first byte.
+static void utf8_begin(struct model_scan *s, uint8_t c) {
+    s->utf8_low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
+    s->utf8_high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
+    s->utf8_left = c >= 0xc2 && c <= 0xdf ? 1 : c >= 0xe0 && c <= 0xef ? 2 : c >= 0xf0 && c <= 0xf4 ? 3 : 0;
+    if (s->utf8_left == 0)
+        fail(s, VLT_MALFORMED, "the body is not UTF-8");
+}
+
+static void string_take(struct model_scan *s, uint8_t c) {
+    if (s->utf8_left) {
+        if (c < s->utf8_low || c > s->utf8_high)
+            fail(s, VLT_MALFORMED, "the body is not UTF-8");
+        s->utf8_left--;
+        s->utf8_low = 0x80;
+        s->utf8_high = 0xbf;
+        string_keep(s, c);
+    } else if (c == '"') {
+        string_end(s);
+    } else if (c == '\\') {
+        s->state = ESCAPE;
+    } else if (c < 0x20) {
+        malformed(s);
+    } else {
+        if (c >= 0x80)
+            utf8_begin(s, c);
+        string_keep(s, c);
+    }
+}
+
+static void escape_take(struct model_scan *s, uint8_t c) {
+    if (!strchr("\"\\/bfnrtu", c) || c == '\0') {
+        malformed(s);
+        return;
+    }
+    if (s->is_key)
+        s->key_is_escaped = true;
+    else if (s->pending && c == '/')
+        string_keep(s, '/'); // PHP writes every slash so
+    else if (s->pending)
+        fail(s, VLT_MALFORMED, "the model or tool in the body is spelled with escapes");
+    s->hex_left = 4;
+    s->state = c == 'u' ? HEX : STRING;
+}
+
+static void hex_take(struct model_scan *s, uint8_t c) {
+    uint8_t lower = c | 0x20;
+    if (!(c >= '0' && c <= '9') && !(lower >= 'a' && lower <= 'f'))
+        malformed(s);
+    if (--s->hex_left == 0)
+        s->state = STRING;
+}
+
+// Most of a body is text that nobody watches.
+static size_t string_run(const struct model_scan *s, struct bytes piece, size_t at) {
+    if (s->utf8_left || (s->is_key && s->key_is_watched) || s->pending)
+        return at;
+    while (at < piece.size && piece.at[at] >= 0x20 && piece.at[at] < 0x80 && piece.at[at] != '"' &&
+           piece.at[at] != '\\')
+        at++;
+    return at;
+}
+
+// ---- Structure ----
+
+static void after_take(struct model_scan *s, uint8_t c) {
+    if (c == ',')
+        s->state = top_is_object(s) ? KEY : VALUE;
+    else if (c == '}' || c == ']')
+        container_close(s, c == '}');
+    else
+        malformed(s);
+}
+
+static void structure_take(struct model_scan *s, uint8_t c) {
+    if (c == ' ' || c == '\t' || c == '\n' || c == '\r')
+        return;
+    switch (s->state) {
+    case VALUE:
+        value_begin(s, c);
+        break;
+    case FIRST_VALUE:
+        if (c == ']')
+            container_close(s, false);
+        else
+            value_begin(s, c);
+        break;
+    case FIRST_KEY:
+    case KEY:
+        if (c == '"')
+            string_begin(s, true);
+        else if (c == '}' && s->state == FIRST_KEY)
+            container_close(s, true);
+        else
+            malformed(s);
+        break;
+    case COLON:
+        s->state = VALUE;
+        if (c != ':')
+            malformed(s);
+        break;
+    case AFTER:
+        after_take(s, c);
+        break;
+    default:
+        fail(s, VLT_MALFORMED, "the body goes on after its JSON object");
+    }
+}
+
+static void byte_take(struct model_scan *s, uint8_t c) {
+    switch (s->state) {
+    case STRING:
+        string_take(s, c);
+        return;
+    case ESCAPE:
+        escape_take(s, c);
+        return;
+    case HEX:
+        hex_take(s, c);
+        return;
+    case WORD:
+        if (c != (uint8_t)*s->word)
+            malformed(s);
+        else if (*++s->word == '\0')
+            value_end(s);
+        return;
+    case NUMBER:
+        if (number_takes(s, c))
+            return;
+        if (!number_is_whole(s))
+            malformed(s);
+        value_end(s);
+        structure_take(s, c);
+        return;
+    default:
+        structure_take(s, c);
+    }
+}
+
+vlt_result model_scan_feed(struct model_scan *scan, struct bytes piece) {
+    for (size_t at = 0; at < piece.size && vlt_is_ok(scan->result);) {
+        if (scan->state == STRING && (at = string_run(scan, piece, at)) == piece.size)
+            break;
+        byte_take(scan, piece.at[at++]);
+    }
+    return scan->result;
+}
+
+vlt_result model_scan_end(struct model_scan *scan) {
+    if (scan->state != END)
+        fail(scan, VLT_MALFORMED, "the body is not valid JSON");
+    if (scan->wants_tool &&
+        bytes_equal(bytes_of(scan->captures[1].text, scan->captures[1].size), BYTES_LITERAL("tools/call")) &&
+        !scan->captures[2].is_found)
+        fail(scan, VLT_MALFORMED, "the body calls a tool without its name");
+    return scan->result;
+}
+
+struct bytes model_scan_model(const struct model_scan *scan) {
+    const struct model_scan_capture *model = &scan->captures[0];
+    return model->is_found ? bytes_of(model->text, model->size) : bytes_of(NULL, 0);
+}
+
+struct bytes model_scan_tool(const struct model_scan *scan) {
+    const struct model_scan_capture *method = &scan->captures[1], *tool = &scan->captures[2];
+    bool is_call = bytes_equal(bytes_of(method->text, method->size), BYTES_LITERAL("tools/call"));
+    return is_call && tool->is_found ? bytes_of(tool->text, tool->size) : bytes_of(NULL, 0);
+}
