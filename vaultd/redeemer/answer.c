@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vaultd/redeemer/answer.h"
+
+#include "libvault/base/jsontext.h"
+
+const struct refusal refusal_no_token = {
+    401, "authentication_error", "no_token", "This endpoint takes access tokens of the vault, and none was sent.",
+    "DPoP error=\"invalid_token\", algs=\"ES256 RS256 EdDSA\"", NULL};
+const struct refusal refusal_bad_token = {
+    401, "authentication_error", "invalid_token",
+    "The access token is malformed, expired, revoked or not of this vault. Get a new one.",
+    "DPoP error=\"invalid_token\", algs=\"ES256 RS256 EdDSA\"", NULL};
+const struct refusal refusal_bad_proof = {
+    401, "authentication_error", "invalid_dpop_proof",
+    "The access token is bound to a key, and the request does not prove that you hold it.",
+    "DPoP error=\"invalid_dpop_proof\", algs=\"ES256 RS256 EdDSA\"", NULL};
+const struct refusal refusal_denied = {
+    403, "permission_error", "not_permitted",
+    "The access token does not permit this request. Ask your administrator, naming the request id.", NULL, NULL};
+const struct refusal refusal_unavailable = {
+    503, "overloaded_error", "vault_unavailable", "The vault can not decide at the moment. Try again shortly.", NULL, NULL};
+
+static void put_member(struct buf *out, const char *name, const char *value) {
+    jsontext_put_string(out, bytes_of_text(name));
+    buf_put_byte(out, ':');
+    jsontext_put_string(out, bytes_of_text(value));
+}
+
+void answer_refuse(struct http_exchange *x, const struct refusal *refusal) {
+    struct buf body;
+    buf_init(&body, 4096);
+    buf_put_text(&body, "{\"error\":{");
+    put_member(&body, "type", refusal->type);
+    buf_put_byte(&body, ',');
+    put_member(&body, "code", refusal->code);
+    buf_put_byte(&body, ',');
+    put_member(&body, "message", refusal->message);
+    buf_put_format(&body, "},\"status\":%u,\"headers\":{", refusal->status);
+    if (refusal->www_authenticate)
+        put_member(&body, "www-authenticate", refusal->www_authenticate);
+    if (refusal->dpop_nonce) {
+        if (refusal->www_authenticate)
+            buf_put_byte(&body, ',');
+        put_member(&body, "dpop-nonce", refusal->dpop_nonce);
+    }
+    buf_put_text(&body, "}}");
+    http_exchange_reply_typed(x, refusal->status, HTTP_JSON_MEDIA, buf_bytes(&body));
+    buf_done(&body);
+}
+
+void answer_malformed(struct http_exchange *x, const char *detail) {
+    const struct refusal refusal = {400, "invalid_request_error", "invalid_request", detail, NULL, NULL};
+    answer_refuse(x, &refusal);
+}

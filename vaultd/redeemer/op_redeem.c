@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+// POST /v1/redeem: who asks → what is asked → whose token → is its key proved →
+// which credential → do the policies permit → ask the keeper.
+#include <stdlib.h>
+
+#include "libvault/base/clock.h"
+#include "libvault/crypto/random.h"
+#include "libvault/http/http_media.h"
+#include "libvault/store/record_tenant.h"
+#include "vaultd/redeemer/redeem.h"
+#include "vaultd/redeemer/token_cache.h"
+
+static void set_correlation(struct redeem *redeem) {
+    if (redeem->request.request_id.size &&
+        bytes_to_text(redeem->request.request_id, redeem->correlation, sizeof redeem->correlation))
+        return;
+    if (!vlt_is_ok(random_text(16, redeem->correlation)))
+        redeem->correlation[0] = 0;
+}
+
+// A token of an unknown key may be of one that was published since.
+static vlt_result verify_token(struct redeem *redeem) {
+    struct redeemer *redeemer = redeem->redeemer;
+    VLT_TRY(signing_keys_load(&redeemer->keys, redeemer->store));
+    const struct token_expectation expected = {.keys = redeemer->keys.set,
+                                               .issuer_base = bytes_of_text(redeemer->issuer),
+                                               .now_s = clock_now_s()};
+    return token_cache_verify(redeemer->tokens, redeem->request.token, &expected, &redeem->claims);
+}
+
+static vlt_result find_tenant(struct redeem *redeem) {
+    struct record_tenant tenant;
+    if (!forwarder_serves(&redeem->forwarder, redeem->claims->tenant))
+        return vlt_fail(VLT_DENIED, "the forwarder does not serve this tenant");
+    VLT_TRY(record_tenant_find(redeem->redeemer->store, redeem->claims->tenant, &tenant));
+    if (tenant.disabled)
+        return vlt_fail(VLT_DENIED, "the tenant is disabled");
+    redeem->tenant = tenant.number;
+    return vlt_ok();
+}
+
+static struct decide_party subject_of(const struct token_claims *claims) {
+    return (struct decide_party){claims->principal, claims->principal_kind, claims->groups,
+                                 claims->group_count, claims->acr, &claims->amr};
+}
+
+static vlt_result ask_policies(struct redeem *redeem) {
+    const struct token_claims *claims = redeem->claims;
+    const struct redeem_request *r = &redeem->request;
+    struct fault fault = {0};
+    VLT_TRY(policy_cache_get(redeem->redeemer->policies, redeem->redeemer->store, redeem->tenant, &fault, &redeem->active));
+    struct decide_party actor = {claims->actors[0].principal, claims->actors[0].kind, claims->actor_groups,
+                                 claims->actor_group_count, {NULL, 0}, NULL};
+    struct decide_question question = {
+        .action = DECIDE_REDEEM, .tenant = claims->tenant, .subject = subject_of(claims),
+        .actor = claims->actor_count ? &actor : NULL,
+        .credential = bytes_of_text(redeem->credential), .profile = bytes_of_text(redeem->profile),
+        .hosts = redeem->hosts, .host_count = redeem->host_count, .source = r->source,
+        .client = claims->client, .now_s = clock_now_s(), .is_bound = claims->binding != TOKEN_BEARER,
+        .detail = redeem->detail,
+        .lifetime_s = (uint32_t)(claims->expires_at - claims->issued_at),
+        .method = r->method, .host = r->destination, .path = r->path, .model = r->model, .tool = r->tool,
+        .forwarder = bytes_of_text(redeem->forwarder.name), .token_age_s = clock_now_s() - claims->issued_at};
+    decide(redeem->redeemer->decider, &redeem->active, &question, &redeem->decision);
+    return redeem->decision.is_allowed ? vlt_ok() : vlt_fail(VLT_DENIED, redeem->decision.reason);
+}
+
+static void ask_keeper(struct redeem *redeem) {
+    const struct redeem_request *r = &redeem->request;
+    struct audit_event event;
+    uint8_t event_room[8192];
+    struct wire_writer w;
+    redeem_event(redeem, AUDIT_ALLOW, "", &event);
+    wire_writer_init(&w, event_room, sizeof event_room);
+    audit_event_put(&w, &event);
+    struct ask_open ask = {.token = r->token, .credential = bytes_of_text(redeem->credential),
+                           .method = r->method, .host = r->destination, .path = r->path,
+                           .model = r->model, .tool = r->tool, .proof_kind = redeem->claims->binding,
+                           .proof_until = redeem->proof_until, .event = bytes_of(event_room, w.size)};
+    memcpy(ask.proof_key, redeem->claims->thumbprint, sizeof ask.proof_key);
+    memcpy(ask.proof_id, redeem->proof_id, sizeof ask.proof_id);
+    bytes_to_text(r->destination, redeem->destination, sizeof redeem->destination);
+    redeem->may_cache = redeem->claims->binding != TOKEN_BOUND_DPOP; // each proof must be seen
+    redeem->model_required = redeem->detail->models.count > 0;
+    redeem->epoch = redeem->redeemer->epoch;
+    ask_open(redeem->redeemer->keeper, &ask, redeem_opened, redeem);
+}
+
+// What the client is told when a step failed.
+static const struct refusal *refusal_of(vlt_result result, const struct refusal *otherwise) {
+    return result.class == VLT_UNAVAILABLE || result.class == VLT_BUG ? &refusal_unavailable : otherwise;
+}
+
+static void decide_and_ask(struct redeem *redeem) {
+    const char *reason = "";
+    vlt_result result = verify_token(redeem);
+    if (!vlt_is_ok(result)) {
+        redeem->claims = NULL;
+        redeem_refuse(redeem, refusal_of(result, &refusal_bad_token), result.reason);
+        return;
+    }
+    const struct refusal *unproved = redeem_prove(redeem, &reason);
+    if (unproved) {
+        redeem_refuse(redeem, unproved, reason);
+        return;
+    }
+    result = find_tenant(redeem);
+    if (vlt_is_ok(result))
+        result = redeem_choose(redeem);
+    if (vlt_is_ok(result))
+        result = ask_policies(redeem);
+    if (vlt_is_ok(result))
+        ask_keeper(redeem);
+    else
+        redeem_refuse(redeem, refusal_of(result, &refusal_denied), result.reason);
+}
+
+static bool has_json_body(struct http_exchange *x) {
+    struct bytes media;
+    return http_header_find(&http_exchange_request(x)->fields, "content-type", &media) == 1 &&
+           http_media_is(media, HTTP_JSON_MEDIA);
+}
+
+static struct redeem *begin(struct redeemer *redeemer, struct http_exchange *x) {
+    struct redeem *redeem = calloc(1, sizeof *redeem);
+    if (!redeem)
+        return NULL;
+    redeem->redeemer = redeemer;
+    redeem->x = x;
+    return redeem;
+}
+
+static void ask_about(struct redeem *redeem) {
+    struct fault fault = {0};
+    vlt_result result = forwarder_find(redeem->redeemer->store, http_exchange_peer(redeem->x), &redeem->forwarder);
+    if (!vlt_is_ok(result)) {
+        redeem_refuse(redeem, &refusal_denied, result.reason);
+        return;
+    }
+    result = redeem_request_parse(http_exchange_request(redeem->x)->body, &fault, &redeem->request);
+    if (!vlt_is_ok(result)) {
+        answer_malformed(redeem->x, fault_or_reason(&fault, result));
+        redeem_free(redeem);
+        return;
+    }
+    set_correlation(redeem);
+    decide_and_ask(redeem);
+}
+
+void op_redeem(struct http_exchange *x, const struct http_parameters *parameters, void *ctx) {
+    struct redeemer *redeemer = ctx;
+    if (!has_json_body(x)) {
+        answer_malformed(x, "the body must be application/json");
+        return;
+    }
+    struct redeem *redeem = begin(redeemer, x);
+    if (!redeem || !vlt_is_ok(redeemer_snapshot(redeemer))) {
+        free(redeem);
+        answer_refuse(x, &refusal_unavailable);
+        return;
+    }
+    ask_about(redeem);
+    store_snapshot_end(redeemer->store);
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// GET /v1/watch: tells forwarders at once when an answer that they hold may no
+// longer be right, and once a second that it still is. A forwarder that hears
+// nothing forgets everything.
+#include <stdlib.h>
+
+#include "vaultd/redeemer/answer.h"
+#include "vaultd/redeemer/forwarder.h"
+#include "vaultd/redeemer/redeemer.h"
+
+struct watcher {
+    struct watcher *next, **link;
+    struct http_exchange *x;
+};
+
+static void watcher_end(struct watcher *watcher) {
+    *watcher->link = watcher->next;
+    if (watcher->next)
+        watcher->next->link = watcher->link;
+    http_exchange_stream_end(watcher->x);
+    free(watcher);
+}
+
+static void on_gone(void *context) { watcher_end(context); }
+
+static bool tell(const struct redeemer *redeemer, struct watcher *watcher) {
+    struct buf line;
+    buf_init(&line, 64);
+    buf_put_format(&line, "epoch %llu\n", (unsigned long long)redeemer->epoch);
+    vlt_result result = http_exchange_stream_chunk(watcher->x, buf_bytes(&line));
+    buf_done(&line);
+    return vlt_is_ok(result);
+}
+
+void watchers_tell(struct redeemer *redeemer) {
+    for (struct watcher *watcher = redeemer->watchers, *next; watcher; watcher = next) {
+        next = watcher->next;
+        // One that is gone is ended by on_gone.
+        (void)tell(redeemer, watcher);
+    }
+}
+
+void watchers_end(struct redeemer *redeemer) {
+    while (redeemer->watchers)
+        watcher_end(redeemer->watchers);
+}
+
+static bool is_enrolled(struct redeemer *redeemer, struct http_exchange *x) {
+    struct record_forwarder forwarder;
+    if (!vlt_is_ok(redeemer_snapshot(redeemer)))
+        return false;
+    bool is_known = vlt_is_ok(forwarder_find(redeemer->store, http_exchange_peer(x), &forwarder));
+    store_snapshot_end(redeemer->store);
+    return is_known;
+}
+
+void op_watch(struct http_exchange *x, const struct http_parameters *parameters, void *ctx) {
+    struct redeemer *redeemer = ctx;
+    const struct http_header headers[] = {HTTP_HEADER("content-type", BYTES_LITERAL("text/plain")),
+                                          HTTP_HEADER("cache-control", BYTES_LITERAL("no-store"))};
+    if (!is_enrolled(redeemer, x)) {
+        answer_refuse(x, &refusal_denied);
+        return;
+    }
+    struct watcher *watcher = calloc(1, sizeof *watcher);
+    if (!watcher || !vlt_is_ok(http_exchange_stream_begin(x, 200, headers, 2, on_gone, watcher))) {
+        free(watcher);
+        answer_refuse(x, &refusal_unavailable);
+        return;
+    }
+    watcher->x = x;
+    watcher->link = &redeemer->watchers;
+    watcher->next = redeemer->watchers;
+    if (watcher->next)
+        watcher->next->link = &watcher->next;
+    redeemer->watchers = watcher;
+    (void)tell(redeemer, watcher);
+}

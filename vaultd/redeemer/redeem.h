@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// One redeem under way: from the forwarder's question to its answer.
+#ifndef VLT_REDEEMER_REDEEM_H
+#define VLT_REDEEMER_REDEEM_H
+
+#include "libvault/audit/event.h"
+#include "libvault/store/record_credential.h"
+#include "vaultd/redeemer/answer.h"
+#include "vaultd/redeemer/forwarder.h"
+#include "vaultd/redeemer/redeem_request.h"
+#include "vaultd/redeemer/redeemer.h"
+
+#define REDEEM_CORRELATION_SIZE 65
+
+struct redeem {
+    struct redeemer *redeemer;
+    struct http_exchange *x;
+    struct redeem_request request;
+    struct record_forwarder forwarder;
+    // Found out on the way; views live as long as the token cache's entry, that
+    // is until this turn of the loop ends.
+    const struct token_claims *claims;
+    const struct token_detail *detail;
+    uint32_t tenant;
+    char credential[RECORD_NAME_MAX + 1], profile[RECORD_NAME_MAX + 1];
+    struct bytes hosts[RECORD_HOSTS_MAX];
+    size_t host_count;
+    uint8_t proof_id[32];
+    uint64_t proof_until;
+    struct decide_answer decision;
+    struct policy_active active;
+    // For the answer.
+    char correlation[REDEEM_CORRELATION_SIZE], destination[256];
+    uint64_t epoch; // before the decision: a change that races it makes the answer stale
+    bool may_cache, model_required;
+};
+
+// redeem_choose.c: which credential of the token serves this destination, and
+// whether the token covers the request. VLT_DENIED with the reason for the log.
+vlt_result redeem_choose(struct redeem *redeem) VLT_MUST_USE;
+// redeem_proof.c: the token is bound: is its key proved? NULL when it is, else
+// what the client is told; *ret_reason is for the log.
+const struct refusal *redeem_prove(struct redeem *redeem, const char **ret_reason);
+// redeem_event.c
+void redeem_event(const struct redeem *redeem, enum audit_outcome outcome, const char *reason,
+                  struct audit_event *ret_event);
+// redeem_answer.c: ends the redeem.
+void redeem_refuse(struct redeem *redeem, const struct refusal *refusal, const char *reason);
+void redeem_opened(vlt_result result, const struct answer_open *answer, void *context);
+void redeem_free(struct redeem *redeem);
+
+#endif

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+// The end of a redeem: a refusal (recorded first), or the credential rendered
+// into locked memory and sent from there.
+#include <stdlib.h>
+
+#include "libvault/base/clock.h"
+#include "libvault/base/jsontext.h"
+#include "libvault/secret/secret.h"
+#include "vaultd/log/log.h"
+#include "vaultd/redeemer/redeem.h"
+
+#define ANSWER_MAX_BYTES (PROFILE_RENDERED_MAX + 4096)
+
+void redeem_free(struct redeem *redeem) {
+    redeem_request_done(&redeem->request);
+    free(redeem);
+}
+
+// ---- Refusals: recorded before they leave ----
+
+struct refused {
+    struct redeem *redeem;
+    const struct refusal *refusal;
+};
+
+static void on_recorded(vlt_result result, const struct answer_record *answer, void *context) {
+    struct refused *refused = context;
+    answer_refuse(refused->redeem->x, vlt_is_ok(result) ? refused->refusal : &refusal_unavailable);
+    redeem_free(refused->redeem);
+    free(refused);
+}
+
+void redeem_refuse(struct redeem *redeem, const struct refusal *refusal, const char *reason) {
+    struct audit_event event;
+    uint8_t room[8192];
+    struct wire_writer w;
+    struct refused *refused = malloc(sizeof *refused);
+    if (!refused) {
+        answer_refuse(redeem->x, &refusal_unavailable);
+        redeem_free(redeem);
+        return;
+    }
+    *refused = (struct refused){redeem, refusal};
+    redeem_event(redeem, refusal == &refusal_unavailable ? AUDIT_ERROR : AUDIT_DENY, reason, &event);
+    wire_writer_init(&w, room, sizeof room);
+    audit_event_put(&w, &event);
+    struct ask_record ask = {.event = bytes_of(room, w.size)};
+    ask_record(redeem->redeemer->auditor, &ask, on_recorded, refused);
+}
+
+// ---- The answer ----
+
+static uint64_t cache_seconds(const struct redeem *redeem, const struct answer_open *answer) {
+    uint64_t now = (uint64_t)clock_now_s();
+    if (!redeem->may_cache || answer->reuse_until <= now)
+        return 0;
+    uint64_t left = answer->reuse_until - now;
+    return left < redeem->redeemer->cache_max_s ? left : redeem->redeemer->cache_max_s;
+}
+
+// Everything but the secret part.
+static void put_rest(const struct redeem *redeem, const struct profile *profile,
+                     const struct answer_open *answer, struct buf *out) {
+    buf_put_text(out, ",\"remove\":");
+    profile_put_remove(profile, out);
+    buf_put_text(out, ",\"upstream\":");
+    struct buf upstream;
+    buf_init(&upstream, 300);
+    buf_put_format(&upstream, "https://%s", redeem->destination);
+    jsontext_put_string(out, buf_bytes(&upstream));
+    buf_done(&upstream);
+    buf_put_text(out, ",\"credential\":");
+    jsontext_put_string(out, bytes_of_text(redeem->credential));
+    buf_put_format(out, ",\"credential_version\":%u,\"cache_s\":%llu,\"epoch\":%llu,\"model_required\":%s,\"txn\":",
+                   answer->version, (unsigned long long)cache_seconds(redeem, answer),
+                   (unsigned long long)redeem->epoch, redeem->model_required ? "true" : "false");
+    jsontext_put_string(out, bytes_of_text(redeem->correlation));
+    buf_put_byte(out, '}');
+}
+
+static vlt_result compose(const struct redeem *redeem, const struct profile *profile, const json_t *parameters,
+                          const struct answer_open *answer, struct secret *body) {
+    static const char head[] = "{\"inject\":";
+    struct buf rest;
+    size_t rendered = 0;
+    uint8_t *at = secret_borrow_room(body);
+    memcpy(at, head, sizeof head - 1);
+    vlt_result result = profile_render(profile, parameters, answer->value, at + sizeof head - 1,
+                                       PROFILE_RENDERED_MAX, &rendered);
+    size_t size = sizeof head - 1 + rendered;
+    buf_init(&rest, 4000);
+    put_rest(redeem, profile, answer, &rest);
+    if (vlt_is_ok(result) && (buf_failed(&rest) || size + rest.size > secret_capacity(body)))
+        result = vlt_fail(VLT_LIMIT, "the answer is too long");
+    if (vlt_is_ok(result)) {
+        memcpy(at + size, rest.at, rest.size);
+        size += rest.size;
+    }
+    buf_done(&rest);
+    secret_release_sized(body, vlt_is_ok(result) ? size : 0);
+    return result;
+}
+
+static void free_secret(void *secret) {
+    secret_release(secret);
+    secret_free(secret);
+}
+
+static void send_secret(struct http_exchange *x, struct secret *body) {
+    const struct http_header headers[] = {
+        HTTP_HEADER("content-type", BYTES_LITERAL(HTTP_JSON_MEDIA)),
+        HTTP_HEADER("cache-control", BYTES_LITERAL("no-store")),
+    };
+    // Borrowed until the last byte has left: free_secret ends it.
+    http_exchange_reply_secret(x, 200, headers, 2, secret_borrow(body), secret_size(body), free_secret, body);
+}
+
+static vlt_result render(const struct redeem *redeem, const struct answer_open *answer, struct secret **ret_body) {
+    char name[RECORD_NAME_MAX + 1];
+    json_t *parameters = NULL;
+    if (!bytes_to_text(answer->profile, name, sizeof name))
+        return vlt_fail(VLT_BUG, "a profile's name is too long");
+    const struct profile *profile = profile_find(redeem->redeemer->profiles, name);
+    if (!profile)
+        return vlt_fail(VLT_UNAVAILABLE, "the credential's profile is not installed");
+    if (answer->parameters.size)
+        VLT_TRY(jsontext_parse(answer->parameters, &jsontext_token_limits, NULL, &parameters));
+    struct secret *body = secret_new(ANSWER_MAX_BYTES);
+    vlt_result result = body ? compose(redeem, profile, parameters, answer, body)
+                             : vlt_fail(VLT_UNAVAILABLE, "no locked memory is left");
+    json_decref(parameters);
+    if (!vlt_is_ok(result)) {
+        secret_free(body);
+        return result;
+    }
+    *ret_body = body;
+    return vlt_ok();
+}
+
+// The keeper has recorded its decision, whatever it is.
+static const struct refusal *refusal_of_keeper(vlt_result result) {
+    if (result.class == VLT_MALFORMED || result.class == VLT_CRYPTO)
+        return &refusal_bad_token;
+    if (result.class == VLT_DENIED || result.class == VLT_NOT_FOUND)
+        return strcmp(result.reason, "token revoked") == 0 || strcmp(result.reason, "token expired") == 0
+                   ? &refusal_bad_token
+               : strcmp(result.reason, "proof replayed") == 0 ? &refusal_bad_proof
+                                                             : &refusal_denied;
+    return &refusal_unavailable;
+}
+
+void redeem_opened(vlt_result result, const struct answer_open *answer, void *context) {
+    struct redeem *redeem = context;
+    struct secret *body = NULL;
+    if (!vlt_is_ok(result)) {
+        answer_refuse(redeem->x, refusal_of_keeper(result));
+    } else {
+        result = render(redeem, answer, &body);
+        if (vlt_is_ok(result)) {
+            send_secret(redeem->x, body);
+        } else {
+            log_error("credential %s can not be rendered: %s", redeem->credential, result.reason);
+            answer_refuse(redeem->x, &refusal_unavailable);
+        }
+    }
+    redeem_free(redeem);
+}
