@@ -198,17 +198,23 @@ static bool put_host(struct buf *input, size_t at) {
 
 static bool was_refused(const struct seen *seen) { return seen->refusal || seen->left_after_close; }
 
+static void run_with_hosts(struct buf *input, const struct wanted *wanted, bool drip, struct seen *seen) {
+    run(input, wanted, drip, seen);
+    for (unsigned tries = 0; seen->refusal == HTTP_HOST_MISSING && tries < MESSAGES_MAX; tries++) {
+        if (!put_host(input, seen->refused_at))
+            return;
+        run(input, wanted, drip, seen);
+    }
+}
+
 // An input that stops where llhttp already objects need not yet be refused by
 // a reader of lines, but no end of the line may save it.
-static void probe_end(struct buf *input, const struct wanted *wanted, bool drip, struct seen *seen) {
+static void run_to_the_end(struct buf *input, const struct wanted *wanted, bool drip, struct seen *seen) {
+    run_with_hosts(input, wanted, drip, seen);
     if (!wanted->has_error || was_refused(seen))
         return;
-    struct buf longer;
-    buf_init(&longer, INPUT_MAX);
-    buf_put(&longer, buf_bytes(input));
-    buf_put_text(&longer, "\r\n\r\n");
-    run(&longer, wanted, drip, seen);
-    buf_done(&longer);
+    buf_put_text(input, "\r\n\r\n\r\n");
+    run_with_hosts(input, wanted, drip, seen);
 }
 
 static const char *judge(const struct wanted *wanted, const struct seen *seen) {
@@ -241,13 +247,7 @@ static void run_case(const char *path, const char *title, struct bytes text,
         struct buf input;
         buf_init(&input, INPUT_MAX);
         unescape(text, &input);
-        run(&input, wanted, drip, &seen);
-        for (unsigned tries = 0; seen.refusal == HTTP_HOST_MISSING && tries < MESSAGES_MAX; tries++) {
-            if (!put_host(&input, seen.refused_at))
-                break;
-            run(&input, wanted, drip, &seen);
-        }
-        probe_end(&input, wanted, drip, &seen);
+        run_to_the_end(&input, wanted, drip, &seen);
         wrong = judge(wanted, &seen);
         buf_done(&input);
     }
