@@ -127,8 +127,8 @@ static vlt_result parse_record(struct policy_parser *parser, const struct policy
     struct policy_token at = parser->token;
     struct policy_parts parts = {0};
     struct policy_node *node;
-    struct entry *entries;
-    size_t count;
+    struct entry *entries = NULL;
+    size_t count = 0;
     VLT_TRY(policy_parse_expect(parser, "{"));
     VLT_TRY(parse_entries(parser, &entries, &count));
     policy_sort(entries, count, sizeof *entries, order_entries);
