@@ -12,6 +12,15 @@
 
 struct decider {
     struct policy_request *request;
+    decide_explain_fn *explain; // NULL in daemons
+    void *explain_context;
+};
+
+// What policy_explain hands to one_outcome: the question besides the decider.
+struct explained {
+    const struct decider *decider;
+    struct bytes principal;
+    const char *action;
 };
 
 struct decider *decider_new(void) {
@@ -30,6 +39,17 @@ void decider_free(struct decider *decider) {
     if (decider)
         policy_request_free(decider->request);
     free(decider);
+}
+
+void decider_explain(struct decider *decider, decide_explain_fn *each, void *context) {
+    decider->explain = each;
+    decider->explain_context = context;
+}
+
+static bool one_outcome(void *context, const struct policy_outcome *outcome) {
+    const struct explained *explained = context;
+    explained->decider->explain(explained->decider->explain_context, explained->principal, explained->action, outcome);
+    return true;
 }
 
 // ---- Entities ----
@@ -191,6 +211,9 @@ static bool ask(struct decider *decider, const struct policy_active *active, con
     put_reason(answer, action, &decision);
     if (decision.is_allowed && is_use)
         read_annotations(active, &decision, answer);
+    struct explained explained = {decider, principal->principal, action};
+    if (decider->explain && !vlt_is_ok(policy_explain(active->set, decider->request, one_outcome, &explained)))
+        put_reason(answer, "not every policy could be explained:", &decision);
     return decision.is_allowed;
 }
 

@@ -54,6 +54,13 @@ struct decide_answer {
 struct decider; // the reusable memory of a request; one for each thread
 struct decider *decider_new(void);
 void decider_free(struct decider *decider);
+// How far each policy came with each question that decide asks from now on, for
+// `vaultctl policy explain`; NULL ends it. Never set in a daemon: it evaluates
+// every policy.
+struct policy_outcome;
+typedef void decide_explain_fn(void *context, struct bytes principal, const char *action,
+                               const struct policy_outcome *outcome);
+void decider_explain(struct decider *decider, decide_explain_fn *each, void *context);
 // Never fails: what can not be decided is denied, and the reason says so.
 void decide(struct decider *decider, const struct policy_active *active,
             const struct decide_question *question, struct decide_answer *ret_answer);
