@@ -26,12 +26,15 @@ static void become(const struct child_start *start) {
     if (start->channel_fd == CHILD_FD ? fcntl(CHILD_FD, F_SETFD, 0) != 0
                                       : dup2(start->channel_fd, CHILD_FD) < 0)
         _exit(126);
-    if (syscall(SYS_close_range, CHILD_FD + 1, ~0u, 0) != 0)
+    // Descriptor 4 is the program, gone once it runs; everything above is closed.
+    int program = dup3(start->program_fd, CHILD_FD + 1, O_CLOEXEC);
+    if ((program < 0 && start->program_fd != CHILD_FD + 1) || syscall(SYS_close_range, CHILD_FD + 2, ~0u, 0) != 0)
         _exit(126);
-    if (start->changes_user && (setgroups(0, NULL) != 0 || setresgid(start->gid, start->gid, start->gid) != 0 ||
+    if (start->changes_user && (setgroups((size_t)start->group_count, start->groups) != 0 || setresgid(start->gid, start->gid, start->gid) != 0 ||
                                 setresuid(start->uid, start->uid, start->uid) != 0))
         _exit(126);
-    execve(start->program, arguments, start->environment);
+    // By descriptor: the new user need not be able to walk the path to it.
+    syscall(SYS_execveat, CHILD_FD + 1, "", arguments, start->environment, AT_EMPTY_PATH);
     _exit(127);
 }
 
@@ -46,17 +49,24 @@ vlt_result child_spawn(const struct child_start *start, struct fault *fault, pid
     return vlt_ok();
 }
 
-vlt_result child_program_find(const char *name, char *path, size_t capacity, struct fault *fault) {
-    char self[512];
+// Beside vaultd (a build folder), below its prefix, or where it was configured to
+// be installed.
+vlt_result child_program_open(const char *name, struct fault *fault, int *ret_fd) {
+    char self[512], path[640];
     ssize_t size = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (size > 0) {
-        self[size] = 0;
-        char *slash = strrchr(self, '/');
+    self[size > 0 ? size : 0] = 0;
+    char *slash = strrchr(self, '/');
+    if (slash)
         *slash = 0;
-        if (snprintf(path, capacity, "%s/%s", self, name) < (int)capacity && access(path, X_OK) == 0)
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, i == 0 ? "%s/%s" : "%s/../libexec/vaultd/%s", self, name);
+        *ret_fd = open(path, O_PATH | O_CLOEXEC);
+        if (*ret_fd >= 0)
             return vlt_ok();
     }
-    if (snprintf(path, capacity, "%s/%s", VAULT_LIBEXEC_DIR, name) < (int)capacity && access(path, X_OK) == 0)
+    snprintf(path, sizeof path, "%s/%s", VAULT_LIBEXEC_DIR, name);
+    *ret_fd = open(path, O_PATH | O_CLOEXEC);
+    if (*ret_fd >= 0)
         return vlt_ok();
     return fault_set(fault, VLT_NOT_FOUND, "a program is missing",
                      "%s is neither beside vaultd nor in %s; install all programs of one build", name,

@@ -8,19 +8,21 @@
 
 #include "vaultd/supervisor/topology.h"
 
+#define CHILD_GROUPS_MAX 32
 struct child_start {
-    const char *program; // absolute path
+    int program_fd;      // of the program's file
     const char *name;    // argv[0]
     bool changes_user;
     uid_t uid;
-    gid_t gid;           // primary group; supplementary groups are dropped
+    gid_t gid;           // primary group
+    gid_t groups[CHILD_GROUPS_MAX]; // all groups, as the user data base says (tss, …)
+    int group_count;
     char *const *environment;
     int channel_fd;      // becomes descriptor 3; stays open here
 };
 vlt_result child_spawn(const struct child_start *start, struct fault *fault,
                        pid_t *ret_pid) VLT_MUST_USE;
-// The program of a role: beside this program, else in the libexec folder.
-vlt_result child_program_find(const char *name, char *path, size_t capacity,
-                              struct fault *fault) VLT_MUST_USE;
+// Opens the program of a role; the caller closes the descriptor.
+vlt_result child_program_open(const char *name, struct fault *fault, int *ret_fd) VLT_MUST_USE;
 
 #endif

@@ -124,21 +124,25 @@ static vlt_result find_identity(const struct config *config, enum ipc_role role,
     start->changes_user = true;
     start->uid = user->pw_uid;
     start->gid = group->gr_gid;
+    start->group_count = CHILD_GROUPS_MAX;
+    if (getgrouplist(name, start->gid, start->groups, &start->group_count) < 0)
+        return fault_set(fault, VLT_LIMIT, "too many groups", "user %s is in more than %d groups", name, CHILD_GROUPS_MAX);
     return vlt_ok();
 }
 
 static vlt_result spawn(struct supervisor *supervisor, struct child *child, int channel_fd,
                         struct fault *fault) {
-    char path[512];
     bool is_keeper = child->row->role == IPC_KEEPER;
     struct child_start start = {
-        .program = path,
+        .program_fd = -1,
         .name = child->row->program,
         .environment = is_keeper ? supervisor->keeper_environment : supervisor->role_environment,
         .channel_fd = channel_fd};
     VLT_TRY(find_identity(supervisor->config, child->row->role, &start, fault));
-    VLT_TRY(child_program_find(child->row->program, path, sizeof path, fault));
-    return child_spawn(&start, fault, &child->pid);
+    VLT_TRY(child_program_open(child->row->program, fault, &start.program_fd));
+    vlt_result result = child_spawn(&start, fault, &child->pid);
+    close(start.program_fd);
+    return result;
 }
 
 static vlt_result start_child(struct supervisor *supervisor, struct child *child, struct fault *fault) {
