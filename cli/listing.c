@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/listing.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#define PAGE "200"
+
+static int page_fetch(struct command *command, const char *format, const char *part,
+                      const char *after, json_t **ret_page) {
+    struct buf path;
+    buf_init(&path, 2048);
+    for (const char *c = format; *c; c++) {
+        if (c[0] == '%' && c[1] == 's') {
+            vault_put_segment(&path, part);
+            c++;
+        } else {
+            buf_put_byte(&path, (uint8_t)*c);
+        }
+    }
+    buf_put_text(&path, "?limit=" PAGE);
+    if (after) {
+        buf_put_text(&path, "&after=");
+        vault_put_segment(&path, after);
+    }
+    int status = EXIT_FAILED;
+    const struct vault_call call = {.method = "GET", .path = buf_text(&path)};
+    if (call.path)
+        status = command_call(command, &call, ret_page);
+    buf_done(&path);
+    return status;
+}
+
+int listing_fetch(struct command *command, const char *format, const char *part,
+                  json_t **ret_items) {
+    json_t *items = json_array(), *page = NULL;
+    char *after = NULL;
+    int status;
+    for (;;) {
+        status = page_fetch(command, format, part, after, &page);
+        if (status != EXIT_OK)
+            break;
+        json_array_extend(items, json_object_get(page, "items"));
+        const char *next = json_string_value(json_object_get(page, "next"));
+        free(after);
+        after = next ? strdup(next) : NULL;
+        json_decref(page);
+        page = NULL;
+        if (!after)
+            break;
+    }
+    free(after);
+    if (status == EXIT_OK)
+        *ret_items = items;
+    else
+        json_decref(items);
+    return status;
+}
+
+const char *member_text(const json_t *object, const char *name) {
+    const char *text = json_string_value(json_object_get(object, name));
+    return text ? text : "";
+}
+
+const char *member_number(const json_t *object, const char *name, char room[CELL_SIZE]) {
+    const json_t *value = json_object_get(object, name);
+    if (!json_is_integer(value))
+        return "";
+    snprintf(room, CELL_SIZE, "%lld", (long long)json_integer_value(value));
+    return room;
+}
+
+const char *member_time(const json_t *object, const char *name, char room[CELL_SIZE]) {
+    time_t at = (time_t)json_integer_value(json_object_get(object, name));
+    struct tm broken;
+    if (at <= 0 || !gmtime_r(&at, &broken) ||
+        !strftime(room, CELL_SIZE, "%Y-%m-%d %H:%M:%SZ", &broken))
+        return "";
+    return room;
+}
+
+const char *member_list(const json_t *object, const char *name, char room[CELL_SIZE]) {
+    const json_t *list = json_object_get(object, name);
+    size_t used = 0;
+    room[0] = 0;
+    for (size_t i = 0; i < json_array_size(list) && used < CELL_SIZE; i++) {
+        const char *text = json_string_value(json_array_get(list, i));
+        int put = snprintf(room + used, CELL_SIZE - used, "%s%s", i ? ", " : "", text ? text : "?");
+        used += put > 0 ? (size_t)put : 0;
+    }
+    return room;
+}
+
+// "created_at" → "Created at"
+static void title_of(const char *name, char title[64]) {
+    snprintf(title, 64, "%s", name);
+    for (char *c = title; *c; c++)
+        if (*c == '_')
+            *c = ' ';
+    if (title[0] >= 'a' && title[0] <= 'z')
+        title[0] = (char)(title[0] - 'a' + 'A');
+}
+
+static bool is_time(const char *name) {
+    size_t size = strlen(name);
+    return (size > 3 && !strcmp(name + size - 3, "_at")) || !strcmp(name, "previous_until");
+}
+
+static void member_print(const json_t *object, const char *name, const json_t *value) {
+    char title[64], room[CELL_SIZE];
+    title_of(name, title);
+    if (json_is_string(value)) {
+        terminal_pair(title, json_string_value(value));
+    } else if (json_is_integer(value)) {
+        terminal_pair(title, is_time(name) ? member_time(object, name, room)
+                                           : member_number(object, name, room));
+    } else if (json_is_boolean(value)) {
+        terminal_pair(title, json_is_true(value) ? "yes" : "no");
+    } else if (json_is_array(value) && json_is_string(json_array_get(value, 0))) {
+        terminal_pair(title, member_list(object, name, room));
+    } else {
+        char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+        terminal_pair(title, text);
+        free(text);
+    }
+}
+
+void object_print(const json_t *object) {
+    // jansson's iterator takes a pointer to non-const but does not write to it.
+    json_t *mutable = (json_t *)(uintptr_t)object;
+    const char *name;
+    json_t *value;
+    json_object_foreach(mutable, name, value)
+        member_print(object, name, value);
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "cli/command.h"
+#include "cli/help.h"
+
+#ifndef VAULTCTL_VERSION
+#define VAULTCTL_VERSION "unknown"
+#endif
+
+int main(int argc, char **argv) {
+    static struct command command;
+    struct fault fault = {0};
+    // A core file of this program could hold a credential.
+    const struct rlimit no_core = {0, 0};
+    setrlimit(RLIMIT_CORE, &no_core);
+    setlocale(LC_CTYPE, "");
+    if (argc == 2 && !strcmp(argv[1], "--version")) {
+        puts("vaultctl " VAULTCTL_VERSION);
+        return EXIT_OK;
+    }
+    if (argc == 1 || (argc == 2 && (!strcmp(argv[1], "help") || !strcmp(argv[1], "--help") ||
+                                    !strcmp(argv[1], "-h")))) {
+        help_overview(stdout);
+        return argc == 1 ? EXIT_USAGE : EXIT_OK;
+    }
+    vlt_result result = command_parse(argc - 1, argv + 1, &fault, &command);
+    if (command.wants_help && command.verb) {
+        help_verb(stdout, command.verb);
+        return EXIT_OK;
+    }
+    if (command.wants_help && help_noun(stdout, argc - 1, argv + 1))
+        return EXIT_OK;
+    if (!vlt_is_ok(result))
+        return command_usage(&command, "%s", fault_or_reason(&fault, result));
+    int status = command.verb->run(&command);
+    command_done(&command);
+    return fflush(stdout) == 0 ? status : EXIT_FAILED;
+}

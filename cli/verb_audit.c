@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <stdio.h>
+#include <time.h>
+
+#include "cli/listing.h"
+#include "cli/verbs.h"
+
+#define COUNT_DEFAULT 20
+#define COUNT_MAX 1000
+#define FOLLOW_INTERVAL_NS 500000000L
+
+static const struct option_spec tail_options[] = {
+    {"--follow", OPTION_FLAG, NULL, "go on with what is written from now", 'f'},
+    {"--count", OPTION_VALUE, "NUMBER", "entries from the end to begin with (default 20)", 0},
+    {"--all-tenants", OPTION_FLAG, NULL, "not only those of --tenant", 0},
+    {0}};
+
+static const char *first_of(const json_t *entry, const char *a, const char *b) {
+    const char *text = member_text(entry, a);
+    return text[0] ? text : member_text(entry, b);
+}
+
+static void put_member(const json_t *entry, const char *member, const char *label) {
+    const char *text = member_text(entry, member);
+    if (!text[0])
+        return;
+    printf(" %s", label);
+    terminal_put(stdout, text);
+}
+
+// One line: time, outcome, what, who, on what, why.
+static void entry_print(const json_t *entry) {
+    const char *outcome = member_text(entry, "outcome");
+    terminal_put(stdout, first_of(entry, "time", "at"));
+    printf("  %-5s  ", outcome[0] ? outcome : "-");
+    printf("%-18s", first_of(entry, "operation", "kind"));
+    put_member(entry, "tenant", "");
+    put_member(entry, "administrator", "by ");
+    put_member(entry, "principal", "for ");
+    put_member(entry, "actor", "through ");
+    put_member(entry, "credential", "credential ");
+    put_member(entry, "model", "model ");
+    put_member(entry, "method", "");
+    put_member(entry, "host", "");
+    put_member(entry, "path", "");
+    put_member(entry, "subject", "on ");
+    put_member(entry, "policies", "policies ");
+    put_member(entry, "reason", ": ");
+    putchar('\n');
+}
+
+static int page_print(struct command *command, const json_t *page) {
+    const json_t *entries = json_object_get(page, "entries");
+    for (size_t i = 0; i < json_array_size(entries); i++) {
+        const json_t *entry = json_array_get(entries, i);
+        if (command->wants_json) { // one object a line, so that --follow can be piped
+            json_dumpf(entry, stdout, JSON_COMPACT | JSON_SORT_KEYS);
+            putchar('\n');
+        } else {
+            entry_print(entry);
+        }
+    }
+    return fflush(stdout) == 0 ? EXIT_OK : EXIT_FAILED;
+}
+
+static int page_fetch(struct command *command, const char *query, json_t **ret_page) {
+    struct buf path;
+    buf_init(&path, 512);
+    buf_put_format(&path, "/v1/audit?%s", query);
+    if (!command_flag(command, "--all-tenants") && command_option(command, "--tenant")) {
+        buf_put_text(&path, "&tenant=");
+        vault_put_segment(&path, command->tenant);
+    }
+    const struct vault_call call = {.method = "GET", .path = buf_text(&path)};
+    int status = call.path ? command_call(command, &call, ret_page) : EXIT_FAILED;
+    buf_done(&path);
+    return status;
+}
+
+static int run_tail(struct command *command) {
+    struct fault fault = {0};
+    unsigned long count = 0;
+    if (!vlt_is_ok(command_number(command, "--count", COUNT_MAX, COUNT_DEFAULT, &fault, &count)) ||
+        count == 0)
+        return command_usage(command, "%s", fault.text[0] ? fault.text : "--count must be above 0");
+    char query[64];
+    snprintf(query, sizeof query, "count=%lu", count);
+    for (;;) {
+        json_t *page = NULL;
+        int status = page_fetch(command, query, &page);
+        if (status == EXIT_OK)
+            status = page_print(command, page);
+        long long next = (long long)json_integer_value(json_object_get(page, "next"));
+        bool has_more = json_array_size(json_object_get(page, "entries")) > 0;
+        json_decref(page);
+        if (status != EXIT_OK || !command_flag(command, "--follow"))
+            return status;
+        snprintf(query, sizeof query, "first=%lld&count=%d", next, COUNT_MAX);
+        const struct timespec pause = {0, FOLLOW_INTERVAL_NS};
+        if (!has_more)
+            nanosleep(&pause, NULL);
+    }
+}
+
+const struct verb verb_audit_tail = {
+    .noun = "audit", .name = "tail", .arguments = "",
+    .summary = "Show the newest audit entries",
+    .details = "Without --tenant the entries of every tenant are shown.",
+    .examples = "  vaultctl audit tail -f\n  vaultctl audit tail --tenant acme --count 200 --json\n",
+    .options = tail_options, .run = run_tail};

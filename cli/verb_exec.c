@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// exec: a program gets an ephemeral token where it expects an API key, and the
+// forwarder where it expects the provider.
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "cli/token_input.h"
+#include "cli/verbs.h"
+#include "forward/core/profile.h"
+
+#define EXIT_CANNOT_RUN 126
+#define EXIT_NO_PROGRAM 127
+
+static const struct option_spec options[] = {
+    TOKEN_OPTIONS,
+    {"--profile", OPTION_VALUE, "NAME", "which variables the program wants: openai, anthropic, …", 0},
+    {"--forwarder", OPTION_VALUE, "URL", "where the forwarder listens (VAULTCTL_FORWARDER)", 0},
+    {"--profiles-dir", OPTION_VALUE, "DIR", "folder of profiles (VAULTCTL_PROFILES)", 0},
+    {0}};
+
+static vlt_result environment_set(const struct profile *profile, const char *forwarder,
+                                  const char *token) {
+    for (size_t i = 0; i < profile_environment_count(profile); i++) {
+        struct buf value;
+        buf_init(&value, 32768);
+        vlt_result result = profile_environment_value(profile, i, forwarder, token, &value);
+        const char *text = buf_text(&value);
+        if (vlt_is_ok(result) && (!text || setenv(profile_environment_name(profile, i), text, 1) != 0))
+            result = vlt_fail(VLT_UNAVAILABLE, "out of memory");
+        if (text)
+            secret_cleanse(value.at, value.size);
+        buf_done(&value);
+        VLT_TRY(result);
+    }
+    // What must not reach the program: who the caller is to the identity provider.
+    unsetenv("VAULTCTL_SUBJECT_TOKEN");
+    unsetenv("VAULTCTL_ADMIN_TOKEN");
+    return vlt_ok();
+}
+
+static int program_run(char **program) {
+    execvp(program[0], program);
+    fprintf(stderr, "vaultctl: %s can not be run: %s\n", program[0], strerror(errno));
+    return errno == ENOENT ? EXIT_NO_PROGRAM : EXIT_CANNOT_RUN;
+}
+
+static int with_token(struct command *command, const struct profile *profile,
+                      const char *forwarder) {
+    struct token_wish wish = {0};
+    struct vault_token token = {0};
+    int status = token_wish_read(command, &wish);
+    if (status == EXIT_OK)
+        status = token_fetch(command, &wish, NULL, &token);
+    if (status == EXIT_OK) {
+        vlt_result result = environment_set(profile, forwarder, token.text);
+        status = vlt_is_ok(result) ? EXIT_OK : command_fail(command, result, NULL);
+    }
+    vault_token_done(&token);
+    token_wish_done(&wish);
+    return status == EXIT_OK ? program_run(command->program) : status;
+}
+
+static int run(struct command *command) {
+    const char *name = command_option(command, "--profile");
+    const char *forwarder = command_setting(command, "--forwarder", "VAULTCTL_FORWARDER", NULL);
+    if (!name || !forwarder)
+        return command_usage(command, "give --profile, and --forwarder or VAULTCTL_FORWARDER");
+    struct fault fault = {0};
+    struct profile_set *profiles = NULL;
+    vlt_result result = profile_set_load(
+        command_setting(command, "--profiles-dir", "VAULTCTL_PROFILES", VAULTCTL_PROFILES_DIR),
+        &fault, &profiles);
+    if (!vlt_is_ok(result))
+        return command_fail(command, result, &fault);
+    const struct profile *profile = profile_find(profiles, name);
+    int status;
+    if (!profile) {
+        result = fault_set(&fault, VLT_NOT_FOUND, "no such profile", "there is no profile \"%.60s\"", name);
+        status = command_fail(command, result, &fault);
+    } else {
+        status = with_token(command, profile, forwarder);
+    }
+    profile_set_free(profiles);
+    return status;
+}
+
+const struct verb verb_exec = {
+    .noun = "exec", .arguments = "", .takes_command = true,
+    .summary = "Run a program with an ephemeral token instead of an API key",
+    .details = "Sets the environment variables that the provider's SDK reads: the forwarder in place of\n"
+               "the provider and a token in place of the key, then becomes that program; its exit status\n"
+               "is passed on. The token ends by itself.",
+    .examples = "  vaultctl exec --credential openai-prod --profile openai \\\n"
+                "      --forwarder http://127.0.0.1:8080/openai -- python3 app.py\n",
+    .options = options, .run = run};

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+// init, status, seal, unseal: the vault as a whole.
+#include <stdio.h>
+
+#include "cli/listing.h"
+#include "cli/verbs.h"
+
+static int run_init(struct command *command) {
+    json_t *body = NULL;
+    int status = command_call_path(command, "POST", NULL, &body, "/v1/init");
+    if (status != EXIT_OK)
+        return status;
+    if (command->wants_json)
+        return command_print_json(body);
+    printf("The vault is initialised and unsealed.\n");
+    const char *note = member_text(body, "note");
+    if (note[0]) {
+        terminal_put(stdout, note);
+        putchar('\n');
+    }
+    json_decref(body);
+    printf("\nWhat to do next:\n"
+           "  1. make a tenant:                vaultctl tenant create default\n"
+           "  2. say whose tokens it trusts:   vaultctl issuer add corp --issuer https://… --audience …\n"
+           "  3. say who may use what:         vaultctl policy put policies/\n"
+           "  4. store a credential:           vaultctl credential put openai-prod --profile openai\n"
+           "  5. enrol the forwarder:          vaultctl forwarder enrol nginx --user www-data\n");
+    return EXIT_OK;
+}
+
+const struct verb verb_init = {
+    .noun = "init",
+    .arguments = "",
+    .summary = "Create the vault's keys in the device, once",
+    .details = "Makes the wrapping key in the TPM or HSM that the configuration of vaultd names, the\n"
+               "signing key and the intake key, and leaves the vault unsealed. A vault that was\n"
+               "initialised before is not touched (exit status 5).",
+    .examples = "  vaultctl init\n",
+    .run = run_init,
+};
+
+// ---- status ----
+
+static const struct option_spec status_options[] = {
+    {"--check", OPTION_FLAG, NULL, "exit with 6 unless the vault is unsealed", 0}, {0}};
+
+static int run_status(struct command *command) {
+    json_t *body = NULL;
+    int status = command_call_path(command, "GET", NULL, &body, "/v1/status");
+    if (status != EXIT_OK)
+        return status;
+    bool is_unsealed = !strcmp(member_text(body, "state"), "unsealed");
+    if (command_flag(command, "--check") && !is_unsealed)
+        status = EXIT_UNAVAILABLE;
+    if (command->wants_json) {
+        int printed = command_print_json(body);
+        return status == EXIT_OK ? printed : status;
+    }
+    terminal_pair("State", member_text(body, "state"));
+    json_object_del(body, "state");
+    object_print(body);
+    if (!is_unsealed)
+        printf("\nThe vault does not serve. %s\n",
+               status == EXIT_OK ? "Run `vaultctl init` once, or `vaultctl unseal`." : "");
+    json_decref(body);
+    return status;
+}
+
+const struct verb verb_status = {
+    .noun = "status",
+    .arguments = "",
+    .summary = "Show the state of the vault, its device and its memory",
+    .examples = "  vaultctl status\n  vaultctl status --check && echo serving\n",
+    .options = status_options,
+    .run = run_status,
+};
+
+// ---- seal, unseal ----
+
+static int seal_or_unseal(struct command *command, const char *path, const char *said) {
+    json_t *body = NULL;
+    int status = command_call_path(command, "POST", NULL, &body, path);
+    if (status != EXIT_OK)
+        return status;
+    if (command->wants_json)
+        return command_print_json(body);
+    json_decref(body);
+    puts(said);
+    return EXIT_OK;
+}
+
+static int run_seal(struct command *command) {
+    return seal_or_unseal(command, "/v1/seal",
+                          "The vault is sealed: no key is in memory, no token is issued or redeemed.\n"
+                          "`vaultctl unseal` opens it again.");
+}
+
+static int run_unseal(struct command *command) {
+    return seal_or_unseal(command, "/v1/unseal", "The vault is unsealed.");
+}
+
+const struct verb verb_seal = {
+    .noun = "seal",
+    .arguments = "",
+    .summary = "Stop: forget every key, refuse every redeem",
+    .details = "The emergency stop. Nothing is lost; `vaultctl unseal` continues with the same device.",
+    .examples = "  vaultctl seal\n",
+    .run = run_seal,
+};
+const struct verb verb_unseal = {
+    .noun = "unseal",
+    .arguments = "",
+    .summary = "Open the vault again with its device",
+    .examples = "  vaultctl unseal\n",
+    .run = run_unseal,
+};

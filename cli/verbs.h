@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every verb, declared once; verbs.c puts them in order.
+#ifndef VLT_CLI_VERBS_H
+#define VLT_CLI_VERBS_H
+
+#include "cli/verb.h"
+
+extern const struct verb verb_init, verb_status, verb_seal, verb_unseal;
+extern const struct verb verb_tenant_create, verb_tenant_list, verb_tenant_show,
+    verb_tenant_disable, verb_tenant_enable;
+extern const struct verb verb_issuer_add, verb_issuer_list, verb_issuer_show, verb_issuer_remove;
+extern const struct verb verb_policy_put, verb_policy_check, verb_policy_show, verb_policy_test,
+    verb_policy_explain;
+extern const struct verb verb_credential_put, verb_credential_list, verb_credential_show,
+    verb_credential_rotate, verb_credential_disable, verb_credential_enable, verb_credential_delete;
+extern const struct verb verb_forwarder_enrol, verb_forwarder_list, verb_forwarder_remove;
+extern const struct verb verb_token_get, verb_exec, verb_revoke;
+extern const struct verb verb_audit_tail, verb_completion;
+
+#endif
