@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
+foreach(part aead digest jwk jws jwe pkey)
+  vault_unit_test(crypto_${part} LINK vault_crypto)
+endforeach()
