@@ -1,0 +1,201 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Crashes, reloads, drains, and an audit log that can not be written."""
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+from jose import new_client_key  # noqa: E402
+from lab import Lab, UnixConnection, need, run_cases, wait_until  # noqa: E402
+
+
+def ready(lab):
+    lab.start()
+    lab.init_with_issuer()
+    lab.put_credential()
+    lab.enrol()
+    key = new_client_key()
+    return key, lab.token(key=key)
+
+
+def works(lab, token, key):
+    try:
+        return lab.redeem(token, key).status == 200 and lab.exchange(key=key).status == 200
+    except OSError:
+        return False
+
+
+def a_killed_role_is_replaced():
+    with Lab() as lab:
+        key, token = ready(lab)
+        for role in ("broker", "admin", "redeemer", "keeper", "auditor"):
+            before = lab.pids()
+            os.kill(before[role], signal.SIGKILL)
+            wait_until(f"a new {role}", lambda: lab.pids().get(role) not in (None, before[role]))
+            wait_until(f"service after the {role} died", lambda: works(lab, token, key))
+            after = lab.pids()
+            same = [other for other in before if other != role and after.get(other) == before[other]]
+            need(len(same) == len(before) - 1, f"more than the {role} was replaced: {before} {after}")
+            lab.vaultctl("status")
+        operations = [entry["operation"] for entry in lab.audit()]
+        need(operations.count("role.restart") >= 4, operations)
+
+
+def acknowledged_writes_survive_kill():
+    with Lab("swtpm") as lab:
+        key, token = ready(lab)
+        for i in range(15):
+            lab.put_credential(f"credential-{i}", f"sk-{i}")
+            os.kill(lab.pids()["keeper"], signal.SIGKILL)
+            wait_until("service", lambda: works(lab, token, key))
+        names = [row["name"] for row in lab.vaultctl_json("credential", "list")["credentials"]]
+        need(all(f"credential-{i}" in names for i in range(15)), names)
+
+
+def a_reload_keeps_connections():
+    with Lab() as lab:
+        key, token = ready(lab)
+        connection = UnixConnection(lab.redeem_socket)
+
+        def call():
+            body = json.dumps({"token": token, "scheme": "dpop", "destination": "api.openai.com", "method": "POST",
+                               "path": "/v1/chat/completions", "uri": "https://x.test/y", "model": "gpt-4o",
+                               "proof": key.dpop("POST", "https://x.test/y", access_token=token)})
+            connection.request("POST", "/v1/redeem", body, {"content-type": "application/json"})
+            response = connection.getresponse()
+            response.read()
+            return response.status
+
+        need(call() == 200, "before")
+        old = connection.sock
+        for i in range(5):
+            lab.make_certificate("broker", "localhost")
+            lab.process.send_signal(signal.SIGHUP)
+            wait_until("reload", lambda: lab.log().count("configuration reloaded") > i)
+            need(call() == 200, "after a reload")
+        need(connection.sock is old, "the connection was dropped")
+        need(lab.exchange(key=key).status == 200, "with the new certificate")
+
+
+def a_bad_reload_changes_nothing():
+    with Lab() as lab:
+        key, token = ready(lab)
+        lab.write_config("issuer: https://x.test\nnonsense: 1\n")
+        lab.process.send_signal(signal.SIGHUP)
+        wait_until("a message", lambda: "nonsense" in lab.log())
+        need(works(lab, token, key), "after a bad reload")
+
+
+def sigterm_finishes_what_is_in_flight():
+    with Lab() as lab:
+        key, token = ready(lab)
+        results, stop = [], threading.Event()
+
+        def load():
+            while not stop.is_set():
+                try:
+                    results.append(lab.redeem(token, key).status)
+                except (ConnectionRefusedError, FileNotFoundError):
+                    return
+                except (OSError, http.client.HTTPException) as error:
+                    results.append(repr(error))
+                    return
+
+        threads = [threading.Thread(target=load) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.5)
+        status = lab.stop()
+        stop.set()
+        for thread in threads:
+            thread.join(10)
+        need(status == 0, f"exit status {status}")
+        good = sum(1 for result in results if result == 200)
+        need(good > 10, f"only {good} answers")
+        # A connection that the server closes before it has read the request is
+        # no request in flight; half an answer would be one.
+        bad = [result for result in results if result != 200 and "RemoteDisconnected" not in str(result)
+               and "ConnectionResetError" not in str(result) and result != 503]
+        need(not bad, f"{bad[:5]}")
+
+
+def decisions_stop_when_the_audit_log_is_full():
+    if os.getuid() != 0:
+        return
+    with Lab() as lab:
+        os.makedirs(lab.audit_folder, exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,mode=0750", "tmpfs", lab.audit_folder], check=True)
+        try:
+            key, token = ready(lab)
+            need(works(lab, token, key), "while there is room")
+            filler = f"{lab.audit_folder}/filler"
+            with open(filler, "wb") as file:
+                try:
+                    while True:
+                        file.write(b"x" * 4096)
+                        file.flush()
+                except OSError:
+                    pass
+            wait_until("refusal", lambda: lab.redeem(token, key).status == 503)
+            answer = lab.exchange(key=key)
+            need(answer.status == 503 and "access_token" not in answer.body.decode(), answer)
+            need("No space left" in lab.log(), "the log does not say why")
+            os.unlink(filler)
+            wait_until("service after space came back", lambda: works(lab, token, key))
+            lab.audit()  # every line is whole
+        finally:
+            lab.stop(signal.SIGKILL)
+            subprocess.run(["umount", lab.audit_folder], check=False)
+
+
+def nothing_is_released_without_an_auditor():
+    with Lab() as lab:
+        key, token = ready(lab)
+        os.kill(lab.pids()["auditor"], signal.SIGSTOP)
+        auditor = lab.pids()["auditor"]
+        try:
+            try:
+                status = lab.redeem(token, key).status
+            except OSError:
+                status = "none"
+            need(status in (503, "none"), f"released without a record: {status}")
+        finally:
+            os.kill(auditor, signal.SIGCONT)
+        wait_until("service", lambda: works(lab, token, key))
+
+
+def a_replaced_audit_file_is_noticed():
+    with Lab() as lab:
+        key, token = ready(lab)
+        name = sorted(name for name in os.listdir(lab.audit_folder) if name.endswith(".jsonl"))[-1]
+        path = f"{lab.audit_folder}/{name}"
+        os.rename(path, path + ".away")
+        with open(path, "w"):
+            pass
+        need(lab.redeem(token, key).status == 503, "written to a file that nobody will see")
+        os.rename(path + ".away", path)
+        wait_until("service", lambda: works(lab, token, key))
+
+
+def seal_ends_every_release():
+    with Lab() as lab:
+        key, token = ready(lab)
+        lab.vaultctl("seal")
+        need(lab.redeem(token, key).status == 503, "redeemed while sealed")
+        need(lab.exchange(key=key).status == 503, "issued while sealed")
+        need(lab.vaultctl_json("status")["state"] == "sealed", "state")
+        lab.vaultctl("unseal")
+        wait_until("service", lambda: works(lab, token, key))
+
+
+if __name__ == "__main__":
+    run_cases(a_killed_role_is_replaced, acknowledged_writes_survive_kill, a_reload_keeps_connections, a_bad_reload_changes_nothing,
+              sigterm_finishes_what_is_in_flight, decisions_stop_when_the_audit_log_is_full, nothing_is_released_without_an_auditor,
+              a_replaced_audit_file_is_noticed, seal_ends_every_release)

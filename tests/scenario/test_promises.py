@@ -1,0 +1,199 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""DESIGN section 2, looked at from outside the processes."""
+
+import ctypes
+import json
+import os
+import re
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+from jose import new_client_key  # noqa: E402
+from lab import ROLES, Lab, need, run_cases  # noqa: E402
+
+MARKER = "sk-MARKER-7f3a91c2d4e8b605"
+
+
+def exercise(lab):
+    """Everything that could bring a credential near a process."""
+    lab.start()
+    lab.init_with_issuer()
+    lab.put_credential(value=MARKER)
+    lab.enrol()
+    key = new_client_key()
+    token = lab.token(key=key)
+    for _ in range(20):
+        need(lab.redeem(token, key).status == 200, "redeem")
+    lab.redeem(token)
+    lab.vaultctl("credential", "rotate", "openai-prod", "--stdin", input=MARKER)
+    lab.vaultctl("credential", "show", "openai-prod")
+    lab.vaultctl("credential", "list")
+    lab.vaultctl("status")
+    lab.vaultctl("audit", "tail")
+    lab.redeem(token, key)
+
+
+def search_memory(pid, needle):
+    """Places of `needle` in the readable memory of a process."""
+    found, searched = 0, 0
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for line in maps:
+            at, access = line.split()[:2]
+            low, high = (int(x, 16) for x in at.split("-"))
+            if "r" not in access or "[v" in line or high - low > 1 << 33:
+                continue  # vdso; the store's map is ciphertext and searched as a file
+            for offset in range(low, high, 1 << 22):
+                try:
+                    memory.seek(offset)
+                    block = memory.read(min((1 << 22) + 64, high - offset))
+                except (OSError, ValueError, OverflowError):
+                    continue  # hidden memory, or a hole
+                searched += len(block)
+                found += block.count(needle)
+    return found, searched
+
+
+def no_credential_outside_keeper_and_redeemer():
+    with Lab() as lab:
+        exercise(lab)
+        pids = lab.pids()
+        for role in ("broker", "admin", "auditor"):
+            found, searched = search_memory(pids[role], MARKER.encode())
+            need(searched > 1 << 20, f"only {searched} bytes of the {role} could be searched")
+            need(found == 0, f"the {role}'s memory holds the credential {found} times")
+        found, searched = search_memory(lab.process.pid, MARKER.encode())
+        need(searched > 1 << 20 and found == 0, f"supervisor: {found} in {searched}")
+
+
+def keeper_and_redeemer_keep_it_hidden():
+    with Lab() as lab:
+        exercise(lab)
+        status = lab.vaultctl_json("status")
+        if "memfd_secret" not in json.dumps(status):
+            return  # locked memory can be read by root: nothing to prove from outside
+        for role in ("keeper", "redeemer"):
+            found, searched = search_memory(lab.pids()[role], MARKER.encode())
+            need(searched > 1 << 20, f"only {searched} bytes of the {role} could be searched")
+            need(found == 0, f"root reads the credential {found} times in the {role}'s memory")
+
+
+def no_credential_in_files_logs_or_answers():
+    with Lab() as lab:
+        exercise(lab)
+        lab.stop()
+        for folder, _, names in os.walk(lab.folder):
+            for name in names:
+                path = os.path.join(folder, name)
+                if os.path.isfile(path) and not os.path.islink(path):
+                    with open(path, "rb") as file:
+                        need(MARKER.encode() not in file.read(), f"{path} holds the credential")
+
+
+def no_call_returns_a_credential():
+    with Lab() as lab:
+        exercise(lab)
+        for path in ("/v1/status", "/v1/tenants/default/credentials", "/v1/tenants/default/credentials/openai-prod", "/v1/audit",
+                     "/v1/intake-key", "/v1/forwarders", "/v1/tenants/default/policies?text=1", "/v1/tenants/default/issuers"):
+            answer = lab.admin("GET", path)
+            need(answer.status == 200, f"{path}: {answer}")
+            need(MARKER not in answer.body.decode(), f"{path} returns the credential")
+
+
+def a_debugger_is_refused():
+    with Lab() as lab:
+        exercise(lab)
+        libc = ctypes.CDLL(None, use_errno=True)
+        attach = 16
+        for role in ROLES:
+            pid = lab.pids()[role]
+            uid = os.stat(f"/proc/{pid}").st_uid
+            with open(f"/proc/{pid}/status") as status:
+                text = status.read()
+            real_uid = int(re.search(r"Uid:\s+(\d+)", text).group(1))
+            need(uid == 0 or real_uid == 0, f"{role}: /proc/{pid} belongs to uid {uid}, so it is dumpable")
+            child = os.fork()
+            if child == 0:
+                if real_uid:
+                    os.setgid(os.stat(lab.folder).st_gid)
+                    os.setuid(real_uid)
+                result = libc.ptrace(attach, pid, 0, 0) if real_uid else -1
+                os._exit(0 if result == -1 else 1)
+            _, status = os.waitpid(child, 0)
+            need(status == 0, f"a process of the same user may trace the {role}")
+
+
+def each_role_is_locked_up():
+    with Lab() as lab:
+        exercise(lab)
+        uids = set()
+        for role in ROLES:
+            pid = lab.pids()[role]
+            with open(f"/proc/{pid}/status") as status:
+                text = status.read()
+            need(re.search(r"NoNewPrivs:\s+1", text), f"{role}: new privileges are possible")
+            need(re.search(r"Seccomp:\s+2", text), f"{role}: no system-call filter")
+            with open(f"/proc/{pid}/limits") as limits:
+                need(re.search(r"Max core file size\s+0\s+0", limits.read()), f"{role}: core files are possible")
+            uids.add(re.search(r"Uid:\s+(\d+)", text).group(1))
+        if lab.users:
+            need(len(uids) == len(ROLES) and "0" not in uids, f"uids {uids}")
+
+
+def each_program_links_only_what_it_may():
+    lab_prefix = os.environ["VAULT_PREFIX"]
+    network = {"libssl", "libevent_openssl", "libcurl"}
+    forbidden = {
+        "vaultd-keeper": network | {"libcyaml", "libseccomp-nothing"},
+        "vaultd-broker": {"libtss2-esys", "libp11-kit", "libcyaml"},
+        "vaultd-admin": {"libtss2-esys", "libp11-kit", "libcyaml"},
+        "vaultd-redeemer": {"libtss2-esys", "libp11-kit", "libcyaml", "libcurl"},
+        "vaultd-auditor": network | {"libtss2-esys", "libp11-kit", "libcyaml", "liblmdb", "libjwt"},
+    }
+    for program, names in forbidden.items():
+        out = subprocess.run(["readelf", "-d", f"{lab_prefix}/libexec/vaultd/{program}"], capture_output=True, text=True, check=True).stdout
+        needed = re.findall(r"NEEDED.*\[(lib[^]]+?)\.so", out)
+        need(needed, f"{program}: no libraries found")
+        for name in names:
+            need(not any(library.startswith(name) for library in needed), f"{program} links {name}: {needed}")
+        need("BIND_NOW" in out or "NOW" in out, f"{program}: lazy binding")
+    out = subprocess.run(["readelf", "-d", f"{lab_prefix}/sbin/vaultd"], capture_output=True, text=True, check=True).stdout
+    for name in network | {"libtss2-esys", "libp11-kit", "liblmdb", "libjwt"}:
+        need(name not in out, f"vaultd links {name}")
+
+
+def each_role_has_only_its_descriptors():
+    with Lab() as lab:
+        exercise(lab)
+        for role in ROLES:
+            pid = lab.pids()[role]
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                try:
+                    target = os.readlink(f"/proc/{pid}/fd/{fd}")
+                except OSError:
+                    continue
+                kinds = ("socket:", "anon_inode:", "pipe:", "/dev/null", "/memfd:", "/secretmem")
+                own = {"auditor": (lab.audit_folder,), "keeper": (lab.store_folder, lab.device.folder)}.get(role, (lab.store_folder,))
+                need(target.startswith(kinds) or target.startswith(own) or target == f"{lab.folder}/log",
+                     f"the {role} holds {target}")
+
+
+def a_stolen_disk_does_not_open():
+    with Lab() as lab:
+        exercise(lab)
+        lab.stop()
+        lab.device.stop()
+        with Lab() as other:  # another device, the same store
+            subprocess.run(["rm", "-rf", other.store_folder], check=True)
+            subprocess.run(["cp", "-a", lab.store_folder, other.store_folder], check=True)
+            other.start()
+            status = other.vaultctl_json("status")
+            need(status["state"] == "sealed", status)
+            need(MARKER not in json.dumps(status), status)
+
+
+if __name__ == "__main__":
+    run_cases(no_credential_outside_keeper_and_redeemer, keeper_and_redeemer_keep_it_hidden, no_credential_in_files_logs_or_answers,
+              no_call_returns_a_credential, a_debugger_is_refused, each_role_is_locked_up, each_program_links_only_what_it_may,
+              each_role_has_only_its_descriptors, a_stolen_disk_does_not_open)
