@@ -2,6 +2,10 @@
 // (principal …, action …, resource …): what a policy applies to.
 #include "libvault/policy/policy_parse.h"
 
+static struct policy_place place_of(const struct policy_token *token) {
+    return (struct policy_place){token->line, token->column};
+}
+
 // `== E` may stand in any number of parentheses, and so may a list.
 static vlt_result open_parentheses(struct policy_parser *parser, unsigned *ret_count) {
     unsigned count = 0;
@@ -19,15 +23,21 @@ static vlt_result close_parentheses(struct policy_parser *parser, unsigned count
     return vlt_ok();
 }
 
-static vlt_result parse_key(struct policy_parser *parser, const struct policy_key **ret_key) {
+static vlt_result parse_key(struct policy_parser *parser, struct policy_scope *scope) {
     const struct policy_key *key = NULL;
     struct bytes path;
+    struct policy_place *place = policy_arena_take(parser->arena, sizeof *place);
+    if (!place)
+        return policy_parse_no_memory(parser);
+    *place = place_of(&parser->token);
     if (parser->token.kind != POLICY_TOKEN_NAME)
         return policy_parse_wrong(parser, "an entity like Type::\"id\"");
     VLT_TRY(policy_parse_path(parser, &path, &key));
     if (!key)
         return policy_parse_wrong(parser, "'::' and the id of an entity");
-    *ret_key = key;
+    scope->keys = key;
+    scope->key_places = place;
+    scope->key_count = 1;
     return vlt_ok();
 }
 
@@ -47,36 +57,38 @@ static vlt_result parse_entity(struct policy_parser *parser, const char *slot,
         VLT_TRY(parse_slot(parser, slot));
         scope->has_slot = true;
     } else {
-        VLT_TRY(parse_key(parser, &scope->keys));
-        scope->key_count = 1;
+        VLT_TRY(parse_key(parser, scope));
     }
     return close_parentheses(parser, parentheses);
 }
 
 static vlt_result parse_list(struct policy_parser *parser, struct policy_scope *scope) {
     struct policy_key *keys = NULL;
-    size_t count = 0, capacity = 0;
+    struct policy_place *places = NULL;
+    size_t count = 0, capacity = 0, place_capacity = 0;
     VLT_TRY(policy_parse_expect(parser, "["));
     while (!policy_parse_sees(parser, "]")) {
         struct policy_scope one = {0};
         VLT_TRY(parse_entity(parser, NULL, &one));
         keys = policy_arena_grow(parser->arena, keys, count, &capacity, sizeof *keys);
-        if (!keys)
+        places = policy_arena_grow(parser->arena, places, count, &place_capacity, sizeof *places);
+        if (!keys || !places)
             return policy_parse_no_memory(parser);
+        places[count] = *one.key_places;
         keys[count++] = *one.keys;
         if (!policy_parse_skips(parser, ","))
             break;
     }
     VLT_TRY(policy_parse_expect(parser, "]"));
     scope->keys = keys;
+    scope->key_places = places;
     scope->key_count = count;
     return vlt_ok();
 }
 
 static vlt_result parse_variable(struct policy_parser *parser, const char *variable,
                                  struct policy_scope *scope) {
-    scope->line = parser->token.line;
-    scope->column = parser->token.column;
+    scope->place = place_of(&parser->token);
     if (!policy_parse_skips(parser, variable))
         return policy_parse_wrong(parser, variable);
     if (policy_parse_sees(parser, ":"))
@@ -95,6 +107,7 @@ static vlt_result parse_party(struct policy_parser *parser, const char *variable
         return parse_entity(parser, slot, scope);
     }
     bool has_type = policy_parse_skips(parser, "is");
+    scope->type_place = place_of(&parser->token);
     if (has_type)
         VLT_TRY(policy_parse_path(parser, &scope->type, NULL));
     if (policy_parse_skips(parser, "in")) {
@@ -115,13 +128,15 @@ static bool is_action_type(struct bytes type) {
 }
 
 static vlt_result check_action_types(struct policy_parser *parser, const struct policy_scope *scope) {
-    struct policy_token at = {.line = scope->line, .column = scope->column};
-    for (size_t i = 0; i < scope->key_count; i++)
+    for (size_t i = 0; i < scope->key_count; i++) {
+        struct policy_token at = {.line = scope->key_places[i].line,
+                                  .column = scope->key_places[i].column};
         if (!is_action_type(scope->keys[i].uid.type))
             return policy_parse_fail(parser, &at, VLT_MALFORMED,
                                      "an action has the type Action, not %.*s",
                                      (int)scope->keys[i].uid.type.size,
                                      (const char *)scope->keys[i].uid.type.at);
+    }
     return vlt_ok();
 }
 

@@ -76,13 +76,18 @@ enum policy_scope_kind {
     POLICY_SCOPE_IS_IN, // type, and keys: one; or a slot
 };
 
+struct policy_place {
+    uint32_t line, column;
+};
+
 struct policy_scope {
     enum policy_scope_kind kind;
     bool has_slot;
     struct bytes type;
     const struct policy_key *keys;
     size_t key_count;
-    uint32_t line, column;
+    struct policy_place place, type_place; // of the variable, of the type
+    const struct policy_place *key_places;
 };
 
 struct policy_clause {

@@ -6,6 +6,7 @@
 #ifndef VLT_POLICY_POLICY_VOCABULARY_H
 #define VLT_POLICY_POLICY_VOCABULARY_H
 
+#include "libvault/base/buf.h"
 #include "libvault/policy/policy.h"
 
 // Names as the programs spell them.
@@ -22,9 +23,10 @@
 
 struct policy_word_type {
     const char *name;
-    const char *const *parents;    // NULL-terminated names of types
-    const char *const *attributes; // NULL-terminated "name: Type" or "name?: Type"
+    const char *const *parents;    // NULL-terminated names of types; NULL: none
+    const char *const *attributes; // NULL-terminated "name: Type" or "name?: Type"; NULL: none
     const char *tags;              // type of the tags, or NULL
+    bool is_record;                // a named record, not an entity
 };
 struct policy_word_action {
     const char *name;
@@ -41,8 +43,12 @@ extern const struct policy_word_action policy_word_actions[]; // ends with a NUL
 // the nearest known name.
 vlt_result policy_vocabulary_check(const struct policy_set *set, struct fault *fault) VLT_MUST_USE;
 
-// Makes the action entity and its group known to the request, so that
-// `action in Action::"use"` holds. `name` is one of the table.
+// Adds the action as an entity below its group, so that `action in
+// Action::"use"` holds. `name` is one of the table; once for each request.
 void policy_vocabulary_action(struct policy_request *request, const char *name);
+
+// Appends the vocabulary as a Cedar schema: the content of
+// schemas/vault.cedarschema.
+void policy_vocabulary_schema(struct buf *out);
 
 #endif
