@@ -53,9 +53,13 @@ static bool is_free(const struct block *b) { return !(b->size_and_use & IN_USE);
 static uint8_t *payload_of(struct block *b) { return (uint8_t *)b + HEADER; }
 static struct block *block_of(void *at) { return (struct block *)(void *)((uint8_t *)at - HEADER); }
 
+static struct block *end_of(struct block *b) {
+    return (struct block *)(void *)(payload_of(b) + size_of(b));
+}
+
 static struct block *following(struct block *b) {
-    uint8_t *at = payload_of(b) + size_of(b);
-    return at < heap.region.at + heap.region.size ? (struct block *)(void *)at : NULL;
+    struct block *end = end_of(b);
+    return (uint8_t *)end < heap.region.at + heap.region.size ? end : NULL;
 }
 
 // ---- Free lists ----
@@ -124,7 +128,7 @@ static void split(struct block *b, size_t size) {
     if (rest < HEADER + PAYLOAD_MIN)
         return;
     b->size_and_use = size;
-    struct block *tail = following(b);
+    struct block *tail = end_of(b);
     tail->size_and_use = rest - HEADER;
     tail->previous = b;
     struct block *after = following(tail);
