@@ -69,13 +69,15 @@ static enum advance refuse(struct http_reader *reader, enum http_refusal refusal
 }
 
 // The line at `next`, without its CRLF; `next` moves behind it. False when it
-// is not there yet or was refused. Bytes once searched are not searched again.
-static bool take_line(struct http_reader *reader, const uint8_t *message, size_t size, size_t limit,
+// is not there yet or was refused. It has to end at `limit_at`, which is judged
+// before anything else in it, so that the verdict does not depend on how the
+// bytes arrive. Bytes once searched are not searched again.
+static bool take_line(struct http_reader *reader, const uint8_t *message, size_t size, size_t limit_at,
                       enum http_refusal too_long, struct bytes *ret_line) {
     size_t from = reader->scanned > reader->next ? reader->scanned : reader->next;
     const uint8_t *lf = from < size ? memchr(message + from, '\n', size - from) : NULL;
     size_t end = lf ? (size_t)(lf - message) : size;
-    if (end - reader->next > limit + 1) {
+    if ((lf ? end + 1 : size) > limit_at) {
         refuse(reader, too_long);
         return false;
     }
@@ -110,7 +112,7 @@ static enum advance read_start(struct http_reader *reader, const uint8_t *messag
         return refuse(reader, is_request ? HTTP_REQUEST_LINE_INVALID : HTTP_STATUS_LINE_INVALID);
     size_t at = reader->next;
     struct bytes line;
-    if (!take_line(reader, message, size, reader->limits.line_bytes, HTTP_TARGET_TOO_LONG, &line))
+    if (!take_line(reader, message, size, at + reader->limits.line_bytes + 2, HTTP_TARGET_TOO_LONG, &line))
         return reader->stage == STAGE_REFUSED ? ADVANCE_NEXT : ADVANCE_WAIT;
     enum http_refusal refusal = is_request ? http_head_request_line(reader, line, at)
                                            : http_head_status_line(reader, line, at);
@@ -135,14 +137,9 @@ static enum advance read_fields(struct http_reader *reader, const uint8_t *messa
     for (;;) {
         size_t at = reader->next;
         struct bytes line;
-        bool has_line = take_line(reader, message, size, reader->limits.head_bytes,
-                                  HTTP_HEAD_TOO_LARGE, &line);
-        if (reader->stage == STAGE_REFUSED)
-            return ADVANCE_NEXT;
-        if ((has_line ? reader->next : size) - reader->begin > reader->limits.head_bytes)
-            return refuse(reader, HTTP_HEAD_TOO_LARGE);
-        if (!has_line)
-            return ADVANCE_WAIT;
+        if (!take_line(reader, message, size, reader->begin + reader->limits.head_bytes,
+                       HTTP_HEAD_TOO_LARGE, &line))
+            return reader->stage == STAGE_REFUSED ? ADVANCE_NEXT : ADVANCE_WAIT;
         if (!line.size)
             return end_head(reader);
         enum http_refusal refusal = http_head_field(reader, line, at);
@@ -187,7 +184,7 @@ static bool framing_is_too_much(struct http_reader *reader, size_t bytes) {
 
 static enum advance read_chunk_line(struct http_reader *reader, const uint8_t *message, size_t size) {
     struct bytes line;
-    if (!take_line(reader, message, size, CHUNK_LINE_MAX, HTTP_CHUNK_INVALID, &line))
+    if (!take_line(reader, message, size, reader->next + CHUNK_LINE_MAX, HTTP_CHUNK_INVALID, &line))
         return reader->stage == STAGE_REFUSED ? ADVANCE_NEXT : ADVANCE_WAIT;
     uint64_t chunk_bytes;
     enum http_refusal refusal = http_chunk_line(line, &chunk_bytes);
@@ -232,14 +229,9 @@ static enum advance read_chunk_end(struct http_reader *reader, const uint8_t *me
 static enum advance read_trailers(struct http_reader *reader, const uint8_t *message, size_t size) {
     for (;;) {
         struct bytes line;
-        bool has_line = take_line(reader, message, size, reader->limits.head_bytes,
-                                  HTTP_HEAD_TOO_LARGE, &line);
-        if (reader->stage == STAGE_REFUSED)
-            return ADVANCE_NEXT;
-        if ((has_line ? reader->next : size) - reader->trailer_at > reader->limits.head_bytes)
-            return refuse(reader, HTTP_HEAD_TOO_LARGE);
-        if (!has_line)
-            return ADVANCE_WAIT;
+        if (!take_line(reader, message, size, reader->trailer_at + reader->limits.head_bytes,
+                       HTTP_HEAD_TOO_LARGE, &line))
+            return reader->stage == STAGE_REFUSED ? ADVANCE_NEXT : ADVANCE_WAIT;
         if (!line.size) {
             reader->stage = STAGE_COMPLETE;
             return ADVANCE_NEXT;

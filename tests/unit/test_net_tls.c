@@ -125,7 +125,8 @@ static bool client_handshake(struct client *c, struct fixture *f, const struct i
     }
     c->ssl = SSL_new(tls);
     SSL_CTX_free(tls);
-    SSL_set_tlsext_host_name(c->ssl, "vault.example");
+    char name[] = "vault.example";
+    SSL_set_tlsext_host_name(c->ssl, name);
     SSL_set_mode(c->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     if (alpn)
         SSL_set_alpn_protos(c->ssl, (const unsigned char *)alpn, (unsigned)strlen(alpn));
