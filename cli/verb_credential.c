@@ -13,7 +13,7 @@
 
 #define PUT_OPTIONS                                                                                \
     {"--file", OPTION_VALUE, "FILE", "read the value from a file; one final line end is left out", 0},  \
-    {"--profile", OPTION_VALUE, "NAME", "what the provider expects: openai, anthropic, bearer, …", 0},  \
+    {"--profile", OPTION_VALUE, "NAME", "what the provider expects: openai, anthropic, generic-bearer, …", 0},  \
     {"--host", OPTION_LIST, "HOST", "upstream host that may get it (default: the profile's)", 0},   \
     {"--parameter", OPTION_LIST, "NAME=VALUE", "parameter that the profile wants", 0},             \
     {"--description", OPTION_VALUE, "TEXT", "for people", 0}
@@ -145,7 +145,7 @@ const struct verb verb_credential_put = {
                "process sees it. There is no command that shows it again.",
     .examples = "  vaultctl credential put openai-prod --profile openai\n"
                 "  pass show openai | vaultctl credential put openai-prod - --profile openai\n"
-                "  vaultctl credential put intern --profile header --parameter header=x-key \\\n"
+                "  vaultctl credential put intern --profile generic-header --parameter header=x-key \\\n"
                 "      --host api.intern.example --file key.txt\n",
     .options = put_options, .run = run_put};
 const struct verb verb_credential_rotate = {

@@ -93,5 +93,5 @@ const struct verb verb_exec = {
                "the provider and a token in place of the key, then becomes that program; its exit status\n"
                "is passed on. The token ends by itself.",
     .examples = "  vaultctl exec --credential openai-prod --profile openai \\\n"
-                "      --forwarder http://127.0.0.1:8080/openai -- python3 app.py\n",
+                "      --forwarder http://127.0.0.1:8080 -- python3 app.py\n",
     .options = options, .run = run};
