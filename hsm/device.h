@@ -14,8 +14,8 @@ struct hsm_open_key {
     void *state; // back end's; NULL while the device is not reached
 };
 
-// What the last failure did to the connection. A back end sets it when it
-// returns VLT_UNAVAILABLE; hsm.c then drops the device and perhaps tries anew.
+// What the last failure says about the connection. A back end sets it when it
+// fails; hsm.c then drops the device and perhaps tries anew.
 enum hsm_link {
     HSM_LINK_HELD,      // the device answered: dropping it would not help
     HSM_LINK_BROKEN,    // drop it; the caller hears about it now (a hung device)
@@ -45,6 +45,16 @@ struct hsm_ops {
                        const struct secret *key32, struct fault *fault, struct buf *body);
     vlt_result (*unwrap)(struct hsm *hsm, struct hsm_open_key *key, struct bytes aad,
                          struct bytes body, struct fault *fault, struct secret *ret_key32);
+
+    // create fills the record; advance adds exactly one.
+    vlt_result (*counter_create)(struct hsm *hsm, struct record_counter *record,
+                                 struct fault *fault);
+    vlt_result (*counter_read)(struct hsm *hsm, const struct record_counter *record,
+                               struct fault *fault, uint64_t *ret_value);
+    vlt_result (*counter_advance)(struct hsm *hsm, const struct record_counter *record,
+                                  struct fault *fault);
+    vlt_result (*counter_destroy)(struct hsm *hsm, const struct record_counter *record,
+                                  struct fault *fault);
 };
 
 struct hsm {
@@ -58,6 +68,20 @@ struct hsm {
     unsigned key_count;
     struct hsm_open_key keys[HSM_KEYS_MAX];
 };
+
+// One call of the caller's, on a device that may have to be reached again.
+struct hsm_call {
+    vlt_result (*step)(struct hsm *hsm, struct hsm_call *call, struct fault *fault);
+    bool is_once; // making and removing must not happen twice
+    struct hsm_open_key *key;
+    struct bytes context, blob;
+    const struct secret *plain;
+    struct secret *ret_plain;
+    struct buf *ret_blob;
+    struct record_counter *counter;
+    uint64_t value;
+};
+vlt_result hsm_run(struct hsm *hsm, struct hsm_call *call, struct fault *fault) VLT_MUST_USE;
 
 extern const struct hsm_ops tpm_ops; // hsm/tpm/device.c
 extern const struct hsm_ops p11_ops; // hsm/p11/device.c

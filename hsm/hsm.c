@@ -80,22 +80,12 @@ void hsm_close(struct hsm *hsm) {
 
 // --- one call, perhaps on a device that has to be reached again -------------
 
-struct hsm_call {
-    vlt_result (*step)(struct hsm *hsm, struct hsm_call *call, struct fault *fault);
-    bool is_once; // creating and destroying must not happen twice
-    struct hsm_open_key *key;
-    struct bytes context, blob;
-    const struct secret *plain;
-    struct secret *ret_plain;
-    struct buf *ret_blob;
-};
-
-static vlt_result hsm_run(struct hsm *hsm, struct hsm_call *call, struct fault *fault) {
+vlt_result hsm_run(struct hsm *hsm, struct hsm_call *call, struct fault *fault) {
     for (unsigned try_count = 0;; try_count++) {
         VLT_TRY(hsm_reach(hsm, fault));
         hsm->link = HSM_LINK_HELD;
         vlt_result result = call->step(hsm, call, fault);
-        if (result.class != VLT_UNAVAILABLE || hsm->link == HSM_LINK_HELD)
+        if (vlt_is_ok(result) || hsm->link == HSM_LINK_HELD)
             return result;
         bool again = hsm->link == HSM_LINK_TRY_AGAIN && !call->is_once && try_count == 0;
         hsm_drop(hsm);

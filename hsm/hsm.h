@@ -106,6 +106,33 @@ vlt_result hsm_wrap(struct hsm *hsm, struct bytes context, const struct secret *
 vlt_result hsm_unwrap(struct hsm *hsm, struct bytes context, struct bytes blob,
                       struct fault *fault, struct secret *ret_key32) VLT_MUST_USE;
 
+// --- rollback counter ---------------------------------------------------------
+// A number in the device that only grows, for noticing that an old copy of the
+// store was put back. TPM: an NV counter, which not even its owner can turn back
+// (removed and made anew it continues above the highest value ever). PKCS#11: a
+// private data object; whoever has the PIN can turn that back, so it protects
+// against an old disk, not against an old disk together with the PIN.
+//
+// NV memory wears: makers promise some 100 000 writes. The caller batches.
+struct hsm_counter { // what the store keeps about it; needs no secrecy
+    size_t size;
+    uint8_t at[96];
+};
+// Makes a counter and reads it once. VLT_LIMIT when the device has no room.
+vlt_result hsm_counter_create(struct hsm *hsm, struct fault *fault, struct hsm_counter *ret_counter,
+                              uint64_t *ret_value) VLT_MUST_USE;
+// VLT_NOT_FOUND when the device has no such counter (any more), VLT_CONFLICT
+// when there is another one in its place.
+vlt_result hsm_counter_read(struct hsm *hsm, const struct hsm_counter *counter, struct fault *fault,
+                            uint64_t *ret_value) VLT_MUST_USE;
+// Moves it from target - 1 to target. Fine when it is at target already, so a
+// call whose answer was lost can be repeated. VLT_CONFLICT when it is elsewhere.
+vlt_result hsm_counter_advance(struct hsm *hsm, const struct hsm_counter *counter, uint64_t target,
+                               struct fault *fault) VLT_MUST_USE;
+vlt_result hsm_counter_destroy(struct hsm *hsm, const struct hsm_counter *counter,
+                               struct fault *fault) VLT_MUST_USE;
+
+// --- health and facts ---------------------------------------------------------
 // Does the device answer, and does every open key still give its known answer?
 vlt_result hsm_check(struct hsm *hsm, struct fault *fault) VLT_MUST_USE;
 

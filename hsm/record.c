@@ -103,6 +103,51 @@ vlt_result record_key_decode(struct bytes key, struct record_key *ret_record) {
     return vlt_ok();
 }
 
+vlt_result record_counter_encode(const struct record_counter *record,
+                                 struct hsm_counter *ret_counter) {
+    struct hsm_counter counter = {.size = 0};
+    struct wire_writer w;
+    wire_writer_init(&w, counter.at, sizeof counter.at);
+    wire_put_u8(&w, RECORD_VERSION);
+    wire_put_u8(&w, (uint8_t)record->kind);
+    if (record->kind == HSM_TPM) {
+        wire_put_u32(&w, record->index);
+        wire_put_raw(&w, bytes_of(record->seed, sizeof record->seed));
+        wire_put_bytes(&w, bytes_of(record->name, sizeof record->name));
+    } else {
+        wire_put_raw(&w, bytes_of(record->id, sizeof record->id));
+    }
+    if (w.failed)
+        return vlt_fail(VLT_LIMIT, "counter record does not fit");
+    counter.size = w.size;
+    *ret_counter = counter;
+    return vlt_ok();
+}
+
+vlt_result record_counter_decode(struct bytes counter, struct record_counter *ret_record) {
+    struct wire_reader r;
+    wire_reader_init(&r, counter);
+    if (wire_get_u8(&r) != RECORD_VERSION)
+        return vlt_fail(VLT_MALFORMED, "counter record has an unknown version");
+    struct record_counter record = {.kind = wire_get_u8(&r)};
+    if (record.kind == HSM_TPM) {
+        record.index = wire_get_u32(&r);
+        record_copy(record.seed, wire_get_raw(&r, sizeof record.seed), sizeof record.seed);
+        struct bytes name = wire_get_bytes(&r, sizeof record.name);
+        if (name.size != sizeof record.name || record.index < RECORD_INDEX_FIRST ||
+            record.index > RECORD_INDEX_LAST)
+            r.failed = true;
+        record_copy(record.name, name, sizeof record.name);
+    } else if (record.kind == HSM_PKCS11) {
+        record_copy(record.id, wire_get_raw(&r, sizeof record.id), sizeof record.id);
+    } else {
+        return vlt_fail(VLT_MALFORMED, "counter record names an unknown device");
+    }
+    VLT_TRY(wire_reader_end(&r));
+    *ret_record = record;
+    return vlt_ok();
+}
+
 vlt_result record_blob_decode(struct bytes blob, struct record_blob *ret_blob) {
     struct wire_reader r;
     wire_reader_init(&r, blob);

@@ -64,6 +64,26 @@ struct record_blob {
 vlt_result record_blob_decode(struct bytes blob, struct record_blob *ret_blob) VLT_MUST_USE;
 void record_blob_header(const struct record_key *record, uint8_t header[RECORD_BLOB_HEADER_BYTES]);
 
+// Handles that the TCG leaves to the owner of a TPM (Registry of Reserved TPM
+// 2.0 Handles and Localities, 2.2.2).
+#define RECORD_INDEX_FIRST 0x01800000U
+#define RECORD_INDEX_LAST 0x01bfffffU
+
+//   counter     version u8, kind u8, then
+//     TPM       index u32, seed[32], name (u32 length, bytes)
+//     PKCS#11   id[16]
+struct record_counter {
+    enum hsm_kind kind;
+    uint32_t index;                       // NV index, from RECORD_INDEX_FIRST
+    uint8_t seed[RECORD_SEED_BYTES];      // of its authorization
+    uint8_t name[RECORD_TPM_NAME_BYTES];  // pins index, attributes and policy
+    uint8_t id[HSM_KEY_ID_BYTES];         // in the label of the data object
+};
+vlt_result record_counter_encode(const struct record_counter *record,
+                                 struct hsm_counter *ret_counter) VLT_MUST_USE;
+vlt_result record_counter_decode(struct bytes counter,
+                                 struct record_counter *ret_record) VLT_MUST_USE;
+
 // Associated data for a blob of this key; at most RECORD_AAD_MAX_BYTES.
 size_t record_aad(const struct record_key *record, struct bytes context,
                   uint8_t aad[RECORD_AAD_MAX_BYTES]);

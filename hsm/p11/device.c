@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "hsm/p11/counter.h"
 #include "hsm/p11/key.h"
 #include "hsm/p11/result.h"
 #include "hsm/pin.h"
@@ -18,6 +19,18 @@ static void p11_learn(struct hsm *hsm, const struct p11 *p11) {
     (void)snprintf(d.firmware, sizeof d.firmware, "%u.%u", t->firmwareVersion.major,
                    t->firmwareVersion.minor);
     hsm->description = d;
+}
+
+// --- objects ----------------------------------------------------------------
+
+CK_RV p11_find(const struct p11 *p11, CK_ATTRIBUTE *template, CK_ULONG count,
+                      CK_OBJECT_HANDLE found[P11_FOUND_MAX], CK_ULONG *ret_count) {
+    CK_RV rv = p11->functions->C_FindObjectsInit(p11->session, template, count);
+    if (rv != CKR_OK)
+        return rv;
+    rv = p11->functions->C_FindObjects(p11->session, found, P11_FOUND_MAX, ret_count);
+    CK_RV end = p11->functions->C_FindObjectsFinal(p11->session);
+    return rv == CKR_OK ? end : rv;
 }
 
 // --- login ------------------------------------------------------------------
@@ -133,4 +146,8 @@ const struct hsm_ops p11_ops = {
     .key_check = p11_key_check,
     .wrap = p11_key_wrap,
     .unwrap = p11_key_unwrap,
+    .counter_create = p11_counter_create,
+    .counter_read = p11_counter_read,
+    .counter_advance = p11_counter_advance,
+    .counter_destroy = p11_counter_destroy,
 };

@@ -37,6 +37,14 @@ vlt_result p11_pin_source(const struct hsm *hsm, char source[256]) VLT_MUST_USE;
 vlt_result p11_object_label(const struct hsm *hsm, uint32_t generation, struct fault *fault,
                             char label[72]) VLT_MUST_USE;
 
+// Objects that match; at most P11_FOUND_MAX are told.
+#define P11_FOUND_MAX 4
+CK_RV p11_find(const struct p11 *p11, CK_ATTRIBUTE *template, CK_ULONG count,
+               CK_OBJECT_HANDLE found[P11_FOUND_MAX], CK_ULONG *ret_count);
+
+// PKCS#11 takes what it only reads by pointers to non-const.
+static inline CK_BYTE_PTR p11_in(const void *at) { return (CK_BYTE_PTR)(uintptr_t)at; }
+
 // Blank-padded text of fixed width (PKCS#11 3.2) as a C string.
 void p11_text(const CK_UTF8CHAR *padded, size_t width, char *text);
 

@@ -119,19 +119,10 @@ static vlt_result p11_check_attributes(struct hsm *hsm, CK_OBJECT_HANDLE object,
 
 // --- finding ----------------------------------------------------------------
 
-static CK_RV p11_find(const struct p11 *p11, CK_ATTRIBUTE *template, CK_ULONG count,
-                      CK_OBJECT_HANDLE found[2], CK_ULONG *ret_count) {
-    CK_RV rv = p11->functions->C_FindObjectsInit(p11->session, template, count);
-    if (rv != CKR_OK)
-        return rv;
-    rv = p11->functions->C_FindObjects(p11->session, found, 2, ret_count);
-    CK_RV end = p11->functions->C_FindObjectsFinal(p11->session);
-    return rv == CKR_OK ? end : rv;
-}
-
 static vlt_result p11_find_absent(struct hsm *hsm, const struct record_p11 *record,
                                   struct fault *fault) {
     const struct hsm_description *d = &hsm->description;
+    hsm->link = HSM_LINK_TRY_AGAIN; // a session whose device was away may just see nothing
     if (strcmp(record->serial, d->serial) != 0 || strcmp(record->manufacturer, d->manufacturer) != 0)
         return fault_set(fault, VLT_CONFLICT, "store was made with another device",
                          "this store was made with device '%s' (%s, serial %s), but the URI leads to "
@@ -150,7 +141,7 @@ static vlt_result p11_find_by_id(struct hsm *hsm, const struct record_key *recor
     uint8_t id[HSM_KEY_ID_BYTES];
     memcpy(id, record->id, sizeof id);
     CK_ATTRIBUTE template[] = {{CKA_CLASS, &class, sizeof class}, {CKA_ID, id, sizeof id}};
-    CK_OBJECT_HANDLE found[2];
+    CK_OBJECT_HANDLE found[P11_FOUND_MAX];
     CK_ULONG count = 0;
     CK_RV rv = p11_find(hsm->device, template, 2, found, &count);
     VLT_TRY(p11_result(hsm, rv, "look for the wrapping key", fault));
@@ -280,7 +271,7 @@ static vlt_result p11_check_free(struct hsm *hsm, const struct record_p11 *recor
     CK_OBJECT_CLASS class = CKO_SECRET_KEY;
     CK_ATTRIBUTE template[] = {{CKA_CLASS, &class, sizeof class},
                                {CKA_LABEL, p11_in(record->object), strlen(record->object)}};
-    CK_OBJECT_HANDLE found[2];
+    CK_OBJECT_HANDLE found[P11_FOUND_MAX];
     CK_ULONG count = 0;
     CK_RV rv = p11_find(hsm->device, template, 2, found, &count);
     VLT_TRY(p11_result(hsm, rv, "look for a wrapping key", fault));

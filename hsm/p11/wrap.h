@@ -27,7 +27,4 @@ vlt_result p11_keywrap_unwrap(struct hsm *hsm, CK_OBJECT_HANDLE key, struct byte
                               struct bytes body, struct fault *fault,
                               struct secret *ret_key32) VLT_MUST_USE;
 
-// PKCS#11 takes what it only reads by pointers to non-const.
-static inline CK_BYTE_PTR p11_in(const void *at) { return (CK_BYTE_PTR)(uintptr_t)at; }
-
 #endif

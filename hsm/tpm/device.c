@@ -7,6 +7,7 @@
 #include <time.h>
 #include <tss2/tss2_sys.h>
 
+#include "hsm/tpm/counter.h"
 #include "hsm/tpm/key.h"
 #include "hsm/tpm/object.h"
 #include "hsm/tpm/result.h"
@@ -210,4 +211,8 @@ const struct hsm_ops tpm_ops = {
     .key_check = tpm_key_check,
     .wrap = tpm_key_wrap,
     .unwrap = tpm_key_unwrap,
+    .counter_create = tpm_counter_create,
+    .counter_read = tpm_counter_read,
+    .counter_advance = tpm_counter_advance,
+    .counter_destroy = tpm_counter_destroy,
 };

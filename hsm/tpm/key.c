@@ -48,21 +48,27 @@ static struct tpm_key *tpm_key_new(void) {
     return NULL;
 }
 
-static vlt_result tpm_key_derive_auth(const struct hsm *hsm, const struct record_tpm *record,
-                                      struct fault *fault, struct secret *auth) {
+vlt_result tpm_derive_auth(const struct hsm *hsm, const uint8_t seed[RECORD_SEED_BYTES],
+                           struct fault *fault, TPM2B_AUTH *ret_auth) {
     struct secret *pin = NULL;
     if (hsm->settings.pin_source[0])
         VLT_TRY(pin_read(hsm->settings.pin_source, fault, &pin));
-    uint8_t derived[TPM_AUTH_BYTES];
     struct bytes pin_bytes = pin ? bytes_of(secret_borrow(pin), secret_size(pin)) : bytes_of("", 0);
-    bool done = tpm_hmac(bytes_of(record->seed, sizeof record->seed),
-                         BYTES_LITERAL("vaultd tpm auth v1"), pin_bytes, derived);
+    bool done = tpm_hmac(bytes_of(seed, RECORD_SEED_BYTES), BYTES_LITERAL("vaultd tpm auth v1"),
+                         pin_bytes, ret_auth->buffer);
     if (pin)
         secret_release(pin);
     secret_free(pin);
-    vlt_result result = done ? secret_set(auth, derived, sizeof derived)
-                             : vlt_fail(VLT_BUG, "authorization cannot be derived");
-    secret_cleanse(derived, sizeof derived);
+    ret_auth->size = TPM_AUTH_BYTES;
+    return done ? vlt_ok() : vlt_fail(VLT_BUG, "authorization cannot be derived");
+}
+
+static vlt_result tpm_key_derive_auth(const struct hsm *hsm, const struct record_tpm *record,
+                                      struct fault *fault, struct secret *auth) {
+    TPM2B_AUTH derived;
+    VLT_TRY(tpm_derive_auth(hsm, record->seed, fault, &derived));
+    vlt_result result = secret_set(auth, derived.buffer, derived.size);
+    secret_cleanse(&derived, sizeof derived);
     return result;
 }
 

@@ -16,7 +16,14 @@
 #ifndef VLT_HSM_TPM_KEY_H
 #define VLT_HSM_TPM_KEY_H
 
+#include <tss2/tss2_tpm2_types.h>
+
 #include "hsm/device.h"
+
+// The authorization of a seed and of the PIN, if the settings name one. The
+// caller cleanses *ret_auth.
+vlt_result tpm_derive_auth(const struct hsm *hsm, const uint8_t seed[RECORD_SEED_BYTES],
+                           struct fault *fault, TPM2B_AUTH *ret_auth) VLT_MUST_USE;
 
 vlt_result tpm_key_create(struct hsm *hsm, struct hsm_open_key *key, struct fault *fault) VLT_MUST_USE;
 vlt_result tpm_key_open(struct hsm *hsm, struct hsm_open_key *key, struct fault *fault) VLT_MUST_USE;

@@ -100,6 +100,10 @@ static TSS2_RC link_receive(TSS2_TCTI_CONTEXT *tcti, size_t *size, uint8_t *resp
         ssize_t n = read(link->fd, link->answer + link->have, sizeof link->answer - link->have);
         if (n < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
+        if (n == 0 && link->is_device) { // not ready although poll said so: Linux before 5.6
+            poll(NULL, 0, 1);
+            continue;
+        }
         if (n <= 0)
             return TSS2_TCTI_RC_IO_ERROR;
         link->have += (size_t)n;

@@ -2,7 +2,9 @@
 // The way to the TPM: a TCTI context (TCG TSS 2.0 TCTI specification).
 //
 // The stock device and swtpm TCTIs wait for ever for an answer, so those two
-// are ours: a stream or character device with a deadline for each command.
+// are ours: a stream or character device with a deadline for each command. (Once
+// the kernel's driver works on a command, poll itself waits for it: then the
+// driver's own, longer, timeouts end it.)
 // Every other configuration goes to tpm2-tss's loader, with its own idea of
 // waiting.
 #ifndef VLT_HSM_TPM_LINK_H

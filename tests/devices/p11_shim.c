@@ -56,6 +56,11 @@ static CK_RV shim_generate(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism,
                : real->C_GenerateKey(session, mechanism, template, count, key);
 }
 
+static CK_RV shim_destroy(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object) {
+    CK_RV rv;
+    return fails(&p11_shim.destroy, &rv) ? rv : real->C_DestroyObject(session, object);
+}
+
 static CK_RV shim_cipher_init(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism,
                               CK_OBJECT_HANDLE key, CK_C_EncryptInit init) {
     if (mechanism->mechanism != CKM_AES_GCM)
@@ -102,6 +107,7 @@ __attribute__((visibility("default"))) CK_RV C_GetFunctionList(CK_FUNCTION_LIST 
     ours.C_Login = shim_login;
     ours.C_FindObjectsInit = shim_find;
     ours.C_GenerateKey = shim_generate;
+    ours.C_DestroyObject = shim_destroy;
     ours.C_EncryptInit = shim_encrypt_init;
     ours.C_DecryptInit = shim_decrypt_init;
     *list = &ours;

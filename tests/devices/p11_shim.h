@@ -19,7 +19,7 @@ struct p11_shim {
     CK_FLAGS token_flags; // added to what C_GetTokenInfo says
     bool has_no_gcm;      // CKM_AES_GCM does not exist
     bool has_broken_gcm;  // CKM_AES_GCM forgets its associated data
-    struct p11_shim_fault encrypt, decrypt, find, open_session, login, generate;
+    struct p11_shim_fault encrypt, decrypt, find, open_session, login, generate, destroy;
 };
 extern struct p11_shim p11_shim;
 

@@ -262,6 +262,77 @@ static void hsm_survives_device_away(void **state) {
     secret_free(got);
 }
 
+// --- rollback counter -------------------------------------------------------
+
+static void counter_accepts_only_the_next_value(void **state) {
+    struct bench *b = *state;
+    struct hsm_counter counter, other;
+    uint64_t first = 0, value = 0, second = 0;
+    bench_open(b);
+    OK(hsm_counter_create(b->hsm, &b->fault, &counter, &first));
+    OK(hsm_counter_create(b->hsm, &b->fault, &other, &second));
+    for (uint64_t i = 1; i <= 5; i++) {
+        OK(hsm_counter_advance(b->hsm, &counter, first + i, &b->fault));
+        OK(hsm_counter_advance(b->hsm, &counter, first + i, &b->fault)); // the answer was lost
+        OK(hsm_counter_read(b->hsm, &counter, &b->fault, &value));
+        assert_int_equal(value, first + i);
+    }
+    FAILS(hsm_counter_advance(b->hsm, &counter, first + 4, &b->fault), VLT_CONFLICT, "old copy");
+    FAILS(hsm_counter_advance(b->hsm, &counter, first + 7, &b->fault), VLT_CONFLICT, "cannot move");
+    FAILS(hsm_counter_advance(b->hsm, &counter, 0, &b->fault), VLT_CONFLICT, "cannot move");
+    OK(hsm_counter_read(b->hsm, &other, &b->fault, &value));
+    assert_int_equal(value, second);
+    OK(hsm_counter_destroy(b->hsm, &other, &b->fault));
+    FAILS(hsm_counter_read(b->hsm, &other, &b->fault, &value), VLT_NOT_FOUND, "counter");
+    OK(hsm_counter_read(b->hsm, &counter, &b->fault, &value));
+    assert_int_equal(value, first + 5);
+}
+
+static void counter_survives_restart_and_reopening(void **state) {
+    struct bench *b = *state;
+    struct hsm_counter counter;
+    uint64_t first = 0, value = 0;
+    bench_create(b);
+    OK(hsm_counter_create(b->hsm, &b->fault, &counter, &first));
+    for (uint64_t i = 1; i <= 3; i++) {
+        device_fixture_unplug(&b->device);
+        vlt_result r = hsm_counter_advance(b->hsm, &counter, first + i, &b->fault);
+        assert_true(r.class == VLT_UNAVAILABLE || r.class == VLT_NOT_FOUND);
+        device_fixture_plug(&b->device);
+        OK(hsm_counter_advance(b->hsm, &counter, first + i, &b->fault));
+        bench_close(b);
+        bench_open(b);
+        OK(hsm_counter_read(b->hsm, &counter, &b->fault, &value));
+        assert_int_equal(value, first + i);
+    }
+}
+
+static void counter_rejects_another_device_and_altered_records(void **state) {
+    struct bench *b = *state;
+    struct hsm_counter counter;
+    uint64_t first = 0, value = 99;
+    bench_open(b);
+    OK(hsm_counter_create(b->hsm, &b->fault, &counter, &first));
+    for (size_t i = 0; i < counter.size; i++) {
+        struct hsm_counter altered = counter;
+        altered.at[i] ^= (uint8_t)(1 << i % 8);
+        vlt_result r = hsm_counter_read(b->hsm, &altered, &b->fault, &value);
+        if (vlt_is_ok(r) || r.class == VLT_BUG || r.class == VLT_UNAVAILABLE)
+            fail_msg("byte %zu: %s", i, vlt_class_name(r.class));
+    }
+    for (size_t size = 0; size < counter.size; size++) {
+        struct hsm_counter cut = counter;
+        cut.size = size;
+        FAILS(hsm_counter_read(b->hsm, &cut, &b->fault, &value), VLT_MALFORMED, "damaged");
+    }
+    assert_int_equal(value, 99);
+    bench_close(b);
+    device_fixture_replace(&b->device);
+    bench_open(b);
+    FAILS(hsm_counter_read(b->hsm, &counter, &b->fault, &value), VLT_NOT_FOUND, "another");
+    FAILS(hsm_counter_advance(b->hsm, &counter, first + 1, &b->fault), VLT_NOT_FOUND, "another");
+}
+
 #define SUITE(setup)                                                                               \
     cmocka_unit_test_setup_teardown(hsm_accepts_its_own_blob, setup, bench_stop),                  \
         cmocka_unit_test_setup_teardown(hsm_accepts_reopening, setup, bench_stop),                 \
@@ -274,7 +345,12 @@ static void hsm_survives_device_away(void **state) {
         cmocka_unit_test_setup_teardown(hsm_rejects_another_device_while_running, setup,           \
                                         bench_stop),                                               \
         cmocka_unit_test_setup_teardown(hsm_survives_device_restart, setup, bench_stop),           \
-        cmocka_unit_test_setup_teardown(hsm_survives_device_away, setup, bench_stop)
+        cmocka_unit_test_setup_teardown(hsm_survives_device_away, setup, bench_stop),              \
+        cmocka_unit_test_setup_teardown(counter_accepts_only_the_next_value, setup, bench_stop),   \
+        cmocka_unit_test_setup_teardown(counter_survives_restart_and_reopening, setup,             \
+                                        bench_stop),                                               \
+        cmocka_unit_test_setup_teardown(counter_rejects_another_device_and_altered_records, setup, \
+                                        bench_stop)
 
 int main(void) {
     bench_heap_open();

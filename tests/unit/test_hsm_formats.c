@@ -106,6 +106,32 @@ static void record_survives_mutation(void **state) {
     }
 }
 
+static void counter_survives_mutation(void **state) {
+    const struct record_counter samples[] = {{.kind = HSM_TPM, .index = RECORD_INDEX_LAST},
+                                             {.kind = HSM_PKCS11, .id = {1, 2, 3}}};
+    struct record_counter back;
+    for (size_t s = 0; s < 2; s++) {
+        struct hsm_counter counter, again;
+        assert_true(vlt_is_ok(record_counter_encode(&samples[s], &counter)));
+        for (size_t size = 0; size < counter.size; size++)
+            assert_false(vlt_is_ok(record_counter_decode(bytes_of(counter.at, size), &back)));
+        assert_false(vlt_is_ok(record_counter_decode(bytes_of(counter.at, counter.size + 1), &back)));
+        for (size_t i = 0; i < counter.size * 8; i++) {
+            struct hsm_counter bad = counter;
+            bad.at[i / 8] ^= (uint8_t)(1 << i % 8);
+            if (!vlt_is_ok(record_counter_decode(bytes_of(bad.at, bad.size), &back)))
+                continue;
+            assert_true(vlt_is_ok(record_counter_encode(&back, &again)));
+            assert_int_equal(again.size, bad.size);
+            assert_memory_equal(again.at, bad.at, bad.size);
+        }
+    }
+    const struct record_counter outside = {.kind = HSM_TPM, .index = RECORD_INDEX_LAST + 1};
+    struct hsm_counter counter;
+    assert_true(vlt_is_ok(record_counter_encode(&outside, &counter)));
+    assert_false(vlt_is_ok(record_counter_decode(bytes_of(counter.at, counter.size), &back)));
+}
+
 static void blob_survives_mutation(void **state) {
     const struct record_key record = sample_p11();
     uint8_t blob[HSM_BLOB_MAX_BYTES + 1] = {0};
@@ -279,6 +305,7 @@ int main(void) {
         cmocka_unit_test(record_accepts_what_it_wrote),
         cmocka_unit_test(record_rejects_what_cannot_be),
         cmocka_unit_test(record_survives_mutation),
+        cmocka_unit_test(counter_survives_mutation),
         cmocka_unit_test(blob_survives_mutation),
         cmocka_unit_test(aad_rejects_ambiguity),
         cmocka_unit_test(hpke_accepts_a_foreign_ciphertext),

@@ -325,6 +325,23 @@ static void p11_survives_failure_to_come_back(void **state) {
     secret_free(plain);
 }
 
+// The new number is written, the old one cannot be removed: nothing goes back.
+static void p11_survives_interrupted_counter(void **state) {
+    struct bench *b = *state;
+    struct hsm_counter counter;
+    uint64_t first = 0, value = 0;
+    bench_open(b);
+    OK(hsm_counter_create(b->hsm, &b->fault, &counter, &first));
+    shim->destroy = (struct p11_shim_fault){CKR_DEVICE_MEMORY, 1};
+    FAILS(hsm_counter_advance(b->hsm, &counter, first + 1, &b->fault), VLT_UNAVAILABLE, "remove");
+    OK(hsm_counter_read(b->hsm, &counter, &b->fault, &value));
+    assert_int_equal(value, first + 1);
+    OK(hsm_counter_advance(b->hsm, &counter, first + 1, &b->fault));
+    OK(hsm_counter_advance(b->hsm, &counter, first + 2, &b->fault));
+    OK(hsm_counter_read(b->hsm, &counter, &b->fault, &value));
+    assert_int_equal(value, first + 2);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, bench_shim, bench_stop)
 
 int main(void) {
@@ -352,6 +369,7 @@ int main(void) {
         CASE(p11_survives_every_loss),
         CASE(p11_survives_general_error),
         CASE(p11_survives_failure_to_come_back),
+        CASE(p11_survives_interrupted_counter),
     };
     return cmocka_run_group_tests_name("PKCS#11", tests, NULL, NULL);
 }

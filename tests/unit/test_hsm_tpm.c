@@ -2,8 +2,11 @@
 // What only a TPM can do: sessions, slots, response codes, hanging.
 #include "tests/devices/device_bench.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <termios.h>
 #include <tss2/tss2_esys.h>
 #include <unistd.h>
 
@@ -45,8 +48,9 @@ static void tpm_rejects_unusable_settings(void **state) {
     OPEN_FAILS(VLT_MALFORMED, "swtpm:path=SOCKET");
     snprintf(tcti, 256, "device:/nonexistent/tpmrm0");
     OPEN_FAILS(VLT_NOT_FOUND, "firmware");
+    b->device.settings.timeout_ms = 100;
     snprintf(tcti, 256, "device:/dev/null");
-    OPEN_FAILS(VLT_UNAVAILABLE, "broken");
+    OPEN_FAILS(VLT_UNAVAILABLE, "within 100 ms");
     snprintf(tcti, 256, "nonsense:yes");
     OPEN_FAILS(VLT_UNAVAILABLE, "TCTI library");
     tcti[0] = 0;
@@ -113,6 +117,61 @@ static int crash(const char *tcti) {
         !vlt_is_ok(hsm_key_create(hsm, 1, &fault, &key)))
         _exit(1);
     _exit(0);
+}
+
+// A character device, as /dev/tpm0 is one: a terminal in raw mode, with the
+// swtpm at its other end.
+struct pipe_ends {
+    int device, server;
+};
+
+static void *pass_on(void *arg) {
+    const struct pipe_ends *ends = arg;
+    struct pollfd fds[] = {{.fd = ends->device, .events = POLLIN}, {.fd = ends->server, .events = POLLIN}};
+    uint8_t bytes[4096];
+    for (;;) {
+        poll(fds, 2, -1);
+        for (unsigned i = 0; i < 2; i++) {
+            ssize_t n = fds[i].revents & POLLIN ? read(fds[i].fd, bytes, sizeof bytes) : 0;
+            if ((fds[i].revents && n <= 0) || (n > 0 && write(fds[1 - i].fd, bytes, (size_t)n) != n))
+                return NULL;
+        }
+    }
+}
+
+static void tpm_accepts_character_device(void **state) {
+    struct bench *b = *state;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%s/tpm.sock", b->device.folder);
+    struct pipe_ends ends = {posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC),
+                             socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    assert_int_equal(grantpt(ends.device) | unlockpt(ends.device), 0);
+    int keep_open = open(ptsname(ends.device), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    struct termios raw;
+    tcgetattr(keep_open, &raw);
+    cfmakeraw(&raw);
+    tcsetattr(keep_open, TCSANOW, &raw);
+    assert_int_equal(connect(ends.server, (struct sockaddr *)&address, sizeof address), 0);
+    snprintf(b->device.settings.tcti, 256, "device:%s", ptsname(ends.device));
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, pass_on, &ends), 0);
+    bench_create(b);
+    struct secret *plain = fresh_key();
+    struct buf blob;
+    bench_wrap(b, plain, &blob);
+    opens(b, buf_bytes(&blob), plain);
+    bench_close(b);
+    bench_open(b);
+    OK(hsm_key_find(b->hsm, &b->key, &b->fault));
+    opens(b, buf_bytes(&blob), plain);
+    bench_close(b);
+    shutdown(ends.server, SHUT_RDWR);
+    pthread_join(thread, NULL);
+    close(keep_open);
+    close(ends.device);
+    close(ends.server);
+    buf_done(&blob);
+    secret_free(plain);
 }
 
 // --- authorization ----------------------------------------------------------
@@ -202,23 +261,18 @@ static void tpm_survives_every_fault_of_the_bus(void **state) {
                                         TPM2_CC_GetCapability};
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
         for (size_t j = 0; j < sizeof commands / sizeof *commands; j++) {
-            tpm_proxy_fail(proxy, TPM2_CC_ECDH_ZGen, 1, TPM_PROXY_CUT, 0); // makes us come anew
-            vlt_result r = vlt_ok();
-            if (j) { // the first is repeated at once, so it must fail on the way back
-                opens(b, buf_bytes(&blob), plain);
-                tpm_proxy_fail(proxy, commands[j], 1000, faults[i], 0);
-                bench_close(b);
-                r = hsm_open(&b->device.settings, &b->fault, &b->hsm);
-                if (vlt_is_ok(r))
-                    r = hsm_key_find(b->hsm, &b->key, &b->fault);
-            } else {
-                tpm_proxy_fail(proxy, commands[j], 1000, faults[i], 0);
-                r = hsm_unwrap(b->hsm, CONTEXT, buf_bytes(&blob), &b->fault, got);
-            }
-            tpm_proxy_fail(proxy, 1, 0, faults[i], 0);
-            // Cleaning up may fail, being told what the TPM is called may not.
+            // While in use, then while it is reached.
+            tpm_proxy_fail(proxy, TPM2_CC_ECDH_ZGen, 2, faults[i], 0);
+            FAILS(hsm_unwrap(b->hsm, CONTEXT, buf_bytes(&blob), &b->fault, got), VLT_UNAVAILABLE,
+                  "cannot use the wrapping key");
+            bench_close(b);
+            tpm_proxy_fail(proxy, commands[j], 1000, faults[i], 0);
+            vlt_result r = hsm_open(&b->device.settings, &b->fault, &b->hsm);
+            if (vlt_is_ok(r))
+                r = hsm_key_find(b->hsm, &b->key, &b->fault);
             if (r.class != VLT_UNAVAILABLE)
                 fail_msg("fault %zu, command %zu: %s %s", i, j, vlt_class_name(r.class), r.reason);
+            tpm_proxy_fail(proxy, 1, 0, faults[i], 0);
             bench_close(b);
             bench_open(b);
             OK(hsm_key_find(b->hsm, &b->key, &b->fault));
@@ -303,6 +357,7 @@ int main(int argc, char **argv) {
         CASE(tpm_survives_a_device_that_hangs),
         CASE(tpm_survives_another_client),
         CASE(tpm_survives_crashed_predecessors),
+        CASE(tpm_accepts_character_device),
         CASE(tpm_rejects_wrong_pin),
         CASE(tpm_hides_parameters_on_the_bus),
         CASE(tpm_rejects_answers_that_somebody_altered),
