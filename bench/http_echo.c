@@ -98,7 +98,8 @@ static bool parse(int count, char **words, struct options *options) {
         else
             return false;
     }
-    return count % 2 == 1 && !options->port != !options->unix_path && !options->cert == !options->key;
+    return count % 2 == 1 && !options->port != !options->unix_path &&
+           !options->cert == !options->key;
 }
 
 static void stop(evutil_socket_t fd, short what, void *base) { event_base_loopbreak(base); }
@@ -122,7 +123,8 @@ int main(int count, char **words) {
         return 1;
     }
     fflush(stdout);
-    struct event *term = evsignal_new(base, SIGTERM, stop, base), *interrupt = evsignal_new(base, SIGINT, stop, base);
+    struct event *term = evsignal_new(base, SIGTERM, stop, base),
+                 *interrupt = evsignal_new(base, SIGINT, stop, base);
     event_add(term, NULL);
     event_add(interrupt, NULL);
     event_base_dispatch(base);

@@ -67,7 +67,8 @@ enum http_method http_method_of(struct bytes text);         // case-sensitive; N
 struct http_header {
     struct bytes name, value; // value without surrounding white space
 };
-#define HTTP_HEADER(name_text, value_bytes) ((struct http_header){BYTES_LITERAL(name_text), value_bytes})
+#define HTTP_HEADER(name_text, value_bytes)                                                        \
+    ((struct http_header){BYTES_LITERAL(name_text), value_bytes})
 
 struct http_fields {
     const struct http_header *at;

@@ -175,7 +175,8 @@ static void note_connection(struct http_reader *reader, struct bytes value) {
         struct bytes option = bytes_of(value.at, comma);
         while (option.size && (option.at[0] == ' ' || option.at[0] == '\t'))
             option = bytes_from(option, 1);
-        while (option.size && (option.at[option.size - 1] == ' ' || option.at[option.size - 1] == '\t'))
+        while (option.size &&
+               (option.at[option.size - 1] == ' ' || option.at[option.size - 1] == '\t'))
             option.size--;
         if (bytes_equal_nocase(option, BYTES_LITERAL("close")))
             reader->wants_close = true;
@@ -190,7 +191,14 @@ static void note_coding(struct http_reader *reader, struct bytes value) {
     reader->has_coding = true;
 }
 
-enum special { SPECIAL_NONE, SPECIAL_HOST, SPECIAL_EXPECT, SPECIAL_CONNECTION, SPECIAL_LENGTH, SPECIAL_CODING };
+enum special {
+    SPECIAL_NONE,
+    SPECIAL_HOST,
+    SPECIAL_EXPECT,
+    SPECIAL_CONNECTION,
+    SPECIAL_LENGTH,
+    SPECIAL_CODING
+};
 
 // The fields that decide on framing and routing; the size picks the candidate.
 static enum special special_of(struct bytes name) {
@@ -200,11 +208,14 @@ static enum special special_of(struct bytes name) {
     case 6:
         return bytes_equal_nocase(name, BYTES_LITERAL("expect")) ? SPECIAL_EXPECT : SPECIAL_NONE;
     case 10:
-        return bytes_equal_nocase(name, BYTES_LITERAL("connection")) ? SPECIAL_CONNECTION : SPECIAL_NONE;
+        return bytes_equal_nocase(name, BYTES_LITERAL("connection")) ? SPECIAL_CONNECTION
+                                                                     : SPECIAL_NONE;
     case 14:
-        return bytes_equal_nocase(name, BYTES_LITERAL("content-length")) ? SPECIAL_LENGTH : SPECIAL_NONE;
+        return bytes_equal_nocase(name, BYTES_LITERAL("content-length")) ? SPECIAL_LENGTH
+                                                                         : SPECIAL_NONE;
     case 17:
-        return bytes_equal_nocase(name, BYTES_LITERAL("transfer-encoding")) ? SPECIAL_CODING : SPECIAL_NONE;
+        return bytes_equal_nocase(name, BYTES_LITERAL("transfer-encoding")) ? SPECIAL_CODING
+                                                                            : SPECIAL_NONE;
     default:
         return SPECIAL_NONE;
     }

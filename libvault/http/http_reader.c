@@ -72,8 +72,8 @@ static enum advance refuse(struct http_reader *reader, enum http_refusal refusal
 // is not there yet or was refused. It has to end at `limit_at`, which is judged
 // before anything else in it, so that the verdict does not depend on how the
 // bytes arrive. Bytes once searched are not searched again.
-static bool take_line(struct http_reader *reader, const uint8_t *message, size_t size, size_t limit_at,
-                      enum http_refusal too_long, struct bytes *ret_line) {
+static bool take_line(struct http_reader *reader, const uint8_t *message, size_t size,
+                      size_t limit_at, enum http_refusal too_long, struct bytes *ret_line) {
     size_t from = reader->scanned > reader->next ? reader->scanned : reader->next;
     const uint8_t *lf = from < size ? memchr(message + from, '\n', size - from) : NULL;
     size_t end = lf ? (size_t)(lf - message) : size;
@@ -112,7 +112,8 @@ static enum advance read_start(struct http_reader *reader, const uint8_t *messag
         return refuse(reader, is_request ? HTTP_REQUEST_LINE_INVALID : HTTP_STATUS_LINE_INVALID);
     size_t at = reader->next;
     struct bytes line;
-    if (!take_line(reader, message, size, at + reader->limits.line_bytes + 2, HTTP_TARGET_TOO_LONG, &line))
+    if (!take_line(reader, message, size, at + reader->limits.line_bytes + 2, HTTP_TARGET_TOO_LONG,
+                   &line))
         return reader->stage == STAGE_REFUSED ? ADVANCE_NEXT : ADVANCE_WAIT;
     enum http_refusal refusal = is_request ? http_head_request_line(reader, line, at)
                                            : http_head_status_line(reader, line, at);
@@ -182,7 +183,8 @@ static bool framing_is_too_much(struct http_reader *reader, size_t bytes) {
     return reader->framing_bytes > reader->body_size + FRAMING_FREE_BYTES;
 }
 
-static enum advance read_chunk_line(struct http_reader *reader, const uint8_t *message, size_t size) {
+static enum advance read_chunk_line(struct http_reader *reader, const uint8_t *message,
+                                    size_t size) {
     struct bytes line;
     if (!take_line(reader, message, size, reader->next + CHUNK_LINE_MAX, HTTP_CHUNK_INVALID, &line))
         return reader->stage == STAGE_REFUSED ? ADVANCE_NEXT : ADVANCE_WAIT;
@@ -214,7 +216,8 @@ static enum advance read_chunk_bytes(struct http_reader *reader, uint8_t *messag
     return ADVANCE_NEXT;
 }
 
-static enum advance read_chunk_end(struct http_reader *reader, const uint8_t *message, size_t size) {
+static enum advance read_chunk_end(struct http_reader *reader, const uint8_t *message,
+                                   size_t size) {
     size_t have = size - reader->next;
     if ((have >= 1 && message[reader->next] != '\r') ||
         (have >= 2 && message[reader->next + 1] != '\n'))

@@ -110,8 +110,10 @@ vlt_result http_write_request_head(enum http_method method, struct bytes target,
                                    struct buf *out) {
     VLT_TRY(check_headers(head));
     bool target_is_one_word = target.size && bytes_find(target, ' ') == target.size &&
-                              bytes_find(target, '\t') == target.size && http_is_field_value(target);
-    if (method == HTTP_METHOD_NONE || !target_is_one_word || !host.size || !http_is_field_value(host))
+                              bytes_find(target, '\t') == target.size &&
+                              http_is_field_value(target);
+    if (method == HTTP_METHOD_NONE || !target_is_one_word || !host.size ||
+        !http_is_field_value(host))
         return vlt_fail(VLT_BUG, "a request line to be written is not valid");
     buf_put_text(out, http_method_text(method));
     buf_put_byte(out, ' ');

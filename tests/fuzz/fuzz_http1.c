@@ -12,7 +12,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
 
 static struct http_reader whole, pieces;
-static const struct http_limits limits = {.line_bytes = 256, .head_bytes = 1024, .header_count = 16, .body_bytes = 1024};
+static const struct http_limits limits = {
+    .line_bytes = 256, .head_bytes = 1024, .header_count = 16, .body_bytes = 1024};
 
 static void require(bool holds) {
     if (!holds)
@@ -37,7 +38,8 @@ static enum http_step read_pieces(uint8_t *at, size_t size, size_t stride) {
 
 static void compare(const struct http_request *a, const struct http_request *b) {
     require(a->method == b->method && a->keep_alive == b->keep_alive);
-    require(bytes_equal(a->target, b->target) && bytes_equal(a->host, b->host) && bytes_equal(a->body, b->body));
+    require(bytes_equal(a->target, b->target) && bytes_equal(a->host, b->host) &&
+            bytes_equal(a->body, b->body));
     require(a->fields.count == b->fields.count);
     for (size_t i = 0; i < a->fields.count; i++)
         require(bytes_equal(a->fields.at[i].name, b->fields.at[i].name) &&
@@ -51,7 +53,8 @@ static void read_parts(const struct http_request *request) {
     struct http_form form;
     struct http_media media;
     if (vlt_is_ok(http_path_normalise(request->path, normal, sizeof normal, &path)))
-        require(vlt_is_ok(http_path_normalise(path, again, sizeof again, &same)) && bytes_equal(path, same));
+        require(vlt_is_ok(http_path_normalise(path, again, sizeof again, &same)) &&
+                bytes_equal(path, same));
     if (vlt_is_ok(http_form_parse(request->body, form_bytes, sizeof form_bytes, &form)))
         require(form.count <= HTTP_FORM_PARAMETERS_MAX);
     for (size_t i = 0; i < request->fields.count; i++) {
@@ -82,7 +85,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size) {
     require(read_pieces(other, size, stride) == step);
     require(http_reader_refusal(&whole) == http_reader_refusal(&pieces));
     if (step == HTTP_STEP_COMPLETE) {
-        require(http_reader_consumed(&whole) <= size && http_reader_consumed(&whole) == http_reader_consumed(&pieces));
+        require(http_reader_consumed(&whole) <= size &&
+                http_reader_consumed(&whole) == http_reader_consumed(&pieces));
         require(http_reader_consumed(&whole) <= http_message_bytes_max(&limits, limits.body_bytes));
         if (kind == HTTP_KIND_REQUEST) {
             compare(&whole.request, &pieces.request);

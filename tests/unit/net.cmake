@@ -1,3 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
 vault_unit_test(net LINK vault_net)
+vault_unit_test(net_lifetime LINK vault_net)
 vault_unit_test(net_tls LINK vault_net)

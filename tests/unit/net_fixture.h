@@ -32,7 +32,7 @@ struct fixture {
     socklen_t address_size;
 };
 
-static struct http_server_settings fixture_settings(http_handler *handler) {
+static inline struct http_server_settings fixture_settings(http_handler *handler) {
     struct http_server_settings s = http_server_settings_default;
     s.handler = handler;
     return s;
@@ -126,12 +126,15 @@ static void client_send_bytes(struct client *c, const void *at, size_t size) {
             sent += (size_t)n;
         else
             turn(c->f);
-        if (c->ssl ? n < 0 && SSL_get_error(c->ssl, (int)n) == SSL_ERROR_SYSCALL : n < 0 && errno == EPIPE)
+        if (c->ssl ? n < 0 && SSL_get_error(c->ssl, (int)n) == SSL_ERROR_SYSCALL
+                   : n < 0 && errno == EPIPE)
             return;
     }
 }
 
-static void client_send(struct client *c, const char *text) { client_send_bytes(c, text, strlen(text)); }
+static void client_send(struct client *c, const char *text) {
+    client_send_bytes(c, text, strlen(text));
+}
 
 static bool client_sees_within(struct client *c, const char *text, int ms) {
     int64_t end = clock_elapsed_ms() + ms;
@@ -143,7 +146,9 @@ static bool client_sees_within(struct client *c, const char *text, int ms) {
     } while (clock_elapsed_ms() < end && !c->eof);
     return false;
 }
-static bool client_sees(struct client *c, const char *text) { return client_sees_within(c, text, WAIT_MS); }
+static inline bool client_sees(struct client *c, const char *text) {
+    return client_sees_within(c, text, WAIT_MS);
+}
 
 static bool client_is_closed_within(struct client *c, int ms) {
     int64_t end = clock_elapsed_ms() + ms;
@@ -153,9 +158,9 @@ static bool client_is_closed_within(struct client *c, int ms) {
     }
     return c->eof;
 }
-static bool client_is_closed(struct client *c) { return client_is_closed_within(c, WAIT_MS); }
+static inline bool client_is_closed(struct client *c) { return client_is_closed_within(c, WAIT_MS); }
 
-static void client_forget(struct client *c) {
+static inline void client_forget(struct client *c) {
     c->size = 0;
     memset(c->in, 0, CLIENT_MAX);
 }

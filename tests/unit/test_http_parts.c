@@ -20,17 +20,46 @@ static void assert_bytes(struct bytes bytes, const char *text) {
 // ---- paths and forms -------------------------------------------------------
 
 static void path_accepts_and_normalises(void **state) {
-    static const char *const cases[][2] = {
-        {"/", "/"},           {"/a/b", "/a/b"},      {"/a/b/", "/a/b/"},   {"/a/./b", "/a/b"},
-        {"/a/../b", "/b"},    {"/a/..", "/"},        {"/a/.", "/a/"},      {"/.", "/"},
-        {"/a/b/../../c", "/c"}, {"/%61%2d", "/a-"},  {"/%2e%2E", NULL},    {"/a/%2e%2e/b", "/b"},
-        {"/%c3%a9", "/%C3%A9"}, {"/a%20b", "/a%20b"}, {"/.a/..b/...", "/.a/..b/..."}, {"/a%3Fb", "/a%3Fb"},
-        {"/a:b@c", "/a:b@c"}, {"/..", NULL},         {"/../a", NULL},      {"/a/../../b", NULL},
-        {"//", NULL},         {"/a//b", NULL},       {"//a", NULL},        {"/a/..//b", NULL},
-        {"/a%2fb", NULL},     {"/a%2Fb", NULL},      {"/a%5cb", NULL},     {"/a\\b", NULL},
-        {"/a%00", NULL},      {"/a%0a", NULL},       {"/a%7f", NULL},      {"/a%", NULL},
-        {"/a%4", NULL},       {"/a%zz", NULL},       {"", NULL},           {"a", NULL},
-        {"*", NULL},          {"/a b", NULL},        {"/\xc3\xa9", NULL},  {"/a?b", NULL}};
+    static const char *const cases[][2] = {{"/", "/"},
+                                           {"/a/b", "/a/b"},
+                                           {"/a/b/", "/a/b/"},
+                                           {"/a/./b", "/a/b"},
+                                           {"/a/../b", "/b"},
+                                           {"/a/..", "/"},
+                                           {"/a/.", "/a/"},
+                                           {"/.", "/"},
+                                           {"/a/b/../../c", "/c"},
+                                           {"/%61%2d", "/a-"},
+                                           {"/%2e%2E", NULL},
+                                           {"/a/%2e%2e/b", "/b"},
+                                           {"/%c3%a9", "/%C3%A9"},
+                                           {"/a%20b", "/a%20b"},
+                                           {"/.a/..b/...", "/.a/..b/..."},
+                                           {"/a%3Fb", "/a%3Fb"},
+                                           {"/a:b@c", "/a:b@c"},
+                                           {"/..", NULL},
+                                           {"/../a", NULL},
+                                           {"/a/../../b", NULL},
+                                           {"//", NULL},
+                                           {"/a//b", NULL},
+                                           {"//a", NULL},
+                                           {"/a/..//b", NULL},
+                                           {"/a%2fb", NULL},
+                                           {"/a%2Fb", NULL},
+                                           {"/a%5cb", NULL},
+                                           {"/a\\b", NULL},
+                                           {"/a%00", NULL},
+                                           {"/a%0a", NULL},
+                                           {"/a%7f", NULL},
+                                           {"/a%", NULL},
+                                           {"/a%4", NULL},
+                                           {"/a%zz", NULL},
+                                           {"", NULL},
+                                           {"a", NULL},
+                                           {"*", NULL},
+                                           {"/a b", NULL},
+                                           {"/\xc3\xa9", NULL},
+                                           {"/a?b", NULL}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         size_t size = strlen(cases[i][0]);
         uint8_t *out = malloc(size + 1); // exactly what the contract asks for
@@ -43,7 +72,8 @@ static void path_accepts_and_normalises(void **state) {
     }
     uint8_t small[3];
     struct bytes path;
-    assert_int_equal(http_path_normalise(BYTES_LITERAL("/a/./b"), small, sizeof small, &path).class, VLT_LIMIT);
+    assert_int_equal(http_path_normalise(BYTES_LITERAL("/a/./b"), small, sizeof small, &path).class,
+                     VLT_LIMIT);
 }
 
 // What is normal stays as it is.
@@ -56,7 +86,8 @@ static void path_survives_mutation(void **state) {
             text[at] = (char)c;
             uint8_t out[64], again[64];
             struct bytes once, twice;
-            if (!vlt_is_ok(http_path_normalise(bytes_of(text, sizeof seed - 1), out, sizeof out, &once)))
+            if (!vlt_is_ok(
+                    http_path_normalise(bytes_of(text, sizeof seed - 1), out, sizeof out, &once)))
                 continue;
             assert_true(vlt_is_ok(http_path_normalise(once, again, sizeof again, &twice)));
             assert_true(bytes_equal(once, twice));
@@ -66,7 +97,8 @@ static void path_survives_mutation(void **state) {
 static void form_accepts(void **state) {
     uint8_t storage[256];
     struct http_form form;
-    struct bytes text = BYTES_LITERAL("grant_type=urn%3Aietf&scope=a+b&resource=1&resource=2&empty=&bare&eq=a=b&%C3%A9=%c3%a9");
+    struct bytes text = BYTES_LITERAL(
+        "grant_type=urn%3Aietf&scope=a+b&resource=1&resource=2&empty=&bare&eq=a=b&%C3%A9=%c3%a9");
     assert_true(vlt_is_ok(http_form_parse(text, storage, sizeof storage, &form)));
     assert_int_equal(form.count, 8);
     struct bytes value = bytes_of(NULL, 0);
@@ -89,18 +121,22 @@ static void form_accepts(void **state) {
 }
 
 static void form_rejects(void **state) {
-    static const char *const wrong[] = {"a=%", "a=%4", "a=%g0", "=b", "a=b&", "&a=b", "a=b&&c=d", "a=%00", "%00=a",
-                                        "a=%ff", "a=\xff", "a=%C0%80", "a=%ed%a0%80"};
+    static const char *const wrong[] = {"a=%",    "a=%4",     "a=%g0",      "=b",    "a=b&",
+                                        "&a=b",   "a=b&&c=d", "a=%00",      "%00=a", "a=%ff",
+                                        "a=\xff", "a=%C0%80", "a=%ed%a0%80"};
     uint8_t storage[2048];
     struct http_form form = {.count = 99};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
-        assert_int_equal(http_form_parse(bytes_of_text(wrong[i]), storage, sizeof storage, &form).class, VLT_MALFORMED);
+        assert_int_equal(
+            http_form_parse(bytes_of_text(wrong[i]), storage, sizeof storage, &form).class,
+            VLT_MALFORMED);
     assert_int_equal(http_form_parse(BYTES_LITERAL("abc=def"), storage, 5, &form).class, VLT_LIMIT);
     char many[4 * (HTTP_FORM_PARAMETERS_MAX + 1)];
     size_t size = 0;
     for (size_t i = 0; i <= HTTP_FORM_PARAMETERS_MAX; i++)
         size += (size_t)snprintf(many + size, sizeof many - size, "%sa=", i ? "&" : "");
-    assert_int_equal(http_form_parse(bytes_of(many, size), storage, sizeof storage, &form).class, VLT_LIMIT);
+    assert_int_equal(http_form_parse(bytes_of(many, size), storage, sizeof storage, &form).class,
+                     VLT_LIMIT);
     assert_int_equal(form.count, 99);
 }
 
@@ -113,7 +149,8 @@ static void form_survives_mutation(void **state) {
             memcpy(text, seed, sizeof seed - 1);
             text[at] = (char)c;
             struct http_form form;
-            if (vlt_is_ok(http_form_parse(bytes_of(text, sizeof seed - 1), storage, sizeof seed - 1, &form)))
+            if (vlt_is_ok(http_form_parse(bytes_of(text, sizeof seed - 1), storage, sizeof seed - 1,
+                                          &form)))
                 for (size_t i = 0; i < form.count; i++)
                     assert_true(bytes_is_utf8(form.parameters[i].value, NULL));
             free(storage);
@@ -125,7 +162,8 @@ static void form_survives_mutation(void **state) {
 
 static void media_accepts(void **state) {
     struct http_media media;
-    assert_true(vlt_is_ok(http_media_parse(BYTES_LITERAL("text/plain ; charset=\"utf-8\";a=b;"), &media)));
+    assert_true(
+        vlt_is_ok(http_media_parse(BYTES_LITERAL("text/plain ; charset=\"utf-8\";a=b;"), &media)));
     assert_bytes(media.type, "text");
     assert_bytes(media.subtype, "plain");
     assert_int_equal(media.count, 2);
@@ -133,30 +171,38 @@ static void media_accepts(void **state) {
     assert_bytes(media.parameters[0].value, "utf-8");
     assert_bytes(media.parameters[1].value, "b");
     assert_true(http_media_is(BYTES_LITERAL("application/json"), "application/json"));
-    assert_true(http_media_is(BYTES_LITERAL("Application/JSON; Charset=UTF-8"), "application/json"));
-    assert_false(http_media_is(BYTES_LITERAL("application/json; charset=latin1"), "application/json"));
+    assert_true(
+        http_media_is(BYTES_LITERAL("Application/JSON; Charset=UTF-8"), "application/json"));
+    assert_false(
+        http_media_is(BYTES_LITERAL("application/json; charset=latin1"), "application/json"));
     assert_false(http_media_is(BYTES_LITERAL("application/json; a=b"), "application/json"));
     assert_false(http_media_is(BYTES_LITERAL("application/jsonx"), "application/json"));
 }
 
 static void media_rejects(void **state) {
-    static const char *const wrong[] = {"", "a", "a/", "/b", "a/b c", "a/b;c", "a/b;=d", "a/b;c=", "a/b;c=\"d",
-                                        "a/b;c=\"\\d\"", "a/b,c/d", "a /b", "a/b;c =d"};
+    static const char *const wrong[] = {
+        "",        "a",      "a/",      "/b",        "a/b c",
+        "a/b;c",   "a/b;=d", "a/b;c=",  "a/b;c=\"d", "a/b;c=\"\\d\"",
+        "a/b,c/d", "a /b",   "a/b;c =d"};
     struct http_media media;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         assert_int_equal(http_media_parse(bytes_of_text(wrong[i]), &media).class, VLT_MALFORMED);
-    assert_int_equal(http_media_parse(BYTES_LITERAL("a/b;a=1;b=1;c=1;d=1;e=1"), &media).class, VLT_LIMIT);
+    assert_int_equal(http_media_parse(BYTES_LITERAL("a/b;a=1;b=1;c=1;d=1;e=1"), &media).class,
+                     VLT_LIMIT);
 }
 
 static void authorization_accepts_and_rejects(void **state) {
     struct bytes scheme, token;
-    assert_true(vlt_is_ok(http_authorization_parse(BYTES_LITERAL("DPoP  eyJ.a-b_c~+/=="), &scheme, &token)));
+    assert_true(vlt_is_ok(
+        http_authorization_parse(BYTES_LITERAL("DPoP  eyJ.a-b_c~+/=="), &scheme, &token)));
     assert_bytes(scheme, "DPoP");
     assert_bytes(token, "eyJ.a-b_c~+/==");
-    static const char *const wrong[] = {"", "Bearer", "Bearer ", " Bearer a", "Bearer a b", "Bearer a=b", "Bearer =",
-                                        "Bearer a,b", "Bearer\ta", "Bearer \"a\""};
+    static const char *const wrong[] = {"",           "Bearer",      "Bearer ",  " Bearer a",
+                                        "Bearer a b", "Bearer a=b",  "Bearer =", "Bearer a,b",
+                                        "Bearer\ta",  "Bearer \"a\""};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
-        assert_int_equal(http_authorization_parse(bytes_of_text(wrong[i]), &scheme, &token).class, VLT_MALFORMED);
+        assert_int_equal(http_authorization_parse(bytes_of_text(wrong[i]), &scheme, &token).class,
+                         VLT_MALFORMED);
 }
 
 // ---- writing ---------------------------------------------------------------
@@ -165,7 +211,8 @@ static void write_accepts_heads(void **state) {
     struct buf out;
     buf_init(&out, 4096);
     const struct http_header headers[] = {HTTP_HEADER("Content-Type", BYTES_LITERAL("text/plain"))};
-    struct http_head head = {.status = 404, .headers = headers, .header_count = 1, .body_bytes = 18446744073709551615u};
+    struct http_head head = {
+        .status = 404, .headers = headers, .header_count = 1, .body_bytes = 18446744073709551615u};
     assert_true(vlt_is_ok(http_write_response_head(&head, &out)));
     assert_string_equal(buf_text(&out), "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\n"
                                         "Content-Length: 18446744073709551615\r\n\r\n");
@@ -177,8 +224,10 @@ static void write_accepts_heads(void **state) {
                                         "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n");
     buf_clear(&out);
     head = (struct http_head){.framing = HTTP_BODY_LENGTH, .body_bytes = 2};
-    assert_true(vlt_is_ok(http_write_request_head(HTTP_POST, BYTES_LITERAL("/v1/redeem"), BYTES_LITERAL("vault"), &head, &out)));
-    assert_string_equal(buf_text(&out), "POST /v1/redeem HTTP/1.1\r\nHost: vault\r\nContent-Length: 2\r\n\r\n");
+    assert_true(vlt_is_ok(http_write_request_head(HTTP_POST, BYTES_LITERAL("/v1/redeem"),
+                                                  BYTES_LITERAL("vault"), &head, &out)));
+    assert_string_equal(buf_text(&out),
+                        "POST /v1/redeem HTTP/1.1\r\nHost: vault\r\nContent-Length: 2\r\n\r\n");
     char text[HTTP_DATE_SIZE], chunk[20];
     http_write_date(784111777, text);
     assert_string_equal(text, "Sun, 06 Nov 1994 08:49:37 GMT");
@@ -188,24 +237,41 @@ static void write_accepts_heads(void **state) {
 }
 
 static void write_rejects_splitting(void **state) {
-    const struct http_header wrong[] = {
-        HTTP_HEADER("A", BYTES_LITERAL("b\r\nC: d")), HTTP_HEADER("A", BYTES_LITERAL("b\nc")),
-        HTTP_HEADER("A", BYTES_LITERAL("b\0c")),      HTTP_HEADER("A b", BYTES_LITERAL("c")),
-        HTTP_HEADER("A:", BYTES_LITERAL("c")),        HTTP_HEADER("", BYTES_LITERAL("c")),
-        HTTP_HEADER("A", BYTES_LITERAL(" c")),        HTTP_HEADER("Content-length", BYTES_LITERAL("1")),
-        HTTP_HEADER("transfer-encoding", BYTES_LITERAL("chunked")), HTTP_HEADER("Connection", BYTES_LITERAL("close"))};
+    const struct http_header wrong[] = {HTTP_HEADER("A", BYTES_LITERAL("b\r\nC: d")),
+                                        HTTP_HEADER("A", BYTES_LITERAL("b\nc")),
+                                        HTTP_HEADER("A", BYTES_LITERAL("b\0c")),
+                                        HTTP_HEADER("A b", BYTES_LITERAL("c")),
+                                        HTTP_HEADER("A:", BYTES_LITERAL("c")),
+                                        HTTP_HEADER("", BYTES_LITERAL("c")),
+                                        HTTP_HEADER("A", BYTES_LITERAL(" c")),
+                                        HTTP_HEADER("Content-length", BYTES_LITERAL("1")),
+                                        HTTP_HEADER("transfer-encoding", BYTES_LITERAL("chunked")),
+                                        HTTP_HEADER("Connection", BYTES_LITERAL("close"))};
     struct buf out;
     buf_init(&out, 4096);
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         const struct http_head head = {.status = 200, .headers = &wrong[i], .header_count = 1};
         assert_int_equal(http_write_response_head(&head, &out).class, VLT_BUG);
-        assert_int_equal(http_write_request_head(HTTP_GET, BYTES_LITERAL("/"), BYTES_LITERAL("a"), &head, &out).class, VLT_BUG);
+        assert_int_equal(
+            http_write_request_head(HTTP_GET, BYTES_LITERAL("/"), BYTES_LITERAL("a"), &head, &out)
+                .class,
+            VLT_BUG);
     }
     const struct http_head head = {.status = 200};
-    assert_int_equal(http_write_request_head(HTTP_GET, BYTES_LITERAL("/ HTTP/1.1\r\n"), BYTES_LITERAL("a"), &head, &out).class, VLT_BUG);
-    assert_int_equal(http_write_request_head(HTTP_GET, BYTES_LITERAL("/a b"), BYTES_LITERAL("a"), &head, &out).class, VLT_BUG);
-    assert_int_equal(http_write_request_head(HTTP_GET, BYTES_LITERAL("/"), BYTES_LITERAL("a\r\nB: c"), &head, &out).class, VLT_BUG);
-    assert_int_equal(http_write_response_head(&(struct http_head){.status = 99}, &out).class, VLT_BUG);
+    assert_int_equal(http_write_request_head(HTTP_GET, BYTES_LITERAL("/ HTTP/1.1\r\n"),
+                                             BYTES_LITERAL("a"), &head, &out)
+                         .class,
+                     VLT_BUG);
+    assert_int_equal(
+        http_write_request_head(HTTP_GET, BYTES_LITERAL("/a b"), BYTES_LITERAL("a"), &head, &out)
+            .class,
+        VLT_BUG);
+    assert_int_equal(http_write_request_head(HTTP_GET, BYTES_LITERAL("/"),
+                                             BYTES_LITERAL("a\r\nB: c"), &head, &out)
+                         .class,
+                     VLT_BUG);
+    assert_int_equal(http_write_response_head(&(struct http_head){.status = 99}, &out).class,
+                     VLT_BUG);
     assert_int_equal(out.size, 0);
     buf_done(&out);
 }
@@ -213,7 +279,10 @@ static void write_rejects_splitting(void **state) {
 static void problem_accepts_any_text(void **state) {
     struct buf out;
     buf_init(&out, 4096);
-    http_problem_write(&(struct http_problem){.status = 400, .type = "urn:x", .detail = "a \"b\"\n", .field = "tenant", .line = 7}, &out);
+    http_problem_write(
+        &(struct http_problem){
+            .status = 400, .type = "urn:x", .detail = "a \"b\"\n", .field = "tenant", .line = 7},
+        &out);
     json_t *root = NULL;
     assert_true(vlt_is_ok(jsontext_parse(buf_bytes(&out), &jsontext_token_limits, NULL, &root)));
     assert_int_equal(json_integer_value(json_object_get(root, "status")), 400);
@@ -224,13 +293,16 @@ static void problem_accepts_any_text(void **state) {
     json_decref(root);
     buf_clear(&out);
     http_oauth_error_write("invalid_request", "say \"please\" \\ \xc3\xa9", &out);
-    assert_string_equal(buf_text(&out), "{\"error\":\"invalid_request\",\"error_description\":\"say ?please? ? ??\"}");
+    assert_string_equal(
+        buf_text(&out),
+        "{\"error\":\"invalid_request\",\"error_description\":\"say ?please? ? ??\"}");
     buf_clear(&out);
     http_challenge_begin(&out, "DPoP");
     http_challenge_put(&out, true, "error", "use_dpop_nonce");
     http_challenge_put(&out, false, "algs", "ES256 \"\\\r\n");
     http_challenge_begin(&out, "Bearer");
-    assert_string_equal(buf_text(&out), "DPoP error=\"use_dpop_nonce\", algs=\"ES256 \\\"\\\\??\", Bearer");
+    assert_string_equal(buf_text(&out),
+                        "DPoP error=\"use_dpop_nonce\", algs=\"ES256 \\\"\\\\??\", Bearer");
     assert_int_equal(http_status_of(VLT_DENIED), http_status_of(VLT_NOT_FOUND));
     buf_done(&out);
 }

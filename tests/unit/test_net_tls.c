@@ -33,9 +33,11 @@ static void identity_init(struct identity *who, const char *name, const struct i
     X509_gmtime_adj(X509_getm_notBefore(c), -60);
     X509_gmtime_adj(X509_getm_notAfter(c), 3600);
     X509_set_pubkey(c, who->key);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(c), "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(c), "CN", MBSTRING_ASC,
+                               (const unsigned char *)name, -1, -1, 0);
     X509_set_issuer_name(c, X509_get_subject_name(issuer ? issuer->certificate : c));
-    X509_EXTENSION *ca = X509V3_EXT_conf_nid(NULL, NULL, NID_basic_constraints, issuer ? "CA:FALSE" : "critical,CA:TRUE");
+    X509_EXTENSION *ca = X509V3_EXT_conf_nid(NULL, NULL, NID_basic_constraints,
+                                             issuer ? "CA:FALSE" : "critical,CA:TRUE");
     X509_add_ext(c, ca, -1);
     X509_EXTENSION_free(ca);
     assert_true(X509_sign(c, issuer ? issuer->key : who->key, EVP_sha256()) > 0);
@@ -92,7 +94,8 @@ static void handle(struct http_exchange *x, void *ctx) {
         http_exchange_reply(x, 200, NULL, 0, r->body.size ? r->body : r->path);
 }
 
-static SSL_CTX *context_of(const struct identity *who, enum tls_client_certificates client, bool required) {
+static SSL_CTX *context_of(const struct identity *who, enum tls_client_certificates client,
+                           bool required) {
     const struct tls_settings settings = {
         .chain_pem = pem_of(who->chain_pem), .key_pem = pem_of(who->key_pem), .client = client,
         .client_required = required, .client_ca_pem = pem_of(authority.chain_pem)};
@@ -114,8 +117,8 @@ static void open_tls(struct fixture *f, enum tls_client_certificates client, boo
 
 // True when the handshake came through. In TLS 1.3 a refused client certificate
 // shows only at the first read.
-static bool client_handshake(struct client *c, struct fixture *f, const struct identity *who, int max_version,
-                             const char *alpn) {
+static bool client_handshake(struct client *c, struct fixture *f, const struct identity *who,
+                             int max_version, const char *alpn) {
     client_open(c, f);
     SSL_CTX *tls = SSL_CTX_new(TLS_client_method());
     SSL_CTX_set_max_proto_version(tls, max_version);
@@ -290,9 +293,11 @@ static void tls_rejects_silent_handshakes(void **state) {
 
 static void context_rejects_what_can_not_work(void **state) {
     char broken[8192], encrypted[4096];
-    snprintf(broken, sizeof broken, "%s-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", served.chain_pem);
+    snprintf(broken, sizeof broken,
+             "%s-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", served.chain_pem);
     BIO *bio = BIO_new(BIO_s_mem());
-    PEM_write_bio_PrivateKey(bio, served.key, EVP_aes_128_cbc(), NULL, 0, NULL, (void *)(uintptr_t)"password");
+    PEM_write_bio_PrivateKey(bio, served.key, EVP_aes_128_cbc(), NULL, 0, NULL,
+                             (void *)(uintptr_t) "password");
     read_bio(bio, encrypted);
     const struct {
         const char *chain, *key, *ca, *says;
@@ -319,7 +324,8 @@ static void context_rejects_what_can_not_work(void **state) {
     // A chain of two is sent whole.
     char chain[8192];
     snprintf(chain, sizeof chain, "%s%s", client_one.chain_pem, authority.chain_pem);
-    const struct tls_settings two = {.chain_pem = pem_of(chain), .key_pem = pem_of(client_one.key_pem)};
+    const struct tls_settings two = {.chain_pem = pem_of(chain),
+                                     .key_pem = pem_of(client_one.key_pem)};
     SSL_CTX *tls = NULL;
     assert_true(vlt_is_ok(tls_server_context(&two, NULL, &tls)));
     STACK_OF(X509) *more = NULL;

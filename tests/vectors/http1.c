@@ -122,7 +122,8 @@ static void read_log_line(const char *line, struct wanted *wanted) {
 
 // ---- our reader ------------------------------------------------------------
 
-static enum http_step read_message(struct http_reader *reader, uint8_t *at, size_t size, bool drip) {
+static enum http_step read_message(struct http_reader *reader, uint8_t *at, size_t size,
+                                   bool drip) {
     enum http_step step = HTTP_STEP_MORE;
     for (size_t given = drip ? 1 : size; given <= size; given++) {
         step = http_reader_read(reader, at, given);
@@ -141,7 +142,8 @@ static bool is_only_line_ends(const uint8_t *at, size_t size) {
     return true;
 }
 
-static void run(const struct buf *input, const struct wanted *wanted, bool drip, struct seen *seen) {
+static void run(const struct buf *input, const struct wanted *wanted, bool drip,
+                struct seen *seen) {
     uint8_t *copy = malloc(input->size + 1);
     memcpy(copy, input->at, input->size);
     enum http_kind kind = wanted->is_response ? HTTP_KIND_RESPONSE : HTTP_KIND_REQUEST;
@@ -166,7 +168,8 @@ static void run(const struct buf *input, const struct wanted *wanted, bool drip,
             break;
         }
         seen->complete++;
-        seen->body_bytes += wanted->is_response ? reader->response.body.size : reader->request.body.size;
+        seen->body_bytes +=
+            wanted->is_response ? reader->response.body.size : reader->request.body.size;
         at += http_reader_consumed(reader);
         bool keeps = wanted->is_response ? reader->response.keep_alive : reader->request.keep_alive;
         if (!keeps) {
@@ -198,7 +201,8 @@ static bool put_host(struct buf *input, size_t at) {
 
 static bool was_refused(const struct seen *seen) { return seen->refusal || seen->left_after_close; }
 
-static void run_with_hosts(struct buf *input, const struct wanted *wanted, bool drip, struct seen *seen) {
+static void run_with_hosts(struct buf *input, const struct wanted *wanted, bool drip,
+                           struct seen *seen) {
     run(input, wanted, drip, seen);
     for (unsigned tries = 0; seen->refusal == HTTP_HOST_MISSING && tries < MESSAGES_MAX; tries++) {
         if (!put_host(input, seen->refused_at))
@@ -209,7 +213,8 @@ static void run_with_hosts(struct buf *input, const struct wanted *wanted, bool 
 
 // An input that stops where llhttp already objects need not yet be refused by
 // a reader of lines, but no end of the line may save it.
-static void run_to_the_end(struct buf *input, const struct wanted *wanted, bool drip, struct seen *seen) {
+static void run_to_the_end(struct buf *input, const struct wanted *wanted, bool drip,
+                           struct seen *seen) {
     run_with_hosts(input, wanted, drip, seen);
     if (!wanted->has_error || was_refused(seen))
         return;
@@ -221,12 +226,14 @@ static const char *judge(const struct wanted *wanted, const struct seen *seen) {
     if (wanted->has_error) {
         if (!was_refused(seen))
             return "llhttp refuses, we accept";
-        return seen->complete > wanted->complete ? "we accept a message that llhttp does not" : NULL;
+        return seen->complete > wanted->complete ? "we accept a message that llhttp does not"
+                                                 : NULL;
     }
     if (seen->complete >= wanted->complete && wanted->has_pause)
         return NULL;
     if (is_deliberate(seen->refusal))
-        return seen->complete > wanted->complete ? "we accept a message that llhttp does not" : NULL;
+        return seen->complete > wanted->complete ? "we accept a message that llhttp does not"
+                                                 : NULL;
     if (was_refused(seen))
         return "llhttp accepts, we refuse";
     if (seen->complete != wanted->complete)
@@ -273,7 +280,8 @@ static void page_line(struct page *page, struct bytes line) {
     bool is_fence = bytes_begin_with(line, BYTES_LITERAL("```"));
     if (page->place == OUTSIDE) {
         if (bytes_begin_with(line, BYTES_LITERAL("#")))
-            snprintf(page->title, sizeof page->title, "%.*s", (int)line.size, (const char *)line.at);
+            snprintf(page->title, sizeof page->title, "%.*s", (int)line.size,
+                     (const char *)line.at);
         else if (bytes_begin_with(line, BYTES_LITERAL("<!-- meta=")))
             read_meta(line, &page->wanted);
         else if (bytes_begin_with(line, BYTES_LITERAL("```http"))) {

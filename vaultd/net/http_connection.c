@@ -20,7 +20,8 @@ static void on_read(struct bufferevent *bev, void *ctx);
 static void on_write(struct bufferevent *bev, void *ctx);
 static void on_event(struct bufferevent *bev, short what, void *ctx);
 
-static struct bufferevent *new_bufferevent(struct http_server *server, evutil_socket_t fd, bool with_tls) {
+static struct bufferevent *new_bufferevent(struct http_server *server, evutil_socket_t fd,
+                                           bool with_tls) {
     if (!with_tls)
         return bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE);
     SSL *ssl = server->tls ? SSL_new(server->tls) : NULL;
@@ -139,7 +140,8 @@ static void begin_body(struct http_connection *c) {
     if (settings->body_max)
         http_reader_set_body_max(&c->reader, settings->body_max(request, settings->ctx));
     bool body_has_begun = c->in.size - c->in_at > http_reader_consumed(&c->reader);
-    if (!request->expects_continue || body_has_begun || c->reader.length > c->reader.limits.body_bytes)
+    if (!request->expects_continue || body_has_begun ||
+        c->reader.length > c->reader.limits.body_bytes)
         return;
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
     bufferevent_write(c->bev, go_on, sizeof go_on - 1);
@@ -159,7 +161,8 @@ static void wait_for_more(struct http_connection *c, bool has_begun) {
 
 static void advance_once(struct http_connection *c, bool *ret_again) {
     size_t size = c->in.size - c->in_at;
-    enum http_step step = size ? http_reader_read(&c->reader, c->in.at + c->in_at, size) : HTTP_STEP_MORE;
+    enum http_step step =
+        size ? http_reader_read(&c->reader, c->in.at + c->in_at, size) : HTTP_STEP_MORE;
     *ret_again = true;
     switch (step) {
     case HTTP_STEP_MORE:
@@ -208,7 +211,8 @@ static void become_idle(struct http_connection *c) {
     TAILQ_INSERT_TAIL(&server->connections, c, link);
     // From here on without the caller's stack: an answer that comes late must
     // not run the next handler inside whoever gave it.
-    if (!c->is_advancing && (c->in.size || c->peer_is_done || evbuffer_get_length(bufferevent_get_input(c->bev))))
+    if (!c->is_advancing &&
+        (c->in.size || c->peer_is_done || evbuffer_get_length(bufferevent_get_input(c->bev))))
         bufferevent_trigger(c->bev, EV_READ, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
 }
 
@@ -272,8 +276,8 @@ static void handshake_done(struct http_connection *c) {
     c->peer.server_name = name ? name : "";
     c->peer.certificate = SSL_get1_peer_certificate(ssl);
     unsigned size = sizeof c->peer.thumbprint;
-    c->peer.has_certificate = c->peer.certificate &&
-                              X509_digest(c->peer.certificate, EVP_sha256(), c->peer.thumbprint, &size) == 1;
+    c->peer.has_certificate = c->peer.certificate && X509_digest(c->peer.certificate, EVP_sha256(),
+                                                                 c->peer.thumbprint, &size) == 1;
 }
 
 // End of file may be half a close: who asked and said "that is all" still gets

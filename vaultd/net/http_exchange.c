@@ -64,7 +64,8 @@ static bool queue_payload(struct evbuffer *output, const struct payload *payload
 // How much of head and payload the socket takes at once. On a plain socket with
 // nothing waiting this saves arming and disarming its write event, and lent
 // bytes go to the kernel straight from where they lie. -1: the peer is gone.
-static ssize_t send_at_once(struct http_connection *c, struct bytes head, const struct payload *payload) {
+static ssize_t send_at_once(struct http_connection *c, struct bytes head,
+                            const struct payload *payload) {
     if (c->peer.is_tls || evbuffer_get_length(bufferevent_get_output(c->bev)) > 0)
         return 0;
     // sendmsg does not write to what iov_base points to.
@@ -79,7 +80,8 @@ static ssize_t send_at_once(struct http_connection *c, struct bytes head, const 
 
 // Sends or queues both. Closes the connection when it can not; the payload is
 // released in every case.
-static void send_message(struct http_connection *c, struct bytes head, const struct payload *payload) {
+static void send_message(struct http_connection *c, struct bytes head,
+                         const struct payload *payload) {
     ssize_t sent = send_at_once(c, head, payload);
     if (sent < 0) {
         payload_release(payload);
@@ -94,7 +96,8 @@ static void send_message(struct http_connection *c, struct bytes head, const str
     size_t skip = (size_t)sent > head.size ? (size_t)sent - head.size : 0;
     struct payload left = *payload;
     if (skip)
-        left = (struct payload){payload->at + skip, payload->size - skip, payload->release, payload->ctx};
+        left = (struct payload){payload->at + skip, payload->size - skip, payload->release,
+                                payload->ctx};
     struct evbuffer *output = bufferevent_get_output(c->bev);
     // One piece of memory becomes one TLS record and one packet.
     if (!left.release)
@@ -114,7 +117,8 @@ static bool status_has_no_body(unsigned status) {
 
 // The head into the server's scratch buffer; an answer that can not be written
 // is our bug and becomes an empty 500.
-static bool write_head(struct http_connection *c, const struct http_head *wanted, struct bytes *ret_head) {
+static bool write_head(struct http_connection *c, const struct http_head *wanted,
+                       struct bytes *ret_head) {
     struct buf *out = &c->server->head;
     struct http_head head = *wanted;
     head.date = c->server->date;
@@ -171,7 +175,8 @@ static bool take_back(struct http_exchange *x) {
 
 void http_exchange_reply_secret(struct http_exchange *x, unsigned status,
                                 const struct http_header *headers, size_t header_count,
-                                const void *body, size_t body_bytes, http_release *release, void *ctx) {
+                                const void *body, size_t body_bytes, http_release *release,
+                                void *ctx) {
     struct payload payload = {body, body_bytes, release, ctx};
     struct http_connection *c = x->connection;
     if (take_back(x))
@@ -181,7 +186,8 @@ void http_exchange_reply_secret(struct http_exchange *x, unsigned status,
 }
 
 void http_exchange_reply(struct http_exchange *x, unsigned status,
-                         const struct http_header *headers, size_t header_count, struct bytes body) {
+                         const struct http_header *headers, size_t header_count,
+                         struct bytes body) {
     http_exchange_reply_secret(x, status, headers, header_count, body.at, body.size, NULL, NULL);
 }
 

@@ -18,7 +18,8 @@ static struct bytes take_segment(struct bytes *path) {
 }
 
 // Both begin with '/' and are compared segment by segment.
-static bool path_matches(const char *pattern_text, struct bytes path, struct http_parameters *parameters) {
+static bool path_matches(const char *pattern_text, struct bytes path,
+                         struct http_parameters *parameters) {
     struct bytes pattern = bytes_from(bytes_of_text(pattern_text), 1);
     bool pattern_ends_open = pattern.size && pattern.at[pattern.size - 1] == '/';
     bool path_ends_open = path.size > 1 && path.at[path.size - 1] == '/';
@@ -46,8 +47,9 @@ static bool method_matches(const struct http_route *route, enum http_method meth
 }
 
 // The route, or NULL; *ret_allowed has a bit for each method that the path has.
-static const struct http_route *find_route(const struct http_router *router, enum http_method method,
-                                           struct bytes path, struct http_parameters *parameters,
+static const struct http_route *find_route(const struct http_router *router,
+                                           enum http_method method, struct bytes path,
+                                           struct http_parameters *parameters,
                                            unsigned *ret_allowed) {
     *ret_allowed = 0;
     for (size_t i = 0; i < router->route_count; i++) {
@@ -73,7 +75,8 @@ static void reply_method_not_allowed(struct http_exchange *x, unsigned allowed) 
     }
     struct buf body;
     buf_init(&body, 1024);
-    http_problem_write(&(struct http_problem){.status = 405, .detail = "this path has other methods"}, &body);
+    http_problem_write(
+        &(struct http_problem){.status = 405, .detail = "this path has other methods"}, &body);
     const struct http_header headers[] = {
         HTTP_HEADER("Allow", bytes_of_text(allow)),
         HTTP_HEADER("Content-Type", BYTES_LITERAL(HTTP_PROBLEM_MEDIA))};
@@ -92,7 +95,8 @@ void http_router_dispatch(const struct http_router *router, struct http_exchange
     }
     struct http_parameters parameters;
     unsigned allowed;
-    const struct http_route *route = find_route(router, request->method, path, &parameters, &allowed);
+    const struct http_route *route =
+        find_route(router, request->method, path, &parameters, &allowed);
     if (!route && !allowed)
         http_exchange_reply_problem(x, &(struct http_problem){.status = 404});
     else if (!route)

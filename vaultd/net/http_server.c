@@ -15,10 +15,19 @@
 #include "libvault/base/clock.h"
 #include "vaultd/net/http_connection.h"
 
-enum { ACCEPT_BATCH = 64, EVICT_LOOK = 256, ACCEPT_PAUSE_MS = 100, HEAD_MAX = 65536, FRESH_DRAIN_MS = 1000 };
+enum {
+    ACCEPT_BATCH = 64,
+    EVICT_LOOK = 256,
+    ACCEPT_PAUSE_MS = 100,
+    HEAD_MAX = 65536,
+    FRESH_DRAIN_MS = 1000
+};
 
 const struct http_server_settings http_server_settings_default = {
-    .limits = {.line_bytes = 8192, .head_bytes = 16384, .header_count = HTTP_HEADERS_MAX, .body_bytes = 65536},
+    .limits = {.line_bytes = 8192,
+               .head_bytes = 16384,
+               .header_count = HTTP_HEADERS_MAX,
+               .body_bytes = 65536},
     .connections_max = 1024,
     .request_ms = 10000,
     .idle_ms = 60000,
@@ -112,7 +121,8 @@ struct http_server *http_server_new(struct event_base *base,
     server->reap = event_new(base, -1, 0, on_reap, server);
     server->drained = event_new(base, -1, 0, on_drained, server);
     struct timeval every = milliseconds(server->sweep_ms);
-    if (!server->sweep || !server->reap || !server->drained || event_add(server->sweep, &every) != 0) {
+    if (!server->sweep || !server->reap || !server->drained ||
+        event_add(server->sweep, &every) != 0) {
         http_server_free(server);
         return NULL;
     }
@@ -271,7 +281,8 @@ vlt_result http_server_listen_fd(struct http_server *server, int fd, bool with_t
     *listener = (struct http_listener){.server = server, .fd = fd, .with_tls = with_tls};
     listener->accepting = event_new(server->base, fd, EV_READ | EV_PERSIST, on_accept, listener);
     listener->pause_over = evtimer_new(server->base, on_pause_over, listener);
-    if (!listener->accepting || !listener->pause_over || event_add(listener->accepting, NULL) != 0) {
+    if (!listener->accepting || !listener->pause_over ||
+        event_add(listener->accepting, NULL) != 0) {
         listener_free(listener);
         return fault_set(fault, VLT_UNAVAILABLE, "out of memory", "Out of memory for a listener");
     }

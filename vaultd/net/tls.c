@@ -6,7 +6,8 @@
 #include <openssl/ssl.h>
 
 // OpenSSL's own words for the person who has to mend it; the queue is emptied.
-static vlt_result tls_fail(struct fault *fault, enum vlt_class class, const char *reason, const char *text) {
+static vlt_result tls_fail(struct fault *fault, enum vlt_class class, const char *reason,
+                           const char *text) {
     unsigned long error = ERR_peek_last_error();
     const char *said = error ? ERR_reason_error_string(error) : NULL;
     ERR_clear_error();
@@ -92,19 +93,22 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
     static const unsigned char ours[] = "\x08http/1.1";
     // SSL_select_next_proto only hands back what `in` or `ours` holds.
     unsigned char *chosen;
-    if (SSL_select_next_proto(&chosen, out_size, ours, sizeof ours - 1, in, in_size) != OPENSSL_NPN_NEGOTIATED)
+    if (SSL_select_next_proto(&chosen, out_size, ours, sizeof ours - 1, in, in_size) !=
+        OPENSSL_NPN_NEGOTIATED)
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     *out = chosen;
     return SSL_TLSEXT_ERR_OK;
 }
 
-static vlt_result use_client_rule(SSL_CTX *tls, const struct tls_settings *settings, struct fault *fault) {
+static vlt_result use_client_rule(SSL_CTX *tls, const struct tls_settings *settings,
+                                  struct fault *fault) {
     if (settings->client == TLS_CLIENT_NONE)
         return vlt_ok();
     int mode = SSL_VERIFY_PEER | (settings->client_required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0);
     SSL_CTX_set_verify(tls, mode, settings->client == TLS_CLIENT_PINNED ? accept_any : NULL);
-    return settings->client == TLS_CLIENT_CA ? use_client_authorities(tls, settings->client_ca_pem, fault)
-                                             : vlt_ok();
+    return settings->client == TLS_CLIENT_CA
+               ? use_client_authorities(tls, settings->client_ca_pem, fault)
+               : vlt_ok();
 }
 
 static vlt_result fill(SSL_CTX *tls, const struct tls_settings *settings, struct fault *fault) {
