@@ -54,8 +54,8 @@ static vlt_result ask_policies(struct redeem *redeem) {
     struct decide_question question = {
         .action = DECIDE_REDEEM, .tenant = claims->tenant, .subject = subject_of(claims),
         .actor = claims->actor_count ? &actor : NULL,
-        .credential = bytes_of_text(redeem->credential), .profile = bytes_of_text(redeem->profile),
-        .hosts = redeem->hosts, .host_count = redeem->host_count, .source = r->source,
+        .credential = bytes_of_text(redeem->credential), .profile = redeem->view.profile,
+        .hosts = redeem->view.hosts, .host_count = redeem->view.host_count, .source = r->source,
         .client = claims->client, .now_s = clock_now_s(), .is_bound = claims->binding != TOKEN_BEARER,
         .detail = redeem->detail,
         .lifetime_s = (uint32_t)(claims->expires_at - claims->issued_at),

@@ -4,11 +4,11 @@
 #define VLT_REDEEMER_REDEEM_H
 
 #include "libvault/audit/event.h"
-#include "libvault/store/record_credential.h"
 #include "vaultd/redeemer/answer.h"
 #include "vaultd/redeemer/forwarder.h"
 #include "vaultd/redeemer/redeem_request.h"
 #include "vaultd/redeemer/redeemer.h"
+#include "vaultd/view/credential_view.h"
 
 #define REDEEM_CORRELATION_SIZE 65
 
@@ -22,9 +22,8 @@ struct redeem {
     const struct token_claims *claims;
     const struct token_detail *detail;
     uint32_t tenant;
-    char credential[RECORD_NAME_MAX + 1], profile[RECORD_NAME_MAX + 1];
-    struct bytes hosts[RECORD_HOSTS_MAX];
-    size_t host_count;
+    char credential[RECORD_NAME_MAX + 1];
+    struct credential_view view; // borrowed from the snapshot
     uint8_t proof_id[32];
     uint64_t proof_until;
     struct decide_answer decision;
