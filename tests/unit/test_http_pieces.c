@@ -34,13 +34,16 @@ static void assert_bytes(struct bytes bytes, const char *text) {
 
 // ---- survives --------------------------------------------------------------
 
-static const char *const seeds[] = {
-    "GET /a?b=c HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n",
-    "POST /oauth2/token HTTP/1.1\r\nHost: [::1]:8443\r\nContent-Type: "
-    "application/x-www-form-urlencoded\r\n"
-    "Content-Length: 11\r\nExpect: 100-continue\r\n\r\ngrant_type=",
-    "PUT /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
-    "chunked\r\n\r\n5;a=\"b\"\r\nhello\r\n1\r\n!\r\n0\r\nT: v\r\n\r\n"};
+static const char seed_get[] =
+    "GET /a?b=c HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n";
+static const char seed_form[] =
+    "POST /oauth2/token HTTP/1.1\r\nHost: [::1]:8443\r\n"
+    "Content-Type: application/x-www-form-urlencoded\r\n"
+    "Content-Length: 11\r\nExpect: 100-continue\r\n\r\ngrant_type=";
+static const char seed_chunked[] =
+    "PUT /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    "5;a=\"b\"\r\nhello\r\n1\r\n!\r\n0\r\nT: v\r\n\r\n";
+static const char *const seeds[] = {seed_get, seed_form, seed_chunked};
 
 // Reads byte by byte from memory that moves each time; the verdict and what was
 // read must not depend on how the bytes arrive.
