@@ -21,8 +21,8 @@ static void load(const json_t *test, struct vector *v) {
         at[i + 1] = v->octets.size;
     }
     for (int i = 0; i < 5; i++) // only now: the buffer no longer moves
-        *parts[i] = bytes_of(v->octets.at + at[i], at[i + 1] - at[i]);
-    v->sealed = bytes_of(v->octets.at + at[3], at[5] - at[3]);
+        *parts[i] = wycheproof_slice(&v->octets, at[i], at[i + 1]);
+    v->sealed = wycheproof_slice(&v->octets, at[3], at[5]);
     v->key = wycheproof_secret(test, "key");
 }
 

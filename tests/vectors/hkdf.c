@@ -26,12 +26,13 @@ static void run_hkdf(const struct wycheproof_case *c, void *kind) {
     wycheproof_hex(c->test, "info", &octets);
     size_t purpose_end = octets.size;
     wycheproof_hex(c->test, "okm", &octets);
-    struct bytes all = buf_bytes(&octets), okm = bytes_from(all, purpose_end);
+    struct bytes okm = bytes_from(buf_bytes(&octets), purpose_end);
     struct secret *ikm = wycheproof_secret(c->test, "ikm"), *made = secret_new(OKM_MAX);
     if (!made)
         abort();
-    vlt_result result = kdf_hkdf(*(enum digest_kind *)kind, ikm, bytes_of(all.at, salt_bytes),
-                                 bytes_of(all.at + salt_bytes, purpose_end - salt_bytes),
+    vlt_result result = kdf_hkdf(*(enum digest_kind *)kind, ikm,
+                                 wycheproof_slice(&octets, 0, salt_bytes),
+                                 wycheproof_slice(&octets, salt_bytes, purpose_end),
                                  (size_t)wycheproof_number(c->test, "size"), made);
     bool accepted = vlt_is_ok(result) &&
                     secret_equal(bytes_of(secret_borrow(made), secret_size(made)), okm);

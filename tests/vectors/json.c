@@ -15,7 +15,7 @@ static void visit(const char *path, struct bytes content) {
     const char *name = slash ? slash + 1 : path;
     json_t *root = NULL;
     // Jansson can not hold a member name with a NUL: only its grammar is judged.
-    bool has_nul = memmem(content.at, content.size, "\\u0000", 6) != NULL;
+    bool has_nul = content.size && memmem(content.at, content.size, "\\u0000", 6) != NULL;
     bool accepted = vlt_is_ok(jsontext_check(content, &limits, NULL)) &&
                     (vlt_is_ok(jsontext_parse(content, &limits, NULL, &root)) || has_nul);
     json_decref(root);

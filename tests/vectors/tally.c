@@ -14,6 +14,7 @@ struct vectors_tally vectors_tally;
 
 void vectors_pass(void) { vectors_tally.passed++; }
 
+VLT_PRINTF(3, 0)
 static void print_line(const char *word, const char *path, const char *format, va_list arguments) {
     printf("%s: %s: ", word, path);
     vprintf(format, arguments);

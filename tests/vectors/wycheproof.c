@@ -58,7 +58,11 @@ struct bytes wycheproof_hex(const json_t *object, const char *name, struct buf *
         fprintf(stderr, "vectors: \"%s\" is not hexadecimal\n", name);
         exit(1);
     }
-    return bytes_of(out->at + start, size);
+    return bytes_from(buf_bytes(out), start);
+}
+
+struct bytes wycheproof_slice(const struct buf *octets, size_t from, size_t to) {
+    return bytes_of(bytes_from(buf_bytes(octets), from).at, to - from);
 }
 
 struct secret *wycheproof_secret(const json_t *object, const char *name) {

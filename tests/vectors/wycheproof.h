@@ -27,7 +27,9 @@ const char *wycheproof_text(const json_t *object, const char *name); // "" when 
 int wycheproof_number(const json_t *object, const char *name);       // 0 when absent
 // Appends a hexadecimal member to out (init'ed by the caller) and returns it.
 struct bytes wycheproof_hex(const json_t *object, const char *name, struct buf *out);
-// The same as a new secret; never NULL.
+// Bytes from…to of a buffer that no longer grows.
+struct bytes wycheproof_slice(const struct buf *octets, size_t from, size_t to);
+// A hexadecimal member as a new secret; never NULL.
 struct secret *wycheproof_secret(const json_t *object, const char *name);
 
 #endif
