@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// Inside of libvault/identity: what a verified payload says about its principal.
+#ifndef VLT_IDENTITY_SUBJECT_CLAIMS_H
+#define VLT_IDENTITY_SUBJECT_CLAIMS_H
+
+#include "libvault/identity/subject.h"
+
+// Registered claims, read by libjwt once the strict parser has seen the text and
+// the types are known to be right (libjwt reads a text `exp` as 0).
+struct registered_claims {
+    int64_t exp, nbf, iat, auth_time; // 0: absent
+};
+vlt_result claims_read_registered(struct bytes payload, const json_t *claims,
+                                  struct registered_claims *ret) VLT_MUST_USE;
+// aud, azp, exp, nbf, iat, age, and the issuer's requirements. VLT_DENIED.
+vlt_result claims_check(const struct issuer *issuer, const struct subject_expectation *expected,
+                        const json_t *claims, const struct registered_claims *registered) VLT_MUST_USE;
+// Fills principal, client, groups, acr, amr, … of subject from subject->claims.
+vlt_result claims_map(const struct issuer *issuer, struct subject *subject) VLT_MUST_USE;
+
+#endif
