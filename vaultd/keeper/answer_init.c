@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+// The birth of a vault. The device makes a wrapping key and wraps two data keys;
+// everything else is made here; one commit at the end makes it a vault. A crash
+// before that leaves an uninitialised store and at most an unused key in the
+// device.
+#include <stdlib.h>
+
+#include "libvault/base/clock.h"
+#include "libvault/store/record_datakey.h"
+#include "vaultd/keeper/answer.h"
+#include "vaultd/keeper/change.h"
+#include "vaultd/keeper/datakey.h"
+#include "vaultd/keeper/device_thread.h"
+#include "vaultd/keeper/system_keys.h"
+#include "vaultd/keeper/tenants.h"
+#include "vaultd/keeper/unseal.h"
+#include "vaultd/log/log.h"
+
+#define FIRST_DATA_KEY 1
+#define FIRST_TENANT 1
+#define FIRST_TENANT_NAME "default"
+
+struct init {
+    struct keeper *keeper;
+    struct change *change;
+    struct hsm_key wrapping_key;
+    struct system_keys *keys;
+    int64_t now_s;
+};
+
+static void init_free(struct init *init) {
+    init->keeper->is_unsealing = false;
+    system_keys_free(init->keys);
+    free(init);
+}
+
+static void init_failed(struct init *init, vlt_result result, const struct fault *fault) {
+    log_error("init failed: %s", fault_or_reason(fault, result));
+    init->keeper->in_flight--;
+    change_refuse(init->change, result);
+    init_free(init);
+}
+
+// ---- The commit and after ----
+
+// Reads the keys back from what was committed: a vault that can be unsealed now
+// can be unsealed later.
+static vlt_result take_over(struct init *init) {
+    struct keeper *keeper = init->keeper;
+    struct fault fault = {0};
+    VLT_TRY(store_snapshot_begin(keeper->store));
+    vlt_result result = system_keys_load(init->keys, keeper->store, &fault);
+    store_snapshot_end(keeper->store);
+    keeper->next_tenant = FIRST_TENANT + 1;
+    if (!vlt_is_ok(result)) {
+        keeper_set_state(keeper, KEEPER_SEALED, fault_or_reason(&fault, result));
+        return result;
+    }
+    unseal_finish(keeper, init->keys);
+    init->keys = NULL;
+    return vlt_ok();
+}
+
+static void answered(struct change *change, vlt_result result, uint64_t revision) {
+    struct answer_init answer = {.note = BYTES_LITERAL("initialised and unsealed")};
+    struct init *init = change->context; // NULL: it failed and was freed before
+    if (init) {
+        if (vlt_is_ok(result))
+            result = take_over(init);
+        init_free(init);
+    }
+    reply_init(change->call, result, vlt_is_ok(result) ? &answer : NULL);
+}
+
+// ---- Records ----
+
+static vlt_result add_wrapping_key(struct init *init) {
+    uint8_t room[RECORD_DEVICE_KEY_MAX + 64], id[HSM_KEY_ID_BYTES];
+    enum hsm_kind kind;
+    struct record_device record = {.state = RECORD_WRAPPING_ACTIVE,
+                                   .created_at = (uint64_t)init->now_s,
+                                   .key = bytes_of(init->wrapping_key.at, init->wrapping_key.size)};
+    VLT_TRY(hsm_key_facts(&init->wrapping_key, &kind, &record.generation, id));
+    record.kind = (uint8_t)kind;
+    struct wire_writer w;
+    wire_writer_init(&w, room, sizeof room);
+    record_device_put(&w, &record);
+    if (w.failed)
+        return vlt_fail(VLT_BUG, "the record of a wrapping key is too large");
+    change_add(init->change, STORE_SYSTEM_TENANT, STORE_DEVICE, bytes_of(id, sizeof id),
+               bytes_of(room, w.size), 0);
+    return vlt_ok();
+}
+
+static vlt_result add_data_key(struct init *init, uint32_t tenant, const struct device_call *call) {
+    uint8_t room[RECORD_DATAKEY_MAX], number[4];
+    size_t size;
+    VLT_TRY(datakey_record(&init->wrapping_key, bytes_of(call->blob, call->blob_bytes), init->now_s,
+                           room, sizeof room, &size));
+    change_add(init->change, tenant, STORE_DATA_KEY, record_datakey_name(FIRST_DATA_KEY, number),
+               bytes_of(room, size), 0);
+    return vlt_ok();
+}
+
+static vlt_result add_key(struct init *init, enum record_key_use use) {
+    struct system_key_made made;
+    VLT_TRY(system_key_make(init->keys, use, init->now_s, &made));
+    struct bytes kid = bytes_of_text(made.kid);
+    change_add(init->change, STORE_SYSTEM_TENANT, system_key_public_class(use), kid,
+               bytes_of_text(made.json), 0);
+    change_add(init->change, STORE_SYSTEM_TENANT, system_key_secret_class(use), kid,
+               bytes_of(made.sealed, made.sealed_bytes), 0);
+    system_key_made_done(&made);
+    return vlt_ok();
+}
+
+static vlt_result add_tenant(struct init *init) {
+    uint8_t number[4];
+    struct record_tenant tenant = {.name = FIRST_TENANT_NAME, .number = FIRST_TENANT,
+                                   .created_at = init->now_s};
+    json_t *json = record_tenant_json(&tenant);
+    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    json_decref(json);
+    if (!text)
+        return vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    change_add(init->change, STORE_SYSTEM_TENANT, STORE_TENANT, BYTES_LITERAL(FIRST_TENANT_NAME),
+               bytes_of_text(text), 0);
+    change_add(init->change, STORE_SYSTEM_TENANT, STORE_META, BYTES_LITERAL(TENANTS_NEXT_NAME),
+               record_datakey_name(FIRST_TENANT + 1, number), 0);
+    free(text);
+    return vlt_ok();
+}
+
+static vlt_result add_everything(struct init *init) {
+    VLT_TRY(add_wrapping_key(init));
+    VLT_TRY(add_key(init, RECORD_KEY_TOKEN));
+    VLT_TRY(add_key(init, RECORD_KEY_CHECKPOINT));
+    VLT_TRY(add_key(init, RECORD_KEY_INTAKE));
+    return add_tenant(init);
+}
+
+static vlt_result open_store(struct keeper *keeper, struct fault *fault) {
+    if (keeper->store)
+        return vlt_ok();
+    VLT_TRY(store_open(keeper->settings.store_path, STORE_CREATE, fault, &keeper->store));
+    commit_queue_set_store(keeper->commits, keeper->store);
+    return vlt_ok();
+}
+
+// ---- Steps, each begun by the end of the one before ----
+
+static vlt_result wrap_fresh(struct init *init, uint32_t tenant,
+                             void (*done)(struct device_call *call)) {
+    struct device_call *call = device_call_new(DEVICE_WRAP, done, init);
+    if (!call)
+        return vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    vlt_result result = secret_set_random(call->secret, HSM_DATA_KEY_BYTES);
+    if (vlt_is_ok(result) && tenant == STORE_SYSTEM_TENANT)
+        result = system_keys_add_datakey(init->keys, FIRST_DATA_KEY, call->secret, true);
+    if (!vlt_is_ok(result)) {
+        device_call_free(call);
+        return result;
+    }
+    device_call_set_purpose(call, tenant, FIRST_DATA_KEY);
+    device_submit(init->keeper->device, call);
+    return vlt_ok();
+}
+
+static void tenant_key_wrapped(struct device_call *call) {
+    struct init *init = call->context;
+    vlt_result result = call->result;
+    if (vlt_is_ok(result))
+        result = add_data_key(init, FIRST_TENANT, call);
+    if (vlt_is_ok(result))
+        result = add_everything(init);
+    if (vlt_is_ok(result))
+        result = open_store(init->keeper, &call->fault);
+    if (!vlt_is_ok(result)) {
+        init_failed(init, result, &call->fault);
+        return;
+    }
+    init->keeper->in_flight--;
+    init->change->context = init;
+    change_run(init->change);
+}
+
+static void system_key_wrapped(struct device_call *call) {
+    struct init *init = call->context;
+    vlt_result result = call->result;
+    if (vlt_is_ok(result))
+        result = add_data_key(init, STORE_SYSTEM_TENANT, call);
+    if (vlt_is_ok(result))
+        result = wrap_fresh(init, FIRST_TENANT, tenant_key_wrapped);
+    if (!vlt_is_ok(result))
+        init_failed(init, result, &call->fault);
+}
+
+static void key_created(struct device_call *call) {
+    struct init *init = call->context;
+    struct keeper *keeper = init->keeper;
+    vlt_result result = call->result;
+    if (vlt_is_ok(result)) {
+        keeper->device_description = call->description;
+        keeper->is_device_known = true;
+        init->wrapping_key = call->keys[0];
+        result = unseal_note_keys(keeper, call->keys, call->key_count);
+    }
+    if (vlt_is_ok(result))
+        result = wrap_fresh(init, STORE_SYSTEM_TENANT, system_key_wrapped);
+    if (!vlt_is_ok(result))
+        init_failed(init, result, &call->fault);
+}
+
+static vlt_result begin(struct keeper *keeper, struct change *change) {
+    struct init *init = calloc(1, sizeof *init);
+    struct device_call *call =
+        init ? device_call_new(DEVICE_CREATE, key_created, init) : NULL;
+    if (!call || !(init->keys = system_keys_new())) {
+        if (call)
+            device_call_free(call);
+        free(init);
+        return vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    }
+    init->keeper = keeper;
+    init->change = change;
+    init->now_s = clock_now_s();
+    call->settings = keeper->settings.device;
+    keeper->is_unsealing = true; // the device is busy with one birth at a time
+    keeper->in_flight++;
+    device_submit(keeper->device, call);
+    return vlt_ok();
+}
+
+void answer_init(struct keeper *keeper, struct ipc_call *call, struct bytes frame) {
+    struct ask_init ask;
+    struct audit_event event;
+    if (!vlt_is_ok(ask_init_decode(frame, &ask)) ||
+        !vlt_is_ok(audit_event_of(ask.event, AUDIT_VAULT, &event))) {
+        ipc_call_refuse(call, "a malformed ask_init");
+        return;
+    }
+    struct change *change =
+        keeper->is_unsealing ? NULL : change_new(keeper, call, &event, answered);
+    if (!change) {
+        audit_refuse(keeper, call, &event,
+                     vlt_fail(VLT_UNAVAILABLE, "init is under way already, or no memory for it"));
+        return;
+    }
+    vlt_result result = begin(keeper, change);
+    if (!vlt_is_ok(result))
+        change_refuse(change, result);
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vaultd/keeper/audit_first.h"
+
+#include <stdlib.h>
+
+#include "vaultd/log/log.h"
+
+static const char not_recorded[] = "the decision can not be recorded";
+
+static vlt_result audit_result(vlt_result result) {
+    // Whatever ails the auditor, who waits here is told one thing.
+    return vlt_is_ok(result) ? result : vlt_fail(VLT_UNAVAILABLE, not_recorded);
+}
+
+static void recorded(vlt_result result, const struct answer_record *answer, void *context) {
+    struct audit_wait *wait = context;
+    wait->keeper->in_flight--;
+    wait->done(wait, audit_result(result));
+}
+
+// `room` must live until the ask was encoded, which is before ask_record returns.
+static bool encode(const struct audit_event *event, uint8_t room[AUDIT_EVENT_BYTES_MAX],
+                   struct ask_record *ask) {
+    struct wire_writer w;
+    wire_writer_init(&w, room, AUDIT_EVENT_BYTES_MAX);
+    audit_event_put(&w, event);
+    ask->event = bytes_of(room, w.size);
+    return !w.failed;
+}
+
+void audit_first(struct keeper *keeper, const struct audit_event *event, struct audit_wait *wait) {
+    uint8_t room[AUDIT_EVENT_BYTES_MAX];
+    struct ask_record ask = {.no_field = 0};
+    wait->keeper = keeper;
+    if (!keeper->auditor || !encode(event, room, &ask)) {
+        wait->done(wait, vlt_fail(VLT_UNAVAILABLE, not_recorded));
+        return;
+    }
+    keeper->in_flight++;
+    ask_record(keeper->auditor, &ask, recorded, wait);
+}
+
+// ---- Later ----
+
+static void recorded_later(vlt_result result, const struct answer_record *answer, void *context) {
+    if (!vlt_is_ok(result))
+        log_error("an event could not be recorded: %s", result.reason);
+}
+
+void audit_later(struct keeper *keeper, const struct audit_event *event) {
+    uint8_t room[AUDIT_EVENT_BYTES_MAX];
+    struct ask_record ask = {.no_field = 0};
+    if (!keeper->auditor || !encode(event, room, &ask)) {
+        log_error("an event could not be recorded: there is no auditor");
+        return;
+    }
+    ask_record(keeper->auditor, &ask, recorded_later, NULL);
+}
+
+// ---- Refusals ----
+
+struct refusal {
+    struct audit_wait wait;
+    struct ipc_call *call;
+    vlt_result why;
+};
+
+static void refusal_recorded(struct audit_wait *wait, vlt_result result) {
+    struct refusal *refusal = (struct refusal *)wait; // its first member
+    reply_failure(refusal->call, vlt_is_ok(result) ? refusal->why : result);
+    free(refusal);
+}
+
+static enum audit_outcome outcome_of(enum vlt_class class) {
+    return class == VLT_UNAVAILABLE || class == VLT_BUG ? AUDIT_ERROR : AUDIT_DENY;
+}
+
+void audit_refuse(struct keeper *keeper, struct ipc_call *call, struct audit_event *event,
+                  vlt_result why) {
+    struct refusal *refusal = calloc(1, sizeof *refusal);
+    if (!refusal) {
+        reply_failure(call, vlt_fail(VLT_UNAVAILABLE, not_recorded));
+        return;
+    }
+    refusal->wait.done = refusal_recorded;
+    refusal->call = call;
+    refusal->why = why;
+    event->outcome = (uint8_t)outcome_of(why.class);
+    event->reason = bytes_of_text(why.reason);
+    audit_first(keeper, event, &refusal->wait);
+}
+
+vlt_result audit_event_of(struct bytes bytes, enum audit_kind kind, struct audit_event *ret_event) {
+    struct audit_event event;
+    VLT_TRY(audit_event_get(bytes, &event));
+    event.kind = (uint8_t)kind;
+    event.outcome = AUDIT_ALLOW;
+    event.version = 0;
+    event.at_us = 0; // the auditor's clock counts
+    event.reason = bytes_of(NULL, 0);
+    event.token_id = bytes_of(NULL, 0);
+    if (kind == AUDIT_ISSUE || kind == AUDIT_REDEEM || kind == AUDIT_REVOKE)
+        event.tenant = event.principal = event.actor = event.client = event.credential =
+            event.policy_set = bytes_of(NULL, 0);
+    *ret_event = event;
+    return vlt_ok();
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vaultd/keeper/commit_queue.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "vaultd/keeper/worker.h"
+
+#define GROUPS_MAX 256 // commits that share one sync
+
+struct commit_queue {
+    struct worker *worker;
+    struct store *store;
+    struct commit *first, **last; // not yet given to the thread
+    size_t waiting;
+    // The one job: its arrays are the thread's while is_running.
+    struct worker_job job;
+    bool is_running;
+    size_t group_count;
+    struct commit *running[GROUPS_MAX];
+    struct store_commit_group groups[GROUPS_MAX];
+};
+
+static struct commit_queue *queue_of(struct worker_job *job) {
+    return (struct commit_queue *)(void *)((char *)job - offsetof(struct commit_queue, job));
+}
+
+static void job_run(struct worker_job *job) {
+    struct commit_queue *queue = queue_of(job);
+    // Each group has its own result; the sum of them tells nothing more.
+    vlt_result result = store_commit_groups(queue->store, queue->groups, queue->group_count);
+    (void)result;
+}
+
+static void start_next(struct commit_queue *queue) {
+    if (queue->is_running || !queue->first)
+        return;
+    size_t count = 0;
+    while (queue->first && count < GROUPS_MAX) {
+        struct commit *commit = queue->first;
+        queue->first = commit->next;
+        queue->running[count] = commit;
+        queue->groups[count] =
+            (struct store_commit_group){.changes = commit->changes, .count = commit->count};
+        count++;
+    }
+    if (!queue->first)
+        queue->last = &queue->first;
+    queue->waiting -= count;
+    queue->group_count = count;
+    queue->is_running = true;
+    worker_submit(queue->worker, &queue->job);
+}
+
+static void job_done(struct worker_job *job) {
+    struct commit_queue *queue = queue_of(job);
+    struct commit *finished[GROUPS_MAX];
+    struct store_commit_group groups[GROUPS_MAX];
+    size_t count = queue->group_count;
+    // `done` may add commits and with them start the next job: work on a copy.
+    memcpy(finished, queue->running, count * sizeof *finished);
+    memcpy(groups, queue->groups, count * sizeof *groups);
+    queue->is_running = false;
+    start_next(queue);
+    for (size_t i = 0; i < count; i++)
+        finished[i]->done(finished[i], groups[i].result, groups[i].revision);
+}
+
+vlt_result commit_queue_new(struct event_base *base, struct commit_queue **ret_queue) {
+    struct commit_queue *queue = calloc(1, sizeof *queue);
+    if (!queue)
+        return vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    vlt_result result = worker_new(base, &queue->worker);
+    if (!vlt_is_ok(result)) {
+        free(queue);
+        return result;
+    }
+    queue->last = &queue->first;
+    queue->job.run = job_run;
+    queue->job.done = job_done;
+    *ret_queue = queue;
+    return vlt_ok();
+}
+
+void commit_queue_free(struct commit_queue *queue) {
+    if (!queue)
+        return;
+    worker_free(queue->worker);
+    free(queue);
+}
+
+void commit_queue_set_store(struct commit_queue *queue, struct store *store) {
+    queue->store = store;
+}
+
+void commit_queue_add(struct commit_queue *queue, struct commit *commit) {
+    if (!queue->store) {
+        commit->done(commit, vlt_fail(VLT_UNAVAILABLE, "there is no store yet"), 0);
+        return;
+    }
+    commit->next = NULL;
+    *queue->last = commit;
+    queue->last = &commit->next;
+    queue->waiting++;
+    start_next(queue);
+}
+
+size_t commit_queue_pending(const struct commit_queue *queue) {
+    return queue->waiting + (queue->is_running ? queue->group_count : 0);
+}

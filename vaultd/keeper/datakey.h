@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// Data keys of tenants: unwrapped by the device on first use, kept as key
+// schedules in secret memory, dropped when idle.
+//
+// Calls that need a key which is not there yet are parked (a copy of their
+// frame) and asked again, from their beginning, once the device has answered.
+// Nobody else waits.
+#ifndef VLT_KEEPER_DATAKEY_H
+#define VLT_KEEPER_DATAKEY_H
+
+#include "libvault/crypto/aead.h"
+#include "libvault/store/record_datakey.h"
+#include "vaultd/keeper/keeper.h"
+
+#define DATAKEYS_LOADED_MAX 4096
+#define DATAKEYS_PARKED_MAX 4096 // calls that wait for a device
+
+struct datakeys;
+struct datakeys *datakeys_new(struct keeper *keeper); // NULL: out of memory
+void datakeys_free(struct datakeys *datakeys);
+// Wipes every key and answers every parked call with VLT_UNAVAILABLE.
+void datakeys_clear(struct datakeys *datakeys);
+// Drops keys that nobody used for settings.data_key_idle_s.
+void datakeys_drop_idle(struct datakeys *datakeys);
+
+// The loaded key (borrowed until the next call of this file), or NULL.
+struct xaes_key *datakey_find(struct datakeys *datakeys, uint32_t tenant, uint32_t number);
+// Number of the key that encrypts what is new: within a snapshot. VLT_NOT_FOUND.
+vlt_result datakey_active(struct keeper *keeper, uint32_t tenant, uint32_t *ret_number) VLT_MUST_USE;
+// Takes the call: it is asked again when the key is there (then datakey_find
+// finds it), or answered VLT_UNAVAILABLE. `frame` is copied. On failure nothing
+// was taken and the caller answers: VLT_LIMIT, VLT_UNAVAILABLE (the device failed
+// moments ago), VLT_NOT_FOUND (no slot for this device). Within a snapshot.
+vlt_result datakey_park(struct datakeys *datakeys, uint32_t tenant, uint32_t number,
+                        struct ipc_call *call, unsigned message, struct bytes frame) VLT_MUST_USE;
+size_t datakeys_loaded(const struct datakeys *datakeys);
+
+// The slot of a data key that this device can open. VLT_NOT_FOUND.
+vlt_result datakey_slot(struct keeper *keeper, const struct record_datakey *record,
+                        const struct record_slot **ret_slot) VLT_MUST_USE;
+// A record with one slot: what a device wrapped just now, by wrapping key `key`.
+vlt_result datakey_record(const struct hsm_key *key, struct bytes blob, int64_t now_s,
+                          uint8_t *room, size_t capacity, size_t *ret_size) VLT_MUST_USE;
+
+#endif

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vaultd/keeper/device_thread.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "vaultd/keeper/worker.h"
+
+// Generations that an interrupted init may have left in a device.
+#define GENERATION_TRIES 64
+
+struct device_thread {
+    struct worker *worker;
+    struct hsm *hsm; // the thread's own: the loop never touches it
+    atomic_bool is_ending;
+};
+
+struct device_job {
+    struct worker_job job;
+    struct device_thread *thread;
+    struct device_call call;
+};
+
+static struct device_job *job_of(struct worker_job *job) {
+    return (struct device_job *)(void *)((char *)job - offsetof(struct device_job, job));
+}
+
+static struct device_job *job_of_call(struct device_call *call) {
+    return (struct device_job *)(void *)((char *)call - offsetof(struct device_job, call));
+}
+
+// ---- On the thread ----
+
+static vlt_result reach(struct device_thread *thread, struct device_call *call) {
+    // Settings may have changed (another PIN file): begin anew.
+    hsm_close(thread->hsm);
+    thread->hsm = NULL;
+    return hsm_open(&call->settings, &call->fault, &thread->hsm);
+}
+
+static vlt_result open_keys(struct device_thread *thread, struct device_call *call) {
+    VLT_TRY(reach(thread, call));
+    for (size_t i = 0; i < call->key_count; i++)
+        VLT_TRY(hsm_key_find(thread->hsm, &call->keys[i], &call->fault));
+    return vlt_ok();
+}
+
+static vlt_result create_key(struct device_thread *thread, struct device_call *call) {
+    VLT_TRY(reach(thread, call));
+    vlt_result result = vlt_ok();
+    // An init that was cut off before its commit leaves a key that nothing
+    // refers to: step over it.
+    for (uint32_t generation = 1; generation <= GENERATION_TRIES; generation++) {
+        call->fault = (struct fault){0};
+        result = hsm_key_create(thread->hsm, generation, &call->fault, &call->keys[0]);
+        if (result.class != VLT_CONFLICT)
+            break;
+    }
+    call->key_count = vlt_is_ok(result) ? 1 : 0;
+    return result;
+}
+
+static vlt_result wrap(struct device_thread *thread, struct device_call *call) {
+    struct buf blob;
+    buf_init(&blob, HSM_BLOB_MAX_BYTES);
+    vlt_result result = hsm_wrap(thread->hsm, bytes_of(call->purpose, call->purpose_bytes),
+                                 call->secret, &call->fault, &blob);
+    if (vlt_is_ok(result) && buf_failed(&blob))
+        result = vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    if (vlt_is_ok(result)) {
+        memcpy(call->blob, blob.at, blob.size);
+        call->blob_bytes = blob.size;
+    }
+    buf_done(&blob);
+    return result;
+}
+
+static vlt_result serve(struct device_thread *thread, struct device_call *call) {
+    if (thread->is_ending)
+        return vlt_fail(VLT_UNAVAILABLE, "the keeper is stopping");
+    if (call->kind == DEVICE_OPEN)
+        return open_keys(thread, call);
+    if (call->kind == DEVICE_CREATE)
+        return create_key(thread, call);
+    if (call->kind == DEVICE_CLOSE) {
+        hsm_close(thread->hsm);
+        thread->hsm = NULL;
+        return vlt_ok();
+    }
+    if (!thread->hsm)
+        return vlt_fail(VLT_UNAVAILABLE, "no device is open");
+    if (call->kind == DEVICE_WRAP)
+        return wrap(thread, call);
+    return hsm_unwrap(thread->hsm, bytes_of(call->purpose, call->purpose_bytes),
+                      bytes_of(call->blob, call->blob_bytes), &call->fault, call->secret);
+}
+
+static void job_run(struct worker_job *job) {
+    struct device_job *device = job_of(job);
+    struct device_thread *thread = device->thread;
+    struct device_call *call = &device->call;
+    call->result = serve(thread, call);
+    if (call->kind != DEVICE_OPEN && call->kind != DEVICE_CREATE)
+        return;
+    if (!vlt_is_ok(call->result)) {
+        hsm_close(thread->hsm);
+        thread->hsm = NULL;
+    } else {
+        hsm_describe(thread->hsm, &call->description);
+    }
+}
+
+// ---- On the loop ----
+
+static void job_done(struct worker_job *job) {
+    struct device_job *device = job_of(job);
+    device->call.done(&device->call);
+    device_call_free(&device->call);
+}
+
+struct device_call *device_call_new(enum device_call_kind kind,
+                                    void (*done)(struct device_call *call), void *context) {
+    struct device_job *device = calloc(1, sizeof *device);
+    if (!device)
+        return NULL;
+    device->job.run = job_run;
+    device->job.done = job_done;
+    device->call.kind = kind;
+    device->call.done = done;
+    device->call.context = context;
+    if (kind == DEVICE_WRAP || kind == DEVICE_UNWRAP) {
+        device->call.secret = secret_new(HSM_DATA_KEY_BYTES);
+        if (!device->call.secret) {
+            free(device);
+            return NULL;
+        }
+    }
+    return &device->call;
+}
+
+void device_call_free(struct device_call *call) {
+    secret_free(call->secret);
+    free(job_of_call(call));
+}
+
+void device_call_set_purpose(struct device_call *call, uint32_t tenant, uint32_t number) {
+    struct wire_writer w;
+    wire_writer_init(&w, call->purpose, sizeof call->purpose);
+    record_datakey_context(&w, tenant, number);
+    call->purpose_bytes = w.size;
+}
+
+void device_submit(struct device_thread *thread, struct device_call *call) {
+    struct device_job *device = job_of_call(call);
+    device->thread = thread;
+    worker_submit(thread->worker, &device->job);
+}
+
+size_t device_pending(const struct device_thread *thread) {
+    return worker_pending(thread->worker);
+}
+
+vlt_result device_thread_new(struct event_base *base, struct device_thread **ret_thread) {
+    struct device_thread *thread = calloc(1, sizeof *thread);
+    if (!thread)
+        return vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    vlt_result result = worker_new(base, &thread->worker);
+    if (!vlt_is_ok(result)) {
+        free(thread);
+        return result;
+    }
+    *ret_thread = thread;
+    return vlt_ok();
+}
+
+void device_thread_free(struct device_thread *thread) {
+    if (!thread)
+        return;
+    thread->is_ending = true;
+    worker_free(thread->worker);
+    hsm_close(thread->hsm); // the thread has ended
+    free(thread);
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one thread that talks to the device. Every call returns at once; `done`
+// comes later, on the loop. Calls are served in their order. A device that hangs
+// delays its own answers and nothing else.
+#ifndef VLT_KEEPER_DEVICE_THREAD_H
+#define VLT_KEEPER_DEVICE_THREAD_H
+
+#include <event2/event.h>
+
+#include "hsm/hsm.h"
+#include "libvault/store/record_datakey.h"
+
+#define DEVICE_KEYS_MAX HSM_KEYS_MAX
+
+enum device_call_kind {
+    DEVICE_OPEN,   // reach the device and open `keys`
+    DEVICE_CREATE, // reach the device and make a wrapping key: `keys[0]`
+    DEVICE_WRAP,   // `secret` into `blob`
+    DEVICE_UNWRAP, // `blob` into `secret`
+    DEVICE_CLOSE
+};
+
+// Made by device_call_new, filled in by the caller, consumed by device_submit;
+// freed after `done`. The call owns `secret` and wipes it, unless done takes it
+// away by setting it to NULL.
+struct device_call {
+    enum device_call_kind kind;
+    struct hsm_settings settings; // DEVICE_OPEN, DEVICE_CREATE
+    struct hsm_key keys[DEVICE_KEYS_MAX];
+    size_t key_count;
+    uint8_t purpose[RECORD_DATAKEY_CONTEXT_MAX]; // what the device binds to the key
+    size_t purpose_bytes;
+    struct secret *secret;
+    uint8_t blob[HSM_BLOB_MAX_BYTES];
+    size_t blob_bytes;
+    void (*done)(struct device_call *call);
+    void *context;
+    // Results, valid in done.
+    vlt_result result;
+    struct fault fault;
+    struct hsm_description description; // after DEVICE_OPEN and DEVICE_CREATE
+};
+
+struct device_thread;
+vlt_result device_thread_new(struct event_base *base, struct device_thread **ret_thread) VLT_MUST_USE;
+void device_thread_free(struct device_thread *thread); // waits for what was submitted; NULL is fine
+// NULL: out of memory. `secret`, where the kind needs one, has room for a data key.
+struct device_call *device_call_new(enum device_call_kind kind,
+                                    void (*done)(struct device_call *call), void *context);
+void device_call_free(struct device_call *call); // one that was not submitted
+// What wraps or unwraps data key `number` of `tenant`.
+void device_call_set_purpose(struct device_call *call, uint32_t tenant, uint32_t number);
+void device_submit(struct device_thread *thread, struct device_call *call);
+size_t device_pending(const struct device_thread *thread);
+
+#endif

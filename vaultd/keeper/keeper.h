@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// The trusted core: everything that one keeper has, and how its state changes.
+//
+//   STARTING ──no store, or none that was finished──▶ UNINITIALISED ──init──▶ UNSEALED
+//      │                                                                      │   ▲
+//      └──────────────store is there──────────────▶ SEALED ◀──seal────────────┘   │
+//                                                     └────────unseal─────────────┘
+//
+// SEALED has a reason that `status` shows: sealed by an administrator, device
+// missing, wrong PIN, another device, store of a newer version.
+//
+// One event loop, one thread for the device, one for commits. Everything here is
+// called on the loop. See docs/decisions/0001-keeper-crypto-inline.md.
+#ifndef VLT_KEEPER_KEEPER_H
+#define VLT_KEEPER_KEEPER_H
+
+#include <event2/event.h>
+
+#include "hsm/hsm.h"
+#include "libvault/store/store.h"
+#include "vaultd/ipc/channel.h"
+#include "vaultd/keeper/keeper_settings.h"
+
+#define KEEPER_PEERS_MAX 16 // of one role
+
+struct commit_queue;
+struct datakeys;
+struct device_thread;
+struct replay;
+struct seen;
+struct sweep_place;
+struct system_keys;
+struct tenants;
+struct unseal_wait;
+
+struct keeper {
+    struct event_base *base;
+    struct keeper_settings settings;
+    enum keeper_state state;
+    char why[480];               // it is sealed or does not start; "" otherwise
+    bool is_sealed_by_hand;      // then only an administrator unseals
+    int64_t started_ms, unsealed_at;
+
+    struct store *store;         // NULL until there is one
+    struct commit_queue *commits;
+    struct device_thread *device;
+    struct hsm_description device_description;
+    bool is_device_known;        // the description is valid
+    uint8_t device_ids[HSM_KEYS_MAX][HSM_KEY_ID_BYTES]; // wrapping keys that are open
+    size_t device_id_count;
+
+    struct system_keys *keys;    // NULL unless unsealed
+    struct datakeys *datakeys;
+    struct seen *seen;           // tokens that were verified before
+    struct tenants *tenants;
+    struct replay *replay;
+    struct secret *plaintext;    // of the credential that is being opened or put
+    uint32_t next_tenant;        // number of the next new tenant
+
+    // Grow with each commit: of any record, and of one that can end the authority
+    // of a token (tenants, revocations). What was checked at the same count still
+    // holds.
+    uint64_t change_count, authority_count;
+
+    struct channel *auditor;
+    struct channel *brokers[KEEPER_PEERS_MAX], *admins[KEEPER_PEERS_MAX],
+        *redeemers[KEEPER_PEERS_MAX];
+    size_t in_flight;            // calls whose answer waits for the auditor, disk or device
+    bool has_unseal_to_record;   // the vault unsealed itself before the auditor was there
+
+    struct event *retry, *sweep; // timers
+    struct sweep_place *sweep_place; // where the sweep goes on
+    bool is_sweeping;            // a commit of the sweep is under way
+    unsigned retry_s;
+    bool is_unsealing;
+    struct unseal_wait *unseal_waits;
+
+    // Tells the supervisor; NULL in tests that do not care.
+    void (*ready)(const char *note, void *context);
+    void *ready_context;
+};
+
+// Threads start with keeper_start, not here, so that they inherit the sandbox.
+vlt_result keeper_new(struct event_base *base, struct keeper **ret_keeper) VLT_MUST_USE;
+void keeper_free(struct keeper *keeper); // finishes what is with the threads; wipes every key
+// First settings or a reload (then fields that need a restart must not differ).
+vlt_result keeper_configure(struct keeper *keeper, struct bytes frame, bool is_first,
+                            struct fault *fault) VLT_MUST_USE;
+// Starts the threads, opens the store, unseals when there is something to unseal.
+// VLT_UNAVAILABLE when no thread can be started.
+vlt_result keeper_start(struct keeper *keeper) VLT_MUST_USE;
+// channel NULL: that peer is gone.
+void keeper_set_peer(struct keeper *keeper, enum ipc_role role, unsigned number,
+                     struct channel *channel);
+// channel_events.asked and .permits, context is the keeper.
+void keeper_asked(struct ipc_call *call, unsigned message, struct bytes frame, void *context);
+bool keeper_permits(unsigned states, void *context);
+
+// Changes the state, says so to log and supervisor. `why` may be NULL.
+void keeper_set_state(struct keeper *keeper, enum keeper_state state, const char *why);
+// Nothing is under way that a peer waits for.
+bool keeper_is_idle(const struct keeper *keeper);
+// A commit is durable: drop what may be stale, tell the peers.
+void keeper_committed(struct keeper *keeper, const struct store_change *changes, size_t count,
+                      uint64_t revision);
+
+#endif

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vaultd/keeper/keeper_settings.h"
+
+#include <string.h>
+
+static vlt_result take_text(struct bytes text, const char *name, char *room, size_t capacity,
+                            struct fault *fault) {
+    if (bytes_to_text(text, room, capacity))
+        return vlt_ok();
+    return fault_set(fault, VLT_MALFORMED, "a setting of the keeper is not valid",
+                     "%s is too long or holds a NUL character", name);
+}
+
+static vlt_result take_device(const struct tell_settings_keeper *tell, struct hsm_settings *device,
+                              struct fault *fault) {
+    if (bytes_equal_text(tell->device_kind, "tpm"))
+        device->kind = HSM_TPM;
+    else if (bytes_equal_text(tell->device_kind, "pkcs11"))
+        device->kind = HSM_PKCS11;
+    else
+        return fault_set(fault, VLT_MALFORMED, "a setting of the keeper is not valid",
+                         "device kind must be \"tpm\" or \"pkcs11\"");
+    VLT_TRY(take_text(tell->device_tcti, "device tcti", device->tcti, sizeof device->tcti, fault));
+    VLT_TRY(take_text(tell->device_uri, "device uri", device->p11_uri, sizeof device->p11_uri,
+                      fault));
+    VLT_TRY(take_text(tell->device_module, "device module", device->p11_module,
+                      sizeof device->p11_module, fault));
+    return take_text(tell->device_pin_file, "device pin_file", device->pin_source,
+                     sizeof device->pin_source, fault);
+}
+
+vlt_result keeper_settings_decode(struct bytes frame, struct fault *fault,
+                                  struct keeper_settings *ret_settings) {
+    struct tell_settings_keeper tell;
+    struct keeper_settings settings;
+    // Compared as a whole on reload: padding must not differ.
+    memset(&settings, 0, sizeof settings);
+    VLT_TRY(tell_settings_keeper_decode(frame, &tell));
+    VLT_TRY(take_text(tell.issuer, "issuer", settings.issuer, sizeof settings.issuer, fault));
+    VLT_TRY(take_text(tell.store_path, "store", settings.store_path, sizeof settings.store_path,
+                      fault));
+    VLT_TRY(take_device(&tell, &settings.device, fault));
+    settings.token_max_lifetime_s = tell.token_max_lifetime_s;
+    settings.data_key_idle_s = tell.data_key_idle_s;
+    settings.log_level = tell.log_level;
+    if (!settings.issuer[0] || !settings.store_path[0])
+        return fault_set(fault, VLT_MALFORMED, "a setting of the keeper is not valid",
+                         "issuer and store must not be empty");
+    if (settings.token_max_lifetime_s == 0 ||
+        settings.token_max_lifetime_s > KEEPER_LIFETIME_MAX_S)
+        return fault_set(fault, VLT_MALFORMED, "a setting of the keeper is not valid",
+                         "the longest token lifetime must be 1 to %u seconds",
+                         KEEPER_LIFETIME_MAX_S);
+    *ret_settings = settings;
+    return vlt_ok();
+}
+
+static bool is_same_device(const struct hsm_settings *a, const struct hsm_settings *b) {
+    return a->kind == b->kind && strcmp(a->tcti, b->tcti) == 0 &&
+           strcmp(a->p11_uri, b->p11_uri) == 0 && strcmp(a->p11_module, b->p11_module) == 0;
+}
+
+vlt_result keeper_settings_check_reload(const struct keeper_settings *current,
+                                        const struct keeper_settings *next, struct fault *fault) {
+    if (strcmp(current->store_path, next->store_path) != 0)
+        return fault_set(fault, VLT_CONFLICT, "a setting needs a restart",
+                         "the path of the store can only change with a restart");
+    if (!is_same_device(&current->device, &next->device))
+        return fault_set(fault, VLT_CONFLICT, "a setting needs a restart",
+                         "the device can only change with a restart");
+    return vlt_ok();
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// The keeper's settings, checked and owned.
+#ifndef VLT_KEEPER_KEEPER_SETTINGS_H
+#define VLT_KEEPER_KEEPER_SETTINGS_H
+
+#include "hsm/hsm.h"
+#include "vaultd/ipc/messages.h"
+
+#define KEEPER_LIFETIME_MAX_S 86400 // above this no ceiling may be set
+
+struct keeper_settings {
+    char issuer[IPC_TEXT_MAX + 1];
+    char store_path[IPC_TEXT_MAX + 1];
+    struct hsm_settings device;
+    uint32_t token_max_lifetime_s;
+    uint32_t data_key_idle_s; // 0: data keys stay until the vault is sealed
+    uint8_t log_level;
+};
+
+// VLT_MALFORMED with the setting's name in the fault.
+vlt_result keeper_settings_decode(struct bytes frame, struct fault *fault,
+                                  struct keeper_settings *ret_settings) VLT_MUST_USE;
+// VLT_CONFLICT when `next` changes what only a restart can change.
+vlt_result keeper_settings_check_reload(const struct keeper_settings *current,
+                                        const struct keeper_settings *next,
+                                        struct fault *fault) VLT_MUST_USE;
+
+#endif

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vaultd/keeper/system_keys.h"
+
+#include <stdlib.h>
+
+#include "libvault/crypto/pkey.h"
+
+#define KEY_ALGORITHM_XAES 1
+
+enum store_class system_key_public_class(enum record_key_use use) {
+    return use == RECORD_KEY_INTAKE ? STORE_INTAKE_KEY : STORE_SIGNING_KEY;
+}
+
+enum store_class system_key_secret_class(enum record_key_use use) {
+    return use == RECORD_KEY_INTAKE ? STORE_INTAKE_SECRET : STORE_SIGNING_SECRET;
+}
+
+static enum pkey_kind kind_of(enum record_key_use use) {
+    return use == RECORD_KEY_CHECKPOINT ? PKEY_ED25519 : PKEY_P256;
+}
+
+struct system_keys *system_keys_new(void) {
+    struct system_keys *keys = calloc(1, sizeof *keys);
+    if (keys && !(keys->token_keys = calloc(1, sizeof *keys->token_keys))) {
+        free(keys);
+        return NULL;
+    }
+    return keys;
+}
+
+void system_keys_free(struct system_keys *keys) {
+    if (!keys)
+        return;
+    for (size_t i = 0; i < keys->datakey_count; i++)
+        xaes_key_free(keys->datakeys[i].key);
+    for (size_t i = 0; i < keys->intake_count; i++)
+        EVP_PKEY_free(keys->intake[i].pkey);
+    jwk_free(keys->checkpoint);
+    jwk_set_free(keys->token_keys);
+    free(keys);
+}
+
+vlt_result system_keys_add_datakey(struct system_keys *keys, uint32_t number,
+                                   const struct secret *key32, bool is_active) {
+    if (keys->datakey_count == SYSTEM_DATAKEYS_MAX)
+        return vlt_fail(VLT_LIMIT, "there are too many system data keys");
+    struct system_datakey *datakey = &keys->datakeys[keys->datakey_count];
+    VLT_TRY(xaes_key_new(key32, &datakey->key));
+    datakey->number = number;
+    keys->datakey_count++;
+    if (is_active && number > keys->active_datakey)
+        keys->active_datakey = number;
+    return vlt_ok();
+}
+
+static struct xaes_key *datakey_of(const struct system_keys *keys, uint32_t number) {
+    for (size_t i = 0; i < keys->datakey_count; i++)
+        if (keys->datakeys[i].number == number)
+            return keys->datakeys[i].key;
+    return NULL;
+}
+
+// ---- Making ----
+
+static vlt_result seal_private(const struct system_keys *keys, enum record_key_use use,
+                               const struct secret *private_key, struct system_key_made *made) {
+    uint8_t context[RECORD_KEY_CONTEXT_MAX], sealed[XAES_SEALED_SIZE(PKEY_PRIVATE_SIZE)];
+    struct wire_writer w;
+    wire_writer_init(&w, context, sizeof context);
+    record_key_context(&w, system_key_secret_class(use), bytes_of_text(made->kid), use);
+    const struct xaes_key *datakey = datakey_of(keys, keys->active_datakey);
+    if (w.failed || !datakey)
+        return vlt_fail(VLT_BUG, "there is no system data key to encrypt with");
+    VLT_TRY(xaes_seal_fresh(datakey, bytes_of(context, w.size), private_key, sealed));
+    struct record_key_secret secret = {.algorithm = KEY_ALGORITHM_XAES,
+                                       .data_key = keys->active_datakey,
+                                       .sealed = bytes_of(sealed, sizeof sealed)};
+    wire_writer_init(&w, made->sealed, sizeof made->sealed);
+    record_key_secret_put(&w, &secret);
+    made->sealed_bytes = w.size;
+    return w.failed ? vlt_fail(VLT_BUG, "an encrypted key is too large") : vlt_ok();
+}
+
+static vlt_result describe_public(struct jwk *jwk, enum record_key_use use, int64_t now_s,
+                                  struct system_key_made *made) {
+    struct record_key record = {.use = use, .state = RECORD_KEY_ACTIVE, .created_at = now_s};
+    static const char *const algs[] = {NULL, "ES256", "EdDSA", "ECDH-ES"};
+    memcpy(record.kid, made->kid, sizeof record.kid);
+    VLT_TRY(jwk_export(jwk, algs[use], use == RECORD_KEY_INTAKE ? "enc" : "sig", &record.jwk));
+    json_t *json = record_key_json(&record);
+    made->json = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    json_decref(json);
+    record_key_done(&record);
+    return made->json ? vlt_ok() : vlt_fail(VLT_UNAVAILABLE, "out of memory");
+}
+
+// Takes the key in every case.
+static vlt_result jwk_with_kid(EVP_PKEY *pkey, char kid[RECORD_KID_MAX + 1], struct jwk **ret_jwk) {
+    struct jwk *jwk = NULL;
+    vlt_result result = jwk_of_pkey(pkey, NULL, &jwk);
+    if (!vlt_is_ok(result)) {
+        EVP_PKEY_free(pkey);
+        return result;
+    }
+    char text[JWK_THUMBPRINT_TEXT_SIZE];
+    result = jwk_thumbprint_text(jwk, text);
+    if (!vlt_is_ok(result)) {
+        jwk_free(jwk);
+        return result;
+    }
+    memcpy(kid, text, sizeof text);
+    memcpy(jwk->kid, text, sizeof text);
+    jwk->has_kid = true;
+    *ret_jwk = jwk;
+    return vlt_ok();
+}
+
+vlt_result system_key_make(const struct system_keys *keys, enum record_key_use use, int64_t now_s,
+                           struct system_key_made *ret_made) {
+    struct system_key_made made = {.json = NULL};
+    EVP_PKEY *pkey;
+    struct jwk *jwk = NULL;
+    struct secret *private_key = secret_new(PKEY_PRIVATE_SIZE);
+    if (!private_key)
+        return vlt_fail(VLT_UNAVAILABLE, "no secret memory left");
+    vlt_result result = pkey_generate(kind_of(use), &pkey);
+    if (vlt_is_ok(result))
+        result = jwk_with_kid(pkey, made.kid, &jwk);
+    if (vlt_is_ok(result))
+        result = pkey_to_secret(jwk->pkey, private_key);
+    if (vlt_is_ok(result))
+        result = seal_private(keys, use, private_key, &made);
+    if (vlt_is_ok(result))
+        result = describe_public(jwk, use, now_s, &made);
+    jwk_free(jwk);
+    secret_free(private_key);
+    if (vlt_is_ok(result))
+        *ret_made = made;
+    return result;
+}
+
+void system_key_made_done(struct system_key_made *made) {
+    free(made->json);
+    made->json = NULL;
+}
+
+// ---- Loading ----
+
+struct load {
+    struct system_keys *keys;
+    struct store *store;
+    enum store_class secret_class;
+    vlt_result result;
+};
+
+static vlt_result open_private(struct load *load, const struct record_key *record,
+                               EVP_PKEY **ret_pkey) {
+    struct bytes value;
+    struct record_key_secret secret;
+    VLT_TRY(store_get(load->store, STORE_SYSTEM_TENANT, load->secret_class,
+                      bytes_of_text(record->kid), &value, NULL));
+    VLT_TRY(record_key_secret_get(value, &secret));
+    const struct xaes_key *datakey = datakey_of(load->keys, secret.data_key);
+    struct secret *private_key = secret_new(PKEY_PRIVATE_SIZE);
+    if (!datakey || !private_key) {
+        secret_free(private_key);
+        return vlt_fail(VLT_NOT_FOUND, "the system data key of a key is missing");
+    }
+    uint8_t context[RECORD_KEY_CONTEXT_MAX];
+    struct wire_writer w;
+    wire_writer_init(&w, context, sizeof context);
+    record_key_context(&w, load->secret_class, bytes_of_text(record->kid), record->use);
+    vlt_result result =
+        xaes_open_fresh(datakey, bytes_of(context, w.size), secret.sealed, private_key);
+    if (vlt_is_ok(result))
+        result = pkey_of_secret(kind_of(record->use), private_key, ret_pkey);
+    secret_free(private_key);
+    return result;
+}
+
+static vlt_result keep_signing(struct system_keys *keys, const struct record_key *record,
+                               struct jwk *jwk) {
+    if (record->use == RECORD_KEY_CHECKPOINT) {
+        if (record->state == RECORD_KEY_ACTIVE && !keys->checkpoint)
+            keys->checkpoint = jwk;
+        else
+            jwk_free(jwk);
+        return vlt_ok();
+    }
+    if (keys->token_keys->count == JWKS_MAX_KEYS) {
+        jwk_free(jwk);
+        return vlt_fail(VLT_LIMIT, "there are too many signing keys");
+    }
+    keys->token_keys->keys[keys->token_keys->count++] = jwk;
+    if (record->state == RECORD_KEY_ACTIVE)
+        keys->signing = jwk;
+    return vlt_ok();
+}
+
+static vlt_result keep_intake(struct system_keys *keys, const struct record_key *record,
+                              struct jwk *jwk) {
+    if (keys->intake_count == SYSTEM_INTAKE_MAX) {
+        jwk_free(jwk);
+        return vlt_fail(VLT_LIMIT, "there are too many intake keys");
+    }
+    struct system_intake *intake = &keys->intake[keys->intake_count];
+    if (EVP_PKEY_up_ref(jwk->pkey) != 1) {
+        jwk_free(jwk);
+        return vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    }
+    memcpy(intake->kid, record->kid, sizeof intake->kid);
+    intake->pkey = jwk->pkey;
+    keys->intake_count++;
+    jwk_free(jwk);
+    return vlt_ok();
+}
+
+static vlt_result load_record(struct load *load, const struct record_key *record) {
+    EVP_PKEY *pkey;
+    struct jwk *jwk;
+    char kid[RECORD_KID_MAX + 1];
+    if ((record->use == RECORD_KEY_INTAKE) != (load->secret_class == STORE_INTAKE_SECRET))
+        return vlt_fail(VLT_MALFORMED, "a key is filed under another use");
+    VLT_TRY(open_private(load, record, &pkey));
+    VLT_TRY(jwk_with_kid(pkey, kid, &jwk));
+    if (strcmp(kid, record->kid) != 0) {
+        jwk_free(jwk);
+        return vlt_fail(VLT_CRYPTO, "a key does not fit its name");
+    }
+    return record->use == RECORD_KEY_INTAKE ? keep_intake(load->keys, record, jwk)
+                                            : keep_signing(load->keys, record, jwk);
+}
+
+static bool load_each(struct bytes name, struct bytes value, uint64_t revision, void *context) {
+    struct load *load = context;
+    struct record_key record;
+    load->result = record_key_parse(value, NULL, &record);
+    if (!vlt_is_ok(load->result))
+        return false;
+    load->result = load_record(load, &record);
+    record_key_done(&record);
+    return vlt_is_ok(load->result);
+}
+
+vlt_result system_keys_load(struct system_keys *keys, struct store *store, struct fault *fault) {
+    static const enum store_class classes[][2] = {{STORE_SIGNING_KEY, STORE_SIGNING_SECRET},
+                                                  {STORE_INTAKE_KEY, STORE_INTAKE_SECRET}};
+    for (size_t i = 0; i < 2; i++) {
+        struct load load = {.keys = keys, .store = store, .secret_class = classes[i][1],
+                            .result = vlt_ok()};
+        VLT_TRY(store_each(store, STORE_SYSTEM_TENANT, classes[i][0], bytes_of(NULL, 0),
+                           bytes_of(NULL, 0), load_each, &load));
+        if (!vlt_is_ok(load.result))
+            return fault_set(fault, load.result.class, load.result.reason,
+                             "a key of the vault can not be loaded: %s. The store was altered or "
+                             "is damaged: restore a backup", load.result.reason);
+    }
+    if (!keys->signing)
+        return fault_set(fault, VLT_NOT_FOUND, "there is no active signing key",
+                         "the store has no active signing key: restore a backup");
+    return vlt_ok();
+}
+
+vlt_result system_keys_intake(const struct system_keys *keys, struct bytes kid,
+                              EVP_PKEY **ret_pkey) {
+    for (size_t i = 0; i < keys->intake_count; i++)
+        if (bytes_equal_text(kid, keys->intake[i].kid)) {
+            *ret_pkey = keys->intake[i].pkey;
+            return vlt_ok();
+        }
+    return vlt_fail(VLT_NOT_FOUND, "the value was sealed to an intake key that is not ours");
+}
