@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+// The end of an exchange: a refusal, recorded before it leaves; or the token that
+// the keeper signed and recorded.
+#include <stdlib.h>
+
+#include "libvault/base/clock.h"
+#include "libvault/base/jsontext.h"
+#include "vaultd/broker/exchange.h"
+
+const struct oauth_error oauth_invalid_request = {400, "invalid_request", "A parameter is missing, malformed or repeated."};
+const struct oauth_error oauth_unsupported_grant = {400, "unsupported_grant_type", "Only token exchange (RFC 8693) is offered."};
+const struct oauth_error oauth_invalid_target = {400, "invalid_target", "Tokens are issued for this vault only."};
+const struct oauth_error oauth_invalid_scope = {400, "invalid_scope", "Scopes are not used; send authorization_details."};
+const struct oauth_error oauth_invalid_details = {400, "invalid_authorization_details",
+                                                  "authorization_details must be 1 to 4 objects of type credential_use."};
+const struct oauth_error oauth_invalid_proof = {400, "invalid_dpop_proof", "The DPoP proof is not valid for this request."};
+const struct oauth_error oauth_use_nonce = {400, "use_dpop_nonce", "The DPoP proof must hold the nonce of the DPoP-Nonce header."};
+const struct oauth_error oauth_denied = {400, "invalid_request", "The token presented is not accepted, or does not permit this."};
+const struct oauth_error oauth_unavailable = {503, "temporarily_unavailable", "The vault can not decide at the moment."};
+
+// ---- Event ----
+
+static struct bytes credentials_text(const struct exchange *e, char *room, size_t capacity) {
+    size_t used = 0;
+    for (size_t i = 0; i < e->details.count; i++) {
+        struct bytes name = e->details.items[i].credential;
+        if (used + name.size + 1 > capacity)
+            break;
+        if (i)
+            room[used++] = ' ';
+        memcpy(room + used, name.at, name.size);
+        used += name.size;
+    }
+    return bytes_of(room, used);
+}
+
+static void put_event(const struct exchange *e, enum audit_outcome outcome, const char *reason, struct wire_writer *w) {
+    char credentials[260];
+    struct audit_event event = {.kind = AUDIT_ISSUE, .outcome = (uint8_t)outcome, .tenant = bytes_of_text(e->tenant_name),
+                                .operation = BYTES_LITERAL("token.issue"), .reason = bytes_of_text(reason),
+                                .credential = credentials_text(e, credentials, sizeof credentials),
+                                .policy_set = bytes_of_text(e->active.hash_text), .policies = bytes_of_text(e->policies),
+                                .source = bytes_of_text(http_exchange_peer(e->x)->address),
+                                .correlation = bytes_of_text(e->correlation)};
+    if (e->subject) {
+        event.principal = e->subject->principal;
+        event.client = e->subject->client;
+    }
+    if (e->actor_count)
+        event.actor = e->actors[0].principal;
+    audit_event_put(w, &event);
+}
+
+// ---- Refusal ----
+
+struct refused {
+    struct exchange *exchange;
+    const struct oauth_error *error;
+};
+
+static void answer_error(struct exchange *e, const struct oauth_error *error) {
+    char nonce[DPOP_NONCE_TEXT_SIZE];
+    struct http_header headers[2] = {HTTP_HEADER("cache-control", BYTES_LITERAL("no-store"))};
+    size_t count = 1;
+    if (error == &oauth_use_nonce && vlt_is_ok(dpop_nonce_text(e->broker->nonces, clock_now_s(), nonce)))
+        headers[count++] = HTTP_HEADER("dpop-nonce", bytes_of_text(nonce));
+    else if (error == &oauth_unavailable)
+        headers[count++] = HTTP_HEADER("retry-after", BYTES_LITERAL("1"));
+    http_exchange_reply_oauth_error(e->x, error->status, error->code, error->description, headers, count);
+    exchange_free(e);
+}
+
+static void on_recorded(vlt_result result, const struct answer_record *answer, void *context) {
+    struct refused *refused = context;
+    answer_error(refused->exchange, vlt_is_ok(result) ? refused->error : &oauth_unavailable);
+    free(refused);
+}
+
+void exchange_refuse(struct exchange *e, const struct oauth_error *error, const char *reason) {
+    uint8_t room[8192];
+    struct wire_writer w;
+    // A nonce that is missing is no decision: the client asks again at once.
+    struct refused *refused = error == &oauth_use_nonce ? NULL : malloc(sizeof *refused);
+    if (!refused) {
+        answer_error(e, error == &oauth_use_nonce ? error : &oauth_unavailable);
+        return;
+    }
+    *refused = (struct refused){e, error};
+    wire_writer_init(&w, room, sizeof room);
+    put_event(e, error == &oauth_unavailable ? AUDIT_ERROR : AUDIT_DENY, reason, &w);
+    struct ask_record ask = {.event = bytes_of(room, w.size)};
+    ask_record(e->broker->auditor, &ask, on_recorded, refused);
+}
+
+// ---- Token ----
+
+static void put_answer(const struct exchange *e, const struct answer_sign *answer, struct buf *out) {
+    int64_t left = (int64_t)answer->expires_at - clock_now_s();
+    buf_put_text(out, "{\"access_token\":");
+    jsontext_put_string(out, answer->token);
+    buf_put_text(out, ",\"authorization_details\":");
+    token_details_put_json(e->details.items, e->details.count, out);
+    buf_put_format(out, ",\"expires_in\":%lld", (long long)(left > 0 ? left : 0));
+    buf_put_text(out, ",\"issued_token_type\":\"urn:ietf:params:oauth:token-type:access_token\",\"token_type\":");
+    buf_put_text(out, e->binding == TOKEN_BOUND_DPOP ? "\"DPoP\"}" : "\"Bearer\"}");
+}
+
+static void answer_token(struct exchange *e, const struct answer_sign *answer) {
+    char nonce[DPOP_NONCE_TEXT_SIZE];
+    struct buf body;
+    struct http_header headers[3] = {HTTP_HEADER("content-type", BYTES_LITERAL(HTTP_JSON_MEDIA)),
+                                     HTTP_HEADER("cache-control", BYTES_LITERAL("no-store"))};
+    size_t count = 2;
+    if (e->binding == TOKEN_BOUND_DPOP && vlt_is_ok(dpop_nonce_text(e->broker->nonces, clock_now_s(), nonce)))
+        headers[count++] = HTTP_HEADER("dpop-nonce", bytes_of_text(nonce));
+    buf_init(&body, 32768);
+    put_answer(e, answer, &body);
+    if (buf_failed(&body))
+        http_exchange_reply_oauth_error(e->x, 503, oauth_unavailable.code, oauth_unavailable.description, NULL, 0);
+    else
+        http_exchange_reply(e->x, 200, headers, count, buf_bytes(&body));
+    buf_done(&body);
+    exchange_free(e);
+}
+
+static void on_signed(vlt_result result, const struct answer_sign *answer, void *context) {
+    struct exchange *e = context;
+    if (vlt_is_ok(result))
+        answer_token(e, answer);
+    else if (result.class == VLT_UNAVAILABLE || result.class == VLT_BUG)
+        answer_error(e, &oauth_unavailable);
+    else if (strcmp(result.reason, "proof replayed") == 0)
+        answer_error(e, &oauth_invalid_proof);
+    else
+        answer_error(e, &oauth_denied); // the keeper has recorded why
+}
+
+// Of the client that the identity provider named; else the principal stands for
+// itself (RFC 9068: for a pure machine grant, sub is the client).
+static struct bytes client_of(const struct exchange *e) {
+    struct bytes client = e->subject->client.size ? e->subject->client : e->subject->principal;
+    return client.size <= TOKEN_CLIENT_MAX ? client : e->subject->issuer_name;
+}
+
+static void fill_claims(const struct exchange *e, struct token_claims *claims) {
+    const struct subject *subject = e->subject;
+    *claims = (struct token_claims){
+        .audience = bytes_of_text(e->issuer), .tenant = bytes_of_text(e->tenant_name), .principal = subject->principal,
+        .principal_kind = subject->kind, .client = client_of(e), .actor_count = e->actor_count, .auth_time = subject->auth_time,
+        .acr = subject->acr, .correlation = bytes_of_text(e->correlation), .policy_set = bytes_of_text(e->active.hash_text),
+        .amr = subject->amr, .group_count = subject->group_count, .binding = (uint8_t)e->binding,
+        .detail_count = e->details.count};
+    memcpy(claims->actors, e->actors, sizeof claims->actors);
+    memcpy(claims->groups, subject->groups, sizeof claims->groups);
+    memcpy(claims->details, e->details.items, sizeof claims->details);
+    if (e->binding != TOKEN_BEARER)
+        memcpy(claims->thumbprint, e->thumbprint, sizeof claims->thumbprint);
+    if (e->actor) {
+        memcpy(claims->actor_groups, e->actor->groups, sizeof claims->actor_groups);
+        claims->actor_group_count = e->actor->group_count;
+    }
+}
+
+void exchange_sign(struct exchange *e) {
+    struct token_claims claims;
+    uint8_t claims_room[12288], event_room[8192];
+    struct wire_writer claims_writer, event_writer;
+    fill_claims(e, &claims);
+    wire_writer_init(&claims_writer, claims_room, sizeof claims_room);
+    token_claims_put(&claims_writer, &claims);
+    wire_writer_init(&event_writer, event_room, sizeof event_room);
+    put_event(e, AUDIT_ALLOW, "", &event_writer);
+    if (claims_writer.failed || event_writer.failed) {
+        exchange_refuse(e, &oauth_denied, "the claims are too long for a token");
+        return;
+    }
+    struct ask_sign ask = {.tenant = e->tenant.number, .claims = bytes_of(claims_room, claims_writer.size),
+                           .lifetime_s = e->lifetime_s, .proof_until = e->proof_until,
+                           .event = bytes_of(event_room, event_writer.size)};
+    memcpy(ask.proof_id, e->proof_id, sizeof ask.proof_id);
+    ask_sign(e->broker->keeper, &ask, on_signed, e);
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// May this principal, through this actor, have a token for each credential that
+// it asks for? One policy question for each.
+#include <stdio.h>
+
+#include "libvault/base/clock.h"
+#include "vaultd/broker/exchange.h"
+#include "vaultd/view/credential_view.h"
+
+static struct decide_party party_of(const struct subject *subject) {
+    return (struct decide_party){subject->principal, subject->kind, subject->groups, subject->group_count, subject->acr, &subject->amr};
+}
+
+// The one who acts now: of the actor token, or the outermost `act`, of whom we
+// know no groups.
+static struct decide_party actor_of(const struct exchange *e) {
+    return e->actor ? party_of(e->actor)
+                    : (struct decide_party){.principal = e->actors[0].principal, .kind = e->actors[0].kind};
+}
+
+static void shorten(uint32_t *lifetime_s, int64_t limit_s) {
+    if (limit_s < (int64_t)*lifetime_s)
+        *lifetime_s = limit_s > 0 ? (uint32_t)limit_s : 0;
+}
+
+static void add_policies(struct exchange *e, const char *policies) {
+    size_t used = strlen(e->policies);
+    if (used + strlen(policies) + 2 < sizeof e->policies)
+        snprintf(e->policies + used, sizeof e->policies - used, "%s%s", used ? " " : "", policies);
+}
+
+static const struct oauth_error *permit_one(struct exchange *e, const struct token_detail *detail, const char **ret_reason) {
+    struct credential_view view;
+    vlt_result result = credential_view_read(e->broker->store, e->tenant.number, detail->credential, &view);
+    *ret_reason = result.reason;
+    if (!vlt_is_ok(result))
+        return result.class == VLT_UNAVAILABLE ? &oauth_unavailable : &oauth_denied;
+    struct decide_party actor = actor_of(e);
+    struct decide_question question = {
+        .action = DECIDE_ISSUE, .tenant = bytes_of_text(e->tenant_name), .subject = party_of(e->subject),
+        .actor = e->actor_count ? &actor : NULL, .credential = detail->credential, .profile = view.profile,
+        .hosts = view.hosts, .host_count = view.host_count, .source = bytes_of_text(http_exchange_peer(e->x)->address),
+        .client = e->subject->client, .now_s = clock_now_s(), .is_bound = e->binding != TOKEN_BEARER,
+        .detail = detail, .lifetime_s = e->lifetime_s};
+    struct decide_answer answer;
+    decide(e->broker->decider, &e->active, &question, &answer);
+    add_policies(e, answer.policies);
+    if (answer.lifetime_s)
+        shorten(&e->lifetime_s, answer.lifetime_s);
+    static char reason[sizeof answer.reason]; // read by the caller before the next request
+    snprintf(reason, sizeof reason, "%s", answer.reason);
+    *ret_reason = reason;
+    if (!answer.is_allowed)
+        return &oauth_denied;
+    *ret_reason = "no permitting policy allows a token that is not bound to a key: send a DPoP proof";
+    return e->binding == TOKEN_BEARER && !answer.allows_bearer ? &oauth_denied : NULL;
+}
+
+const struct oauth_error *exchange_permit(struct exchange *e, const char **ret_reason) {
+    struct fault fault = {0};
+    vlt_result result = policy_cache_get(e->broker->policies, e->broker->store, e->tenant.number, &fault, &e->active);
+    *ret_reason = result.reason;
+    if (!vlt_is_ok(result))
+        return result.class == VLT_NOT_FOUND ? &oauth_denied : &oauth_unavailable;
+    int64_t now = clock_now_s();
+    e->lifetime_s = e->broker->token_lifetime_s;
+    shorten(&e->lifetime_s, e->subject->expires_at - now);
+    if (e->actor)
+        shorten(&e->lifetime_s, e->actor->expires_at - now);
+    e->policies[0] = 0;
+    for (size_t i = 0; i < e->details.count; i++) {
+        const struct oauth_error *error = permit_one(e, &e->details.items[i], ret_reason);
+        if (error)
+            return error;
+    }
+    *ret_reason = "the subject token is about to expire";
+    return e->lifetime_s ? NULL : &oauth_denied;
+}

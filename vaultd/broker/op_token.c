@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// POST /oauth2/token: form → proof of the client's key → who is it → do the
+// policies permit it → ask the keeper to sign.
+#include <stdlib.h>
+
+#include "libvault/crypto/random.h"
+#include "vaultd/broker/exchange.h"
+
+void exchange_free(struct exchange *e) {
+    subject_free(e->subject);
+    subject_free(e->actor);
+    token_details_done(&e->details);
+    oauth_form_done(&e->form);
+    free(e);
+}
+
+static void go_on(void *context);
+
+// Steps that need the store, from the start each time: key sets may have arrived
+// in between, and everything else may have changed.
+static const struct oauth_error *decide_exchange(struct exchange *e, struct jwks_entry **ret_await, const char **ret_reason) {
+    vlt_result result = broker_tenant(e->broker, bytes_of_text(e->tenant_name), &e->tenant);
+    if (!vlt_is_ok(result)) {
+        *ret_reason = result.reason;
+        return result.class == VLT_DENIED ? &oauth_denied : &oauth_unavailable;
+    }
+    const struct oauth_error *error = exchange_identify(e, ret_await, ret_reason);
+    return error || *ret_await ? error : exchange_permit(e, ret_reason);
+}
+
+static void go_on(void *context) {
+    struct exchange *e = context;
+    struct broker *broker = e->broker; // e may be gone after its answer
+    struct jwks_entry *await = NULL;
+    const char *reason = "";
+    if (!vlt_is_ok(broker_snapshot(broker))) {
+        exchange_refuse(e, &oauth_unavailable, "there is no store yet");
+        return;
+    }
+    const struct oauth_error *error = decide_exchange(e, &await, &reason);
+    if (await && (e->await_count++ >= EXCHANGE_AWAITS_MAX || !vlt_is_ok(jwks_entry_await(await, go_on, e)))) {
+        error = &oauth_denied;
+        reason = "the issuer's keys can not be fetched";
+        await = NULL;
+    }
+    if (error)
+        exchange_refuse(e, error, reason);
+    else if (!await)
+        exchange_sign(e);
+    store_snapshot_end(broker->store);
+}
+
+static const struct oauth_error *begin(struct exchange *e, const char **ret_reason) {
+    vlt_result result = oauth_form_read(e->x, &e->form);
+    if (!vlt_is_ok(result)) {
+        *ret_reason = result.reason;
+        return result.class == VLT_UNAVAILABLE ? &oauth_unavailable : &oauth_invalid_request;
+    }
+    const struct oauth_error *error = exchange_check_form(e, ret_reason);
+    return error ? error : exchange_prove(e, ret_reason);
+}
+
+void op_token(struct http_exchange *x, const struct http_parameters *parameters, void *ctx) {
+    struct exchange *e = calloc(1, sizeof *e);
+    const char *reason = "";
+    if (!e) {
+        http_exchange_reply_oauth_error(x, 503, "temporarily_unavailable", NULL, NULL, 0);
+        return;
+    }
+    e->broker = ctx;
+    e->x = x;
+    if (!bytes_to_text(broker_tenant_name(parameters), e->tenant_name, sizeof e->tenant_name) ||
+        !token_issuer_text(bytes_of_text(e->broker->issuer), bytes_of_text(e->tenant_name), e->issuer) ||
+        !vlt_is_ok(random_text(16, e->correlation))) {
+        exchange_refuse(e, &oauth_denied, "no such tenant");
+        return;
+    }
+    const struct oauth_error *error = begin(e, &reason);
+    if (error)
+        exchange_refuse(e, error, reason);
+    else
+        go_on(e);
+}
