@@ -27,6 +27,11 @@ struct answer {
 // it can end a line. VLT_MALFORMED, VLT_LIMIT.
 vlt_result answer_parse(uint8_t *at, size_t size, struct answer *ret_answer) VLT_MUST_USE;
 
+// An answer as one row of bytes, for a cache. VLT_LIMIT when it does not fit.
+vlt_result answer_pack(const struct answer *answer, uint8_t *at, size_t capacity, size_t *ret_size) VLT_MUST_USE;
+// The views lie in `packed`.
+vlt_result answer_unpack(struct bytes packed, struct answer *ret_answer) VLT_MUST_USE;
+
 struct denial {
     unsigned status;
     struct bytes type, code, message; // of the error

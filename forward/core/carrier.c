@@ -14,8 +14,14 @@ bool carrier_is_well_known(struct bytes name) {
 }
 
 bool carrier_is_stripped(struct bytes name) {
-    return carrier_is_well_known(name) || bytes_equal_nocase(name, BYTES_LITERAL("dpop")) ||
-           bytes_equal_nocase(name, BYTES_LITERAL("proxy-authorization"));
+    // Google's servers let the override headers replace the method that the
+    // vault decided on.
+    static const char *const others[] = {"dpop", "proxy-authorization", "x-http-method-override",
+                                         "x-http-method", "x-method-override", NULL};
+    for (size_t i = 0; others[i]; i++)
+        if (bytes_equal_nocase(name, bytes_of_text(others[i])))
+            return true;
+    return carrier_is_well_known(name);
 }
 
 static bool is_b64u(uint8_t c) {

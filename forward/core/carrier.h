@@ -13,7 +13,7 @@
 // Headers in which SDKs send a key; NULL-terminated, lower case.
 extern const char *const carrier_well_known[];
 // One of them, or another header that must never go upstream (dpop,
-// proxy-authorization)? `name` in any case.
+// proxy-authorization, method overrides)? `name` in any case.
 bool carrier_is_stripped(struct bytes name);
 bool carrier_is_well_known(struct bytes name);
 

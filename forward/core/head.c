@@ -86,8 +86,9 @@ static vlt_result put_request_line(struct wire_writer *w, struct bytes line, con
         return vlt_fail(VLT_MALFORMED, "the request line for the upstream");
     struct bytes target = bytes_of(rest.at, target_size);
     size_t path = bytes_find(target, '?');
-    if (!bytes_equal(bytes_of(target.at, path), change->path))
-        return vlt_fail(VLT_DENIED, "the upstream's path is not the one that was decided on");
+    if (!bytes_equal(bytes_of(line.at, method), change->method) ||
+        !bytes_equal(bytes_of(target.at, path), change->path))
+        return vlt_fail(VLT_DENIED, "method or path for the upstream are not what was decided on");
     wire_put_raw(w, bytes_of(line.at, method + 1));
     wire_put_raw(w, change->path);
     put_query(w, bytes_from(target, path + 1), change);

@@ -11,7 +11,7 @@
 #define HEAD_STRIP_MAX 8
 
 struct head_change {
-    struct bytes path;      // what the vault decided on; another path is refused
+    struct bytes method, path; // what the vault decided on; anything else is refused
     struct bytes host;      // of the destination, with :port unless it is the scheme's
     struct bytes request_id; // sent as x-request-id unless the client sent one
     const struct answer *answer;
@@ -24,8 +24,8 @@ struct head_change {
 // An upper bound for the new head.
 size_t head_capacity(struct bytes head, const struct head_change *change);
 // `head`: request line and headers up to and including the empty line.
-// VLT_MALFORMED: not such a head, or two readings of it; VLT_DENIED: the path is
-// not the one that was decided on; VLT_LIMIT: no room.
+// VLT_MALFORMED: not such a head, or two readings of it; VLT_DENIED: method or
+// path are not what was decided on; VLT_LIMIT: no room.
 vlt_result head_rewrite(struct bytes head, const struct head_change *change, struct wire_writer *out) VLT_MUST_USE;
 
 // The first empty line of a request: the size of its head, 0 when there is none.

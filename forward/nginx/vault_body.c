@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+// Finds the model in the path or, while it arrives, in the body.
+#include "forward/nginx/vault_module.h"
+
+#include "forward/core/route.h"
+
+ngx_http_request_body_filter_pt vault_next_body_filter;
+
+static bool model_in_path(vault_ctx_t *ctx, const struct profile *profile) {
+    for (size_t i = 0; profile && i < profile_model_count(profile); i++) {
+        struct profile_model_place place = profile_model_at(profile, i);
+        if (place.in_path && route_model(place.text, ctx->ask.path, &ctx->ask.model))
+            return true;
+    }
+    return false;
+}
+
+// NULL: the profile has no model in the body.
+static const char *body_member(const struct profile *profile) {
+    if (!profile)
+        return "model";
+    for (size_t i = 0; i < profile_model_count(profile); i++) {
+        struct profile_model_place place = profile_model_at(profile, i);
+        if (!place.in_path)
+            return place.text;
+    }
+    return NULL;
+}
+
+static bool is_json(struct bytes type) {
+    type.size = bytes_find(type, ';');
+    while (type.size && (type.at[type.size - 1] == ' ' || type.at[type.size - 1] == '\t'))
+        type.size--;
+    return bytes_equal_nocase(type, BYTES_LITERAL("application/json")) ||
+           bytes_equal_nocase(type, BYTES_LITERAL("text/json")) ||
+           (type.size > 5 && bytes_equal_nocase(bytes_from(type, type.size - 5), BYTES_LITERAL("+json")));
+}
+
+typedef struct {
+    unsigned type_count;
+    bool is_json, is_encoded;
+} content_t;
+
+// nginx keeps the first Content-Type and forwards all of them.
+static content_t content_of(const ngx_http_request_t *r) {
+    content_t content = {0};
+    for (const ngx_list_part_t *part = &r->headers_in.headers.part; part; part = part->next)
+        for (ngx_uint_t i = 0; i < part->nelts; i++) {
+            const ngx_table_elt_t *header = (const ngx_table_elt_t *)part->elts + i;
+            struct bytes name = vault_bytes(header->key), value = vault_bytes(header->value);
+            if (bytes_equal_nocase(name, BYTES_LITERAL("content-type"))) {
+                content.type_count++;
+                content.is_json = is_json(value);
+            } else if (bytes_equal_nocase(name, BYTES_LITERAL("content-encoding")) &&
+                       !bytes_equal_nocase(value, BYTES_LITERAL("identity"))) {
+                content.is_encoded = true;
+            }
+        }
+    return content;
+}
+
+static void body_arrived(ngx_http_request_t *r) {
+    vault_ctx_t *ctx = vault_ctx(r);
+    if (vlt_is_ok(ctx->scan_result))
+        ctx->scan_result = model_scan_end(ctx->scan);
+    ctx->ask.model = model_scan_model(ctx->scan);
+    ctx->ask.tool = model_scan_tool(ctx->scan);
+    ctx->state = VAULT_READY;
+    r->preserve_body = 1;
+    r->write_event_handler = ngx_http_core_run_phases;
+    ngx_http_core_run_phases(r);
+}
+
+static ngx_int_t body_read(vault_ctx_t *ctx, const char *member, bool wants_tool) {
+    ngx_http_request_t *r = ctx->request;
+    ctx->scan = ngx_palloc(r->pool, sizeof *ctx->scan);
+    if (!ctx->scan)
+        return NGX_ERROR;
+    model_scan_init(ctx->scan, member, wants_tool);
+    ctx->scan_result = vlt_ok();
+    ctx->state = VAULT_READING;
+    ngx_int_t rc = ngx_http_read_client_request_body(r, body_arrived);
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE)
+        return rc;
+    ngx_http_finalize_request(r, NGX_DONE); // gives back the reference that reading took
+    return NGX_DONE;
+}
+
+ngx_int_t vault_model_find(vault_ctx_t *ctx, const vault_loc_conf_t *conf) {
+    const ngx_http_request_t *r = ctx->request;
+    const char *member = body_member(conf->profile);
+    bool wants_tool = conf->profile && profile_has_tool(conf->profile);
+    if (conf->model == VAULT_MODEL_OFF || model_in_path(ctx, conf->profile) || conf->model == VAULT_MODEL_PATH ||
+        (!member && !wants_tool) || (r->headers_in.content_length_n <= 0 && !r->headers_in.chunked))
+        return NGX_OK;
+    content_t content = content_of(r);
+    if (content.is_encoded) {
+        vault_deny(ctx, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE, "encoded_body", "compressed bodies are not accepted here");
+        return NGX_DECLINED;
+    }
+    if (content.type_count > 1) {
+        vault_deny(ctx, NGX_HTTP_BAD_REQUEST, "conflicting_content_type", "the request has two content types");
+        return NGX_DECLINED;
+    }
+    // Other bodies have no model that we could find: the vault refuses them
+    // where the token is limited to some.
+    return content.is_json ? body_read(ctx, member, wants_tool) : NGX_OK;
+}
+
+// Piece by piece as it comes from the client, so that a body that nginx writes
+// to disk is not read back, and a large one does not hold the worker up.
+ngx_int_t vault_body_filter(ngx_http_request_t *r, ngx_chain_t *in) {
+    vault_ctx_t *ctx = vault_ctx(r);
+    if (ctx && ctx->state == VAULT_READING && vlt_is_ok(ctx->scan_result))
+        for (const ngx_chain_t *link = in; link; link = link->next)
+            if (ngx_buf_in_memory(link->buf) && vlt_is_ok(ctx->scan_result))
+                ctx->scan_result = model_scan_feed(
+                    ctx->scan, bytes_of(link->buf->pos, (size_t)(link->buf->last - link->buf->pos)));
+    return vault_next_body_filter(r, in);
+}

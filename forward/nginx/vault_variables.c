@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an access log may say about a decision. None of these is a secret.
+#include "forward/nginx/vault_module.h"
+
+typedef struct bytes (*fact_t)(const vault_ctx_t *ctx);
+
+static struct bytes decision(const vault_ctx_t *ctx) {
+    switch (ctx->state) {
+    case VAULT_GRANTED:
+        return ctx->is_from_cache ? BYTES_LITERAL("cached") : BYTES_LITERAL("granted");
+    case VAULT_REFUSED:
+        return BYTES_LITERAL("refused");
+    default:
+        return bytes_of(NULL, 0);
+    }
+}
+
+static struct bytes code(const vault_ctx_t *ctx) { return ctx->denial.code; }
+static struct bytes credential(const vault_ctx_t *ctx) { return ctx->answer.credential; }
+static struct bytes txn(const vault_ctx_t *ctx) { return ctx->answer.txn; }
+static struct bytes model(const vault_ctx_t *ctx) { return ctx->ask.model; }
+static struct bytes tool(const vault_ctx_t *ctx) { return ctx->ask.tool; }
+
+static const fact_t facts[] = {decision, code, credential, txn, model, tool};
+static ngx_str_t names[] = {ngx_string("vault_decision"), ngx_string("vault_code"), ngx_string("vault_credential"),
+                            ngx_string("vault_txn"),      ngx_string("vault_model"), ngx_string("vault_tool")};
+
+static ngx_int_t get(ngx_http_request_t *r, ngx_http_variable_value_t *value, uintptr_t index) {
+    const vault_ctx_t *ctx = vault_ctx(r->main);
+    struct bytes fact = ctx ? facts[index](ctx) : bytes_of(NULL, 0);
+    value->not_found = fact.size == 0;
+    value->valid = fact.size > 0;
+    value->len = (unsigned)fact.size & 0xfffffff;
+    value->data = (u_char *)(uintptr_t)fact.at;
+    return NGX_OK;
+}
+
+ngx_int_t vault_variables_add(ngx_conf_t *cf) {
+    for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) {
+        ngx_http_variable_t *variable = ngx_http_add_variable(cf, &names[i], NGX_HTTP_VAR_NOCACHEABLE);
+        if (!variable)
+            return NGX_ERROR;
+        variable->get_handler = get;
+        variable->data = i;
+    }
+    return NGX_OK;
+}
