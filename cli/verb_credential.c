@@ -55,15 +55,20 @@ static json_t *hosts_of(const struct command *command) {
     return hosts;
 }
 
+static vlt_result source_check(const struct command *command, struct fault *fault) {
+    bool has_second = command->argument_count == 2;
+    if (!has_second || (!strcmp(command->arguments[1], "-") && !command_option(command, "--file")))
+        return vlt_ok();
+    return fault_set(fault, VLT_MALFORMED, "value on the command line",
+                     "a value is never given on the command line, where everybody can see it: "
+                     "leave it out to be asked, give \"-\" for standard input, or --file");
+}
+
 // From the file, from standard input when "-" follows the name, else asked for.
 static vlt_result value_read(const struct command *command, struct secret *value,
                              struct fault *fault) {
     const char *file = command_option(command, "--file");
     bool from_input = command->argument_count == 2;
-    if (from_input && (strcmp(command->arguments[1], "-") || file))
-        return fault_set(fault, VLT_MALFORMED, "value on the command line",
-                         "a value is never given on the command line, where everybody can see it: "
-                         "leave it out to be asked, give \"-\" for standard input, or --file");
     if (file || from_input)
         return file_read_secret(file ? file : "-", value, fault);
     char prompt[160];
@@ -92,6 +97,8 @@ static int put(struct command *command, enum vault_credential_change change) {
     unsigned long grace_s = 0;
     int status = EXIT_FAILED;
     vlt_result result = parameters_of(command, &parameters, &fault);
+    if (vlt_is_ok(result))
+        result = source_check(command, &fault);
     if (vlt_is_ok(result))
         result = command_number(command, "--grace", GRACE_MAX_S, GRACE_DEFAULT_S, &fault, &grace_s);
     if (vlt_is_ok(result) && change == VAULT_CREDENTIAL_CREATE && !command_option(command, "--profile"))

@@ -60,8 +60,7 @@ static int run_status(struct command *command) {
     json_object_del(body, "state");
     object_print(body);
     if (!is_unsealed)
-        printf("\nThe vault does not serve. %s\n",
-               status == EXIT_OK ? "Run `vaultctl init` once, or `vaultctl unseal`." : "");
+        printf("\nThe vault does not serve: run `vaultctl init` once, or `vaultctl unseal`.\n");
     json_decref(body);
     return status;
 }

@@ -94,8 +94,10 @@ static vlt_result problem_fault(const struct vault *vault, struct fault *fault) 
     if (!detail)
         return fault_set(fault, class, "refused by the server",
                          "the server answered with status %u and no reason", vault->status);
-    // The sentence often names the field already.
-    bool names_field = !field || strstr(detail, field);
+    // Where the request itself is wrong, the field says where; the sentence often
+    // names it already.
+    bool is_about_field = class == VLT_MALFORMED || class == VLT_LIMIT;
+    bool names_field = !field || !is_about_field || strstr(detail, field);
     return fault_set(fault, class, "refused by the server", "%s%s%s", names_field ? "" : field,
                      names_field ? "" : ": ", detail);
 }

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+# Completion of vaultctl for bash, made by `vaultctl completion bash`.
+# zsh: autoload -U bashcompinit && bashcompinit, then source this file.
+_vaultctl() {
+    local current="${COMP_WORDS[COMP_CWORD]}" noun="" name="" word i options
+    local global=" --server --broker --ca --tenant --json --help"
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        word="${COMP_WORDS[i]}"
+        if [[ $word == -* ]]; then
+            case $word in
+            --json | --help | -h | *=*) ;;
+            *) [[ " --server --broker --ca --tenant " == *" $word "* ]] && ((i++)) ;;
+            esac
+        elif [[ -z $noun ]]; then noun="$word"
+        elif [[ -z $name ]]; then name="$word"
+        fi
+    done
+    if [[ -z $noun && $current != -* ]]; then
+        COMPREPLY=($(compgen -W "init status seal unseal tenant issuer policy credential forwarder token exec revoke audit completion help" -- "$current"))
+        return
+    fi
+    case $noun in
+    tenant)
+        if [[ -z $name && $current != -* ]]; then
+            COMPREPLY=($(compgen -W "create list show disable enable" -- "$current"))
+            return
+        fi
+        ;;
+    issuer)
+        if [[ -z $name && $current != -* ]]; then
+            COMPREPLY=($(compgen -W "add list show remove" -- "$current"))
+            return
+        fi
+        ;;
+    policy)
+        if [[ -z $name && $current != -* ]]; then
+            COMPREPLY=($(compgen -W "put check show test explain" -- "$current"))
+            return
+        fi
+        ;;
+    credential)
+        if [[ -z $name && $current != -* ]]; then
+            COMPREPLY=($(compgen -W "put list show rotate disable enable delete" -- "$current"))
+            return
+        fi
+        ;;
+    forwarder)
+        if [[ -z $name && $current != -* ]]; then
+            COMPREPLY=($(compgen -W "enrol list remove" -- "$current"))
+            return
+        fi
+        ;;
+    token)
+        if [[ -z $name && $current != -* ]]; then
+            COMPREPLY=($(compgen -W "get" -- "$current"))
+            return
+        fi
+        ;;
+    audit)
+        if [[ -z $name && $current != -* ]]; then
+            COMPREPLY=($(compgen -W "tail" -- "$current"))
+            return
+        fi
+        ;;
+    *) name="" ;;
+    esac
+    if [[ $current == -* ]]; then
+        case "$noun${name:+ $name}" in
+        "init") options="" ;;
+        "status") options=" --check" ;;
+        "seal") options="" ;;
+        "unseal") options="" ;;
+        "tenant create") options=" --description" ;;
+        "tenant list") options="" ;;
+        "tenant show") options="" ;;
+        "tenant disable") options="" ;;
+        "tenant enable") options="" ;;
+        "issuer add") options=" --file --issuer --discovery --jwks --audience --algorithm --kind --subject-claim --require --group --token-type --max-age" ;;
+        "issuer list") options="" ;;
+        "issuer show") options="" ;;
+        "issuer remove") options="" ;;
+        "policy put") options=" --expected-version" ;;
+        "policy check") options="" ;;
+        "policy show") options=" --text" ;;
+        "policy test") options=" --policies --verbose" ;;
+        "policy explain") options=" --principal --kind --group --acr --amr --actor --actor-group --action --credential --profile --host --method --path --model --tool --ip --time --client --forwarder --bearer --policies" ;;
+        "credential put") options=" --file --profile --host --parameter --description" ;;
+        "credential list") options="" ;;
+        "credential show") options="" ;;
+        "credential rotate") options=" --file --profile --host --parameter --description --grace" ;;
+        "credential disable") options="" ;;
+        "credential enable") options="" ;;
+        "credential delete") options=" --yes" ;;
+        "forwarder enrol") options=" --user --uid --certificate --thumbprint --for-tenant" ;;
+        "forwarder list") options="" ;;
+        "forwarder remove") options="" ;;
+        "token get") options=" --credential --model --path --method --tool --max-tokens --subject-token-file --subject-token-type --actor-token-file --key --bearer" ;;
+        "exec") options=" --credential --model --path --method --tool --max-tokens --subject-token-file --subject-token-type --actor-token-file --profile --forwarder --profiles-dir" ;;
+        "revoke") options=" --principal --client --credential --token-file --key" ;;
+        "audit tail") options=" --follow --count --all-tenants" ;;
+        "completion") options="" ;;
+        *) options="" ;;
+        esac
+        COMPREPLY=($(compgen -W "$options $global" -- "$current"))
+    else
+        COMPREPLY=($(compgen -f -- "$current"))
+    fi
+}
+complete -o filenames -F _vaultctl vaultctl
