@@ -10,7 +10,7 @@
 #include "libvault/base/hex.h"
 #include "libvault/crypto/jws_scheme.h"
 #include "libvault/crypto/jwk_members.h"
-#include "tests/vectors/wycheproof.h"
+#include "tests/vectors/jose.h"
 
 struct setting {
     struct jws_scheme scheme;
@@ -172,7 +172,7 @@ static void run_key(const char *path, const json_t *file, const json_t *group, j
     free(text);
 }
 
-static void run_group(const char *path, const json_t *file, json_t *group) {
+void jose_signature_group(const char *path, const json_t *file, json_t *group) {
     const char *type = wycheproof_text(group, "type");
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         if (strcmp(type, types[i].type) != 0)
@@ -191,7 +191,7 @@ static void run_group(const char *path, const json_t *file, json_t *group) {
 
 static void visit(const char *path, struct bytes content) {
     json_t *other = NULL;
-    if (!wycheproof_each_group(path, content, run_group, &other))
+    if (!wycheproof_each_group(path, content, jose_signature_group, &other))
         vectors_fail(path, "not a Wycheproof file");
     json_decref(other);
 }

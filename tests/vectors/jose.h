@@ -21,6 +21,8 @@ vlt_result jose_group_private(const json_t *group, struct jwk_set **ret_set) VLT
 // Verifies a compact JWS with the key that its kid names in the set.
 vlt_result jose_verify(struct bytes compact, const struct jwk_set *set,
                        struct jws_parts *ret_parts) VLT_MUST_USE;
+// A Wycheproof group of plain signatures (ecdsa.c); kind jws takes them too.
+void jose_signature_group(const char *path, const json_t *file, json_t *group);
 // Was something refused that we lack or refuse by design, not because it is wrong?
 bool jose_is_by_design(vlt_result result);
 // protected.payload.signature
