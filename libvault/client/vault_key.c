@@ -25,6 +25,14 @@ static vlt_result header_make(struct vault_key *key) {
     json_t *public_key = NULL;
     VLT_TRY(jwk_export(key->jwk, NULL, NULL, &public_key));
     json_object_del(public_key, "kid"); // the proof is about the key, not about its name
+    // What a broker would refuse is refused here, where a person can choose another.
+    struct jwk *strict = NULL;
+    vlt_result result = jwk_parse_json(public_key, 0, NULL, &strict);
+    jwk_free(strict);
+    if (!vlt_is_ok(result)) {
+        json_decref(public_key);
+        return result;
+    }
     json_t *header = json_pack("{s:s,s:s,s:o}", "typ", "dpop+jwt", "alg", jws_alg_name(alg), "jwk",
                                public_key);
     key->header = header ? json_dumps(header, JSON_COMPACT) : NULL;
