@@ -106,9 +106,20 @@ static bool is_time(const char *name) {
     return (size > 3 && !strcmp(name + size - 3, "_at")) || !strcmp(name, "previous_until");
 }
 
-static void member_print(const json_t *object, const char *name, const json_t *value) {
-    char title[64], room[CELL_SIZE];
-    title_of(name, title);
+static void object_print_in(const json_t *object, const char *prefix);
+
+// `prefix` is the title of the object that this one is in, or NULL.
+static void member_print(const json_t *object, const char *prefix, const char *name,
+                         const json_t *value) {
+    char own[64], title[140], room[CELL_SIZE];
+    title_of(name, own);
+    if (prefix)
+        own[0] = (char)(own[0] >= 'A' && own[0] <= 'Z' ? own[0] - 'A' + 'a' : own[0]);
+    snprintf(title, sizeof title, "%s%s%s", prefix ? prefix : "", prefix ? " " : "", own);
+    if (json_is_object(value) && !prefix) {
+        object_print_in(value, title);
+        return;
+    }
     if (json_is_string(value)) {
         terminal_pair(title, json_string_value(value));
     } else if (json_is_integer(value)) {
@@ -125,11 +136,14 @@ static void member_print(const json_t *object, const char *name, const json_t *v
     }
 }
 
-void object_print(const json_t *object) {
+static void object_print_in(const json_t *object, const char *prefix) {
     // jansson's iterator takes a pointer to non-const but does not write to it.
     json_t *mutable = (json_t *)(uintptr_t)object;
     const char *name;
     json_t *value;
     json_object_foreach(mutable, name, value)
-        member_print(object, name, value);
+        if (!json_is_null(value) && (!json_is_string(value) || json_string_length(value)))
+            member_print(object, prefix, name, value);
 }
+
+void object_print(const json_t *object) { object_print_in(object, NULL); }

@@ -137,7 +137,7 @@ int token_fetch(struct command *command, const struct token_wish *wish, const st
     if (!broker)
         return status;
     const struct vault_token_request request = {
-        .tenant = command_setting(command, "--tenant", "VAULTCTL_TENANT", NULL),
+        .tenant = command->tenant,
         .subject_token = wish->subject,
         .subject_token_type = wish->subject_type,
         .actor_token = wish->actor,

@@ -40,7 +40,7 @@ static int revoke_token(struct command *command, const char *file) {
         result = key_read(key_file, &key, &fault);
     struct vault *broker = vlt_is_ok(result) ? command_broker(command, &status) : NULL;
     if (vlt_is_ok(result) && broker) {
-        result = vault_token_revoke(broker, command_option(command, "--tenant"), token, key, &fault);
+        result = vault_token_revoke(broker, command->tenant, token, key, &fault);
         status = vlt_is_ok(result) ? EXIT_OK : command_fail(command, result, &fault);
     } else if (!vlt_is_ok(result)) {
         status = command_fail(command, result, &fault);

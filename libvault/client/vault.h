@@ -92,7 +92,7 @@ vlt_result vault_key_prove(const struct vault_key *key, const struct vault_proof
 // ---- Tokens (RFC 8693 at the broker) ----
 
 struct vault_token_request {
-    const char *tenant;
+    const char *tenant; // NULL: "default"
     const char *subject_token, *subject_token_type; // type NULL: …:jwt
     const char *actor_token, *actor_token_type;     // NULL: no actor
     const json_t *details;                          // array of credential_use

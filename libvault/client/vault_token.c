@@ -4,8 +4,9 @@
 
 #include "libvault/client/vault_members.h"
 
-#define TOKEN_TARGET "/oauth2/token"
-#define REVOKE_TARGET "/oauth2/revoke"
+#define TOKEN_PATH "/oauth2/token"
+#define REVOKE_PATH "/oauth2/revoke"
+#define TARGET_SIZE 256
 #define GRANT_TYPE "urn:ietf:params:oauth:grant-type:token-exchange"
 #define TYPE_JWT "urn:ietf:params:oauth:token-type:jwt"
 #define TYPE_ACCESS_TOKEN "urn:ietf:params:oauth:token-type:access_token"
@@ -17,15 +18,24 @@ static void form_wipe(struct buf *form) {
     buf_done(form);
 }
 
-static void put_tenant(struct buf *form, const char *tenant) {
-    if (tenant)
-        vault_put_parameter(form, "tenant", tenant);
+// The broker's paths of a tenant: "default" has the plain ones.
+static vlt_result target_of(const char *tenant, const char *path, char target[TARGET_SIZE]) {
+    struct buf out;
+    buf_init(&out, TARGET_SIZE - 1);
+    if (tenant && strcmp(tenant, "default")) {
+        buf_put_text(&out, "/t/");
+        vault_put_segment(&out, tenant);
+    }
+    buf_put_text(&out, path);
+    bool fits = bytes_to_text(buf_bytes(&out), target, TARGET_SIZE) && !buf_failed(&out);
+    buf_done(&out);
+    return fits ? vlt_ok() : vlt_fail(VLT_LIMIT, "the tenant's name is too long");
 }
 
 // Sends a form with a fresh proof; once more when the broker asks for a nonce.
 static vlt_result form_send(struct vault *broker, const char *target, const struct buf *form,
                             const struct vault_key *key, struct fault *fault, json_t **ret_body) {
-    char url[CLIENT_URL_MAX + 64];
+    char url[CLIENT_URL_MAX + TARGET_SIZE];
     snprintf(url, sizeof url, "%s%s", client_http_origin(broker->http), target);
     for (int attempt = 0;; attempt++) {
         struct buf proof;
@@ -58,7 +68,6 @@ static vlt_result form_send(struct vault *broker, const char *target, const stru
 
 static vlt_result form_make(const struct vault_token_request *request, struct buf *form) {
     vault_put_parameter(form, "grant_type", GRANT_TYPE);
-    put_tenant(form, request->tenant);
     vault_put_parameter(form, "subject_token", request->subject_token);
     vault_put_parameter(form, "subject_token_type",
                         request->subject_token_type ? request->subject_token_type : TYPE_JWT);
@@ -105,9 +114,12 @@ vlt_result vault_token_get(struct vault *broker, const struct vault_token_reques
     struct buf form;
     buf_init(&form, FORM_MAX_BYTES);
     json_t *body = NULL;
-    vlt_result result = form_make(request, &form);
+    char target[TARGET_SIZE];
+    vlt_result result = target_of(request->tenant, TOKEN_PATH, target);
     if (vlt_is_ok(result))
-        result = form_send(broker, TOKEN_TARGET, &form, request->key, fault, &body);
+        result = form_make(request, &form);
+    if (vlt_is_ok(result))
+        result = form_send(broker, target, &form, request->key, fault, &body);
     if (vlt_is_ok(result))
         result = token_take(body, request->key, fault, ret_token);
     json_decref(body);
@@ -129,9 +141,12 @@ vlt_result vault_token_revoke(struct vault *broker, const char *tenant, const ch
     buf_init(&form, FORM_MAX_BYTES);
     vault_put_parameter(&form, "token", token);
     vault_put_parameter(&form, "token_type_hint", "access_token");
-    put_tenant(&form, tenant);
-    vlt_result result = buf_failed(&form) ? vlt_fail(VLT_LIMIT, "the token is too long")
-                                          : form_send(broker, REVOKE_TARGET, &form, key, fault, NULL);
+    char target[TARGET_SIZE];
+    vlt_result result = target_of(tenant, REVOKE_PATH, target);
+    if (vlt_is_ok(result) && buf_failed(&form))
+        result = vlt_fail(VLT_LIMIT, "the token is too long");
+    if (vlt_is_ok(result))
+        result = form_send(broker, target, &form, key, fault, NULL);
     form_wipe(&form);
     return result;
 }

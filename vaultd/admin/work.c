@@ -81,12 +81,27 @@ static const char *advice(enum keeper_state state) {
     }
 }
 
+// Why the keeper does not serve, in its own words; "" when it did not say.
+static void keeper_reason(const struct answer_status *answer, char *text, size_t capacity) {
+    json_t *root = NULL;
+    text[0] = 0;
+    if (!vlt_is_ok(jsontext_parse(answer->description, &jsontext_document_limits, NULL, &root)))
+        return;
+    const char *reason = json_string_value(json_object_get(root, "reason"));
+    if (reason && answer->state != KEEPER_UNSEALED)
+        snprintf(text, capacity, " (%s)", reason);
+    json_decref(root);
+}
+
 static void state_known(vlt_result result, const struct answer_status *answer, void *context) {
     struct admin_work *work = context;
-    const char *text = vlt_is_ok(result) ? advice((enum keeper_state)answer->state)
-                                         : "the keeper does not answer: it may be restarting; look "
-                                           "at the log of vaultd";
-    answer_problem(work->x, 503, NULL, "%s", text ? text : work->failure.reason);
+    char reason[400] = "";
+    const char *text = "the keeper does not answer: it may be restarting; look at the log of vaultd";
+    if (vlt_is_ok(result)) {
+        keeper_reason(answer, reason, sizeof reason);
+        text = advice((enum keeper_state)answer->state);
+    }
+    answer_problem(work->x, 503, NULL, "%s%s", text ? text : work->failure.reason, reason);
     work_free(work);
 }
 
