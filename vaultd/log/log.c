@@ -19,7 +19,7 @@ void log_open(const char *program) {
 void log_set_level(enum log_level level) { log_threshold = level; }
 
 // One write for one line, so that lines of several processes do not mix.
-static void log_line(enum log_level level, const char *format, va_list args) {
+static void VLT_PRINTF(2, 0) log_line(enum log_level level, const char *format, va_list args) {
     static const int priorities[] = {3, 4, 5, 6, 7}; // syslog's, as sd-daemon(3) reads them
     if (level > log_threshold)
         return;
