@@ -240,6 +240,16 @@ static void server_rejects_injected_headers(void **state) {
     fixture_close(&f);
 }
 
+static void server_rejects_descriptors_that_do_not_listen(void **state) {
+    struct fixture f;
+    open_default(&f);
+    struct fault fault = {0};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(http_server_listen_fd(f.server, fd, false, &fault).class, VLT_BUG);
+    assert_true(strlen(fault.text) > 10);
+    fixture_close(&f);
+}
+
 // ---- routes ----------------------------------------------------------------
 
 static void route_show(struct http_exchange *x, const struct http_parameters *parameters,
@@ -327,6 +337,7 @@ int main(void) {
         cmocka_unit_test(server_rejects_bad_requests_with_an_answer),
         cmocka_unit_test(server_rejects_large_bodies_without_reset),
         cmocka_unit_test(server_rejects_injected_headers),
+        cmocka_unit_test(server_rejects_descriptors_that_do_not_listen),
         cmocka_unit_test(router_accepts_and_rejects),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,3 +28,4 @@ vault_vectors_test(jwk wycheproof/json_web_key_test.json jose-cookbook/jwk rfc-j
 vault_vectors_test(jws jose-cookbook/jws jose-cookbook/curve25519/jws.json rfc-jose)
 vault_vectors_test(jwe jose-cookbook/curve25519/ecdh-es.json jwcrypto)
 vault_vectors_test(json json-testsuite/test_parsing)
+vault_vectors_test(http1 http1-llhttp http1-own)

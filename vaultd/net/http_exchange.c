@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <assert.h>
 #include <errno.h>
 #include <event2/buffer.h>
 #include <stdlib.h>
@@ -215,14 +216,14 @@ void http_exchange_reply_oauth_error(struct http_exchange *x, unsigned status, c
     struct http_header all[MORE_MAX + 2] = {
         HTTP_HEADER("Content-Type", BYTES_LITERAL(HTTP_JSON_MEDIA)),
         HTTP_HEADER("Cache-Control", BYTES_LITERAL("no-store"))};
-    size_t more = header_count < MORE_MAX ? header_count : MORE_MAX;
-    if (more)
-        memcpy(all + 2, headers, more * sizeof *all);
+    assert(header_count <= MORE_MAX);
+    if (header_count)
+        memcpy(all + 2, headers, header_count * sizeof *all);
     struct buf body;
     buf_init(&body, PROBLEM_MAX);
     http_oauth_error_write(error, description, &body);
     struct bytes text = buf_failed(&body) ? bytes_of(NULL, 0) : buf_bytes(&body);
-    http_exchange_reply(x, status, all, more + 2, text);
+    http_exchange_reply(x, status, all, header_count + 2, text);
     buf_done(&body);
 }
 

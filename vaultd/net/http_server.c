@@ -2,6 +2,7 @@
 #include "vaultd/net/http_server.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <event2/buffer.h>
 #include <netinet/tcp.h>
@@ -102,6 +103,7 @@ static unsigned sweep_interval(const struct http_server_settings *s) {
 
 struct http_server *http_server_new(struct event_base *base,
                                     const struct http_server_settings *settings) {
+    assert(settings->handler);
     struct http_server *server = calloc(1, sizeof *server);
     if (!server)
         return NULL;

@@ -61,7 +61,7 @@ struct http_server_counters {
 struct http_server *http_server_new(struct event_base *base,
                                     const struct http_server_settings *settings);
 // Closes listeners and connections at once. Exchanges whose reply is still owed
-// stay valid until it comes; it is dropped then.
+// stay valid until it comes; it is dropped then. Not from inside a handler.
 void http_server_free(struct http_server *server);
 // Takes the descriptor (closed by the server): bound, listening, stream, TCP or
 // unix. `with_tls` false on a TLS server is for its unix sockets.
@@ -110,6 +110,7 @@ void http_exchange_reply_secret(struct http_exchange *x, unsigned status,
 void http_exchange_reply_typed(struct http_exchange *x, unsigned status, const char *media_type,
                                struct bytes body);
 void http_exchange_reply_problem(struct http_exchange *x, const struct http_problem *problem);
+// At most 8 headers beside its own.
 void http_exchange_reply_oauth_error(struct http_exchange *x, unsigned status, const char *error,
                                      const char *description,
                                      const struct http_header *headers, size_t header_count);
