@@ -262,6 +262,66 @@ static void hsm_survives_device_away(void **state) {
     secret_free(got);
 }
 
+// --- what stays behind ------------------------------------------------------
+
+// Counts a value in all memory of this process that can be read. The value is
+// given masked, so that the search does not find itself.
+#define MASK 0x5a
+static unsigned copies_in_memory(const uint8_t masked[HSM_DATA_KEY_BYTES]) {
+    static uint8_t chunk[1 << 16];
+    unsigned found = 0;
+    char line[512], mode[8];
+    unsigned long from, to;
+    FILE *maps = fopen("/proc/self/maps", "re"), *memory = fopen("/proc/self/mem", "re");
+    assert_non_null(maps);
+    assert_non_null(memory);
+    setvbuf(memory, NULL, _IONBF, 0);
+    while (fgets(line, sizeof line, maps)) {
+        if (sscanf(line, "%lx-%lx %7s", &from, &to, mode) != 3 || mode[1] != 'w')
+            continue;
+        for (unsigned long at = from; at < to; at += sizeof chunk - HSM_DATA_KEY_BYTES) {
+            size_t want = to - at < sizeof chunk ? to - at : sizeof chunk;
+            if (fseek(memory, (long)at, SEEK_SET) || fread(chunk, 1, want, memory) != want)
+                break; // hidden: the secret heap itself
+            for (size_t i = 0; i + HSM_DATA_KEY_BYTES <= want; i++) {
+                size_t same = 0;
+                while (same < HSM_DATA_KEY_BYTES && (chunk[i + same] ^ MASK) == masked[same])
+                    same++;
+                found += same == HSM_DATA_KEY_BYTES;
+            }
+            memset(chunk, 0, sizeof chunk);
+        }
+    }
+    fclose(memory);
+    fclose(maps);
+    return found;
+}
+
+static void hsm_survives_search_of_memory(void **state) {
+    struct bench *b = *state;
+    bench_create(b);
+    struct secret *plain = fresh_key(), *got = secret_new(HSM_DATA_KEY_BYTES);
+    uint8_t masked[HSM_DATA_KEY_BYTES];
+    struct buf blob;
+    for (unsigned i = 0; i < HSM_DATA_KEY_BYTES; i++)
+        masked[i] = secret_borrow(plain)[i] ^ MASK;
+    secret_release(plain);
+    uint8_t *planted = malloc(HSM_DATA_KEY_BYTES); // the search finds what is there
+    for (unsigned i = 0; i < HSM_DATA_KEY_BYTES; i++)
+        planted[i] = masked[i] ^ MASK;
+    assert_int_not_equal(copies_in_memory(masked), 0);
+    secret_cleanse(planted, HSM_DATA_KEY_BYTES);
+    free(planted);
+    bench_wrap(b, plain, &blob);
+    OK(hsm_unwrap(b->hsm, CONTEXT, buf_bytes(&blob), &b->fault, got));
+    unsigned expected = secret_heap_kind() == SECRET_MEMORY_HIDDEN ? 0 : 2;
+    assert_int_equal(copies_in_memory(masked), expected);
+    buf_done(&blob);
+    secret_free(got);
+    secret_free(plain);
+    assert_int_equal(copies_in_memory(masked), 0);
+}
+
 // --- rollback counter -------------------------------------------------------
 
 static void counter_accepts_only_the_next_value(void **state) {
@@ -346,6 +406,7 @@ static void counter_rejects_another_device_and_altered_records(void **state) {
                                         bench_stop),                                               \
         cmocka_unit_test_setup_teardown(hsm_survives_device_restart, setup, bench_stop),           \
         cmocka_unit_test_setup_teardown(hsm_survives_device_away, setup, bench_stop),              \
+        cmocka_unit_test_setup_teardown(hsm_survives_search_of_memory, setup, bench_stop),         \
         cmocka_unit_test_setup_teardown(counter_accepts_only_the_next_value, setup, bench_stop),   \
         cmocka_unit_test_setup_teardown(counter_survives_restart_and_reopening, setup,             \
                                         bench_stop),                                               \
