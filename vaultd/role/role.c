@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "libvault/secret/secret.h"
@@ -12,6 +13,8 @@
 
 #define SUPERVISOR_FD 3
 #define PEERS_EACH_ROLE 16
+#define HEAP_LEAST_BYTES (4u << 20)
+#define HEAP_SPARE_BYTES (512u << 10) // of the limit, for what else is locked
 
 struct role {
     const struct role_hooks *hooks;
@@ -166,10 +169,24 @@ static struct channel_events supervisor_events = {.told = supervisor_told,
 
 // ---- Start ----
 
+// What the role wants, or what the system lets it lock if that is less: Debian's
+// default of 8 MiB is enough to serve, only for fewer connections at once.
+static size_t heap_bytes(size_t wanted) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= wanted + HEAP_SPARE_BYTES)
+        return wanted;
+    size_t allowed = limit.rlim_cur > HEAP_SPARE_BYTES ? (size_t)limit.rlim_cur - HEAP_SPARE_BYTES : 0;
+    return allowed < HEAP_LEAST_BYTES ? HEAP_LEAST_BYTES : allowed; // too little: opening it will say so
+}
+
 static vlt_result start(struct role *role, struct fault *fault) {
     VLT_TRY(sandbox_begin(fault));
     if (role->hooks->secret_heap_bytes) {
-        VLT_TRY(secret_heap_open(role->hooks->secret_heap_bytes, fault));
+        size_t bytes = heap_bytes(role->hooks->secret_heap_bytes);
+        if (bytes < role->hooks->secret_heap_bytes)
+            log_notice("%zu KiB of locked memory instead of %zu: raise LimitMEMLOCK for more connections", bytes >> 10,
+                       role->hooks->secret_heap_bytes >> 10);
+        VLT_TRY(secret_heap_open(bytes, fault));
         if (role->hooks->adopt_heaps) {
             VLT_TRY(secret_heap_adopt_openssl());
             secret_heap_adopt(event_set_mem_functions);

@@ -21,8 +21,11 @@ static void become(const struct child_start *start) {
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGCHLD, SIG_DFL);
     // Locked memory is limited for ordinary users; the keeper's heap needs room.
-    const struct rlimit locked = {RLIM_INFINITY, RLIM_INFINITY};
-    (void)setrlimit(RLIMIT_MEMLOCK, &locked);
+    struct rlimit locked = {RLIM_INFINITY, RLIM_INFINITY};
+    if (setrlimit(RLIMIT_MEMLOCK, &locked) != 0 && getrlimit(RLIMIT_MEMLOCK, &locked) == 0) {
+        locked.rlim_cur = locked.rlim_max;
+        (void)setrlimit(RLIMIT_MEMLOCK, &locked);
+    }
     if (start->channel_fd == CHILD_FD ? fcntl(CHILD_FD, F_SETFD, 0) != 0
                                       : dup2(start->channel_fd, CHILD_FD) < 0)
         _exit(126);
