@@ -30,7 +30,9 @@ static bool same(ngx_str_t a, ngx_str_t b) { return bytes_equal(vault_bytes(a), 
 
 static ngx_int_t check_pass(const check_t *c) {
     ngx_str_t *name = (ngx_str_t *)(uintptr_t)&c->core->name, url = c->loc->pass_url;
-    if (!url.len || c->core->handler != c->loc->pass_handler)
+    // Inside of "if" the handler of the location around it stays.
+    bool inherits = c->core->noname && !c->core->handler;
+    if (!url.len || (!inherits && c->core->handler != c->loc->pass_handler))
         REFUSE(c, "vault: location \"%V\": vault_redeem needs proxy_pass in the same location, and nothing else "
                   "that answers", name);
     if (ngx_http_script_variables_count(&url) || !c->proxy->upstream)
@@ -140,15 +142,22 @@ static ngx_int_t check_profile(const check_t *c, vault_main_conf_t *main_conf) {
     return NGX_OK;
 }
 
-// The debug log of the http module holds every header that a client sends, the
-// token among them.
-static void silence_debug(const vault_main_conf_t *main_conf) {
-    vault_loc_conf_t **locations = main_conf->locations.elts;
-    for (ngx_uint_t i = 0; i < main_conf->locations.nelts; i++) {
+// At the levels info and debug nginx itself writes headers that clients send,
+// the token among them.
+static void quieten(const check_t *c) {
+    vault_loc_conf_t **locations = c->main_conf->locations.elts;
+    bool was_louder = false;
+    for (ngx_uint_t i = 0; i < c->main_conf->locations.nelts; i++) {
         const ngx_http_core_loc_conf_t *core = locations[i]->loc_conf[ngx_http_core_module.ctx_index];
-        if (core->error_log)
-            core->error_log->log_level &= ~(ngx_uint_t)NGX_LOG_DEBUG_HTTP;
+        for (ngx_log_t *log = core->error_log; log; log = log->next)
+            if (log->log_level > NGX_LOG_NOTICE) {
+                log->log_level = NGX_LOG_NOTICE;
+                was_louder = true;
+            }
     }
+    if (was_louder)
+        ngx_log_error(NGX_LOG_NOTICE, c->cf->log, 0,
+                      "vault: error_log is limited to notice: info and debug would hold tokens");
 }
 
 static ngx_int_t check_location(check_t *c, vault_main_conf_t *main_conf) {
@@ -174,11 +183,11 @@ ngx_int_t vault_check(ngx_conf_t *cf, vault_main_conf_t *main_conf) {
             return NGX_ERROR;
     }
     if (main_conf->is_used)
-        silence_debug(main_conf);
+        quieten(&check);
     return NGX_OK;
 }
 
-// debug_connection would bring the debug log of http back for some clients.
+// debug_connection would bring the debug log back for some clients.
 ngx_int_t vault_check_cycle(ngx_cycle_t *cycle) {
     const vault_main_conf_t *conf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_vault_module);
     const ngx_event_conf_t *events = ngx_event_get_conf(cycle->conf_ctx, ngx_event_core_module);

@@ -29,7 +29,9 @@ static ngx_int_t upstream_path(ngx_http_request_t *r, const vault_loc_conf_t *co
     u_char *path = ngx_pnalloc(r->pool, size + 1);
     if (!path)
         return NGX_ERROR;
-    u_char *at = ngx_cpymem(path, conf->pass_uri.data, conf->pass_uri.len);
+    u_char *at = path;
+    if (conf->pass_uri.len)
+        at = ngx_cpymem(at, conf->pass_uri.data, conf->pass_uri.len);
     if (escapes)
         ngx_escape_uri(at, rest, rest_size, NGX_ESCAPE_URI);
     else
@@ -78,7 +80,7 @@ static ngx_int_t deny_path(vault_ctx_t *ctx) {
     return NGX_DECLINED;
 }
 
-ngx_int_t vault_facts(vault_ctx_t *ctx, const vault_loc_conf_t *conf, const vault_main_conf_t *main_conf) {
+ngx_int_t vault_facts(vault_ctx_t *ctx, const vault_loc_conf_t *conf) {
     ngx_http_request_t *r = ctx->request;
     struct ask *ask = &ctx->ask;
     struct bytes called = without_query(r->unparsed_uri);
@@ -94,9 +96,6 @@ ngx_int_t vault_facts(vault_ctx_t *ctx, const vault_loc_conf_t *conf, const vaul
         vault_deny(ctx, NGX_HTTP_BAD_REQUEST, "invalid_dpop_proof", "this location takes no DPoP proofs");
         return NGX_DECLINED;
     }
-    const ngx_http_variable_value_t *id = ngx_http_get_indexed_variable(r, (ngx_uint_t)main_conf->request_id);
-    if (id && id->valid)
-        ask->request_id = bytes_of(id->data, id->len);
     ask->destination = vault_bytes(conf->host);
     ask->method = vault_bytes(r->method_name);
     ask->source = vault_bytes(r->connection->addr_text);

@@ -76,9 +76,13 @@ static void keep(vault_ctx_t *ctx, const vault_loc_conf_t *conf, const vault_mai
 }
 
 static ngx_int_t begin(vault_ctx_t *ctx, const vault_loc_conf_t *conf, const vault_main_conf_t *main_conf) {
+    const ngx_http_variable_value_t *id =
+        ngx_http_get_indexed_variable(ctx->request, (ngx_uint_t)main_conf->request_id);
+    if (id && id->valid)
+        ctx->ask.request_id = bytes_of(id->data, id->len);
     ngx_int_t rc = vault_take(ctx, conf);
     if (rc == NGX_OK)
-        rc = vault_facts(ctx, conf, main_conf);
+        rc = vault_facts(ctx, conf);
     if (rc != NGX_OK)
         return rc;
     ctx->state = VAULT_READY;

@@ -138,7 +138,7 @@ void vault_unmask(ngx_http_request_t *r, vault_ctx_t *ctx);
 ngx_int_t vault_take(vault_ctx_t *ctx, const vault_loc_conf_t *conf);
 
 // vault_facts.c: method, paths, source, client certificate. As above.
-ngx_int_t vault_facts(vault_ctx_t *ctx, const vault_loc_conf_t *conf, const vault_main_conf_t *main_conf);
+ngx_int_t vault_facts(vault_ctx_t *ctx, const vault_loc_conf_t *conf);
 
 // vault_body.c: the model. NGX_OK when it is known or not wanted, NGX_DONE when
 // the body is still to come, NGX_DECLINED with a denial, or a status.

@@ -92,7 +92,7 @@ static ngx_int_t send_refusal(ngx_http_request_t *r, const vault_loc_conf_t *con
 ngx_int_t vault_refuse(vault_ctx_t *ctx, const vault_loc_conf_t *conf) {
     ngx_http_request_t *r = ctx->request;
     ngx_str_t code = vault_str(ctx->denial.code);
-    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0, "vault: refused with %ui, %V", (ngx_uint_t)ctx->denial.status,
+    ngx_log_error(NGX_LOG_NOTICE, r->connection->log, 0, "vault: refused with %ui, %V", (ngx_uint_t)ctx->denial.status,
                   &code);
     ngx_http_finalize_request(r, send_refusal(r, conf, &ctx->denial));
     return NGX_DONE; // the request may be gone

@@ -55,7 +55,7 @@ events {{ worker_connections 512; }}
 http {{
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-  log_format all '$request $status $http_authorization $arg_key $http_x_api_key [$vault_decision $vault_code '
+  log_format all '$request $status {logged} [$vault_decision $vault_code '
                  '$vault_credential $vault_model $vault_tool $vault_txn]';
   access_log {folder}/access.log all;
   proxy_http_version 1.1; proxy_set_header Connection ""; proxy_next_upstream off;
@@ -66,7 +66,7 @@ http {{
 
 class Case(unittest.TestCase):
     """Starts everything once for a class; `server` is the inside of http{}."""
-    server, workers = "", 1
+    server, workers, logged = "", 1, "$http_authorization $http_x_api_key $http_dpop $arg_key"
 
     @classmethod
     def setUpClass(cls):
@@ -86,7 +86,7 @@ class Case(unittest.TestCase):
     def fill(cls, text):
         values = {"module": MODULE, "folder": cls.folder, "profiles": PROFILES, "certificate": cls.certificate,
                   "tls": cls.provider.port, "plain": cls.plain.port, "port": cls.port, "port_h2": cls.port_h2,
-                  "workers": cls.workers, "user": "user root;" if os.getuid() == 0 else ""}
+                  "workers": cls.workers, "logged": cls.logged, "user": "user root;" if os.getuid() == 0 else ""}
         return text.format(**values)
 
     @classmethod

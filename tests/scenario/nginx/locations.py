@@ -41,7 +41,7 @@ LOCATIONS = "".join([
     location /plain/ {{ vault_redeem on; vault_require_verified_tls off; vault_destination http://127.0.0.1:{plain};
       proxy_pass http://127.0.0.1:{plain}/; }}
     location /other/ {{ access_log off; proxy_pass http://127.0.0.1:{plain}/; }}
-    location /sneaky/ {{ set $name openai; rewrite ^/sneaky(/.*)$ $1 break; proxy_pass https://$name; }}
+    location /sneaky/ {{ access_log off; set $name openai; rewrite ^/sneaky(/.*)$ $1 break; proxy_pass https://$name; }}
     location /internal/ {{ internal; return 200 "internal location\\n"; }}
     location = /mirror {{ internal; proxy_pass http://127.0.0.1:{plain}/mirrored; }}
 """
@@ -49,7 +49,8 @@ LOCATIONS = "".join([
 SERVER = UPSTREAMS + """
   server {{
     listen 127.0.0.1:{port}; listen 127.0.0.1:{port_h2} http2; server_name llm.example.com;
-    client_max_body_size 64m; client_body_buffer_size 64k; vault_origin https://llm.example.com;
+    client_max_body_size 64m; client_body_buffer_size 64k;
+    large_client_header_buffers 4 16k; vault_origin https://llm.example.com;
 """ + LOCATIONS + """
   }}
 """

@@ -31,7 +31,7 @@ class Config(unittest.TestCase):
 
     def check(self, head=HEAD, **changes):
         text = (head + LAYOUT % {**GOOD, **changes}).format(
-            module=MODULE, folder=self.folder, profiles=PROFILES, certificate=self.certificate, workers=1, user="")
+            module=MODULE, folder=self.folder, profiles=PROFILES, certificate=self.certificate, workers=1, user="", logged="")
         path = self.folder + "/nginx.conf"
         pathlib.Path(path).write_text(text)
         done = subprocess.run([NGINX, "-t", "-c", path, "-e", self.folder + "/error.log"], capture_output=True,
