@@ -15,11 +15,13 @@ struct harness {
     pid_t child;
     char folder[64];
     char server[128]; // "unix:…/admin.sock"
+    char tls_server[64], ca_file[96]; // "https://127.0.0.1:…"; with oidc_tenant
 };
 
 struct harness_settings {
     bool admits_nobody; // allowed_uids holds an account that nobody has
     bool has_no_keeper; // its channel is closed at once
+    const char *oidc_tenant; // also listens with TLS; NULL: not
 };
 
 // Returns when the server listens. Aborts the test on failure.

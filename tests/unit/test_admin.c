@@ -9,9 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libvault/base/clock.h"
 #include "libvault/base/hex.h"
 #include "libvault/client/client_http.h"
 #include "libvault/crypto/digest.h"
+#include "libvault/crypto/jws.h"
+#include "libvault/crypto/pkey.h"
 #include "tests/unit/admin_harness.h"
 
 #define MARKER "sk-marker-7f1c-not-to-be-seen"
@@ -509,6 +512,141 @@ static void admin_accepts_audit_reading(void **state) {
     refused("GET", "/v1/audit?tenant=%7E", NULL, 400, "tenant");
 }
 
+// ---- Administrators over TLS ----
+
+static EVP_PKEY *idp_key;
+
+// Tenant "ops" trusts an issuer whose key is in idp_key; group "admins" may do
+// everything, group "readers" may read, in tenant acme too.
+static int start_remote(void **state) {
+    start(&(struct harness_settings){.oidc_tenant = "ops"});
+    struct jwk *jwk = NULL;
+    json_t *public_key = NULL;
+    assert_true(vlt_is_ok(pkey_generate(PKEY_P256, &idp_key)));
+    EVP_PKEY_up_ref(idp_key);
+    assert_true(vlt_is_ok(jwk_of_pkey(idp_key, "k1", &jwk)));
+    assert_true(vlt_is_ok(jwk_export(jwk, "ES256", "sig", &public_key)));
+    jwk_free(jwk);
+    done(call("POST", "/v1/init", NULL, 201));
+    done(call("POST", "/v1/tenants", "{\"name\":\"ops\"}", 201));
+    done(call("POST", "/v1/tenants", "{\"name\":\"acme\"}", 201));
+    json_t *issuer = json_pack("{s:s,s:[s],s:[s],s:s,s:{s:[o]},s:[{s:s,s:s}]}", "issuer", "https://idp.test",
+                               "audiences", "vault", "algorithms", "ES256", "kind", "user", "jwks", "keys",
+                               public_key, "groups", "claim", "groups", "value", "*");
+    char *text = json_dumps(issuer, 0);
+    done(call("PUT", "/v1/tenants/ops/issuers/corp", text, 201));
+    free(text);
+    json_decref(issuer);
+    done(call("PUT", "/v1/tenants/ops/policies",
+              "{\"documents\":[{\"name\":\"admin.cedar\",\"text\":"
+              "\"permit(principal in Group::\\\"admins\\\", action in Action::\\\"administer\\\", resource);"
+              "permit(principal in Group::\\\"readers\\\", action == Action::\\\"readTenant\\\", resource == Tenant::\\\"acme\\\");"
+              "permit(principal in Group::\\\"rotators\\\", action == Action::\\\"rotateCredential\\\", resource)"
+              "when { resource has profile && resource.profile == \\\"openai\\\" };\"}]}", 200));
+    return 0;
+}
+
+static int stop_remote(void **state) {
+    EVP_PKEY_free(idp_key);
+    idp_key = NULL;
+    return stop(state);
+}
+
+static char *token_of(const char *group, const char *audience, int64_t lifetime_s) {
+    struct jwk *jwk = NULL;
+    struct buf out;
+    EVP_PKEY_up_ref(idp_key);
+    assert_true(vlt_is_ok(jwk_of_pkey(idp_key, "k1", &jwk)));
+    json_t *claims = json_pack("{s:s,s:s,s:s,s:I,s:I,s:[s]}", "iss", "https://idp.test", "sub", "alice", "aud", audience,
+                               "iat", (json_int_t)clock_now_s() - 600, "exp",
+                               (json_int_t)(clock_now_s() + lifetime_s), "groups", group);
+    char *text = json_dumps(claims, 0);
+    buf_init(&out, 8192);
+    assert_true(vlt_is_ok(jws_sign(jwk, BYTES_LITERAL("{\"alg\":\"ES256\",\"kid\":\"k1\",\"typ\":\"JWT\"}"), bytes_of_text(text), &out)));
+    char *token = strdup(buf_text(&out));
+    buf_done(&out);
+    free(text);
+    json_decref(claims);
+    jwk_free(jwk);
+    return token;
+}
+
+// One GET or change over TLS with this token; the status.
+static unsigned remote(const char *token, const char *method, const char *path, const char *body) {
+    struct vault *client;
+    const struct vault_settings settings = {.server = harness.tls_server, .ca_file = harness.ca_file, .bearer = token};
+    json_t *root = body ? json_loads(body, 0, NULL) : NULL;
+    const struct vault_call c = {.method = method, .path = path, .body = root};
+    struct fault fault = {0};
+    assert_true(vlt_is_ok(vault_open(&settings, NULL, &client)));
+    vlt_result result = vault_call(client, &c, &fault, NULL, NULL);
+    unsigned status = vault_status(client);
+    if (!status)
+        print_error("%s\n", fault_or_reason(&fault, result));
+    vault_close(client);
+    json_decref(root);
+    return status;
+}
+
+static void admin_accepts_remote_administrators(void **state) {
+    char *admin = token_of("admins", "vault", 300), *reader = token_of("readers", "vault", 300);
+    assert_int_equal(remote(admin, "GET", "/v1/status", NULL), 200);
+    assert_int_equal(remote(admin, "POST", "/v1/tenants", "{\"name\":\"made-remotely\"}"), 201);
+    assert_int_equal(remote(admin, "GET", "/v1/tenants/acme/credentials", NULL), 200);
+    assert_int_equal(remote(reader, "GET", "/v1/tenants/acme", NULL), 200);
+    assert_int_equal(remote(reader, "GET", "/v1/health", NULL), 200);
+    json_t *page = call("GET", "/v1/audit", NULL, 200);
+    bool is_named = false;
+    size_t i;
+    const json_t *entries = json_object_get(page, "entries");
+    for (i = 0; i < json_array_size(entries); i++)
+        is_named |= !strcmp(text_of(json_array_get(entries, i), "administrator"), "https://idp.test|alice") &&
+                    !strcmp(text_of(json_array_get(entries, i), "operation"), "tenant.create");
+    assert_true(is_named);
+    done(page);
+    free(admin);
+    free(reader);
+}
+
+static void admin_rejects_remote_administrators(void **state) {
+    char *reader = token_of("readers", "vault", 300), *stranger = token_of("others", "vault", 300);
+    char *elsewhere = token_of("admins", "another", 300), *expired = token_of("admins", "vault", -120);
+    assert_int_equal(remote(NULL, "GET", "/v1/status", NULL), 401);
+    assert_int_equal(remote("not.a.token", "GET", "/v1/status", NULL), 401);
+    assert_int_equal(remote(elsewhere, "GET", "/v1/status", NULL), 401);
+    assert_int_equal(remote(expired, "GET", "/v1/status", NULL), 401);
+    assert_int_equal(remote(stranger, "GET", "/v1/status", NULL), 403);
+    assert_int_equal(remote(reader, "GET", "/v1/tenants/ops", NULL), 403); // another tenant
+    assert_int_equal(remote(reader, "PATCH", "/v1/tenants/acme", "{\"disabled\":true}"), 403);
+    assert_int_equal(remote(reader, "POST", "/v1/seal", NULL), 403);
+    json_t *page = call("GET", "/v1/audit?count=100", NULL, 200);
+    size_t denials = 0, i;
+    const json_t *entries = json_object_get(page, "entries");
+    for (i = 0; i < json_array_size(entries); i++)
+        denials += !strcmp(text_of(json_array_get(entries, i), "outcome"), "deny");
+    assert_int_equal(denials, 8); // each of the above is on record
+    done(page);
+    // The tenant's word ends it at once.
+    done(call("PATCH", "/v1/tenants/ops", "{\"disabled\":true}", 200));
+    assert_int_equal(remote(reader, "GET", "/v1/tenants/acme", NULL), 401);
+    free(reader);
+    free(stranger);
+    free(elsewhere);
+    free(expired);
+}
+
+static void admin_accepts_policies_about_a_credential(void **state) {
+    struct fault fault = {0};
+    char *rotator = token_of("rotators", "vault", 300);
+    assert_true(vlt_is_ok(put_credential(VAULT_CREDENTIAL_CREATE, "c1", "openai", MARKER, &fault)));
+    assert_true(vlt_is_ok(put_credential(VAULT_CREDENTIAL_CREATE, "c2", "anthropic", MARKER, &fault)));
+    // Permitted, so the body is looked at and found wanting; and not permitted.
+    assert_int_equal(remote(rotator, "POST", "/v1/tenants/acme/credentials/c1/rotate", "{}"), 400);
+    assert_int_equal(remote(rotator, "POST", "/v1/tenants/acme/credentials/c2/rotate", "{}"), 403);
+    assert_int_equal(remote(rotator, "GET", "/v1/intake-key", NULL), 200);
+    free(rotator);
+}
+
 static int start_denied(void **state) { return start(&(struct harness_settings){.admits_nobody = true}); }
 static int start_alone(void **state) { return start(&(struct harness_settings){.has_no_keeper = true}); }
 
@@ -537,6 +675,9 @@ int main(void) {
         READY(admin_accepts_forwarders),
         READY(admin_accepts_revocations),
         READY(admin_accepts_audit_reading),
+        cmocka_unit_test_setup_teardown(admin_accepts_remote_administrators, start_remote, stop_remote),
+        cmocka_unit_test_setup_teardown(admin_rejects_remote_administrators, start_remote, stop_remote),
+        cmocka_unit_test_setup_teardown(admin_accepts_policies_about_a_credential, start_remote, stop_remote),
     };
     return cmocka_run_group_tests_name("admin", tests, NULL, NULL);
 }

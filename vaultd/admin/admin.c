@@ -8,6 +8,7 @@
 
 #include "vaultd/admin/answer.h"
 #include "vaultd/admin/ops.h"
+#include "vaultd/admin/remote.h"
 #include "vaultd/admin/work.h"
 #include "vaultd/log/log.h"
 #include "vaultd/net/tls.h"
@@ -40,8 +41,9 @@ static void unix_dispatch(struct admin *admin, struct http_exchange *x,
     }
     struct admin_work *work = work_new(admin, x, "admin.connect");
     if (work)
-        work_deny(work, "this account may not administer the vault: ask for its uid to be added to "
-                        "admin.allowed_uids in the configuration");
+        work_deny(work, 403,
+                  "this account may not administer the vault: ask for its uid to be added to "
+                  "admin.allowed_uids in the configuration");
 }
 
 static void dispatch(struct http_exchange *x, void *ctx) {
@@ -49,6 +51,10 @@ static void dispatch(struct http_exchange *x, void *ctx) {
     const struct http_peer *peer = http_exchange_peer(x);
     if (peer->is_unix) {
         unix_dispatch(admin, x, peer);
+        return;
+    }
+    if (admin->remote) {
+        admin_remote_dispatch(admin, x);
         return;
     }
     answer_problem(x, 403, NULL,
@@ -118,6 +124,21 @@ static vlt_result server_make(struct admin *admin, const struct tell_settings_ad
     return admin->server ? vlt_ok() : vlt_fail(VLT_UNAVAILABLE, "out of memory");
 }
 
+static vlt_result remote_take(struct admin *admin, const struct tell_settings_admin *settings,
+                              struct fault *fault) {
+    char tenant[IPC_NAME_MAX + 1];
+    if (!bytes_to_text(settings->oidc_tenant, tenant, sizeof tenant))
+        return vlt_fail(VLT_MALFORMED, "the name of the administrators' tenant is not one");
+    if (!tenant[0]) {
+        // Requests in flight may wait for its keys: without a tenant it admits nobody.
+        return admin->remote ? admin_remote_reload(admin->remote, "", settings->issuer_ca, fault)
+                             : vlt_ok();
+    }
+    return admin->remote
+               ? admin_remote_reload(admin->remote, tenant, settings->issuer_ca, fault)
+               : admin_remote_new(admin->base, tenant, settings->issuer_ca, fault, &admin->remote);
+}
+
 // What can fail comes first, so that a bad reload leaves the old settings.
 static vlt_result settings_take(struct admin *admin, const struct tell_settings_admin *settings,
                                 struct fault *fault) {
@@ -130,6 +151,8 @@ static vlt_result settings_take(struct admin *admin, const struct tell_settings_
         result = server_make(admin, settings);
     if (vlt_is_ok(result))
         result = tls_take(admin, settings, fault);
+    if (vlt_is_ok(result))
+        result = remote_take(admin, settings, fault);
     if (vlt_is_ok(result))
         result = uids_take(admin, settings->allowed_uids);
     if (!vlt_is_ok(result)) {
@@ -181,6 +204,7 @@ void admin_free(struct admin *admin) {
         return;
     if (admin->server)
         http_server_free(admin->server);
+    admin_remote_free(admin->remote);
     if (admin->store)
         store_close(admin->store);
     profile_set_free(admin->profiles);
@@ -194,11 +218,6 @@ void admin_listen(struct admin *admin, struct bytes name, int fd) {
     vlt_result result = http_server_listen_fd(admin->server, fd, bytes_equal_text(name, "tls"), &fault);
     if (!vlt_is_ok(result))
         log_error("can not listen: %s", fault_or_reason(&fault, result));
-}
-
-void admin_changed(struct admin *admin, uint32_t tenant) {
-    (void)admin;
-    (void)tenant;
 }
 
 vlt_result admin_store(struct admin *admin, struct fault *fault, struct store **ret_store) {

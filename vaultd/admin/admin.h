@@ -53,8 +53,6 @@ void admin_free(struct admin *admin); // NULL is fine
 vlt_result admin_reload(struct admin *admin, struct bytes frame, struct fault *fault) VLT_MUST_USE;
 // "unix" or "tls"; takes the descriptor.
 void admin_listen(struct admin *admin, struct bytes name, int fd);
-// Something in the store changed (tell_generation).
-void admin_changed(struct admin *admin, uint32_t tenant);
 
 // The store, opened on first use: before `vaultctl init` there may be none.
 vlt_result admin_store(struct admin *admin, struct fault *fault, struct store **ret_store) VLT_MUST_USE;

@@ -56,6 +56,20 @@ void answer_problem(struct http_exchange *x, unsigned status, const char *field,
     http_exchange_reply_problem(x, &problem);
 }
 
+void answer_unauthenticated(struct http_exchange *x, const char *detail) {
+    struct buf body;
+    buf_init(&body, 4096);
+    const struct http_problem problem = {.status = 401, .detail = detail};
+    http_problem_write(&problem, &body);
+    const struct http_header headers[] = {
+        HTTP_HEADER("Content-Type", BYTES_LITERAL(HTTP_PROBLEM_MEDIA)),
+        HTTP_HEADER("Cache-Control", BYTES_LITERAL("no-store")),
+        HTTP_HEADER("WWW-Authenticate", BYTES_LITERAL("Bearer realm=\"vault administration\"")),
+    };
+    http_exchange_reply(x, 401, headers, 3, buf_bytes(&body));
+    buf_done(&body);
+}
+
 unsigned answer_status(enum vlt_class class) {
     switch (class) {
     case VLT_MALFORMED:

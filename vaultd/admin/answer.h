@@ -17,6 +17,8 @@ void answer_problem(struct http_exchange *x, unsigned status, const char *field,
 // The same with "faults", an array of {document, line, column, detail} (taken).
 void answer_faults(struct http_exchange *x, unsigned status, const char *field, const char *detail,
                    json_t *faults);
+// 401 with the challenge that RFC 6750 asks for.
+void answer_unauthenticated(struct http_exchange *x, const char *detail);
 // For a failed result: 400, 403, 404, 409, 413, 503, 500 with the fault's text.
 void answer_failure(struct http_exchange *x, vlt_result result, const struct fault *fault,
                     const char *field);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // vaultd-admin: started by the supervisor, never by hand.
-#include "libvault/base/clock.h"
 #include "vaultd/admin/admin.h"
 #include "vaultd/log/log.h"
 #include "vaultd/role/role.h"
@@ -40,13 +39,6 @@ static void on_listener(struct role *role, struct bytes name, int fd) {
     role_ready(role, "administration is open");
 }
 
-static void on_told(struct role *role, enum ipc_role peer, unsigned message, struct bytes frame) {
-    struct tell_generation tell;
-    if (message == IPC_TELL_generation && vlt_is_ok(tell_generation_decode(frame, &tell)) &&
-        of_role(role))
-        admin_changed(of_role(role), tell.tenant);
-}
-
 static void on_drained(void *context) { role_finish(context, 0); }
 
 static void on_late(evutil_socket_t fd, short what, void *context) {
@@ -72,7 +64,6 @@ int main(void) {
         .peer = on_peer,
         .peer_gone = on_peer_gone,
         .listener = on_listener,
-        .told = on_told,
         .drain = on_drain,
     };
     int status = role_run(&hooks, &admin);

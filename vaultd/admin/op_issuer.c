@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <stdlib.h>
 
-#include "libvault/crypto/jwk.h"
-#include "libvault/store/record_issuer.h"
+#include "libvault/identity/issuer.h"
 #include "vaultd/admin/ops.h"
 #include "vaultd/admin/work.h"
 
@@ -44,7 +43,7 @@ static char *issuer_text(struct body *body, const char *name) {
     text = NULL;
     struct jwk_set *keys = NULL;
     if (issuer.jwks)
-        result = jwk_set_parse_json(issuer.jwks, 0, &fault, &keys);
+        result = issuer_keys_parse(issuer.jwks, issuer_is_spiffe(issuer.issuer), &fault, &keys);
     jwk_set_free(keys);
     json_t *record = vlt_is_ok(result) ? record_issuer_json(&issuer) : NULL;
     if (!vlt_is_ok(result))

@@ -1,47 +1,60 @@
 // SPDX-License-Identifier: Apache-2.0
+// The Admin API as one table: method, path, operation, the action that a remote
+// administrator needs, and the largest body.
 #include "vaultd/admin/ops.h"
+#include "vaultd/admin/remote.h"
 
+#define NONE 0
 #define SMALL (16u << 10)
-#define RECORD (128u << 10)     // an issuer may bring its key set
-#define CREDENTIAL (64u << 10)  // a JWE and what describes it
-#define POLICIES (8u << 20)     // texts of a whole set
+#define RECORD (128u << 10)    // an issuer may bring its key set
+#define CREDENTIAL (64u << 10) // a JWE and what describes it
+#define POLICIES (8u << 20)    // texts of a whole set
 
-const struct http_route admin_routes[] = {
-    {HTTP_POST, "/v1/init", op_init, SMALL},
-    {HTTP_GET, "/v1/status", op_status, 0},
-    {HTTP_POST, "/v1/seal", op_seal, SMALL},
-    {HTTP_POST, "/v1/unseal", op_unseal, SMALL},
-    {HTTP_GET, "/v1/ready", op_ready, 0},
-    {HTTP_GET, "/v1/health", op_health, 0},
+// Any administrator that is known: nothing to keep from them, nothing to change.
+#define ANYBODY NULL
 
-    {HTTP_GET, "/v1/tenants", op_tenant_list, 0},
-    {HTTP_POST, "/v1/tenants", op_tenant_create, SMALL},
-    {HTTP_GET, "/v1/tenants/{tenant}", op_tenant_show, 0},
-    {HTTP_PATCH, "/v1/tenants/{tenant}", op_tenant_change, SMALL},
+#define TENANT "/v1/tenants/{tenant}"
 
-    {HTTP_GET, "/v1/tenants/{tenant}/issuers", op_issuer_list, 0},
-    {HTTP_GET, "/v1/tenants/{tenant}/issuers/{name}", op_issuer_show, 0},
-    {HTTP_PUT, "/v1/tenants/{tenant}/issuers/{name}", op_issuer_put, RECORD},
-    {HTTP_DELETE, "/v1/tenants/{tenant}/issuers/{name}", op_issuer_remove, 0},
+#define ROUTES(ROUTE)                                                                              \
+    ROUTE(HTTP_POST, "/v1/init", op_init, "seal", SMALL)                                           \
+    ROUTE(HTTP_GET, "/v1/status", op_status, "readStatus", NONE)                                   \
+    ROUTE(HTTP_POST, "/v1/seal", op_seal, "seal", SMALL)                                           \
+    ROUTE(HTTP_POST, "/v1/unseal", op_unseal, "seal", SMALL)                                       \
+    ROUTE(HTTP_GET, "/v1/ready", op_ready, "readStatus", NONE)                                     \
+    ROUTE(HTTP_GET, "/v1/health", op_health, ANYBODY, NONE)                                        \
+    ROUTE(HTTP_GET, "/v1/tenants", op_tenant_list, "readTenant", NONE)                             \
+    ROUTE(HTTP_POST, "/v1/tenants", op_tenant_create, "writeTenant", SMALL)                        \
+    ROUTE(HTTP_GET, TENANT, op_tenant_show, "readTenant", NONE)                                    \
+    ROUTE(HTTP_PATCH, TENANT, op_tenant_change, "writeTenant", SMALL)                              \
+    ROUTE(HTTP_GET, TENANT "/issuers", op_issuer_list, "readIssuer", NONE)                         \
+    ROUTE(HTTP_GET, TENANT "/issuers/{name}", op_issuer_show, "readIssuer", NONE)                  \
+    ROUTE(HTTP_PUT, TENANT "/issuers/{name}", op_issuer_put, "writeIssuer", RECORD)                \
+    ROUTE(HTTP_DELETE, TENANT "/issuers/{name}", op_issuer_remove, "writeIssuer", NONE)            \
+    ROUTE(HTTP_GET, TENANT "/policies", op_policy_show, "readPolicy", NONE)                        \
+    ROUTE(HTTP_PUT, TENANT "/policies", op_policy_put, "writePolicy", POLICIES)                    \
+    ROUTE(HTTP_GET, "/v1/intake-key", op_intake_key, ANYBODY, NONE)                                \
+    ROUTE(HTTP_GET, TENANT "/credentials", op_credential_list, "readCredential", NONE)             \
+    ROUTE(HTTP_GET, TENANT "/credentials/{name}", op_credential_show, "readCredential", NONE)      \
+    ROUTE(HTTP_POST, TENANT "/credentials/{name}", op_credential_create, "putCredential", CREDENTIAL)\
+    ROUTE(HTTP_DELETE, TENANT "/credentials/{name}", op_credential_delete, "deleteCredential", NONE)\
+    ROUTE(HTTP_POST, TENANT "/credentials/{name}/rotate", op_credential_rotate, "rotateCredential", CREDENTIAL)\
+    ROUTE(HTTP_POST, TENANT "/credentials/{name}/disable", op_credential_disable, "disableCredential", SMALL)\
+    ROUTE(HTTP_POST, TENANT "/credentials/{name}/enable", op_credential_enable, "disableCredential", SMALL)\
+    ROUTE(HTTP_GET, "/v1/forwarders", op_forwarder_list, "readForwarder", NONE)                    \
+    ROUTE(HTTP_GET, "/v1/forwarders/{name}", op_forwarder_show, "readForwarder", NONE)             \
+    ROUTE(HTTP_POST, "/v1/forwarders", op_forwarder_enrol, "writeForwarder", SMALL)                \
+    ROUTE(HTTP_DELETE, "/v1/forwarders/{name}", op_forwarder_remove, "writeForwarder", NONE)       \
+    ROUTE(HTTP_POST, TENANT "/revoke", op_revoke, "revokeToken", SMALL)                            \
+    ROUTE(HTTP_GET, "/v1/audit", op_audit_read, "readAudit", NONE)
 
-    {HTTP_GET, "/v1/tenants/{tenant}/policies", op_policy_show, 0},
-    {HTTP_PUT, "/v1/tenants/{tenant}/policies", op_policy_put, POLICIES},
+#define GATE(method, path, operation, action, body_bytes)                                          \
+    static void gate_##operation(struct http_exchange *x, const struct http_parameters *parameters, \
+                                 void *ctx) {                                                      \
+        if (admin_permit(ctx, x, parameters, action))                                              \
+            operation(x, parameters, ctx);                                                         \
+    }
+ROUTES(GATE)
 
-    {HTTP_GET, "/v1/intake-key", op_intake_key, 0},
-    {HTTP_GET, "/v1/tenants/{tenant}/credentials", op_credential_list, 0},
-    {HTTP_GET, "/v1/tenants/{tenant}/credentials/{name}", op_credential_show, 0},
-    {HTTP_POST, "/v1/tenants/{tenant}/credentials/{name}", op_credential_create, CREDENTIAL},
-    {HTTP_DELETE, "/v1/tenants/{tenant}/credentials/{name}", op_credential_delete, 0},
-    {HTTP_POST, "/v1/tenants/{tenant}/credentials/{name}/rotate", op_credential_rotate, CREDENTIAL},
-    {HTTP_POST, "/v1/tenants/{tenant}/credentials/{name}/disable", op_credential_disable, SMALL},
-    {HTTP_POST, "/v1/tenants/{tenant}/credentials/{name}/enable", op_credential_enable, SMALL},
-
-    {HTTP_GET, "/v1/forwarders", op_forwarder_list, 0},
-    {HTTP_GET, "/v1/forwarders/{name}", op_forwarder_show, 0},
-    {HTTP_POST, "/v1/forwarders", op_forwarder_enrol, SMALL},
-    {HTTP_DELETE, "/v1/forwarders/{name}", op_forwarder_remove, 0},
-
-    {HTTP_POST, "/v1/tenants/{tenant}/revoke", op_revoke, SMALL},
-    {HTTP_GET, "/v1/audit", op_audit_read, 0},
-};
+#define ROW(method, path, operation, action, body_bytes) {method, path, gate_##operation, body_bytes},
+const struct http_route admin_routes[] = {ROUTES(ROW)};
 const size_t admin_route_count = sizeof admin_routes / sizeof *admin_routes;

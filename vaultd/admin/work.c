@@ -120,15 +120,18 @@ void work_fail(struct admin_work *work, vlt_result result) {
 
 static void denial_recorded(vlt_result result, const struct answer_record *answer, void *context) {
     struct admin_work *work = context;
-    if (vlt_is_ok(result))
-        answer_problem(work->x, 403, NULL, "%s", work->failure.reason);
+    if (vlt_is_ok(result) && work->status == 401)
+        answer_unauthenticated(work->x, work->failure.reason);
+    else if (vlt_is_ok(result))
+        answer_problem(work->x, work->status, NULL, "%s", work->failure.reason);
     else
         answer_problem(work->x, 503, NULL,
                        "the decision could not be recorded: the auditor does not answer");
     work_free(work);
 }
 
-void work_deny(struct admin_work *work, const char *detail) {
+void work_deny(struct admin_work *work, unsigned status, const char *detail) {
+    work->status = status;
     work->failure = vlt_fail(VLT_DENIED, detail);
     log_notice("%s denied to %s: %s", work->operation, work->caller.name, detail);
     const struct ask_record ask = {.event = work_event(work, AUDIT_DENY, detail)};

@@ -44,8 +44,9 @@ struct bytes work_event(struct admin_work *work, enum audit_outcome outcome, con
 void work_reply(struct admin_work *work, uint64_t revision); // status, reply
 // UNAVAILABLE asks the keeper for its state first, to say what to do about it.
 void work_fail(struct admin_work *work, vlt_result result);
-// Records the refusal, then answers 403 with `detail` (static).
-void work_deny(struct admin_work *work, const char *detail);
+// Records the refusal, then answers with that status (401, 403) and `detail`
+// (static).
+void work_deny(struct admin_work *work, unsigned status, const char *detail);
 
 // Commits records through the keeper, then replies with status, reply and the
 // new revision. `what` names the record in a conflict.
