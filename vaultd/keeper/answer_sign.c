@@ -143,16 +143,22 @@ void answer_sign(struct keeper *keeper, struct ipc_call *call, struct bytes fram
     struct token_claims claims;
     struct audit_event event;
     if (!vlt_is_ok(ask_sign_decode(frame, &ask)) ||
-        !vlt_is_ok(audit_event_of(ask.event, AUDIT_ISSUE, &event)) ||
-        !vlt_is_ok(token_claims_get(ask.claims, &claims))) {
+        !vlt_is_ok(audit_event_of(ask.event, AUDIT_ISSUE, &event))) {
         ipc_call_refuse(call, "a malformed ask_sign");
+        return;
+    }
+    // Claims hold what clients wrote: a text too long is theirs to hear about and
+    // no reason to replace the broker.
+    vlt_result result = token_claims_get(ask.claims, &claims);
+    if (!vlt_is_ok(result)) {
+        audit_refuse(keeper, call, &event, result);
         return;
     }
     char credentials[TOKEN_DETAILS_MAX * (RECORD_NAME_MAX + 1)];
     struct ours ours;
     struct signed_token *signed_token = NULL;
     int64_t now_s = clock_now_s();
-    vlt_result result = store_snapshot_begin(keeper->store);
+    result = store_snapshot_begin(keeper->store);
     if (vlt_is_ok(result)) {
         result = check_claims(keeper, &ask, &claims);
         store_snapshot_end(keeper->store);

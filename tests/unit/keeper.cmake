@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+add_library(vault_keeper_fixture STATIC ${PROJECT_SOURCE_DIR}/tests/unit/keeper_fixture.c)
+target_link_libraries(vault_keeper_fixture PUBLIC vault_keeper vault_device_fixture)
+vault_unit_test(keeper LINK vault_keeper_fixture)
+vault_unit_test(keeper_gate LINK vault_keeper_fixture)
+vault_unit_test(keeper_parts LINK vault_keeper)

@@ -1,0 +1,718 @@
+// SPDX-License-Identifier: Apache-2.0
+// Life of a keeper: init, seal and unseal, tenants, credentials and their
+// versions, audit first, restart, and devices that fail.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "libvault/base/clock.h"
+#include "libvault/secret/secret.h"
+#include "libvault/store/record_credential.h"
+#include "libvault/store/record_revocation.h"
+#include "tests/unit/keeper_fixture.h"
+#include "vaultd/keeper/sweep.h"
+#include "vaultd/keeper/system_keys.h"
+
+#define assert_ok(call)                                                                            \
+    do {                                                                                           \
+        vlt_result assert_result = (call);                                                         \
+        if (!vlt_is_ok(assert_result))                                                             \
+            fail_msg("%s: %s", #call, assert_result.reason);                                       \
+    } while (0)
+
+static struct keeper_fixture fixture;
+
+static int begin_p11(void **state) {
+    keeper_fixture_begin(&fixture, HSM_PKCS11);
+    keeper_fixture_start(&fixture);
+    *state = &fixture;
+    return 0;
+}
+static int begin_tpm(void **state) {
+    keeper_fixture_begin(&fixture, HSM_TPM);
+    keeper_fixture_start(&fixture);
+    *state = &fixture;
+    return 0;
+}
+static int end(void **state) {
+    keeper_fixture_end(*state);
+    return 0;
+}
+
+static const struct put_request openai = {.tenant = 1, .name = "openai", .value = "sk-secret-1",
+                                          .host = "api.example"};
+
+static void restart(struct keeper_fixture *f) {
+    keeper_fixture_stop(f);
+    keeper_fixture_start(f);
+}
+
+// The whole main job: init, put, sign, open.
+static void opens_as(struct keeper_fixture *f, const char *name, const char *value,
+                         uint32_t version) {
+    struct token_claims claims;
+    struct signed_answer token;
+    struct ask_open ask;
+    struct opened_answer opened;
+    fixture_claims(&claims, name, 0x11);
+    assert_ok(fixture_sign(f, &claims, 1, 300, &token));
+    fixture_open_request(&ask, token.token, name, 0x11);
+    assert_ok(fixture_open(f, &ask, &opened));
+    assert_string_equal(opened.value, value);
+    assert_int_equal(opened.version, version);
+    assert_string_equal(opened.profile, "generic-bearer");
+    assert_string_equal(opened.parameters, "{\"a\":\"1\",\"b\":\"2\"}");
+    assert_int_equal(opened.reuse_until, token.expires_at);
+}
+
+static vlt_result try_open(struct keeper_fixture *f, const char *token, struct opened_answer *opened) {
+    struct ask_open ask;
+    fixture_open_request(&ask, token, "openai", 0x11);
+    return fixture_open(f, &ask, opened);
+}
+
+static void sign_openai(struct keeper_fixture *f, struct signed_answer *token) {
+    struct token_claims claims;
+    fixture_claims(&claims, "openai", 0x11);
+    assert_ok(fixture_sign(f, &claims, 1, 300, token));
+}
+
+static void keeper_accepts_the_main_job(void **state) {
+    struct keeper_fixture *f = *state;
+    keeper_fixture_wait_state(f, KEEPER_UNINITIALISED);
+    assert_ok(fixture_init(f));
+    assert_int_equal(f->keeper->state, KEEPER_UNSEALED);
+    assert_string_equal(keeper_fixture_last_event(f)->operation, "vault.init");
+    uint32_t version = 0;
+    assert_ok(fixture_put(f, &openai, &version));
+    assert_int_equal(version, 1);
+    opens_as(f, "openai", "sk-secret-1", 1);
+    const struct noted_event *event = keeper_fixture_last_event(f);
+    assert_int_equal(event->kind, AUDIT_REDEEM);
+    assert_int_equal(event->outcome, AUDIT_ALLOW);
+    assert_int_equal(event->version, 1);
+    assert_string_equal(event->credential, "openai");
+    assert_string_equal(event->tenant, "default"); // and not what the peer made up
+    assert_string_equal(event->principal, "https://id.example|alice");
+    assert_int_equal(strlen(event->token_id), 22);
+    assert_true(f->generations >= 2);
+    // A restart unseals by itself and finds everything.
+    restart(f);
+    keeper_fixture_wait_state(f, KEEPER_UNSEALED);
+    opens_as(f, "openai", "sk-secret-1", 1);
+    keeper_fixture_turn(f, 20);
+    assert_string_equal(f->events[(f->event_count - 3) % FIXTURE_EVENTS_MAX].operation, "vault.unseal");
+}
+
+static void init_rejects_a_second_time(void **state) {
+    struct keeper_fixture *f = *state;
+    assert_ok(fixture_init(f));
+    assert_false(vlt_is_ok(fixture_init(f)));
+    restart(f);
+    keeper_fixture_wait_state(f, KEEPER_UNSEALED);
+    assert_false(vlt_is_ok(fixture_init(f)));
+}
+
+static void init_survives_an_auditor_that_fails(void **state) {
+    struct keeper_fixture *f = *state;
+    f->auditor = AUDITOR_FAILS;
+    assert_int_equal(fixture_init(f).class, VLT_UNAVAILABLE);
+    assert_int_equal(f->keeper->state, KEEPER_UNINITIALISED);
+    // As after a crash: the device holds a key that nothing refers to.
+    restart(f);
+    f->auditor = AUDITOR_WRITES;
+    keeper_fixture_wait_state(f, KEEPER_UNINITIALISED);
+    assert_ok(fixture_init(f));
+    assert_ok(fixture_put(f, &openai, NULL));
+    opens_as(f, "openai", "sk-secret-1", 1);
+}
+
+static void credential_accepts_rotation(void **state) {
+    struct keeper_fixture *f = *state;
+    struct signed_answer token;
+    struct opened_answer opened;
+    assert_ok(fixture_init(f));
+    assert_ok(fixture_put(f, &openai, NULL));
+    sign_openai(f, &token);
+    assert_int_equal(fixture_put(f, &openai, NULL).class, VLT_CONFLICT); // exists
+    struct put_request next = openai;
+    next.rotates = true;
+    next.value = "sk-secret-2";
+    next.grace_s = 60;
+    uint32_t version = 0;
+    assert_ok(fixture_put(f, &next, &version));
+    assert_int_equal(version, 2);
+    assert_ok(try_open(f, token.token, &opened)); // the same token, the new value
+    assert_string_equal(opened.value, "sk-secret-2");
+    assert_int_equal(opened.version, 2);
+    next.revision = 1; // somebody who read an older record
+    assert_int_equal(fixture_put(f, &next, NULL).class, VLT_CONFLICT);
+    next.name = "nobody";
+    assert_int_equal(fixture_put(f, &next, NULL).class, VLT_NOT_FOUND);
+}
+
+static bool has_secret(struct keeper_fixture *f, uint32_t version) {
+    uint8_t room[RECORD_SECRET_NAME_MAX];
+    struct bytes value;
+    assert_ok(store_snapshot_begin(f->keeper->store));
+    vlt_result result =
+        store_get(f->keeper->store, 1, STORE_CREDENTIAL_SECRET,
+                  record_credential_secret_name(BYTES_LITERAL("openai"), version, room), &value, NULL);
+    store_snapshot_end(f->keeper->store);
+    return vlt_is_ok(result);
+}
+
+static void sweep_removes_versions_whose_grace_is_over(void **state) {
+    struct keeper_fixture *f = *state;
+    assert_ok(fixture_init(f));
+    assert_ok(fixture_put(f, &openai, NULL));
+    struct put_request next = openai;
+    next.rotates = true;
+    next.grace_s = 3600;
+    assert_ok(fixture_put(f, &next, NULL));
+    sweep_step(f->keeper);
+    keeper_fixture_turn(f, 50);
+    assert_true(has_secret(f, 1)); // still in its grace
+    next.grace_s = 0;
+    assert_ok(fixture_put(f, &next, NULL));
+    assert_false(has_secret(f, 1)); // a version before the previous one
+    assert_true(has_secret(f, 2));
+    sleep(1);
+    sweep_step(f->keeper);
+    keeper_fixture_turn(f, 50);
+    assert_false(has_secret(f, 2));
+    assert_true(has_secret(f, 3));
+    opens_as(f, "openai", "sk-secret-1", 3);
+}
+
+static void sweep_removes_revocations_of_expired_tokens(void **state) {
+    struct keeper_fixture *f = *state;
+    assert_ok(fixture_init(f));
+    uint8_t room[STORE_NAME_MAX + 16];
+    int64_t now_s = clock_now_s();
+    for (int i = 0; i < 250; i++) { // more than one step removes
+        char id[16];
+        struct store_change change;
+        snprintf(id, sizeof id, "old-%d", i);
+        assert_ok(record_revocation_change(1, RECORD_REVOKE_TOKEN, bytes_of_text(id), now_s - 5,
+                                           room, &change));
+        assert_ok(store_commit(f->keeper->store, &change, 1, NULL, NULL));
+    }
+    struct store_size before, after;
+    assert_ok(fixture_revoke_rule(f, 1, RECORD_REVOKE_TOKEN, "young"));
+    assert_ok(fixture_revoke_rule(f, 1, RECORD_REVOKE_CLIENT, "cli"));
+    assert_ok(store_measure(f->keeper->store, &before));
+    sweep_step(f->keeper);
+    keeper_fixture_turn(f, 200);
+    assert_ok(store_measure(f->keeper->store, &after));
+    assert_int_equal(before.records - after.records, 250);
+}
+
+static void credential_accepts_states(void **state) {
+    struct keeper_fixture *f = *state;
+    struct signed_answer token;
+    struct opened_answer opened;
+    assert_ok(fixture_init(f));
+    assert_ok(fixture_put(f, &openai, NULL));
+    sign_openai(f, &token);
+    assert_ok(fixture_state(f, 1, "openai", RECORD_CREDENTIAL_DISABLED));
+    assert_int_equal(try_open(f, token.token, &opened).class, VLT_DENIED);
+    struct token_claims claims;
+    fixture_claims(&claims, "openai", 0x11);
+    assert_int_equal(fixture_sign(f, &claims, 1, 300, &token).class, VLT_DENIED);
+    assert_ok(fixture_state(f, 1, "openai", RECORD_CREDENTIAL_ACTIVE));
+    sign_openai(f, &token);
+    assert_ok(try_open(f, token.token, &opened));
+    assert_true(has_secret(f, 1));
+    assert_ok(fixture_state(f, 1, "openai", RECORD_CREDENTIAL_DELETED));
+    assert_false(has_secret(f, 1));
+    assert_int_equal(try_open(f, token.token, &opened).class, VLT_NOT_FOUND);
+    assert_int_equal(fixture_state(f, 1, "openai", RECORD_CREDENTIAL_ACTIVE).class, VLT_NOT_FOUND);
+    // The same name again: its version was never used before.
+    uint32_t version = 0;
+    assert_ok(fixture_put(f, &openai, &version));
+    assert_int_equal(version, 2);
+    assert_int_equal(fixture_state(f, 1, "openai", 9).class, VLT_MALFORMED);
+}
+
+static void put_rejects_what_is_not_right(void **state) {
+    struct keeper_fixture *f = *state;
+    assert_ok(fixture_init(f));
+    struct put_request wrong = openai;
+    wrong.breaks_tag = true;
+    assert_int_equal(fixture_put(f, &wrong, NULL).class, VLT_CRYPTO);
+    assert_int_equal(keeper_fixture_last_event(f)->outcome, AUDIT_DENY);
+    wrong = openai;
+    wrong.tenant = 2;
+    assert_int_equal(fixture_put(f, &wrong, NULL).class, VLT_NOT_FOUND);
+    wrong = openai;
+    wrong.tenant = 0;
+    assert_int_equal(fixture_put(f, &wrong, NULL).class, VLT_NOT_FOUND);
+    wrong = openai;
+    wrong.host = "API.example";
+    assert_int_equal(fixture_put(f, &wrong, NULL).class, VLT_MALFORMED);
+    wrong = openai;
+    wrong.name = "Not A Name";
+    assert_int_equal(fixture_put(f, &wrong, NULL).class, VLT_MALFORMED);
+    assert_false(has_secret(f, 1));
+    assert_int_equal(secret_size(f->keeper->plaintext), 0); // nothing stays behind
+}
+
+// DESIGN promise 5, from outside: a ciphertext that was moved does not open.
+static void open_rejects_a_record_that_was_moved(void **state) {
+    struct keeper_fixture *f = *state;
+    struct token_claims claims;
+    struct signed_answer token;
+    struct ask_open ask;
+    struct opened_answer opened;
+    struct put_request other = openai;
+    uint8_t from[RECORD_SECRET_NAME_MAX], to[RECORD_SECRET_NAME_MAX];
+    struct bytes value;
+    other.name = "other";
+    other.value = "other-value";
+    assert_ok(fixture_init(f));
+    assert_ok(fixture_put(f, &openai, NULL));
+    assert_ok(fixture_put(f, &other, NULL));
+    static uint8_t copy[8192];
+    assert_ok(store_snapshot_begin(f->keeper->store));
+    assert_ok(store_get(f->keeper->store, 1, STORE_CREDENTIAL_SECRET,
+                        record_credential_secret_name(BYTES_LITERAL("other"), 1, from), &value, NULL));
+    memcpy(copy, value.at, value.size);
+    value.at = copy;
+    store_snapshot_end(f->keeper->store);
+    struct store_change moved = {.tenant = 1, .class = STORE_CREDENTIAL_SECRET, .value = value,
+                                 .name = record_credential_secret_name(BYTES_LITERAL("openai"), 1, to),
+                                 .expected_revision = STORE_ANY_REVISION};
+    assert_ok(store_commit(f->keeper->store, &moved, 1, NULL, NULL));
+    fixture_claims(&claims, "openai", 0);
+    assert_ok(fixture_sign(f, &claims, 1, 300, &token));
+    fixture_open_request(&ask, token.token, "openai", 0);
+    assert_int_equal(fixture_open(f, &ask, &opened).class, VLT_CRYPTO);
+    assert_int_equal(keeper_fixture_last_event(f)->outcome, AUDIT_DENY);
+    assert_int_equal(secret_size(f->keeper->plaintext), 0);
+}
+
+static void tenant_accepts_its_own_data_key(void **state) {
+    struct keeper_fixture *f = *state;
+    uint32_t number = 0;
+    assert_ok(fixture_init(f));
+    assert_ok(fixture_tenant(f, "team-a", &number));
+    assert_int_equal(number, 2);
+    assert_int_equal(fixture_tenant(f, "team-a", &number).class, VLT_CONFLICT);
+    assert_int_equal(fixture_tenant(f, "Team A", &number).class, VLT_MALFORMED);
+    struct put_request request = openai;
+    request.tenant = 2;
+    request.value = "of team a";
+    assert_ok(fixture_put(f, &request, NULL));
+    struct token_claims claims;
+    struct signed_answer token;
+    struct ask_open ask;
+    struct opened_answer opened;
+    fixture_claims(&claims, "openai", 0);
+    assert_int_equal(fixture_sign(f, &claims, 2, 300, &token).class, VLT_DENIED); // name ≠ number
+    assert_int_equal(fixture_sign(f, &claims, 1, 300, &token).class, VLT_NOT_FOUND); // not theirs
+    claims.tenant = BYTES_LITERAL("team-a");
+    assert_ok(fixture_sign(f, &claims, 2, 300, &token));
+    fixture_open_request(&ask, token.token, "openai", 0);
+    assert_ok(fixture_open(f, &ask, &opened));
+    assert_string_equal(opened.value, "of team a");
+    restart(f);
+    keeper_fixture_wait_state(f, KEEPER_UNSEALED);
+    assert_ok(fixture_tenant(f, "team-b", &number));
+    assert_int_equal(number, 3);
+}
+
+static void tenant_rejects_use_while_disabled(void **state) {
+    struct keeper_fixture *f = *state;
+    struct signed_answer token;
+    struct opened_answer opened;
+    assert_ok(fixture_init(f));
+    assert_ok(fixture_put(f, &openai, NULL));
+    sign_openai(f, &token);
+    assert_ok(try_open(f, token.token, &opened));
+    struct store_change row = {
+        .class = STORE_TENANT, .name = BYTES_LITERAL("default"),
+        .value = BYTES_LITERAL("{\"name\":\"default\",\"number\":1,\"disabled\":true,\"created_at\":1}"),
+        .expected_revision = STORE_ANY_REVISION};
+    assert_ok(fixture_commit(f, &row, 1));
+    assert_int_equal(try_open(f, token.token, &opened).class, VLT_DENIED);
+    row.value = BYTES_LITERAL("{\"name\":\"default\",\"number\":1,\"created_at\":1}");
+    assert_ok(fixture_commit(f, &row, 1));
+    assert_ok(try_open(f, token.token, &opened));
+    row.value = BYTES_LITERAL("{\"name\":\"default\",\"number\":2,\"created_at\":1}");
+    assert_int_equal(fixture_commit(f, &row, 1).class, VLT_DENIED);
+    row.remove = true;
+    assert_int_equal(fixture_commit(f, &row, 1).class, VLT_DENIED);
+}
+
+static void commit_rejects_what_is_not_plain(void **state) {
+    struct keeper_fixture *f = *state;
+    assert_ok(fixture_init(f));
+    for (int class = 0; class < 256; class++) {
+        struct store_change row = {.tenant = 1, .class = (enum store_class)class,
+                                   .name = BYTES_LITERAL("x"), .value = BYTES_LITERAL("{}"),
+                                   .expected_revision = STORE_ANY_REVISION};
+        bool is_open = class == STORE_ISSUER || class == STORE_POLICY_SET || class == STORE_POLICY_TEXT;
+        vlt_result result = fixture_commit(f, &row, 1);
+        if (vlt_is_ok(result) != is_open)
+            fail_msg("class %d: %s", class, result.reason);
+    }
+    struct store_change row = {.tenant = 2, .class = STORE_ISSUER, .name = BYTES_LITERAL("x"),
+                               .value = BYTES_LITERAL("{}"), .expected_revision = 0};
+    assert_int_equal(fixture_commit(f, &row, 1).class, VLT_DENIED); // no such tenant
+    row.tenant = 1;
+    assert_int_equal(fixture_commit(f, &row, 1).class, VLT_CONFLICT); // it is there
+    keeper_fixture_turn(f, 20);
+    assert_int_equal(keeper_fixture_last_event(f)->outcome, AUDIT_ERROR); // permitted, not made
+    struct store_change pair[2] = {row, row};
+    pair[0].name = BYTES_LITERAL("new");
+    pair[1].class = STORE_SIGNING_KEY; // one that is not permitted spoils all
+    assert_int_equal(fixture_commit(f, pair, 2).class, VLT_DENIED);
+    pair[1] = pair[0];
+    assert_int_equal(fixture_commit(f, pair, 2).class, VLT_MALFORMED);
+    assert_int_equal(fixture_commit(f, pair, 0).class, VLT_MALFORMED);
+}
+
+// ---- Sealed ----
+
+static void seal_wipes_and_unseal_brings_back(void **state) {
+    struct keeper_fixture *f = *state;
+    struct signed_answer token;
+    struct opened_answer opened;
+    char status[4096];
+    assert_ok(fixture_init(f));
+    assert_ok(fixture_put(f, &openai, NULL));
+    sign_openai(f, &token);
+    assert_ok(try_open(f, token.token, &opened));
+    assert_ok(fixture_seal(f, true));
+    assert_int_equal(f->keeper->state, KEEPER_SEALED);
+    assert_null(f->keeper->keys);
+    assert_int_equal(try_open(f, token.token, &opened).class, VLT_UNAVAILABLE);
+    assert_ok(fixture_status(f, status, sizeof status));
+    assert_non_null(strstr(status, "\"state\":\"sealed\""));
+    assert_non_null(strstr(status, "sealed by an administrator"));
+    assert_non_null(strstr(status, "\"data_keys_loaded\":0"));
+    // A rule can be made while it is sealed, and binds afterwards.
+    assert_ok(fixture_revoke_rule(f, 1, RECORD_REVOKE_CLIENT, "other-client"));
+    assert_ok(fixture_seal(f, true)); // again is fine
+    assert_ok(fixture_seal(f, false));
+    assert_int_equal(f->keeper->state, KEEPER_UNSEALED);
+    assert_ok(try_open(f, token.token, &opened));
+    assert_string_equal(opened.value, "sk-secret-1");
+}
+
+static void seal_survives_an_auditor_that_is_gone(void **state) {
+    struct keeper_fixture *f = *state;
+    assert_ok(fixture_init(f));
+    keeper_fixture_disconnect(f, IPC_AUDITOR);
+    assert_int_equal(fixture_seal(f, true).class, VLT_UNAVAILABLE); // not recorded, and yet
+    assert_int_equal(f->keeper->state, KEEPER_SEALED);
+    assert_int_equal(fixture_seal(f, false).class, VLT_UNAVAILABLE);
+    assert_int_equal(f->keeper->state, KEEPER_SEALED); // unsealing waits for the auditor
+}
+
+static void status_accepts_every_state(void **state) {
+    struct keeper_fixture *f = *state;
+    char status[4096];
+    assert_ok(fixture_status(f, status, sizeof status));
+    assert_non_null(strstr(status, "\"state\":\"uninitialised\""));
+    assert_ok(fixture_init(f));
+    assert_ok(fixture_status(f, status, sizeof status));
+    assert_non_null(strstr(status, "\"state\":\"unsealed\""));
+    assert_non_null(strstr(status, "\"revision\""));
+    assert_non_null(strstr(status, "\"mechanism\""));
+    assert_non_null(strstr(status, "\"secret_memory\""));
+}
+
+// ---- Audit first ----
+
+static void audit_first_rejects_without_a_record(void **state) {
+    struct keeper_fixture *f = *state;
+    struct signed_answer token;
+    struct opened_answer opened;
+    struct token_claims claims;
+    assert_ok(fixture_init(f));
+    assert_ok(fixture_put(f, &openai, NULL));
+    sign_openai(f, &token);
+    assert_ok(store_snapshot_begin(f->keeper->store));
+    uint64_t revision = store_snapshot_revision(f->keeper->store);
+    store_snapshot_end(f->keeper->store);
+    for (int gone = 0; gone < 2; gone++) {
+        if (gone)
+            keeper_fixture_disconnect(f, IPC_AUDITOR);
+        f->auditor = AUDITOR_FAILS;
+        struct put_request next = openai;
+        next.rotates = true;
+        uint32_t number;
+        fixture_claims(&claims, "openai", 0x11);
+        assert_int_equal(try_open(f, token.token, &opened).class, VLT_UNAVAILABLE);
+        assert_int_equal(fixture_sign(f, &claims, 1, 300, &token).class, VLT_UNAVAILABLE);
+        assert_int_equal(fixture_put(f, &next, NULL).class, VLT_UNAVAILABLE);
+        assert_int_equal(fixture_tenant(f, "t", &number).class, VLT_UNAVAILABLE);
+        assert_int_equal(fixture_state(f, 1, "openai", RECORD_CREDENTIAL_DISABLED).class,
+                         VLT_UNAVAILABLE);
+        assert_int_equal(fixture_revoke_token(f, 1, token.token).class, VLT_UNAVAILABLE);
+        // A refusal is a decision, too.
+        assert_int_equal(try_open(f, "no.such.token", &opened).class, VLT_UNAVAILABLE);
+    }
+    assert_ok(store_snapshot_begin(f->keeper->store));
+    assert_int_equal(store_snapshot_revision(f->keeper->store), revision);
+    store_snapshot_end(f->keeper->store);
+}
+
+struct late {
+    bool is_done;
+    vlt_result result;
+};
+static void late_opened(vlt_result result, const struct answer_open *answer, void *context) {
+    struct late *late = context;
+    late->is_done = true;
+    late->result = result;
+}
+
+// The answer does not leave before the record is durable; and what changes in
+// between still counts.
+static void open_rejects_what_was_revoked_while_it_was_recorded(void **state) {
+    struct keeper_fixture *f = *state;
+    struct signed_answer token;
+    struct ask_open ask;
+    struct late late = {.is_done = false};
+    assert_ok(fixture_init(f));
+    assert_ok(fixture_put(f, &openai, NULL));
+    sign_openai(f, &token);
+    f->auditor = AUDITOR_WAITS;
+    fixture_open_request(&ask, token.token, "openai", 0x11);
+    ask_open(f->mine[IPC_REDEEMER], &ask, late_opened, &late);
+    while (f->waiting_count == 0)
+        keeper_fixture_turn(f, 0);
+    keeper_fixture_turn(f, 30);
+    assert_false(late.is_done);
+    f->auditor = AUDITOR_WRITES;
+    assert_ok(fixture_revoke_token(f, 1, token.token)); // returns
+    keeper_fixture_release_records(f);
+    keeper_fixture_wait(f, &late.is_done);
+    assert_int_equal(late.result.class, VLT_DENIED);
+    assert_int_equal(keeper_fixture_last_event(f)->outcome, AUDIT_DENY);
+    assert_string_equal(keeper_fixture_last_event(f)->reason, "the token was revoked");
+}
+
+static void open_rejects_after_a_seal_while_it_was_recorded(void **state) {
+    struct keeper_fixture *f = *state;
+    struct signed_answer token;
+    struct ask_open ask;
+    struct late late = {.is_done = false};
+    assert_ok(fixture_init(f));
+    assert_ok(fixture_put(f, &openai, NULL));
+    sign_openai(f, &token);
+    f->auditor = AUDITOR_WAITS;
+    fixture_open_request(&ask, token.token, "openai", 0x11);
+    ask_open(f->mine[IPC_REDEEMER], &ask, late_opened, &late);
+    while (f->waiting_count == 0)
+        keeper_fixture_turn(f, 0);
+    f->auditor = AUDITOR_WRITES;
+    assert_ok(fixture_seal(f, true));
+    keeper_fixture_release_records(f);
+    keeper_fixture_wait(f, &late.is_done);
+    assert_int_equal(late.result.class, VLT_UNAVAILABLE);
+}
+
+static void keeper_survives_peers_that_die(void **state) {
+    struct keeper_fixture *f = *state;
+    struct signed_answer token;
+    struct ask_open ask;
+    struct late late = {.is_done = false};
+    assert_ok(fixture_init(f));
+    assert_ok(fixture_put(f, &openai, NULL));
+    sign_openai(f, &token);
+    f->auditor = AUDITOR_WAITS;
+    fixture_open_request(&ask, token.token, "openai", 0x11);
+    ask_open(f->mine[IPC_REDEEMER], &ask, late_opened, &late);
+    while (f->waiting_count == 0)
+        keeper_fixture_turn(f, 0);
+    keeper_fixture_disconnect(f, IPC_REDEEMER); // who asked is gone
+    f->auditor = AUDITOR_WRITES;
+    keeper_fixture_release_records(f);
+    keeper_fixture_turn(f, 20);
+    assert_int_equal(f->keeper->in_flight, 0);
+    keeper_fixture_connect(f, IPC_REDEEMER);
+    // The auditor dies with a record in flight: that call fails, the next is fine.
+    late = (struct late){.is_done = false};
+    f->auditor = AUDITOR_WAITS;
+    fixture_open_request(&ask, token.token, "openai", 0x11);
+    ask_open(f->mine[IPC_REDEEMER], &ask, late_opened, &late);
+    while (f->waiting_count == 0)
+        keeper_fixture_turn(f, 0);
+    keeper_fixture_disconnect(f, IPC_AUDITOR);
+    keeper_fixture_wait(f, &late.is_done);
+    assert_int_equal(late.result.class, VLT_UNAVAILABLE);
+    f->auditor = AUDITOR_WRITES;
+    keeper_fixture_connect(f, IPC_AUDITOR);
+    opens_as(f, "openai", "sk-secret-1", 1);
+}
+
+static void keeper_survives_frames_that_do_not_decode(void **state) {
+    struct keeper_fixture *f = *state;
+    assert_ok(fixture_init(f));
+    // An event that is none: the peer loses its channel, the keeper lives on.
+    struct late late = {.is_done = false};
+    struct ask_open ask = {.token = BYTES_LITERAL("x"), .event = BYTES_LITERAL("junk")};
+    ask_open(f->mine[IPC_REDEEMER], &ask, late_opened, &late);
+    keeper_fixture_wait(f, &late.is_done);
+    assert_int_equal(f->closed[IPC_REDEEMER], 1);
+    keeper_fixture_connect(f, IPC_REDEEMER);
+    assert_ok(fixture_put(f, &openai, NULL));
+    opens_as(f, "openai", "sk-secret-1", 1);
+}
+
+// ---- Devices that fail ----
+
+static void unseal_rejects_a_wrong_pin_and_tries_once(void **state) {
+    struct keeper_fixture *f = *state;
+    char wrong[96], right[96];
+    assert_ok(fixture_init(f));
+    assert_ok(fixture_put(f, &openai, NULL));
+    strcpy(right, f->device.settings.pin_source);
+    keeper_fixture_stop(f);
+    device_fixture_write(&f->device, "wrong-pin", "0000-wrong", 0600, wrong);
+    strcpy(f->device.settings.pin_source, wrong);
+    keeper_fixture_start(f);
+    keeper_fixture_wait_state(f, KEEPER_SEALED);
+    assert_true(f->keeper->why[0] != 0);
+    assert_false(event_pending(f->keeper->retry, EV_TIMEOUT, NULL)); // never again by itself
+    strcpy(f->device.settings.pin_source, right);
+    assert_ok(keeper_fixture_reload(f, NULL)); // SIGHUP with the right file
+    keeper_fixture_wait_state(f, KEEPER_UNSEALED);
+    opens_as(f, "openai", "sk-secret-1", 1);
+}
+
+static void unseal_survives_a_missing_device(void **state) {
+    struct keeper_fixture *f = *state;
+    assert_ok(fixture_init(f));
+    assert_ok(fixture_put(f, &openai, NULL));
+    keeper_fixture_stop(f);
+    device_fixture_unplug(&f->device);
+    keeper_fixture_start(f);
+    keeper_fixture_wait_state(f, KEEPER_SEALED);
+    assert_true(event_pending(f->keeper->retry, EV_TIMEOUT, NULL));
+    assert_int_equal(fixture_seal(f, false).class == VLT_CLASS_OK, 0);
+    device_fixture_plug(&f->device);
+    keeper_fixture_wait_state(f, KEEPER_UNSEALED); // by itself
+    opens_as(f, "openai", "sk-secret-1", 1);
+}
+
+static void unseal_rejects_another_device(void **state) {
+    struct keeper_fixture *f = *state;
+    assert_ok(fixture_init(f));
+    keeper_fixture_stop(f);
+    device_fixture_replace(&f->device);
+    keeper_fixture_start(f);
+    keeper_fixture_wait_state(f, KEEPER_SEALED);
+    assert_true(f->keeper->why[0] != 0);
+    assert_null(f->keeper->keys);
+}
+
+static void start_rejects_a_newer_store(void **state) {
+    struct keeper_fixture *f = *state;
+    assert_ok(fixture_init(f));
+    struct store_change newer = {.class = STORE_META, .name = BYTES_LITERAL("format"),
+                                 .value = bytes_of("\0\0\0\7", 4),
+                                 .expected_revision = STORE_ANY_REVISION};
+    assert_ok(store_commit(f->keeper->store, &newer, 1, NULL, NULL));
+    restart(f);
+    assert_int_equal(f->keeper->state, KEEPER_SEALED);
+    assert_non_null(strstr(f->keeper->why, "format 7"));
+    assert_int_equal(fixture_seal(f, false).class, VLT_CONFLICT);
+    assert_false(vlt_is_ok(fixture_init(f))); // nothing is overwritten
+    char status[4096];
+    assert_ok(fixture_status(f, status, sizeof status));
+    assert_non_null(strstr(status, "newer version"));
+}
+
+static void start_rejects_an_altered_key(void **state) {
+    struct keeper_fixture *f = *state;
+    assert_ok(fixture_init(f));
+    const char *kid = f->keeper->keys->signing->kid;
+    struct bytes value;
+    uint8_t copy[512];
+    struct store_change row = {.class = STORE_SIGNING_SECRET, .name = bytes_of_text(kid),
+                               .expected_revision = STORE_ANY_REVISION};
+    assert_ok(store_snapshot_begin(f->keeper->store));
+    assert_ok(store_get(f->keeper->store, 0, STORE_SIGNING_SECRET, row.name, &value, NULL));
+    memcpy(copy, value.at, value.size);
+    store_snapshot_end(f->keeper->store);
+    copy[value.size - 1] ^= 1;
+    row.value = bytes_of(copy, value.size);
+    assert_ok(store_commit(f->keeper->store, &row, 1, NULL, NULL));
+    restart(f);
+    keeper_fixture_wait_state(f, KEEPER_SEALED);
+    assert_non_null(strstr(f->keeper->why, "altered"));
+    assert_false(event_pending(f->keeper->retry, EV_TIMEOUT, NULL));
+}
+
+static void data_keys_survive_being_idle(void **state) {
+    struct keeper_fixture *f = *state;
+    f->idle_s = 1;
+    assert_ok(keeper_fixture_reload(f, NULL));
+    assert_ok(fixture_init(f));
+    assert_ok(fixture_put(f, &openai, NULL));
+    opens_as(f, "openai", "sk-secret-1", 1);
+    char status[4096];
+    sleep(1);
+    keeper_fixture_turn(f, 200);
+    sweep_step(f->keeper);
+    assert_ok(fixture_status(f, status, sizeof status));
+    assert_non_null(strstr(status, "\"data_keys_loaded\":0"));
+    opens_as(f, "openai", "sk-secret-1", 1); // comes back from the device
+}
+
+#define P11(test) cmocka_unit_test_setup_teardown(test, begin_p11, end)
+#define TPM(test) {#test " (tpm)", test, begin_tpm, end, NULL}
+
+int main(void) {
+    struct fault fault = {0};
+    if (!vlt_is_ok(secret_heap_open((size_t)16 << 20, &fault))) {
+        fprintf(stderr, "%s\n", fault.text);
+        return 99;
+    }
+    const struct CMUnitTest tests[] = {
+        P11(keeper_accepts_the_main_job),
+        TPM(keeper_accepts_the_main_job),
+        P11(init_rejects_a_second_time),
+        P11(init_survives_an_auditor_that_fails),
+        TPM(init_survives_an_auditor_that_fails),
+        P11(credential_accepts_rotation),
+        P11(credential_accepts_states),
+        P11(sweep_removes_versions_whose_grace_is_over),
+        P11(sweep_removes_revocations_of_expired_tokens),
+        P11(put_rejects_what_is_not_right),
+        P11(open_rejects_a_record_that_was_moved),
+        P11(tenant_accepts_its_own_data_key),
+        P11(tenant_rejects_use_while_disabled),
+        P11(commit_rejects_what_is_not_plain),
+        P11(seal_wipes_and_unseal_brings_back),
+        TPM(seal_wipes_and_unseal_brings_back),
+        P11(seal_survives_an_auditor_that_is_gone),
+        P11(status_accepts_every_state),
+        P11(audit_first_rejects_without_a_record),
+        P11(open_rejects_what_was_revoked_while_it_was_recorded),
+        P11(open_rejects_after_a_seal_while_it_was_recorded),
+        P11(keeper_survives_peers_that_die),
+        P11(keeper_survives_frames_that_do_not_decode),
+        P11(unseal_rejects_a_wrong_pin_and_tries_once),
+        P11(unseal_survives_a_missing_device),
+        TPM(unseal_survives_a_missing_device),
+        P11(unseal_rejects_another_device),
+        TPM(unseal_rejects_another_device),
+        P11(start_rejects_a_newer_store),
+        P11(start_rejects_an_altered_key),
+        P11(data_keys_survive_being_idle),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+// The keeper's small parts: permit, replay, seen tokens, worker, settings.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vaultd/keeper/keeper_settings.h"
+#include "vaultd/keeper/permit.h"
+#include "vaultd/keeper/replay.h"
+#include "vaultd/keeper/seen.h"
+#include "vaultd/keeper/worker.h"
+
+#define assert_ok(call) assert_true(vlt_is_ok(call))
+
+// ---- permit: every message × state × role against a table of its own ----
+
+struct allowed {
+    unsigned message;
+    enum ipc_role from;
+    const char *states; // letters: s starting, n uninitialised, S sealed, U unsealed
+};
+static const struct allowed every_ask[] = {
+    {IPC_ASK_sign, IPC_BROKER, "U"},           {IPC_ASK_revoke_token, IPC_BROKER, "U"},
+    {IPC_ASK_open, IPC_REDEEMER, "U"},         {IPC_ASK_init, IPC_ADMIN, "n"},
+    {IPC_ASK_seal, IPC_ADMIN, "SU"},           {IPC_ASK_status, IPC_ADMIN, "snSU"},
+    {IPC_ASK_tenant_create, IPC_ADMIN, "U"},   {IPC_ASK_commit, IPC_ADMIN, "U"},
+    {IPC_ASK_credential_put, IPC_ADMIN, "U"},  {IPC_ASK_credential_state, IPC_ADMIN, "U"},
+    {IPC_ASK_revoke_rule, IPC_ADMIN, "SU"},
+};
+
+static bool is_allowed(unsigned message, enum ipc_role from, enum keeper_state state) {
+    static const char letters[] = "snSU";
+    for (size_t i = 0; i < sizeof every_ask / sizeof *every_ask; i++)
+        if (every_ask[i].message == message)
+            return every_ask[i].from == from && strchr(every_ask[i].states, letters[state]);
+    return false;
+}
+
+static void permit_accepts_exactly_the_table(void **state) {
+    unsigned permitted = 0;
+    for (unsigned message = 0; message < IPC_MESSAGE_COUNT + 5; message++)
+        for (unsigned from = 0; from < IPC_ROLE_COUNT + 2; from++)
+            for (unsigned at = KEEPER_STARTING; at <= KEEPER_UNSEALED; at++) {
+                bool is_ok = vlt_is_ok(
+                    permit_ask(message, (enum ipc_role)from, (enum keeper_state)at));
+                if (is_ok != is_allowed(message, (enum ipc_role)from, (enum keeper_state)at))
+                    fail_msg("message %u from role %u in state %u", message, from, at);
+                permitted += is_ok;
+            }
+    assert_int_equal(permitted, 16);
+}
+
+static void permit_rejects_with_a_class_that_helps(void **state) {
+    assert_int_equal(permit_ask(IPC_ASK_open, IPC_BROKER, KEEPER_UNSEALED).class, VLT_DENIED);
+    assert_int_equal(permit_ask(IPC_ASK_record, IPC_ADMIN, KEEPER_UNSEALED).class, VLT_DENIED);
+    assert_int_equal(permit_ask(IPC_ASK_open, IPC_REDEEMER, KEEPER_SEALED).class, VLT_UNAVAILABLE);
+    assert_int_equal(permit_ask(IPC_ASK_init, IPC_ADMIN, KEEPER_UNSEALED).class, VLT_CONFLICT);
+}
+
+// ---- replay ----
+
+static void id_of(uint32_t number, uint8_t id[REPLAY_ID_SIZE]) {
+    // Spread like a hash: consecutive numbers do not share a set.
+    for (size_t i = 0; i < REPLAY_ID_SIZE; i++)
+        id[i] = (uint8_t)((number * 2654435761u) >> (i % 4 * 8)) ^ (uint8_t)(i * 31);
+}
+
+static void replay_rejects_the_second_use(void **state) {
+    struct replay *replay = replay_new(1024);
+    uint8_t id[REPLAY_ID_SIZE], other[REPLAY_ID_SIZE];
+    id_of(1, id);
+    id_of(2, other);
+    assert_ok(replay_check(replay, id, 1060, 1000));
+    assert_int_equal(replay_check(replay, id, 1060, 1000).class, VLT_DENIED);
+    assert_int_equal(replay_check(replay, id, 1060, 1060).class, VLT_DENIED);
+    assert_ok(replay_check(replay, other, 1060, 1060));
+    // Stale now: the verifier refuses it for its age, and we forget it.
+    assert_int_equal(replay_check(replay, id, 1060, 1061).class, VLT_DENIED);
+    assert_ok(replay_check(replay, id, 1200, 1100));
+    replay_free(replay);
+}
+
+static void replay_rejects_odd_times(void **state) {
+    struct replay *replay = replay_new(64);
+    uint8_t id[REPLAY_ID_SIZE];
+    id_of(1, id);
+    assert_int_equal(replay_check(replay, id, 999, 1000).class, VLT_DENIED);
+    assert_int_equal(replay_check(replay, id, 1001 + REPLAY_HORIZON_MAX_S, 1000).class, VLT_DENIED);
+    assert_int_equal(replay_check(replay, id, UINT64_MAX, 1000).class, VLT_DENIED);
+    assert_ok(replay_check(replay, id, 1000 + REPLAY_HORIZON_MAX_S, 1000));
+    id_of(2, id);
+    assert_int_equal(replay_check(replay, id, 10, 5).class, VLT_UNAVAILABLE); // clock set back
+    replay_free(replay);
+}
+
+static void replay_survives_being_full(void **state) {
+    struct replay *replay = replay_new(256);
+    uint8_t id[REPLAY_ID_SIZE];
+    unsigned taken = 0, refused = 0;
+    for (uint32_t i = 0; i < 2000; i++) {
+        id_of(i, id);
+        vlt_result result = replay_check(replay, id, 1050, 1000);
+        taken += vlt_is_ok(result);
+        refused += result.class == VLT_LIMIT;
+    }
+    assert_int_equal(taken + refused, 2000);
+    assert_int_equal(taken, 256); // every place is used, and not one more
+    // Nothing that was taken is forgotten while it counts.
+    unsigned again = 0;
+    for (uint32_t i = 0; i < 2000; i++) {
+        id_of(i, id);
+        again += vlt_is_ok(replay_check(replay, id, 1050, 1000));
+    }
+    assert_int_equal(again, 0);
+    for (uint32_t i = 0; i < 100; i++) {
+        id_of(i + 5000, id);
+        assert_ok(replay_check(replay, id, 1100, 1051)); // the old ones are stale
+    }
+    replay_free(replay);
+}
+
+static void replay_knows_no_proof(void **state) {
+    uint8_t id[REPLAY_ID_SIZE] = {0};
+    assert_true(replay_id_is_none(id));
+    id[31] = 1;
+    assert_false(replay_id_is_none(id));
+}
+
+// ---- seen tokens ----
+
+static struct seen_token *add(struct seen *seen, uint8_t number, const char *id) {
+    struct token_claims claims = {.tenant = BYTES_LITERAL("default"), .id = bytes_of_text(id),
+                                  .principal = BYTES_LITERAL("i|s"), .client = BYTES_LITERAL("cli"),
+                                  .detail_count = 1};
+    claims.details[0].credential = BYTES_LITERAL("c");
+    uint8_t key[SEEN_KEY_SIZE] = {number};
+    return seen_add(seen, key, &claims);
+}
+
+static void seen_accepts_and_forgets_the_oldest(void **state) {
+    struct seen *seen = seen_new(3);
+    struct seen_token *held = seen_hold(add(seen, 0, "zero"));
+    for (uint8_t i = 1; i < 5; i++)
+        assert_non_null(add(seen, i, "more"));
+    for (uint8_t i = 0; i < 5; i++) {
+        uint8_t key[SEEN_KEY_SIZE] = {i};
+        assert_int_equal(seen_find(seen, key) != NULL, i >= 2);
+    }
+    struct token_claims claims; // what is held outlives its place
+    assert_ok(token_claims_get(bytes_of(held->claims, held->claims_bytes), &claims));
+    assert_true(bytes_equal_text(claims.id, "zero"));
+    seen_release(held);
+    seen_clear(seen);
+    uint8_t key[SEEN_KEY_SIZE] = {4};
+    assert_null(seen_find(seen, key));
+    seen_free(seen);
+}
+
+static void seen_rejects_a_key_that_differs_late(void **state) {
+    struct seen *seen = seen_new(3);
+    add(seen, 1, "a");
+    uint8_t key[SEEN_KEY_SIZE] = {1};
+    assert_non_null(seen_find(seen, key));
+    key[SEEN_KEY_SIZE - 1] = 1; // same bucket
+    assert_null(seen_find(seen, key));
+    seen_free(seen);
+}
+
+// ---- worker ----
+
+struct counted {
+    struct worker_job job;
+    unsigned *runs, *dones;
+    struct worker *worker;
+    struct counted *then; // submitted from done
+};
+static void counted_run(struct worker_job *job) { ++*((struct counted *)job)->runs; }
+static void counted_done(struct worker_job *job) {
+    struct counted *counted = (struct counted *)job;
+    ++*counted->dones;
+    if (counted->then)
+        worker_submit(counted->worker, &counted->then->job);
+}
+
+static void worker_survives_its_end(void **state) {
+    struct event_base *base = event_base_new();
+    unsigned runs = 0, dones = 0;
+    struct worker *worker;
+    struct counted jobs[101], last = {{counted_run, counted_done, NULL}, &runs, &dones, NULL, NULL};
+    assert_ok(worker_new(base, &worker));
+    for (size_t i = 0; i < 101; i++) {
+        jobs[i] = last;
+        worker_submit(worker, &jobs[i].job);
+    }
+    while (dones < 101)
+        event_base_loop(base, EVLOOP_ONCE);
+    assert_int_equal(runs, 101);
+    assert_int_equal(worker_pending(worker), 0);
+    jobs[0].then = &last;
+    last.worker = jobs[0].worker = worker;
+    worker_submit(worker, &jobs[0].job);
+    worker_free(worker); // finishes the job and the one that its end submits
+    assert_int_equal(runs, 103);
+    assert_int_equal(dones, 103);
+    event_base_free(base);
+}
+
+// ---- settings ----
+
+static struct bytes settings_of(struct tell_settings_keeper tell) {
+    static uint8_t room[4096];
+    struct wire_writer w;
+    wire_writer_init(&w, room, sizeof room);
+    tell_settings_keeper_encode(&w, &tell);
+    return bytes_of(room, w.size);
+}
+
+static void settings_accept_and_reject(void **state) {
+    const struct tell_settings_keeper good = {.issuer = BYTES_LITERAL("https://v"),
+                                              .store_path = BYTES_LITERAL("/s"),
+                                              .device_kind = BYTES_LITERAL("tpm"),
+                                              .device_tcti = BYTES_LITERAL("device:/dev/tpmrm0"),
+                                              .token_max_lifetime_s = 600};
+    struct keeper_settings settings, next;
+    struct fault fault = {0};
+    assert_ok(keeper_settings_decode(settings_of(good), &fault, &settings));
+    assert_int_equal(settings.device.kind, HSM_TPM);
+    struct tell_settings_keeper bad = good;
+    bad.device_kind = BYTES_LITERAL("soft");
+    assert_false(vlt_is_ok(keeper_settings_decode(settings_of(bad), &fault, &next)));
+    assert_non_null(strstr(fault.text, "device kind"));
+    bad = good;
+    bad.token_max_lifetime_s = 0;
+    assert_false(vlt_is_ok(keeper_settings_decode(settings_of(bad), &fault, &next)));
+    bad.token_max_lifetime_s = KEEPER_LIFETIME_MAX_S + 1;
+    assert_false(vlt_is_ok(keeper_settings_decode(settings_of(bad), &fault, &next)));
+    bad = good;
+    bad.issuer = BYTES_LITERAL("");
+    assert_false(vlt_is_ok(keeper_settings_decode(settings_of(bad), &fault, &next)));
+    bad = good;
+    bad.token_max_lifetime_s = 5;
+    assert_ok(keeper_settings_decode(settings_of(bad), &fault, &next));
+    assert_ok(keeper_settings_check_reload(&settings, &next, &fault));
+    bad.device_tcti = BYTES_LITERAL("device:/dev/other");
+    assert_ok(keeper_settings_decode(settings_of(bad), &fault, &next));
+    assert_int_equal(keeper_settings_check_reload(&settings, &next, &fault).class, VLT_CONFLICT);
+    bad = good;
+    bad.store_path = BYTES_LITERAL("/t");
+    assert_ok(keeper_settings_decode(settings_of(bad), &fault, &next));
+    assert_int_equal(keeper_settings_check_reload(&settings, &next, &fault).class, VLT_CONFLICT);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(permit_accepts_exactly_the_table),
+        cmocka_unit_test(permit_rejects_with_a_class_that_helps),
+        cmocka_unit_test(replay_rejects_the_second_use),
+        cmocka_unit_test(replay_rejects_odd_times),
+        cmocka_unit_test(replay_survives_being_full),
+        cmocka_unit_test(replay_knows_no_proof),
+        cmocka_unit_test(seen_accepts_and_forgets_the_oldest),
+        cmocka_unit_test(seen_rejects_a_key_that_differs_late),
+        cmocka_unit_test(worker_survives_its_end),
+        cmocka_unit_test(settings_accept_and_reject),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
