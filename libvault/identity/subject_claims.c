@@ -24,6 +24,12 @@ static bool times_are_numbers(const json_t *claims) {
     return true;
 }
 
+// libjwt answers -1 for a claim that is not there.
+static int64_t time_of(jwt_t *jwt, const char *name) {
+    int64_t at = jwt_get_grant_int(jwt, name);
+    return at > 0 ? at : 0;
+}
+
 vlt_result claims_read_registered(struct bytes payload, const json_t *claims,
                                   struct registered_claims *ret) {
     if (!json_is_object(claims) || !times_are_numbers(claims))
@@ -36,10 +42,10 @@ vlt_result claims_read_registered(struct bytes payload, const json_t *claims,
     }
     bool is_read = text && jwt_new(&jwt) == 0 && jwt_add_grants_json(jwt, text) == 0;
     if (is_read)
-        *ret = (struct registered_claims){.exp = jwt_get_grant_int(jwt, "exp"),
-                                          .nbf = jwt_get_grant_int(jwt, "nbf"),
-                                          .iat = jwt_get_grant_int(jwt, "iat"),
-                                          .auth_time = jwt_get_grant_int(jwt, "auth_time")};
+        *ret = (struct registered_claims){.exp = time_of(jwt, "exp"),
+                                          .nbf = time_of(jwt, "nbf"),
+                                          .iat = time_of(jwt, "iat"),
+                                          .auth_time = time_of(jwt, "auth_time")};
     jwt_free(jwt);
     free(text);
     return is_read ? vlt_ok() : vlt_fail(VLT_MALFORMED, "libjwt does not read the claims");
