@@ -138,7 +138,7 @@ def agents_act_only_where_both_may():
         lab.init_with_issuer(policy)
         agents = Signer(new_ec_key(), "ES256", "agents-1")
         record = {**lab.issuer_record(agents), "name": "agents", "issuer": "https://agents.example.test", "kind": "agent"}
-        lab.vaultctl("issuer", "add", "--file", lab.put_file("agents.json", json.dumps(record)))
+        lab.vaultctl("issuer", "add", "agents", "--file", lab.put_file("agents.json", json.dumps(record)))
         lab.put_credential(value=SECRET)
         lab.enrol()
         key, now = new_client_key(), int(time.time())
@@ -163,7 +163,7 @@ def every_algorithm_of_an_issuer_works():
                    Signer(new_ec_key(ec.SECP384R1()), "ES384", "d"), Signer(new_ed25519_key(), "EdDSA", "e")]
         record = {**lab.issuer_record(), "algorithms": ["RS256", "PS256", "ES256", "ES384", "EdDSA"],
                   "jwks": {"keys": [signer.public_jwk() for signer in signers]}, "name": "many", "issuer": "https://many.example.test"}
-        lab.vaultctl("issuer", "add", "--file", lab.put_file("many.json", json.dumps(record)))
+        lab.vaultctl("issuer", "add", "many", "--file", lab.put_file("many.json", json.dumps(record)))
         now = int(time.time())
         claims = {"iss": "https://many.example.test", "sub": "alice", "aud": "vaultd", "iat": now, "exp": now + 300, "groups": ["ml"]}
         key = new_client_key()
@@ -180,7 +180,7 @@ def a_credential_rotates_between_two_calls():
         key = new_client_key()
         token = lab.token(key=key)
         need("sk-real-secret-0001" in lab.redeem(token, key).body.decode(), "version 1")
-        lab.vaultctl("credential", "rotate", "openai-prod", "--stdin", input="sk-real-secret-0002")
+        lab.vaultctl("credential", "rotate", "openai-prod", "-", input="sk-real-secret-0002")
         need("sk-real-secret-0002" in lab.redeem(token, key).body.decode(), "version 2")
         lab.vaultctl("credential", "disable", "openai-prod")
         need(lab.redeem(token, key).status == 403, "disabled")
@@ -194,12 +194,12 @@ def tenants_do_not_see_each_other():
     with Lab() as lab:
         ready(lab)
         lab.vaultctl("tenant", "create", "other")
-        lab.vaultctl("--tenant", "other", "issuer", "add", "--file", lab.put_file("o.json", json.dumps(lab.issuer_record())))
+        lab.vaultctl("--tenant", "other", "issuer", "add", "corp", "--file", lab.put_file("o.json", json.dumps(lab.issuer_record())))
         lab.vaultctl("--tenant", "other", "policy", "put", lab.put_file("o.cedar", lab.POLICY))
         key = new_client_key()
         answer = lab.exchange(key=key, path="/t/other/oauth2/token")
         need(answer.status == 400, f"the other tenant has no such credential: {answer}")
-        lab.vaultctl("--tenant", "other", "credential", "put", "openai-prod", "--profile", "openai", "--stdin", input="sk-of-the-other")
+        lab.vaultctl("--tenant", "other", "credential", "put", "openai-prod", "-", "--profile", "openai", input="sk-of-the-other")
         answer = lab.exchange(key=key, path="/t/other/oauth2/token")
         need(answer.status == 200, answer)
         need("sk-of-the-other" in lab.redeem(answer.json["access_token"], key).body.decode(), "its own credential")

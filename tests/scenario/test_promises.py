@@ -27,7 +27,7 @@ def exercise(lab):
     for _ in range(20):
         need(lab.redeem(token, key).status == 200, "redeem")
     lab.redeem(token)
-    lab.vaultctl("credential", "rotate", "openai-prod", "--stdin", input=MARKER)
+    lab.vaultctl("credential", "rotate", "openai-prod", "-", input=MARKER)
     lab.vaultctl("credential", "show", "openai-prod")
     lab.vaultctl("credential", "list")
     lab.vaultctl("status")

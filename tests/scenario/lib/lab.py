@@ -298,7 +298,7 @@ class Lab:
     def issuer_record(self, signer=None):
         return {"name": "corp", "issuer": self.issuer, "jwks": {"keys": [(signer or self.idp).public_jwk()]}, "audiences": ["vaultd"],
                 "algorithms": ["RS256", "ES256"], "kind": "user",
-                "group_rules": [{"claim": "groups", "value": "*", "group": "*"}]}
+                "groups": [{"claim": "groups", "value": "*"}]}
 
     def put_file(self, name, text):
         path = f"{self.folder}/{name}"
@@ -308,11 +308,11 @@ class Lab:
 
     def init_with_issuer(self, policy=None):
         self.vaultctl("init")
-        self.vaultctl("issuer", "add", "--file", self.put_file("issuer.json", json.dumps(self.issuer_record())))
+        self.vaultctl("issuer", "add", "corp", "--file", self.put_file("issuer.json", json.dumps(self.issuer_record())))
         self.vaultctl("policy", "put", self.put_file("main.cedar", policy or self.POLICY))
 
     def put_credential(self, name="openai-prod", value="sk-real-secret-0001", profile="openai", *more):
-        self.vaultctl("credential", "put", name, "--profile", profile, "--stdin", *more, input=value)
+        self.vaultctl("credential", "put", name, "-", "--profile", profile, *more, input=value)
 
     def enrol(self, name="nginx", uid=None):
         self.vaultctl("forwarder", "enrol", name, "--uid", str(os.getuid() if uid is None else uid))
