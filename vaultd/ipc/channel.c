@@ -53,6 +53,7 @@ struct channel {
     bool is_busy, is_doomed, is_closed;
 };
 
+const char CHANNEL_PEER_GONE[] = "closed";
 static const char no_channel[] = "that process is not running";
 static uint8_t nothing[1];
 static struct wire_writer nowhere; // what is written for a peer that is gone
@@ -482,7 +483,7 @@ static void on_readable(evutil_socket_t fd, short what, void *context) {
         ssize_t size = read_frame(channel, &descriptor);
         if (size == 0)
             break;
-        const char *why = size < 0 ? "closed"
+        const char *why = size < 0 ? CHANNEL_PEER_GONE
                                    : receive(channel, bytes_of(channel->in, (size_t)size), &descriptor);
         if (descriptor >= 0)
             close(descriptor); // nobody took it

@@ -15,6 +15,8 @@
 
 #include "vaultd/ipc/messages.h"
 
+extern const char CHANNEL_PEER_GONE[]; // the other end is closed
+
 #define CHANNEL_FRAME_MAX 131072
 #define CHANNEL_PENDING_MAX 8192 // calls in flight, and frames that wait for room
 
@@ -27,7 +29,8 @@ struct channel_events {
     void (*told)(struct channel *channel, unsigned message, struct bytes frame, int descriptor,
                  void *context);
     // Gone: every pending `done` was called with VLT_UNAVAILABLE. The channel may
-    // be freed from here. `why` is static.
+    // be freed from here. `why` is static: CHANNEL_PEER_GONE, or what the peer did
+    // wrong.
     void (*closed)(struct channel *channel, const char *why, void *context);
     // State gate: false answers VLT_UNAVAILABLE "sealed". NULL: always open.
     bool (*permits)(unsigned states, void *context);

@@ -87,6 +87,13 @@
 // Role to supervisor: it serves now, or why it does not.
 #define TELL_READY_FIELDS(FIELD) FIELD(BYTES, note, 1024)
 
+// Role to supervisor: that peer sent something that is no message; its channel is
+// closed, and only a new process gets another one.
+#define TELL_OFFENDER_FIELDS(FIELD)                                                                \
+    FIELD(U8, role, 0)                                                                             \
+    FIELD(U32, number, 0)                                                                          \
+    FIELD(BYTES, why, 256)
+
 // ---- Broker to keeper ----
 
 #define ASK_SIGN_FIELDS(FIELD)                                                                     \

@@ -11,6 +11,7 @@
     X(tell, settings_keeper, TELL_SETTINGS_KEEPER_FIELDS)                                          \
     X(tell, settings_auditor, TELL_SETTINGS_AUDITOR_FIELDS)                                        \
     X(tell, ready, TELL_READY_FIELDS)                                                              \
+    X(tell, offender, TELL_OFFENDER_FIELDS)                                                        \
     X(tell, generation, TELL_GENERATION_FIELDS)                                                    \
     X(ask, sign, ASK_SIGN_FIELDS)                                                                  \
     X(answer, sign, ANSWER_SIGN_FIELDS)                                                            \

@@ -43,6 +43,7 @@ const char *keeper_state_name(enum keeper_state state);
     TELL(settings_keeper, R(SUPERVISOR), R(KEEPER))                                                \
     TELL(settings_auditor, R(SUPERVISOR), R(AUDITOR))                                              \
     TELL(ready, R_ROLES, R(SUPERVISOR))                                                            \
+    TELL(offender, R_ROLES, R(SUPERVISOR))                                                         \
     ASK(sign, R(BROKER), R(KEEPER), S_OPEN)                                                        \
     ASK(revoke_token, R(BROKER), R(KEEPER), S_OPEN)                                                \
     ASK(open, R(REDEEMER), R(KEEPER), S_OPEN)                                                      \

@@ -45,6 +45,12 @@ void role_finish(struct role *role, int exit_status) {
 
 // ---- Peers ----
 
+static void report_offender(struct role *role, enum ipc_role peer, unsigned number, const char *why) {
+    struct tell_offender tell = {.role = (uint8_t)peer, .number = number, .why = bytes_of_text(why)};
+    log_error("%s %u is cut off: %s", ipc_role_name(peer), number, why);
+    tell_offender(role->supervisor, &tell, -1);
+}
+
 static void peer_closed(struct channel *channel, const char *why, void *context) {
     struct role *role = &only;
     enum ipc_role peer = channel_peer(channel);
@@ -52,7 +58,8 @@ static void peer_closed(struct channel *channel, const char *why, void *context)
         if (role->peers[peer][number] != channel)
             continue;
         role->peers[peer][number] = NULL;
-        log_info("channel to %s %u closed: %s", ipc_role_name(peer), number, why);
+        if (why != CHANNEL_PEER_GONE)
+            report_offender(role, peer, number, why);
         if (role->hooks->peer_gone)
             role->hooks->peer_gone(role, peer, number);
         channel_free(channel);

@@ -82,11 +82,29 @@ void roles_record(struct supervisor *supervisor, const char *operation, const ch
 
 // ---- Start ----
 
+// A role may accuse those it talks to, so a compromised one could have others
+// restarted; it gains nothing by it but to be noticed.
+static void replace_offender(struct child *accuser, struct bytes frame) {
+    struct tell_offender tell;
+    if (!vlt_is_ok(tell_offender_decode(frame, &tell)) || tell.role >= IPC_ROLE_COUNT || tell.number >= TOPOLOGY_WORKERS_MAX)
+        return;
+    struct child *offender = &accuser->supervisor->children[tell.role][tell.number];
+    char about[320];
+    snprintf(about, sizeof about, "%s %u is replaced: the %s says it sent %.*s", ipc_role_name((enum ipc_role)tell.role), tell.number,
+             ipc_role_name(accuser->row->role), (int)tell.why.size, (const char *)tell.why.at);
+    log_warning("%s", about);
+    roles_record(accuser->supervisor, "role.offender", about, true);
+    if (offender->pid > 0)
+        kill(offender->pid, SIGKILL);
+}
+
 static void on_told(struct channel *channel, unsigned message, struct bytes frame, int descriptor, void *context) {
     struct child *child = context;
     struct tell_ready tell;
     if (descriptor >= 0)
         close(descriptor);
+    if (message == IPC_TELL_offender)
+        replace_offender(child, frame);
     if (message != IPC_TELL_ready || !vlt_is_ok(tell_ready_decode(frame, &tell)))
         return;
     child->is_ready = child->was_ready = true;
