@@ -72,7 +72,7 @@ vlt_result reply_head_parse(struct bytes text, struct reply_head *ret_head, bool
     bool is_first = true;
     for (struct bytes rest = bytes_of(text.at, end - 2); rest.size; is_first = false) {
         size_t cr = bytes_find(rest, '\r');
-        if (cr + 1 >= rest.size || rest.at[cr + 1] != '\n')
+        if (cr + 1 >= rest.size || bytes_find(rest, '\n') != cr + 1)
             return vlt_fail(VLT_MALFORMED, "a line of the redeemer's answer");
         struct bytes line = bytes_of(rest.at, cr);
         rest = bytes_from(rest, cr + 2);
