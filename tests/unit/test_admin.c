@@ -16,6 +16,7 @@
 #include "libvault/crypto/jws.h"
 #include "libvault/crypto/pkey.h"
 #include "tests/unit/admin_harness.h"
+#include "vaultd/admin/ops.h"
 
 #define MARKER "sk-marker-7f1c-not-to-be-seen"
 
@@ -647,6 +648,46 @@ static void admin_accepts_policies_about_a_credential(void **state) {
     free(rotator);
 }
 
+// ---- The published description ----
+
+// Is this method under this path in the document? Reads only what its layout
+// needs: paths are indented by two, methods by four.
+static bool document_has(const char *document, const char *path, const char *method) {
+    char line[160];
+    snprintf(line, sizeof line, "\n  %s:\n", path);
+    const char *at = strstr(document, line);
+    if (!at)
+        return false;
+    at += strlen(line);
+    const char *end = at;
+    while ((end = strchr(end, '\n')) && !strncmp(end, "\n    ", 5))
+        end++;
+    snprintf(line, sizeof line, "    %s:\n", method);
+    const char *found = strstr(at, line);
+    return found && (!end || found < end);
+}
+
+static void admin_accepts_its_published_description(void **state) {
+    static char document[131072];
+    size_t count = 0, operations = 0;
+    FILE *file = fopen(VAULT_SOURCE_DIR "/schemas/openapi-admin.yaml", "r");
+    assert_non_null(file);
+    document[fread(document, 1, sizeof document - 1, file)] = 0;
+    fclose(file);
+    for (size_t i = 0; i < admin_route_count; i++, count++) {
+        char method[16] = "";
+        const char *name = http_method_text(admin_routes[i].method);
+        for (size_t c = 0; name[c]; c++)
+            method[c] = (char)(name[c] | 0x20);
+        if (!document_has(document, admin_routes[i].path, method))
+            print_error("not described: %s %s\n", method, admin_routes[i].path);
+        assert_true(document_has(document, admin_routes[i].path, method));
+    }
+    for (const char *at = document; (at = strstr(at, "operationId: op_")); at++)
+        operations++;
+    assert_int_equal(operations, count); // and nothing is described that is not served
+}
+
 static int start_denied(void **state) { return start(&(struct harness_settings){.admits_nobody = true}); }
 static int start_alone(void **state) { return start(&(struct harness_settings){.has_no_keeper = true}); }
 
@@ -675,6 +716,7 @@ int main(void) {
         READY(admin_accepts_forwarders),
         READY(admin_accepts_revocations),
         READY(admin_accepts_audit_reading),
+        cmocka_unit_test(admin_accepts_its_published_description),
         cmocka_unit_test_setup_teardown(admin_accepts_remote_administrators, start_remote, stop_remote),
         cmocka_unit_test_setup_teardown(admin_rejects_remote_administrators, start_remote, stop_remote),
         cmocka_unit_test_setup_teardown(admin_accepts_policies_about_a_credential, start_remote, stop_remote),
