@@ -82,11 +82,15 @@ void roles_record(struct supervisor *supervisor, const char *operation, const ch
 
 // ---- Start ----
 
-// A role may accuse those it talks to, so a compromised one could have others
-// restarted; it gains nothing by it but to be noticed.
+// The keeper and the auditor are believed, and only about those who face the
+// outside: a compromised broker must not have the keeper restarted.
 static void replace_offender(struct child *accuser, struct bytes frame) {
     struct tell_offender tell;
     if (!vlt_is_ok(tell_offender_decode(frame, &tell)) || tell.role >= IPC_ROLE_COUNT || tell.number >= TOPOLOGY_WORKERS_MAX)
+        return;
+    bool is_believed = (accuser->row->role == IPC_KEEPER || accuser->row->role == IPC_AUDITOR) && tell.role != IPC_KEEPER &&
+                       tell.role != IPC_AUDITOR;
+    if (!is_believed)
         return;
     struct child *offender = &accuser->supervisor->children[tell.role][tell.number];
     char about[320];
