@@ -194,20 +194,12 @@ static vlt_result read_context(const struct run *run, const struct policy_json *
     return vlt_ok();
 }
 
-static vlt_result read_case(const struct run *run, const struct policy_json *json, char *name,
-                            bool *ret_expects_allow) {
+// Who, what, on what, in which context: everything but name and expectation.
+static vlt_result read_question(const struct run *run, const struct policy_json *json) {
     static const char *const members[] = {"name",    "principal", "action", "resource",
                                           "context", "entities",  "expect", NULL};
     struct policy_uid principal, action, resource;
-    struct bytes text, expect;
     VLT_TRY(check_members(json, members, run->fault));
-    VLT_TRY(need_text(json, "name", run->fault, &text));
-    if (!bytes_to_text(text, name, NAME_MAX_BYTES))
-        return policy_json_fail(json, run->fault, "name longer than %d bytes", NAME_MAX_BYTES - 1);
-    VLT_TRY(need_text(json, "expect", run->fault, &expect));
-    *ret_expects_allow = bytes_equal_text(expect, "allow");
-    if (!*ret_expects_allow && !bytes_equal_text(expect, "deny"))
-        return policy_json_fail(json, run->fault, "expect is \"allow\" or \"deny\"");
     const struct policy_json *who = policy_json_get(json, "principal");
     const struct policy_json *what = policy_json_get(json, "resource");
     if (!who || !what)
@@ -220,6 +212,19 @@ static vlt_result read_case(const struct run *run, const struct policy_json *jso
     // A duplicate or a cycle is a fault of the file, not a denial to be expected.
     vlt_result result = policy_request_ready(run->request);
     return vlt_is_ok(result) ? result : policy_json_fail(json, run->fault, "%s", result.reason);
+}
+
+static vlt_result read_case(const struct run *run, const struct policy_json *json, char *name,
+                            bool *ret_expects_allow) {
+    struct bytes text, expect;
+    VLT_TRY(need_text(json, "name", run->fault, &text));
+    if (!bytes_to_text(text, name, NAME_MAX_BYTES))
+        return policy_json_fail(json, run->fault, "name longer than %d bytes", NAME_MAX_BYTES - 1);
+    VLT_TRY(need_text(json, "expect", run->fault, &expect));
+    *ret_expects_allow = bytes_equal_text(expect, "allow");
+    if (!*ret_expects_allow && !bytes_equal_text(expect, "deny"))
+        return policy_json_fail(json, run->fault, "expect is \"allow\" or \"deny\"");
+    return read_question(run, json);
 }
 
 static vlt_result run_cases(const struct run *run, const struct policy_json *json,
@@ -264,5 +269,18 @@ vlt_result policy_testfile_run(const struct policy_set *set, struct bytes json,
         result = run_cases(&run, root, each, context, ret_passed, ret_failed);
     policy_arena_done(&arena);
     policy_request_free(run.request);
+    return result;
+}
+
+vlt_result policy_testfile_ask(struct policy_request *request, struct bytes json,
+                               struct fault *fault) {
+    struct run run = {NULL, request, fault};
+    const struct policy_json *root = NULL;
+    policy_request_reset(request);
+    vlt_result result = policy_json_parse(policy_request_arena(request), json, fault, &root);
+    if (vlt_is_ok(result))
+        result = read_question(&run, root);
+    if (!vlt_is_ok(result))
+        policy_request_fail(request, result.class, result.reason);
     return result;
 }

@@ -34,4 +34,10 @@ vlt_result policy_testfile_run(const struct policy_set *set, struct bytes json,
                                policy_testcase_fn *each, void *context, struct fault *fault,
                                size_t *ret_passed, size_t *ret_failed) VLT_MUST_USE;
 
+// One case (`name` and `expect` may be left out) as the question of `request`,
+// which is reset first: for `vaultctl policy explain`, which then calls
+// policy_decide and policy_explain. VLT_MALFORMED, VLT_LIMIT.
+vlt_result policy_testfile_ask(struct policy_request *request, struct bytes json,
+                               struct fault *fault) VLT_MUST_USE;
+
 #endif

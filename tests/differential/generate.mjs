@@ -79,8 +79,8 @@ const EXTENSIONS = { ip: ['ip', ipText], decimal: ['decimal', decimalText], date
 const WELL = {
   ip: ['127.0.0.1', '10.1.2.3', '10.0.0.0/8', '::1', 'ff02::1', '224.0.0.1/4', '::/0', '2001:db8::/32'],
   decimal: ['0.0', '-0.0', '1.5', '-1.25', '922337203685477.5807'],
-  datetime: ['1970-01-01', '2024-02-29T12:30:45.123Z', '1969-12-31T23:59:59.999Z', '0000-01-01', '9999-12-31T23:59:59.999-2359'],
-  duration: ['0ms', '1d', '-1d2h', '9223372036854775807ms', '-9223372036854775808ms', '1h30m'],
+  datetime: ['1970-01-01', '2024-02-29T12:30:45.123Z', '1969-12-31T23:59:59.999Z', '1969-06-15T05:00:00Z', '1900-03-01T00:00:00.001+0030', '0000-01-01', '9999-12-31T23:59:59.999-2359'],
+  duration: ['0ms', '1d', '-1d2h', '9223372036854775807ms', '-9223372036854775808ms', '1h30m', '5h', '-3ms'],
 };
 
 // ---- JSON: entities and context ----
@@ -183,6 +183,14 @@ function patternText(r) {
   return '"' + r.some(0, 4, () => r.pick(['*', '*', '\\*', 'a', 'b', 'é', '\\u{2a}', '\\x2a', '\\x61', ' ', '**', '😀', '\\n'])).join('') + '"';
 }
 
+// A text and a pattern that is made from it, so that it often just matches.
+function likeText(r) {
+  const text = r.some(0, 6, () => r.pick(['a', 'b', 'é', '*', '😀', '\\', '"'])).join('');
+  const pattern = Array.from(text, (c) => (r.chance(0.25) ? r.pick(['*', '**', '\\u{2a}', '\\x2a', '']) : c === '*' ? r.pick(['\\*', '\\*', '*']) : stringText(r, c).slice(1, -1)));
+  if (r.chance(0.3)) pattern.splice(r.below(pattern.length + 1), 0, r.pick(['*', 'a', '\\u{2a}']));
+  return stringText(r, text) + ' like "' + pattern.join('') + '"';
+}
+
 function pathText(r, depth) {
   const base = r.pick(['context', 'context', 'principal', 'resource', 'action', uidText(r), expression(r, 'entity', depth - 1)]);
   return base.includes(' ') || base.includes('(') ? '(' + base + ')' : base;
@@ -219,17 +227,20 @@ function booleanText(r, depth) {
     () => p('bool') + ' && ' + p('bool') + ' && ' + p('bool') + ' || ' + p('bool'),
     () => '!'.repeat(1 + r.below(4)) + p('bool'),
     () => { const k = r.pick(KINDS); return p(k) + r.pick([' == ', ' != ']) + p(r.chance(0.9) ? k : r.pick(KINDS)); },
-    () => { const k = r.pick(['long', 'long', 'datetime', 'duration', 'decimal']); return p(k) + r.pick([' < ', ' <= ', ' > ', ' >= ']) + p(k); },
+    () => { const k = r.pick(['long', 'long', 'datetime', 'datetime', 'duration', 'duration', 'decimal']); return p(k) + r.pick([' < ', ' <= ', ' > ', ' >= ']) + p(k); },
     () => p('entity') + ' in ' + p('entity'),
     () => p('entity') + ' in ' + (r.chance(0.8) ? '[' + r.some(0, 4, () => e('entity')).join(', ') + r.pick(['', '', ',']).slice(0, 0) + ']' : p('set')),
     () => p('entity') + ' is ' + r.pick(TYPES),
     () => p('entity') + ' is ' + r.pick(TYPES) + ' in ' + p('entity'),
     () => r.pick(['principal', 'resource', 'action', 'context', p('record'), p('entity')]) + ' has ' + has(),
     () => p('string') + ' like ' + patternText(r),
+    () => likeText(r),
     () => p('set') + '.contains(' + e(r.pick(KINDS)) + ')',
     () => p('set') + r.pick(['.containsAll', '.containsAny']) + '(' + e('set') + ')',
     () => p('set') + '.isEmpty()',
     () => p('entity') + '.hasTag(' + e('string') + ')',
+    () => p('datetime') + r.pick(['.toTime()', '.durationSince(' + e('datetime') + ')']) + r.pick([' < ', ' == ', ' >= ']) + p('duration'),
+    () => p('datetime') + r.pick(['.toDate()', '.offset(' + e('duration') + ')']) + r.pick([' < ', ' == ', ' >= ']) + p('datetime'),
     () => p('ip') + r.pick(['.isIpv4()', '.isIpv6()', '.isLoopback()', '.isMulticast()']),
     () => p('ip') + '.isInRange(' + e('ip') + ')',
     () => p('decimal') + r.pick(['.lessThan', '.lessThanOrEqual', '.greaterThan', '.greaterThanOrEqual']) + '(' + e('decimal') + ')',
@@ -309,7 +320,7 @@ function actionText(r) {
   return 'action';
 }
 
-const SPACES = [' ', '\n', '\t', ' // a comment\n', '\u00a0', '  '];
+const SPACES = [' ', '\n', '\t', ' // a comment\n', ' //\r\n', '  ', ...'\u000b\u000c\u0085\u00a0\u1680\u2000\u200a\u2028\u2029\u202f\u205f\u3000'];
 
 // A policy that is satisfied now and then needs a scope that is not too narrow.
 export function policy(r, slots = {}) {
@@ -335,7 +346,7 @@ export function wound(r, text) {
   const i = r.below(tokens.length);
   const junk = ['(', ')', '{', '}', '[', ']', ',', ';', '.', '::', ':', '==', '=', '<', 'in', 'is', 'has', 'like', 'if', 'then', 'else', 'true', '1', '"a"', '"\\q"', '"\\x80"', '"\\u{d800}"',
     '"\\u{1234567}"', '"\\u{_1}"', '"\\u{1_0}"', '"\\u{}"', '"a\rb"', '@', '@x', '?principal', '?resource', '?other', 'principal', 'action', 'resource', 'context', 'permit', 'forbid', 'when', 'unless', '__cedar', 'User', 'User::"a"', '!', '-', '+', '*', '/',
-    '%', '&&', '||', '&', '|', '#', 'é', '"*"', '9223372036854775808', '18446744073709551616', '.foo()', '.contains()', '.contains(1, 2)', '.isEmpty(1)', 'ip("::1")', 'foo("x")', 'ip.x', 'a::b', '.isIpv4()', 'isIpv4("x")',
+    '%', '&&', '||', '&', '|', '#', 'é', '\u200b', '\ufeff', '\u180e', '\u0000', '"*"', '9223372036854775808', '18446744073709551616', '.foo()', '.contains()', '.contains(1, 2)', '.isEmpty(1)', 'ip("::1")', 'foo("x")', 'ip.x', 'a::b', '.isIpv4()', 'isIpv4("x")',
     'when { true }', 'when {}', '//', '!!!!!', '-----', '!-', ' is User ', ' in User::"a" ', '{a: 1, a: 2}', '{if: 1}', '[1,]', '(,)', '.if', '["a"]', '[a]', '("a")', '"a" like "b"', 'Action::"view"'];
   switch (r.below(5)) {
     case 0: tokens.splice(i, 1); break;

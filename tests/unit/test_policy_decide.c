@@ -281,6 +281,20 @@ static void testfile_rejects_what_is_not_a_test(void **state) {
     }
 }
 
+static void testfile_accepts_one_question(void **state) {
+    struct policy_set *set = set_of("permit(principal, action == Action::\"issue\", resource) when { context.bound };");
+    struct policy_request *request = request_of_alice();
+    struct fault fault = {0};
+    assert_true(vlt_is_ok(policy_testfile_ask(
+        request, BYTES_LITERAL("{\"principal\":" ALICE ",\"action\":\"issue\",\"resource\":{\"type\":\"Credential\",\"id\":\"c\"},\"context\":{\"bound\":true}}"),
+        &fault)));
+    assert_true(policy_decide(set, request).is_allowed);
+    assert_false(vlt_is_ok(policy_testfile_ask(request, BYTES_LITERAL("{}"), &fault)));
+    assert_false(policy_decide(set, request).is_allowed);
+    policy_request_free(request);
+    policy_set_free(set);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(decide_accepts_a_clean_permit),
@@ -293,6 +307,7 @@ int main(void) {
         cmocka_unit_test(starter_policies_accept_and_reject_as_their_tests_say),
         cmocka_unit_test(testfile_accepts_and_counts),
         cmocka_unit_test(testfile_rejects_what_is_not_a_test),
+        cmocka_unit_test(testfile_accepts_one_question),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -147,6 +147,26 @@ static void eval_survives_its_budget(void **state) {
     policy_set_free(set);
 }
 
+static void eval_survives_the_highest_tree(void **state) {
+    char text[4096];
+    size_t at = 0;
+    // As many attributes as a tree may be high, and nested sets as deep as they go.
+    at += (size_t)snprintf(text, sizeof text, "context");
+    for (int i = 0; i < 590; i++)
+        at += (size_t)snprintf(text + at, sizeof text - at, ".a");
+    assert_int_equal(evaluate(text), ERRS);
+    at = 0;
+    for (int side = 0; side < 2; side++) {
+        for (int i = 0; i < 120; i++)
+            text[at++] = '[';
+        at += (size_t)snprintf(text + at, 16, "principal");
+        for (int i = 0; i < 120; i++)
+            text[at++] = ']';
+        at += (size_t)snprintf(text + at, 8, "%s", side ? "" : " == ");
+    }
+    assert_int_equal(evaluate(text), YES);
+}
+
 static void eval_survives_a_small_arena(void **state) {
     static const char text[] = "permit(principal, action, resource) when { [[principal, action], [{a: [context]}]].contains([1]) };";
     struct policy_document document = {BYTES_LITERAL("m"), bytes_of_text(text)};
@@ -177,6 +197,7 @@ int main(void) {
         cmocka_unit_test(eval_rejects_false_conditions),
         cmocka_unit_test(eval_skips_what_is_not_reached),
         cmocka_unit_test(eval_survives_its_budget),
+        cmocka_unit_test(eval_survives_the_highest_tree),
         cmocka_unit_test(eval_survives_a_small_arena),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

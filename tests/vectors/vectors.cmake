@@ -29,3 +29,6 @@ vault_vectors_test(jws jose-cookbook/jws jose-cookbook/curve25519/jws.json rfc-j
 vault_vectors_test(jwe jose-cookbook/curve25519/ecdh-es.json jwcrypto)
 vault_vectors_test(json json-testsuite/test_parsing)
 vault_vectors_test(http1 http1-llhttp http1-own)
+
+# The handwritten cases and the generated ones of the published corpus.
+vault_vectors_test(cedar cedar)
