@@ -10,7 +10,7 @@ static int run_list(struct command *command) {
     json_t *items = NULL;
     int status = listing_fetch(command, "/v1/tenants/%s/credentials", command->tenant, &items);
     if (status != EXIT_OK || command->wants_json)
-        return status == EXIT_OK ? command_print_json(items) : status;
+        return status == EXIT_OK ? command_print_json(json_pack("{s:o}", "credentials", items)) : status;
     static const char *const headings[] = {"NAME",  "PROFILE", "STATE",       "VERSION",
                                            "HOSTS", "CHANGED", "DESCRIPTION", NULL};
     struct table table;

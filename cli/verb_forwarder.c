@@ -99,7 +99,7 @@ static int run_list(struct command *command) {
     json_t *items = NULL;
     int status = listing_fetch(command, "/v1/forwarders", NULL, &items);
     if (status != EXIT_OK || command->wants_json)
-        return status == EXIT_OK ? command_print_json(items) : status;
+        return status == EXIT_OK ? command_print_json(json_pack("{s:o}", "forwarders", items)) : status;
     static const char *const headings[] = {"NAME", "UID", "CERTIFICATE", "TENANTS", "ENROLLED", NULL};
     struct table table;
     table_init(&table, headings);

@@ -187,7 +187,7 @@ static int run_list(struct command *command) {
     json_t *items = NULL;
     int status = listing_fetch(command, "/v1/tenants/%s/issuers", command->tenant, &items);
     if (status != EXIT_OK || command->wants_json)
-        return status == EXIT_OK ? command_print_json(items) : status;
+        return status == EXIT_OK ? command_print_json(json_pack("{s:o}", "issuers", items)) : status;
     static const char *const headings[] = {"NAME", "KIND", "STATE", "ISSUER", "AUDIENCES", "KEYS", NULL};
     struct table table;
     table_init(&table, headings);

@@ -37,7 +37,7 @@ static int run_list(struct command *command) {
     if (status != EXIT_OK)
         return status;
     if (command->wants_json)
-        return command_print_json(items);
+        return command_print_json(json_pack("{s:o}", "tenants", items));
     static const char *const headings[] = {"NAME", "STATE", "CREATED", "DESCRIPTION", NULL};
     struct table table;
     table_init(&table, headings);

@@ -20,11 +20,11 @@ static int run_init(struct command *command) {
     }
     json_decref(body);
     printf("\nWhat to do next:\n"
-           "  1. make a tenant:                vaultctl tenant create default\n"
-           "  2. say whose tokens it trusts:   vaultctl issuer add corp --issuer https://… --audience …\n"
-           "  3. say who may use what:         vaultctl policy put policies/\n"
-           "  4. store a credential:           vaultctl credential put openai-prod --profile openai\n"
-           "  5. enrol the forwarder:          vaultctl forwarder enrol nginx --user www-data\n");
+           "  1. say whose tokens to trust:   vaultctl issuer add corp --issuer https://… --audience …\n"
+           "  2. say who may use what:        vaultctl policy put policies/\n"
+           "  3. store a credential:          vaultctl credential put openai-prod --profile openai\n"
+           "  4. enrol the forwarder:         vaultctl forwarder enrol nginx --user www-data\n"
+           "They are about the tenant \"default\"; `vaultctl tenant create` makes others.\n");
     return EXIT_OK;
 }
 
@@ -33,8 +33,8 @@ const struct verb verb_init = {
     .arguments = "",
     .summary = "Create the vault's keys in the device, once",
     .details = "Makes the wrapping key in the TPM or HSM that the configuration of vaultd names, the\n"
-               "signing key and the intake key, and leaves the vault unsealed. A vault that was\n"
-               "initialised before is not touched (exit status 5).",
+               "signing key, the intake key and the tenant \"default\", and leaves the vault unsealed. A vault\n"
+               "that was initialised before is not touched (exit status 5).",
     .examples = "  vaultctl init\n",
     .run = run_init,
 };
