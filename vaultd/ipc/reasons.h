@@ -7,6 +7,13 @@
 
 #include "libvault/base/bytes.h"
 
+// Reasons on which the asking role acts: which of them it was decides what the
+// client is told. The keeper uses these texts and no others for them.
+#define REASON_TOKEN_EXPIRED "token expired" // as token_verify says it
+#define REASON_TOKEN_REVOKED "the token was revoked"
+#define REASON_PROOF_REPLAYED "the proof of possession was used before"
+#define REASON_PROOF_OLD "the proof of possession is too old"
+
 #define REASON_MAX_BYTES 200
 const char *reason_intern(struct bytes text);
 

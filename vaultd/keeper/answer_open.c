@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "libvault/base/clock.h"
+#include "vaultd/ipc/reasons.h"
 #include "vaultd/keeper/answer.h"
 #include "vaultd/keeper/audit_first.h"
 #include "vaultd/keeper/datakey.h"
@@ -101,7 +102,7 @@ static vlt_result release_now(struct keeper *keeper, struct opening *opening,
                               struct record_credential_secret *secret) {
     int64_t now_s = clock_now_s();
     if (now_s >= opening->expires_at)
-        return vlt_fail(VLT_DENIED, "token expired");
+        return vlt_fail(VLT_DENIED, REASON_TOKEN_EXPIRED);
     if (opening->change_count != keeper->change_count)
         VLT_TRY(decide_again(keeper, opening, now_s));
     return decrypt(keeper, opening, secret);

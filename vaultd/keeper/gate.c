@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "vaultd/ipc/reasons.h"
 #include "vaultd/keeper/gate.h"
 
 #include "libvault/crypto/digest.h"
@@ -36,7 +37,7 @@ vlt_result gate_token(struct keeper *keeper, struct bytes token, int64_t now_s,
     VLT_TRY(token_claims_get(bytes_of(seen->claims, seen->claims_bytes), ret_claims));
     *ret_token = seen_hold(seen);
     if (now_s >= ret_claims->expires_at)
-        return vlt_fail(VLT_DENIED, "token expired");
+        return vlt_fail(VLT_DENIED, REASON_TOKEN_EXPIRED);
     return vlt_ok();
 }
 
@@ -66,7 +67,7 @@ static vlt_result check_revoked(struct keeper *keeper, uint32_t tenant,
         query.jti = query.principal = query.client = bytes_of(NULL, 0); // asked once
         query.actor_count = 0;
     }
-    return is_revoked ? vlt_fail(VLT_DENIED, "the token was revoked") : vlt_ok();
+    return is_revoked ? vlt_fail(VLT_DENIED, REASON_TOKEN_REVOKED) : vlt_ok();
 }
 
 vlt_result gate_authority(struct keeper *keeper, struct seen_token *token,

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "vaultd/ipc/reasons.h"
 #include "vaultd/keeper/replay.h"
 
 #include <stdlib.h>
@@ -53,7 +54,7 @@ vlt_result replay_check(struct replay *replay, const uint8_t id[REPLAY_ID_SIZE],
                         int64_t now_s) {
     uint64_t now = now_s > 0 ? (uint64_t)now_s : 0;
     if (until < now)
-        return vlt_fail(VLT_DENIED, "the proof of possession is too old");
+        return vlt_fail(VLT_DENIED, REASON_PROOF_OLD);
     if (until > now + REPLAY_HORIZON_MAX_S)
         return vlt_fail(VLT_DENIED, "the proof of possession is from the future");
     if (!replay->epoch_s)
@@ -67,7 +68,7 @@ vlt_result replay_check(struct replay *replay, const uint8_t id[REPLAY_ID_SIZE],
         if (set[i].until < now_place)
             free_place = &set[i];
         else if (bytes_equal(bytes_of(set[i].id, STORED_ID_SIZE), bytes_of(id, STORED_ID_SIZE)))
-            return vlt_fail(VLT_DENIED, "the proof of possession was used before");
+            return vlt_fail(VLT_DENIED, REASON_PROOF_REPLAYED);
     }
     if (!free_place)
         return vlt_fail(VLT_LIMIT, "too many proofs of possession at once");

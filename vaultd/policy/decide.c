@@ -150,10 +150,24 @@ static void put_context(struct policy_request *request, const struct decide_ques
 
 // ---- Questions ----
 
+// Is `id` one of the words of `list`, which a space separates?
+static bool names(const char *list, struct bytes id) {
+    for (const char *at = list; *at; at += strspn(at, " ")) {
+        size_t size = strcspn(at, " ");
+        if (bytes_equal(bytes_of(at, size), id))
+            return true;
+        at += size;
+    }
+    return false;
+}
+
+// Several questions may be answered by the same policy; it is named once.
 static void append_policies(struct decide_answer *answer, const struct policy_decision *decision) {
     size_t used = strlen(answer->policies);
     for (size_t i = 0; i < decision->answer.reason_count; i++) {
         struct bytes id = decision->answer.reasons[i];
+        if (names(answer->policies, id))
+            continue;
         int size = snprintf(answer->policies + used, sizeof answer->policies - used, "%s%.*s", used ? " " : "",
                             (int)id.size, (const char *)id.at);
         if (size < 0 || used + (size_t)size >= sizeof answer->policies) {

@@ -6,6 +6,7 @@
 #include "libvault/base/clock.h"
 #include "libvault/base/jsontext.h"
 #include "libvault/secret/secret.h"
+#include "vaultd/ipc/reasons.h"
 #include "vaultd/log/log.h"
 #include "vaultd/redeemer/redeem.h"
 
@@ -137,16 +138,17 @@ static vlt_result render(const struct redeem *redeem, const struct answer_open *
     return vlt_ok();
 }
 
+static bool is_reason(vlt_result result, const char *reason) { return strcmp(result.reason, reason) == 0; }
+
 // The keeper has recorded its decision, whatever it is.
 static const struct refusal *refusal_of_keeper(vlt_result result) {
-    if (result.class == VLT_MALFORMED || result.class == VLT_CRYPTO)
-        return &refusal_bad_token;
-    if (result.class == VLT_DENIED || result.class == VLT_NOT_FOUND)
-        return strcmp(result.reason, "token revoked") == 0 || strcmp(result.reason, "token expired") == 0
-                   ? &refusal_bad_token
-               : strcmp(result.reason, "proof replayed") == 0 ? &refusal_bad_proof
-                                                             : &refusal_denied;
-    return &refusal_unavailable;
+    if (result.class == VLT_UNAVAILABLE || result.class == VLT_BUG || result.class == VLT_LIMIT)
+        return &refusal_unavailable;
+    if (is_reason(result, REASON_PROOF_REPLAYED) || is_reason(result, REASON_PROOF_OLD))
+        return &refusal_bad_proof;
+    bool is_token = result.class == VLT_MALFORMED || result.class == VLT_CRYPTO ||
+                    is_reason(result, REASON_TOKEN_REVOKED) || is_reason(result, REASON_TOKEN_EXPIRED);
+    return is_token ? &refusal_bad_token : &refusal_denied;
 }
 
 void redeem_opened(vlt_result result, const struct answer_open *answer, void *context) {

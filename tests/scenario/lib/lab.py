@@ -210,10 +210,11 @@ class Lab:
             out.write(text if text is not None else json.dumps(self.config(), indent=2) + "\n")  # JSON is YAML
 
     def start(self, wait=True):
+        ready = self.log().count("every role is ready")
         with open(f"{self.folder}/log", "ab") as log:
             self.process = subprocess.Popen([f"{self.prefix}/sbin/vaultd", "--config", self.config_path], stdout=log, stderr=log)
         if wait:
-            wait_until("vaultd", lambda: self.process.poll() is not None or "every role is ready" in self.log())
+            wait_until("vaultd", lambda: self.process.poll() is not None or self.log().count("every role is ready") > ready)
             need(self.process.poll() is None, f"vaultd did not start:\n{self.log()}")
 
     def stop(self, number=signal.SIGTERM, seconds=15):
