@@ -114,13 +114,21 @@ void keeper_fixture_connect(struct keeper_fixture *f, enum ipc_role role) {
     keeper_set_peer(f->keeper, role, 0, f->its[role]);
 }
 
+// The auditor died with records that it never answered.
+static void forget_records(struct keeper_fixture *f) {
+    for (size_t i = 0; i < f->waiting_count; i++)
+        reply_failure(f->waiting[i], vlt_fail(VLT_UNAVAILABLE, "dead"));
+    f->waiting_count = 0;
+}
+
 void keeper_fixture_disconnect(struct keeper_fixture *f, enum ipc_role role) {
     keeper_set_peer(f->keeper, role, 0, NULL);
     struct channel *its = f->its[role], *mine = f->mine[role];
     f->its[role] = f->mine[role] = NULL;
     channel_free(its);
     channel_free(mine);
-    f->waiting_count = role == IPC_AUDITOR ? 0 : f->waiting_count;
+    if (role == IPC_AUDITOR)
+        forget_records(f);
 }
 
 // ---- Life ----
@@ -196,7 +204,7 @@ void keeper_fixture_stop(struct keeper_fixture *f) {
         channel_free(f->mine[role]);
         f->its[role] = f->mine[role] = NULL;
     }
-    f->waiting_count = 0;
+    forget_records(f);
     keeper_free(f->keeper);
     f->keeper = NULL;
 }
