@@ -41,6 +41,7 @@ struct bytes broker_tenant_name(const struct http_parameters *parameters);
 vlt_result broker_tenant(struct broker *broker, struct bytes name, struct record_tenant *ret_tenant) VLT_MUST_USE;
 
 http_route_handler op_token, op_introspect, op_revoke, op_metadata, op_jwks, op_health, op_ready;
+http_route_handler op_evaluation, op_evaluations, op_authzen_metadata;
 extern const struct http_route broker_routes[];
 extern const size_t broker_route_count;
 

@@ -30,12 +30,20 @@ static void refuse(struct asking *asking, unsigned status) {
     free(asking);
 }
 
+static bool serves_tenant(const struct record_forwarder *forwarder, const char *tenant) {
+    for (size_t i = 0; i < forwarder->tenant_count; i++)
+        if (strcmp(forwarder->tenants[i], tenant) == 0)
+            return true;
+    return forwarder->tenant_count == 0;
+}
+
 static bool look(struct bytes name, struct bytes value, uint64_t revision, void *context) {
     struct caller *caller = context;
     const struct http_peer *peer = http_exchange_peer(caller->x);
     struct record_forwarder forwarder;
     if (vlt_is_ok(record_forwarder_parse(value, NULL, &forwarder)) && !forwarder.disabled && forwarder.has_certificate &&
-        secret_equal(bytes_of(forwarder.certificate, 32), bytes_of(peer->thumbprint, 32)))
+        secret_equal(bytes_of(forwarder.certificate, 32), bytes_of(peer->thumbprint, 32)) &&
+        serves_tenant(&forwarder, caller->tenant_name))
         memcpy(caller->forwarder, forwarder.name, sizeof caller->forwarder);
     return !caller->forwarder[0];
 }

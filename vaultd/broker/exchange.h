@@ -52,6 +52,10 @@ const struct oauth_error *exchange_prove(struct exchange *e, const char **ret_re
 const struct oauth_error *exchange_identify(struct exchange *e, struct jwks_entry **ret_await, const char **ret_reason);
 const struct oauth_error *exchange_permit(struct exchange *e, const char **ret_reason);
 
+// client_id: the client that the identity provider named in the token of who
+// acts; else who acts stands for itself (RFC 9068: for a pure machine grant, sub
+// is the client).
+struct bytes exchange_client(const struct exchange *e);
 // The end: refuse (recorded first), or ask the keeper and answer.
 void exchange_refuse(struct exchange *e, const struct oauth_error *error, const char *reason);
 void exchange_sign(struct exchange *e);

@@ -44,7 +44,7 @@ static void put_event(const struct exchange *e, enum audit_outcome outcome, cons
                                 .correlation = bytes_of_text(e->correlation)};
     if (e->subject) {
         event.principal = e->subject->principal;
-        event.client = e->subject->client;
+        event.client = exchange_client(e);
     }
     if (e->actor_count)
         event.actor = e->actors[0].principal;
@@ -101,7 +101,9 @@ static void put_answer(const struct exchange *e, const struct answer_sign *answe
     buf_put_text(out, ",\"authorization_details\":");
     token_details_put_json(e->details.items, e->details.count, out);
     buf_put_format(out, ",\"expires_in\":%lld", (long long)(left > 0 ? left : 0));
-    buf_put_text(out, ",\"issued_token_type\":\"urn:ietf:params:oauth:token-type:access_token\",\"token_type\":");
+    buf_put_text(out, ",\"issued_token_type\":\"urn:ietf:params:oauth:token-type:");
+    bool is_jwt = bytes_equal_text(oauth_form_get(&e->form, "requested_token_type"), "urn:ietf:params:oauth:token-type:jwt");
+    buf_put_text(out, is_jwt ? "jwt\",\"token_type\":" : "access_token\",\"token_type\":");
     buf_put_text(out, e->binding == TOKEN_BOUND_DPOP ? "\"DPoP\"}" : "\"Bearer\"}");
 }
 
@@ -135,18 +137,17 @@ static void on_signed(vlt_result result, const struct answer_sign *answer, void 
         answer_error(e, &oauth_denied); // the keeper has recorded why
 }
 
-// Of the client that the identity provider named; else the principal stands for
-// itself (RFC 9068: for a pure machine grant, sub is the client).
-static struct bytes client_of(const struct exchange *e) {
-    struct bytes client = e->subject->client.size ? e->subject->client : e->subject->principal;
-    return client.size <= TOKEN_CLIENT_MAX ? client : e->subject->issuer_name;
+struct bytes exchange_client(const struct exchange *e) {
+    const struct subject *presenter = e->actor ? e->actor : e->subject;
+    struct bytes client = presenter->client.size ? presenter->client : presenter->principal;
+    return client.size <= TOKEN_CLIENT_MAX ? client : presenter->issuer_name;
 }
 
 static void fill_claims(const struct exchange *e, struct token_claims *claims) {
     const struct subject *subject = e->subject;
     *claims = (struct token_claims){
         .audience = bytes_of_text(e->issuer), .tenant = bytes_of_text(e->tenant_name), .principal = subject->principal,
-        .principal_kind = subject->kind, .client = client_of(e), .actor_count = e->actor_count, .auth_time = subject->auth_time,
+        .principal_kind = subject->kind, .client = exchange_client(e), .actor_count = e->actor_count, .auth_time = subject->auth_time,
         .acr = subject->acr, .correlation = bytes_of_text(e->correlation), .policy_set = bytes_of_text(e->active.hash_text),
         .amr = subject->amr, .group_count = subject->group_count, .binding = (uint8_t)e->binding,
         .detail_count = e->details.count};
@@ -170,7 +171,8 @@ void exchange_sign(struct exchange *e) {
     token_claims_put(&claims_writer, &claims);
     wire_writer_init(&event_writer, event_room, sizeof event_room);
     put_event(e, AUDIT_ALLOW, "", &event_writer);
-    if (claims_writer.failed || event_writer.failed) {
+    // The keeper closes the channel of a broker that sends claims it cannot read.
+    if (claims_writer.failed || event_writer.failed || !vlt_is_ok(token_claims_check(&claims))) {
         exchange_refuse(e, &oauth_denied, "the claims are too long for a token");
         return;
     }

@@ -55,11 +55,16 @@ static bool add_act(struct exchange *e, const json_t *act) {
 
 // Every member of may_act that is there must be the actor's (RFC 8693 section 4.4).
 static bool may_act(const json_t *rule, const struct subject *actor) {
-    struct bytes issuer = text_of(rule, "iss"), subject = text_of(rule, "sub");
+    const char *name;
+    json_t *value;
     if (!rule)
         return true;
-    return subject.size && bytes_equal(subject, actor->subject) &&
-           (!json_object_get(rule, "iss") || bytes_equal(issuer, actor->issuer));
+    if (!text_of(rule, "sub").size)
+        return false; // names nobody
+    json_object_foreach((json_t *)(uintptr_t)rule, name, value)
+        if (!json_equal(value, json_object_get(actor->claims, name)))
+            return false;
+    return true;
 }
 
 static const struct oauth_error *gather_actors(struct exchange *e, const char **ret_reason) {
@@ -94,5 +99,7 @@ const struct oauth_error *exchange_identify(struct exchange *e, struct jwks_entr
             return error;
     }
     error = check_holder(e, e->subject, ret_reason);
+    if (!error)
+        error = check_holder(e, e->actor, ret_reason);
     return error ? error : gather_actors(e, ret_reason);
 }

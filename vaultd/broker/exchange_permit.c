@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "libvault/base/clock.h"
+#include "libvault/token/token_scope.h"
 #include "vaultd/broker/exchange.h"
 #include "vaultd/view/credential_view.h"
 
@@ -29,8 +30,42 @@ static void add_policies(struct exchange *e, const char *policies) {
         snprintf(e->policies + used, sizeof e->policies - used, "%s%s", used ? " " : "", policies);
 }
 
-static const struct oauth_error *permit_one(struct exchange *e, const struct token_detail *detail, const char **ret_reason) {
+// ---- Limits that the subject token itself carries (RFC 9396 section 9) ----
+
+static bool narrow_to_item(struct token_detail *requested, const json_t *item) {
+    struct token_detail allowed[TOKEN_DETAILS_MAX], narrowed;
+    size_t count;
+    json_t *one = json_array();
+    bool is_inside = json_array_append(one, (json_t *)(uintptr_t)item) == 0 &&
+                     vlt_is_ok(token_details_of_json(one, NULL, allowed, &count)) &&
+                     vlt_is_ok(token_detail_narrow(requested, &allowed[0], &narrowed));
+    json_decref(one);
+    if (is_inside)
+        *requested = narrowed; // its texts are the subject token's, or the request's
+    return is_inside;
+}
+
+static bool narrow_to_token(const struct subject *subject, struct token_detail *requested) {
+    bool has_limits = false;
+    for (size_t i = 0; i < json_array_size(subject->authorization_details); i++) {
+        const json_t *item = json_array_get(subject->authorization_details, i);
+        const char *type = json_string_value(json_object_get(item, "type"));
+        if (!type || strcmp(type, TOKEN_DETAIL_TYPE) != 0)
+            continue; // another API's business
+        has_limits = true;
+        if (narrow_to_item(requested, item))
+            return true;
+    }
+    return !has_limits;
+}
+
+// ---- One credential ----
+
+static const struct oauth_error *permit_one(struct exchange *e, struct token_detail *detail, const char **ret_reason) {
     struct credential_view view;
+    *ret_reason = "beyond the authorization_details of the subject token";
+    if (!narrow_to_token(e->subject, detail))
+        return &oauth_denied;
     vlt_result result = credential_view_read(e->broker->store, e->tenant.number, detail->credential, &view);
     *ret_reason = result.reason;
     if (!vlt_is_ok(result))
@@ -40,7 +75,7 @@ static const struct oauth_error *permit_one(struct exchange *e, const struct tok
         .action = DECIDE_ISSUE, .tenant = bytes_of_text(e->tenant_name), .subject = party_of(e->subject),
         .actor = e->actor_count ? &actor : NULL, .credential = detail->credential, .profile = view.profile,
         .hosts = view.hosts, .host_count = view.host_count, .source = bytes_of_text(http_exchange_peer(e->x)->address),
-        .client = e->subject->client, .now_s = clock_now_s(), .is_bound = e->binding != TOKEN_BEARER,
+        .client = exchange_client(e), .now_s = clock_now_s(), .is_bound = e->binding != TOKEN_BEARER,
         .detail = detail, .lifetime_s = e->lifetime_s};
     struct decide_answer answer;
     decide(e->broker->decider, &e->active, &question, &answer);

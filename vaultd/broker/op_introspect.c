@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // POST /oauth2/introspect (RFC 7662). Inactive, unknown, foreign and malformed
 // all answer exactly {"active":false}.
+#include <stdlib.h>
+
+#include "libvault/audit/event.h"
 #include "libvault/base/clock.h"
 #include "libvault/base/jsontext.h"
 #include "libvault/store/record_revocation.h"
@@ -23,53 +26,108 @@ static vlt_result check_revoked(const struct caller *caller, const struct token_
     return vlt_ok();
 }
 
+// RFC 7662 section 4: whoever asks learns about tokens that concern it. A
+// forwarder serves everybody of its tenants, a principal itself.
+static bool concerns_caller(const struct caller *caller, const struct token_claims *claims) {
+    if (!bytes_equal_text(claims->tenant, caller->tenant_name))
+        return false;
+    if (!caller->subject)
+        return true;
+    return bytes_equal(claims->principal, caller->subject->principal) ||
+           (claims->actor_count && bytes_equal(claims->actors[0].principal, caller->subject->principal));
+}
+
 static vlt_result verify(const struct caller *caller, struct bytes token, struct token_verified *ret_verified) {
     struct broker *broker = caller->broker;
     VLT_TRY(signing_keys_load(&broker->keys, broker->store));
     const struct token_expectation expected = {.keys = broker->keys.set, .issuer_base = bytes_of_text(broker->issuer), .now_s = clock_now_s()};
     VLT_TRY(token_verify(token, &expected, ret_verified));
-    vlt_result result = bytes_equal_text(ret_verified->claims.tenant, caller->tenant_name)
+    vlt_result result = concerns_caller(caller, &ret_verified->claims)
                             ? check_revoked(caller, &ret_verified->claims)
-                            : vlt_fail(VLT_DENIED, "a token of another tenant");
+                            : vlt_fail(VLT_DENIED, "a token of another tenant or principal");
     if (!vlt_is_ok(result))
         token_verified_done(ret_verified);
     return result;
 }
 
-static void answer_active(struct http_exchange *x, const struct token_verified *verified) {
+// ---- The answer, once the question is recorded ----
+
+struct answering {
+    struct http_exchange *x;
     struct buf body;
+};
+
+static void put_active(const struct token_verified *verified, struct buf *out) {
     json_t *answer = json_copy(verified->root);
-    buf_init(&body, 16384);
-    if (answer && json_object_set_new(answer, "active", json_true()) == 0 &&
-        json_object_set_new(answer, "token_type", json_string(verified->claims.binding == TOKEN_BOUND_DPOP ? "DPoP" : "Bearer")) == 0 &&
-        vlt_is_ok(jsontext_canonical(answer, &body)))
-        http_exchange_reply_typed(x, 200, HTTP_JSON_MEDIA, buf_bytes(&body));
-    else
-        http_exchange_reply_oauth_error(x, 503, "temporarily_unavailable", NULL, NULL, 0);
-    buf_done(&body);
+    const char *scheme = verified->claims.binding == TOKEN_BOUND_DPOP ? "DPoP" : "Bearer";
+    if (!answer || json_object_set_new(answer, "active", json_true()) != 0 ||
+        json_object_set_new(answer, "token_type", json_string(scheme)) != 0 ||
+        !vlt_is_ok(jsontext_canonical(answer, out)))
+        buf_clear(out);
     json_decref(answer);
+}
+
+static void reply_unavailable(struct http_exchange *x) {
+    http_exchange_reply_oauth_error(x, 503, "temporarily_unavailable", "The vault can not decide at the moment.", NULL, 0);
+}
+
+static void on_recorded(vlt_result result, const struct answer_record *recorded, void *context) {
+    struct answering *answering = context;
+    if (vlt_is_ok(result) && answering->body.size)
+        http_exchange_reply_typed(answering->x, 200, HTTP_JSON_MEDIA, buf_bytes(&answering->body));
+    else
+        reply_unavailable(answering->x);
+    buf_done(&answering->body);
+    free(answering);
+}
+
+static void record(const struct caller *caller, const struct token_verified *verified, const char *reason, struct answering *answering) {
+    uint8_t room[8192];
+    struct wire_writer w;
+    struct audit_event event = {.kind = AUDIT_INTROSPECT, .outcome = verified ? AUDIT_ALLOW : AUDIT_DENY,
+                                .tenant = bytes_of_text(caller->tenant_name), .operation = BYTES_LITERAL("token.introspect"),
+                                .forwarder = bytes_of_text(caller->forwarder), .reason = bytes_of_text(reason),
+                                .source = bytes_of_text(http_exchange_peer(caller->x)->address)};
+    if (caller->subject)
+        event.principal = caller->subject->principal;
+    if (verified)
+        event.token_id = verified->claims.id;
+    wire_writer_init(&w, room, sizeof room);
+    audit_event_put(&w, &event);
+    const struct ask_record ask = {.event = bytes_of(room, w.size)};
+    ask_record(caller->broker->auditor, &ask, on_recorded, answering);
+}
+
+static void answer_token(struct caller *caller, struct bytes token) {
+    struct token_verified verified;
+    struct answering *answering = calloc(1, sizeof *answering);
+    vlt_result result = answering ? verify(caller, token, &verified) : vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    if (result.class == VLT_UNAVAILABLE) {
+        free(answering);
+        reply_unavailable(caller->x);
+        return;
+    }
+    answering->x = caller->x;
+    buf_init(&answering->body, 16384);
+    if (vlt_is_ok(result))
+        put_active(&verified, &answering->body);
+    else
+        buf_put_text(&answering->body, "{\"active\":false}");
+    record(caller, vlt_is_ok(result) ? &verified : NULL, result.reason, answering);
+    if (vlt_is_ok(result))
+        token_verified_done(&verified);
 }
 
 static void answer(struct caller *caller) {
     struct oauth_form form;
-    struct token_verified verified;
     vlt_result result = oauth_form_read(caller->x, &form);
-    if (!vlt_is_ok(result) || oauth_form_get(&form, "token").size == 0) {
-        if (vlt_is_ok(result))
-            oauth_form_done(&form);
+    struct bytes token = vlt_is_ok(result) ? oauth_form_get(&form, "token") : bytes_of(NULL, 0);
+    if (token.size)
+        answer_token(caller, token);
+    else
         http_exchange_reply_oauth_error(caller->x, 400, "invalid_request", "A parameter is missing, malformed or repeated.", NULL, 0);
-        return;
-    }
-    result = verify(caller, oauth_form_get(&form, "token"), &verified);
-    if (vlt_is_ok(result)) {
-        answer_active(caller->x, &verified);
-        token_verified_done(&verified);
-    } else if (result.class == VLT_UNAVAILABLE) {
-        http_exchange_reply_oauth_error(caller->x, 503, "temporarily_unavailable", "The vault can not decide at the moment.", NULL, 0);
-    } else {
-        http_exchange_reply_typed(caller->x, 200, HTTP_JSON_MEDIA, BYTES_LITERAL("{\"active\":false}"));
-    }
-    oauth_form_done(&form);
+    if (vlt_is_ok(result))
+        oauth_form_done(&form);
 }
 
 void op_introspect(struct http_exchange *x, const struct http_parameters *parameters, void *ctx) {

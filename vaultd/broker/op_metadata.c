@@ -62,6 +62,21 @@ void op_metadata(struct http_exchange *x, const struct http_parameters *paramete
     json_decref(document);
 }
 
+void op_authzen_metadata(struct http_exchange *x, const struct http_parameters *parameters, void *ctx) {
+    struct broker *broker = ctx;
+    char issuer[TOKEN_ISSUER_SIZE];
+    struct bytes tenant = broker_tenant_name(parameters);
+    if (!tenant_is_there(broker, tenant) || !token_issuer_text(bytes_of_text(broker->issuer), tenant, issuer)) {
+        reply_absent(x);
+        return;
+    }
+    json_t *document = json_pack("{s:s, s:o, s:o}", "policy_decision_point", issuer,
+                                 "access_evaluation_endpoint", endpoint(issuer, "/access/v1/evaluation"),
+                                 "access_evaluations_endpoint", endpoint(issuer, "/access/v1/evaluations"));
+    reply_cacheable(x, document, HTTP_JSON_MEDIA, "public, max-age=300");
+    json_decref(document);
+}
+
 void op_jwks(struct http_exchange *x, const struct http_parameters *parameters, void *ctx) {
     struct broker *broker = ctx;
     if (!tenant_is_there(broker, broker_tenant_name(parameters)) || !vlt_is_ok(broker_snapshot(broker))) {
