@@ -136,13 +136,12 @@ def decisions_stop_when_the_audit_log_is_full():
             key, token = ready(lab)
             need(works(lab, token, key), "while there is room")
             filler = f"{lab.audit_folder}/filler"
-            with open(filler, "wb") as file:
-                try:
-                    while True:
-                        file.write(b"x" * 4096)
-                        file.flush()
-                except OSError:
-                    pass
+            descriptor = os.open(filler, os.O_WRONLY | os.O_CREAT)
+            try:
+                while True:
+                    os.write(descriptor, b"x" * 512)
+            except OSError:
+                os.close(descriptor)  # full
             wait_until("refusal", lambda: lab.redeem(token, key).status == 503)
             answer = lab.exchange(key=key)
             need(answer.status == 503 and "access_token" not in answer.body.decode(), answer)
