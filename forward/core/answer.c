@@ -23,7 +23,9 @@ static bool is_value(struct bytes value) {
     return true;
 }
 
-static bool names(struct bytes member, const char *name) { return bytes_equal_text(member, name); }
+static bool names(struct bytes member, const char *name) {
+    return bytes_equal_text(member, name);
+}
 
 static void inject_item(struct json_cursor *c, struct answer *answer) {
     struct answer_inject item = {0};
@@ -141,7 +143,8 @@ vlt_result denial_parse(uint8_t *at, size_t size, unsigned status, struct denial
         else
             json_skip(&c);
     }
-    if (!json_cursor_is_done(&c) || !denial.type.size || !denial.message.size || status < 400 || status > 599)
+    if (!json_cursor_is_done(&c) || !denial.type.size || !denial.message.size || status < 400 ||
+        status > 599)
         return vlt_fail(VLT_MALFORMED, "the redeemer's refusal is not what was agreed");
     *ret_denial = denial;
     return vlt_ok();

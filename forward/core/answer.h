@@ -28,7 +28,8 @@ struct answer {
 vlt_result answer_parse(uint8_t *at, size_t size, struct answer *ret_answer) VLT_MUST_USE;
 
 // An answer as one row of bytes, for a cache. VLT_LIMIT when it does not fit.
-vlt_result answer_pack(const struct answer *answer, uint8_t *at, size_t capacity, size_t *ret_size) VLT_MUST_USE;
+vlt_result answer_pack(const struct answer *answer, uint8_t *at, size_t capacity,
+                       size_t *ret_size) VLT_MUST_USE;
 // The views lie in `packed`.
 vlt_result answer_unpack(struct bytes packed, struct answer *ret_answer) VLT_MUST_USE;
 
@@ -41,6 +42,7 @@ struct denial {
     } headers[ANSWER_HEADERS_MAX]; // for the client: www-authenticate, dpop-nonce, retry-after
 };
 // `status` is that of the HTTP answer: the body need not repeat it.
-vlt_result denial_parse(uint8_t *at, size_t size, unsigned status, struct denial *ret_denial) VLT_MUST_USE;
+vlt_result denial_parse(uint8_t *at, size_t size, unsigned status,
+                        struct denial *ret_denial) VLT_MUST_USE;
 
 #endif

@@ -3,7 +3,8 @@
 
 #include "libvault/base/wire.h"
 
-vlt_result answer_pack(const struct answer *answer, uint8_t *at, size_t capacity, size_t *ret_size) {
+vlt_result answer_pack(const struct answer *answer, uint8_t *at, size_t capacity,
+                       size_t *ret_size) {
     struct wire_writer w;
     wire_writer_init(&w, at, capacity);
     wire_put_u8(&w, (uint8_t)answer->inject_count);

@@ -40,9 +40,11 @@ size_t ask_capacity(const struct ask *ask) {
            6 * (ask->model.size + ask->tool.size) + ask->source.size + ask->request_id.size;
 }
 
-vlt_result ask_write(const struct ask *ask, uint8_t *room, size_t capacity, struct bytes *ret_text) {
-    static const char format[] = "POST /v1/redeem HTTP/1.1\r\nhost: vault\r\ncontent-type: application/json\r\n"
-                                 "content-length: %zu\r\n\r\n";
+vlt_result ask_write(const struct ask *ask, uint8_t *room, size_t capacity,
+                     struct bytes *ret_text) {
+    static const char format[] =
+        "POST /v1/redeem HTTP/1.1\r\nhost: vault\r\ncontent-type: application/json\r\n"
+        "content-length: %zu\r\n\r\n";
     if (capacity <= HEAD_ROOM)
         return vlt_fail(VLT_LIMIT, "no room for the question");
     struct wire_writer w;

@@ -4,7 +4,8 @@
 #include "libvault/base/b64u.h"
 #include "libvault/base/hex.h"
 
-const char *const carrier_well_known[] = {"authorization", "x-api-key", "api-key", "x-goog-api-key", NULL};
+const char *const carrier_well_known[] = {"authorization", "x-api-key", "api-key", "x-goog-api-key",
+                                          NULL};
 
 bool carrier_is_well_known(struct bytes name) {
     for (size_t i = 0; carrier_well_known[i]; i++)
@@ -16,8 +17,9 @@ bool carrier_is_well_known(struct bytes name) {
 bool carrier_is_stripped(struct bytes name) {
     // Google's servers let the override headers replace the method that the
     // vault decided on.
-    static const char *const others[] = {"dpop", "proxy-authorization", "x-http-method-override",
-                                         "x-http-method", "x-method-override", NULL};
+    static const char *const others[] = {
+        "dpop",          "proxy-authorization", "x-http-method-override",
+        "x-http-method", "x-method-override",   NULL};
     for (size_t i = 0; others[i]; i++)
         if (bytes_equal_nocase(name, bytes_of_text(others[i])))
             return true;
@@ -25,7 +27,8 @@ bool carrier_is_stripped(struct bytes name) {
 }
 
 static bool is_b64u(uint8_t c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_';
 }
 
 bool carrier_is_token(struct bytes text) {
@@ -85,8 +88,8 @@ static struct bytes trim(struct bytes text) {
     return text;
 }
 
-bool carrier_take_element(struct bytes list, const char *prefix, uint8_t *left, size_t *ret_left_size,
-                          struct bytes *ret_token) {
+bool carrier_take_element(struct bytes list, const char *prefix, uint8_t *left,
+                          size_t *ret_left_size, struct bytes *ret_token) {
     bool found = false;
     size_t size = 0;
     for (struct bytes rest = list; rest.size;) {
@@ -122,7 +125,8 @@ bool carrier_query_name_is(struct bytes parameter, struct bytes name) {
     return at == name.size;
 }
 
-bool carrier_in_query(struct bytes query, const char *name, struct bytes *ret_value, unsigned *ret_count) {
+bool carrier_in_query(struct bytes query, const char *name, struct bytes *ret_value,
+                      unsigned *ret_count) {
     unsigned count = 0;
     for (struct bytes rest = query; rest.size;) {
         size_t end = bytes_find(rest, '&');

@@ -32,12 +32,13 @@ vlt_result carrier_authorization(struct bytes value, uint8_t *room, struct bytes
 // Takes the element that begins with `prefix` out of a comma-separated list
 // (Sec-WebSocket-Protocol, RFC 6455 section 11.3.4). Writes the rest to `left`
 // (list.size bytes) and views the part after the prefix. False: no such element.
-bool carrier_take_element(struct bytes list, const char *prefix, uint8_t *left, size_t *ret_left_size,
-                          struct bytes *ret_token);
+bool carrier_take_element(struct bytes list, const char *prefix, uint8_t *left,
+                          size_t *ret_left_size, struct bytes *ret_token);
 
 // The value of the query parameter `name`, as it stands in the query. *ret_count
 // says how often it occurs (names are compared after percent-decoding).
-bool carrier_in_query(struct bytes query, const char *name, struct bytes *ret_value, unsigned *ret_count);
+bool carrier_in_query(struct bytes query, const char *name, struct bytes *ret_value,
+                      unsigned *ret_count);
 // Is the name of this query parameter ("k%65y") the given name?
 bool carrier_query_name_is(struct bytes parameter, struct bytes name);
 

@@ -9,11 +9,16 @@ static const struct {
     unsigned status;
     const char *type, *google; // google.rpc.Code
 } kinds[] = {
-    {400, "invalid_request_error", "INVALID_ARGUMENT"}, {401, "authentication_error", "UNAUTHENTICATED"},
-    {402, "billing_error", "FAILED_PRECONDITION"},      {403, "permission_error", "PERMISSION_DENIED"},
-    {404, "not_found_error", "NOT_FOUND"},              {413, "request_too_large", "INVALID_ARGUMENT"},
-    {415, "invalid_request_error", "INVALID_ARGUMENT"}, {429, "rate_limit_error", "RESOURCE_EXHAUSTED"},
-    {502, "api_error", "UNAVAILABLE"},                  {503, "overloaded_error", "UNAVAILABLE"},
+    {400, "invalid_request_error", "INVALID_ARGUMENT"},
+    {401, "authentication_error", "UNAUTHENTICATED"},
+    {402, "billing_error", "FAILED_PRECONDITION"},
+    {403, "permission_error", "PERMISSION_DENIED"},
+    {404, "not_found_error", "NOT_FOUND"},
+    {413, "request_too_large", "INVALID_ARGUMENT"},
+    {415, "invalid_request_error", "INVALID_ARGUMENT"},
+    {429, "rate_limit_error", "RESOURCE_EXHAUSTED"},
+    {502, "api_error", "UNAVAILABLE"},
+    {503, "overloaded_error", "UNAVAILABLE"},
 };
 
 const char *error_type(unsigned status) {
@@ -41,7 +46,9 @@ void error_body_put(struct wire_writer *w, enum profile_errors shape, unsigned s
         json_put_text(w, message);
         json_put_raw(w, ",\"status\":\"");
         json_put_raw(w, google_status(status));
-        json_put_raw(w, "\",\"details\":[{\"@type\":\"type.googleapis.com/google.rpc.ErrorInfo\",\"reason\":");
+        json_put_raw(
+            w,
+            "\",\"details\":[{\"@type\":\"type.googleapis.com/google.rpc.ErrorInfo\",\"reason\":");
         json_put_text(w, code);
         json_put_raw(w, ",\"domain\":\"vault\"}]}}\n");
         return;

@@ -5,7 +5,8 @@
 
 size_t head_size(struct bytes request) {
     for (size_t i = 0; i + 4 <= request.size; i++)
-        if (request.at[i] == '\r' && bytes_begin_with(bytes_from(request, i), BYTES_LITERAL("\r\n\r\n")))
+        if (request.at[i] == '\r' &&
+            bytes_begin_with(bytes_from(request, i), BYTES_LITERAL("\r\n\r\n")))
             return i + 4;
     return 0;
 }
@@ -17,7 +18,9 @@ size_t head_capacity(struct bytes head, const struct head_change *change) {
     return size;
 }
 
-static void put_text(struct wire_writer *w, const char *text) { wire_put_raw(w, bytes_of_text(text)); }
+static void put_text(struct wire_writer *w, const char *text) {
+    wire_put_raw(w, bytes_of_text(text));
+}
 
 static void put_line(struct wire_writer *w, struct bytes name, struct bytes value) {
     wire_put_raw(w, name);
@@ -31,8 +34,8 @@ static void put_encoded(struct wire_writer *w, struct bytes value) {
     static const char hex[] = "0123456789ABCDEF";
     for (size_t i = 0; i < value.size; i++) {
         uint8_t c = value.at[i];
-        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-            c == '.' || c == '_' || c == '~') {
+        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+            c == '-' || c == '.' || c == '_' || c == '~') {
             wire_put_u8(w, c);
         } else {
             wire_put_u8(w, '%');
@@ -77,7 +80,8 @@ static void put_query(struct wire_writer *w, struct bytes query, const struct he
     }
 }
 
-static vlt_result put_request_line(struct wire_writer *w, struct bytes line, const struct head_change *change) {
+static vlt_result put_request_line(struct wire_writer *w, struct bytes line,
+                                   const struct head_change *change) {
     size_t method = bytes_find(line, ' ');
     struct bytes rest = bytes_from(line, method + 1);
     size_t target_size = bytes_find(rest, ' ');
@@ -107,7 +111,8 @@ static bool header_is_stripped(struct bytes name, const struct head_change *chan
         if (bytes_equal_nocase(name, change->answer->remove[i]))
             return true;
     for (size_t i = 0; i < change->answer->inject_count; i++)
-        if (!change->answer->inject[i].in_query && bytes_equal_nocase(name, change->answer->inject[i].name))
+        if (!change->answer->inject[i].in_query &&
+            bytes_equal_nocase(name, change->answer->inject[i].name))
             return true;
     return false;
 }
@@ -121,7 +126,8 @@ static vlt_result next_line(struct bytes *rest, struct bytes *ret_line) {
     return vlt_ok();
 }
 
-vlt_result head_rewrite(struct bytes head, const struct head_change *change, struct wire_writer *out) {
+vlt_result head_rewrite(struct bytes head, const struct head_change *change,
+                        struct wire_writer *out) {
     struct bytes rest = head, line;
     bool has_request_id = change->request_id.size == 0;
     VLT_TRY(next_line(&rest, &line));

@@ -12,8 +12,8 @@
 
 struct head_change {
     struct bytes method, path; // what the vault decided on; anything else is refused
-    struct bytes host;      // of the destination, with :port unless it is the scheme's
-    struct bytes request_id; // sent as x-request-id unless the client sent one
+    struct bytes host;         // of the destination, with :port unless it is the scheme's
+    struct bytes request_id;   // sent as x-request-id unless the client sent one
     const struct answer *answer;
     size_t strip_count;
     struct bytes strip_headers[HEAD_STRIP_MAX]; // carriers of the profile, beyond the well-known
@@ -26,7 +26,8 @@ size_t head_capacity(struct bytes head, const struct head_change *change);
 // `head`: request line and headers up to and including the empty line.
 // VLT_MALFORMED: not such a head, or two readings of it; VLT_DENIED: method or
 // path are not what was decided on; VLT_LIMIT: no room.
-vlt_result head_rewrite(struct bytes head, const struct head_change *change, struct wire_writer *out) VLT_MUST_USE;
+vlt_result head_rewrite(struct bytes head, const struct head_change *change,
+                        struct wire_writer *out) VLT_MUST_USE;
 
 // The first empty line of a request: the size of its head, 0 when there is none.
 size_t head_size(struct bytes request);

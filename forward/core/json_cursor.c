@@ -42,9 +42,15 @@ static bool next(struct json_cursor *c, char close) {
     return !c->failed;
 }
 
-void json_object_begin(struct json_cursor *c) { begin(c, '{'); }
-void json_array_begin(struct json_cursor *c) { begin(c, '['); }
-bool json_item_next(struct json_cursor *c) { return next(c, ']'); }
+void json_object_begin(struct json_cursor *c) {
+    begin(c, '{');
+}
+void json_array_begin(struct json_cursor *c) {
+    begin(c, '[');
+}
+bool json_item_next(struct json_cursor *c) {
+    return next(c, ']');
+}
 
 bool json_member_next(struct json_cursor *c, struct bytes *ret_name) {
     if (!next(c, '}'))
@@ -171,7 +177,9 @@ static void skip(struct json_cursor *c, unsigned depth) {
     }
 }
 
-void json_skip(struct json_cursor *c) { skip(c, 0); }
+void json_skip(struct json_cursor *c) {
+    skip(c, 0);
+}
 
 bool json_cursor_is_done(struct json_cursor *c) {
     return peek(c) == -1 && !c->failed;

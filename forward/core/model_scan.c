@@ -1,31 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "forward/core/model_scan.h"
 
+#include "forward/core/json_number.h"
+
 // What may come next. STRING and below ESCAPE are inside a text; NUMBER and
 // WORD end by the first byte that does not belong to them.
 enum state {
-    VALUE,        // any value
-    FIRST_VALUE,  // any value, or ']'
-    FIRST_KEY,    // a name, or '}'
-    KEY,          // a name
+    VALUE,       // any value
+    FIRST_VALUE, // any value, or ']'
+    FIRST_KEY,   // a name, or '}'
+    KEY,         // a name
     COLON,
-    AFTER,        // ',' or the end of the container
+    AFTER, // ',' or the end of the container
     STRING,
-    ESCAPE,       // after a backslash
-    HEX,          // after "\u"
+    ESCAPE, // after a backslash
+    HEX,    // after "\u"
     NUMBER,
-    WORD,         // true, false, null
-    END           // white space only
+    WORD, // true, false, null
+    END   // white space only
 };
 
-enum number { MINUS, ZERO, INTEGER, POINT, FRACTION, E, E_SIGN, EXPONENT };
 
 static void fail(struct model_scan *s, enum vlt_class class, const char *reason) {
     if (vlt_is_ok(s->result))
         s->result = vlt_fail(class, reason);
 }
 
-static void malformed(struct model_scan *s) { fail(s, VLT_MALFORMED, "the body is not valid JSON"); }
+static void malformed(struct model_scan *s) {
+    fail(s, VLT_MALFORMED, "the body is not valid JSON");
+}
 
 static bool top_is_object(const struct model_scan *s) {
     return s->is_object[s->depth / 8] >> (s->depth % 8) & 1;
@@ -60,14 +63,8 @@ static bool key_fits(struct model_scan *s, const char *name) {
     return true;
 }
 
-static void key_names_member(struct model_scan *s, struct model_scan_capture *capture) {
-    if (capture->is_seen)
-        fail(s, VLT_MALFORMED, "the body has the same member twice");
-    capture->is_seen = true;
-    s->pending = capture;
-}
-
 static void key_end(struct model_scan *s) {
+    static const char twice[] = "the body has the same member twice";
     if (!s->key_is_watched)
         return;
     if (s->key_is_escaped) {
@@ -78,13 +75,15 @@ static void key_end(struct model_scan *s) {
         struct model_scan_capture *capture = &s->captures[i];
         if (s->depth == 1 && capture->parent && key_fits(s, capture->parent)) {
             if (capture->parent_is_seen)
-                fail(s, VLT_MALFORMED, "the body has the same member twice");
+                fail(s, VLT_MALFORMED, twice);
             capture->parent_is_seen = true;
             s->key_is_parent = true;
             s->open_parent = capture->parent;
-        } else if (s->depth == 1 ? !capture->parent && key_fits(s, capture->member)
-                                 : capture->parent && key_fits(s, capture->member)) {
-            key_names_member(s, capture);
+        } else if ((s->depth == 1) == !capture->parent && key_fits(s, capture->member)) {
+            if (capture->is_seen)
+                fail(s, VLT_MALFORMED, twice);
+            capture->is_seen = true;
+            s->pending = capture;
         }
     }
 }
@@ -152,7 +151,7 @@ static void word_begin(struct model_scan *s, const char *rest) {
 
 static void number_begin(struct model_scan *s, uint8_t c) {
     scalar_begins(s);
-    s->number_state = c == '-' ? MINUS : c == '0' ? ZERO : INTEGER;
+    s->number = json_number_begin(c);
     s->state = NUMBER;
 }
 
@@ -180,31 +179,6 @@ static void value_begin(struct model_scan *s, uint8_t c) {
         else
             malformed(s);
     }
-}
-
-// True when the byte belongs to the number.
-static bool number_takes(struct model_scan *s, uint8_t c) {
-    bool is_digit = c >= '0' && c <= '9', is_e = c == 'e' || c == 'E';
-    enum number n = s->number_state;
-    if (is_digit && n != ZERO)
-        s->number_state = n == MINUS                       ? (c == '0' ? ZERO : INTEGER)
-                          : n == POINT                     ? FRACTION
-                          : n == E || n == E_SIGN          ? EXPONENT
-                                                           : n;
-    else if (c == '.' && (n == ZERO || n == INTEGER))
-        s->number_state = POINT;
-    else if (is_e && (n == ZERO || n == INTEGER || n == FRACTION))
-        s->number_state = E;
-    else if ((c == '+' || c == '-') && n == E)
-        s->number_state = E_SIGN;
-    else
-        return false;
-    return true;
-}
-
-static bool number_is_whole(const struct model_scan *s) {
-    return s->number_state == ZERO || s->number_state == INTEGER || s->number_state == FRACTION ||
-           s->number_state == EXPONENT;
 }
 
 // ---- Texts ----
@@ -239,7 +213,10 @@ static void string_end(struct model_scan *s) {
 static void utf8_begin(struct model_scan *s, uint8_t c) {
     s->utf8_low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
     s->utf8_high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
-    s->utf8_left = c >= 0xc2 && c <= 0xdf ? 1 : c >= 0xe0 && c <= 0xef ? 2 : c >= 0xf0 && c <= 0xf4 ? 3 : 0;
+    s->utf8_left = c >= 0xc2 && c <= 0xdf   ? 1
+                   : c >= 0xe0 && c <= 0xef ? 2
+                   : c >= 0xf0 && c <= 0xf4 ? 3
+                                            : 0;
     if (s->utf8_left == 0)
         fail(s, VLT_MALFORMED, "the body is not UTF-8");
 }
@@ -362,9 +339,9 @@ static void byte_take(struct model_scan *s, uint8_t c) {
             value_end(s);
         return;
     case NUMBER:
-        if (number_takes(s, c))
+        if (json_number_takes(&s->number, c))
             return;
-        if (!number_is_whole(s))
+        if (!json_number_is_whole(s->number))
             malformed(s);
         value_end(s);
         structure_take(s, c);
@@ -387,7 +364,8 @@ vlt_result model_scan_end(struct model_scan *scan) {
     if (scan->state != END)
         fail(scan, VLT_MALFORMED, "the body is not valid JSON");
     if (scan->wants_tool &&
-        bytes_equal(bytes_of(scan->captures[1].text, scan->captures[1].size), BYTES_LITERAL("tools/call")) &&
+        bytes_equal(bytes_of(scan->captures[1].text, scan->captures[1].size),
+                    BYTES_LITERAL("tools/call")) &&
         !scan->captures[2].is_found)
         fail(scan, VLT_MALFORMED, "the body calls a tool without its name");
     return scan->result;

@@ -16,7 +16,7 @@
 #include "libvault/base/bytes.h"
 #include "libvault/base/result.h"
 
-#define MODEL_SCAN_DEPTH 128   // deeper is refused
+#define MODEL_SCAN_DEPTH 128    // deeper is refused
 #define MODEL_SCAN_TEXT_MAX 128 // longest model or tool
 #define MODEL_SCAN_CAPTURES 3
 
@@ -29,7 +29,7 @@ struct model_scan_capture {
 
 struct model_scan {
     // What is read now; inside of model_scan.c.
-    uint8_t state, number_state, word_left, utf8_left, utf8_low, utf8_high, hex_left;
+    uint8_t state, number, utf8_left, utf8_low, utf8_high, hex_left;
     const char *word;
     bool is_key, key_is_escaped, key_is_watched, key_is_parent;
     unsigned depth;

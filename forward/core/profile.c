@@ -38,11 +38,24 @@ const char *profile_parameter(const struct profile *profile, const json_t *param
 // Headers that say where a request goes or where it ends are never a place for
 // a credential, whatever a parameter says.
 bool profile_is_header_name(const char *name) {
-    static const char *const framing[] = {
-        "host",    "content-length",   "transfer-encoding", "connection", "keep-alive",
-        "te",      "trailer",          "upgrade",           "expect",     "proxy-connection",
-        "content-type", "content-encoding", "date",         "via",        "forwarded",
-        "cookie",  "range",            NULL};
+    static const char *const framing[] = {"host",
+                                          "content-length",
+                                          "transfer-encoding",
+                                          "connection",
+                                          "keep-alive",
+                                          "te",
+                                          "trailer",
+                                          "upgrade",
+                                          "expect",
+                                          "proxy-connection",
+                                          "content-type",
+                                          "content-encoding",
+                                          "date",
+                                          "via",
+                                          "forwarded",
+                                          "cookie",
+                                          "range",
+                                          NULL};
     size_t size = strlen(name);
     if (size == 0 || size > PROFILE_NAME_MAX)
         return false;
@@ -90,9 +103,8 @@ bool profile_permits_host(const struct profile *profile, const char *host) {
     size_t index;
     if (json_array_size(hosts) == 0)
         return *host != '\0';
-    json_array_foreach(hosts, index, pattern)
-        if (host_fits(json_string_value(pattern), host))
-            return true;
+    json_array_foreach(hosts, index,
+                       pattern) if (host_fits(json_string_value(pattern), host)) return true;
     return false;
 }
 
@@ -123,7 +135,9 @@ void profile_put_remove(const struct profile *profile, struct buf *out) {
     buf_put_byte(out, ']');
 }
 
-size_t profile_model_count(const struct profile *profile) { return json_array_size(profile->model); }
+size_t profile_model_count(const struct profile *profile) {
+    return json_array_size(profile->model);
+}
 
 struct profile_model_place profile_model_at(const struct profile *profile, size_t index) {
     const json_t *place = json_array_get(profile->model, index);
@@ -134,9 +148,13 @@ struct profile_model_place profile_model_at(const struct profile *profile, size_
     };
 }
 
-bool profile_has_tool(const struct profile *profile) { return profile->has_tool; }
+bool profile_has_tool(const struct profile *profile) {
+    return profile->has_tool;
+}
 
-enum profile_errors profile_errors(const struct profile *profile) { return profile->errors; }
+enum profile_errors profile_errors(const struct profile *profile) {
+    return profile->errors;
+}
 
 size_t profile_environment_count(const struct profile *profile) {
     return json_object_size(profile->environment);

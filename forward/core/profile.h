@@ -17,9 +17,9 @@
 #include "libvault/base/fault.h"
 
 #define PROFILE_NAME_MAX 64
-#define PROFILE_INJECT_MAX 8      // things that one profile puts into a request
+#define PROFILE_INJECT_MAX 8       // things that one profile puts into a request
 #define PROFILE_RENDERED_MAX 24576 // enough for any answer of profile_render
-#define PROFILE_SECRET_MAX 8192   // longest credential that can be rendered
+#define PROFILE_SECRET_MAX 8192    // longest credential that can be rendered
 
 struct profile;
 struct profile_set;

@@ -19,7 +19,8 @@ static bool is_text(const json_t *value) {
 
 // Every placeholder of a template is "secret" (where the caller allows it) or
 // a declared parameter.
-static bool template_is_sound(const struct profile *profile, const char *template, bool may_secret) {
+static bool template_is_sound(const struct profile *profile, const char *template,
+                              bool may_secret) {
     struct profile_piece piece = {0};
     do {
         if (!profile_piece_next(&template, &piece))
@@ -45,7 +46,8 @@ static vlt_result check_inject(const struct profile *profile, struct fault *faul
     static const char *const members[] = {"in", "name", "format", "optional", NULL};
     size_t index;
     const json_t *item;
-    if (json_array_size(profile->inject) == 0 || json_array_size(profile->inject) > PROFILE_INJECT_MAX)
+    if (json_array_size(profile->inject) == 0 ||
+        json_array_size(profile->inject) > PROFILE_INJECT_MAX)
         return wrong(fault, "\"inject\" needs one to eight items");
     json_array_foreach(profile->inject, index, item) {
         VLT_TRY(jsontext_only_members(item, members, fault));
@@ -57,8 +59,10 @@ static vlt_result check_inject(const struct profile *profile, struct fault *faul
         if (!name || !format || !template_is_sound(profile, name, false) ||
             !template_is_sound(profile, format, true))
             return wrong(fault, "an injected item needs a name and a format of known placeholders");
-        if (!strchr(name, '{') && !(in_query ? profile_is_query_name(name) : profile_is_header_name(name)))
-            return wrong(fault, "a credential may not be put into a header or parameter of this name");
+        if (!strchr(name, '{') &&
+            !(in_query ? profile_is_query_name(name) : profile_is_header_name(name)))
+            return wrong(fault,
+                         "a credential may not be put into a header or parameter of this name");
     }
     return vlt_ok();
 }
@@ -105,10 +109,13 @@ static vlt_result check_model(const struct profile *profile, struct fault *fault
     json_array_foreach(profile->model, index, place) {
         VLT_TRY(jsontext_only_members(place, members, fault));
         const char *pattern = json_string_value(json_object_get(place, "pattern"));
-        bool in_path = place_is(place, "path") && pattern && *pattern == '/' && strstr(pattern, "{model}");
-        bool in_body = place_is(place, "body") && is_text(json_object_get(place, "member")) && !pattern;
+        bool in_path =
+            place_is(place, "path") && pattern && *pattern == '/' && strstr(pattern, "{model}");
+        bool in_body =
+            place_is(place, "body") && is_text(json_object_get(place, "member")) && !pattern;
         if (!in_path && !in_body)
-            return wrong(fault, "a place of \"model\" is a path with a pattern, or a body with a member");
+            return wrong(fault,
+                         "a place of \"model\" is a path with a pattern, or a body with a member");
     }
     return vlt_ok();
 }
@@ -131,8 +138,8 @@ static vlt_result check_environment(const struct profile *profile, struct fault 
 
 static vlt_result check_names(const struct profile *profile, struct fault *fault) {
     static const char *const members[] = {
-        "$schema", "name",  "title",  "description", "upstream",   "hosts", "parameters", "inject",
-        "token_in", "model", "tool",  "errors",      "environment", NULL};
+        "$schema", "name",     "title", "description", "upstream", "hosts",       "parameters",
+        "inject",  "token_in", "model", "tool",        "errors",   "environment", NULL};
     const json_t *root = profile->root, *host;
     VLT_TRY(jsontext_only_members(root, members, fault));
     if (!is_text(json_object_get(root, "name")) || !is_text(json_object_get(root, "title")) ||
@@ -142,9 +149,9 @@ static vlt_result check_names(const struct profile *profile, struct fault *fault
     if (upstream && (!is_text(upstream) || strncmp(json_string_value(upstream), "https://", 8)))
         return wrong(fault, "\"upstream\" begins with https://");
     size_t index;
-    json_array_foreach(json_object_get(root, "hosts"), index, host)
-        if (!is_text(host))
-            return wrong(fault, "\"hosts\" is a list of host names");
+    json_array_foreach(json_object_get(root, "hosts"), index,
+                       host) if (!is_text(host)) return wrong(fault,
+                                                              "\"hosts\" is a list of host names");
     const json_t *tool = json_object_get(root, "tool");
     if (tool && (!json_is_string(tool) || strcmp(json_string_value(tool), "mcp")))
         return wrong(fault, "\"tool\" is \"mcp\"");
@@ -182,7 +189,8 @@ static vlt_result profile_check_parts(struct profile *profile, struct fault *fau
     VLT_TRY(check_model(profile, fault));
     VLT_TRY(check_environment(profile, fault));
     const char *errors = json_string_value(json_object_get(profile->root, "errors"));
-    profile->errors = errors && !strcmp(errors, "google") ? PROFILE_ERRORS_GOOGLE : PROFILE_ERRORS_OPENAI;
+    profile->errors =
+        errors && !strcmp(errors, "google") ? PROFILE_ERRORS_GOOGLE : PROFILE_ERRORS_OPENAI;
     profile->has_tool = json_object_get(profile->root, "tool") != NULL;
     return vlt_ok();
 }
@@ -207,33 +215,45 @@ static vlt_result check_value(const char *key, const json_t *declared, const jso
     static const char reason[] = "wrong parameter of the credential";
     if (!value) {
         if (json_is_true(json_object_get(declared, "required")))
-            return fault_set(fault, VLT_MALFORMED, reason, "the profile needs the parameter \"%s\"", key);
+            return fault_set(fault, VLT_MALFORMED, reason, "the profile needs the parameter \"%s\"",
+                             key);
         return vlt_ok();
     }
-    const char *text = json_string_value(value), *kind = json_string_value(json_object_get(declared, "kind"));
+    const char *text = json_string_value(value),
+               *kind = json_string_value(json_object_get(declared, "kind"));
     if (!text || strlen(text) > 512)
-        return fault_set(fault, VLT_MALFORMED, reason, "parameter \"%s\" is a text of at most 512 bytes", key);
+        return fault_set(fault, VLT_MALFORMED, reason,
+                         "parameter \"%s\" is a text of at most 512 bytes", key);
     for (const char *c = text; *c; c++)
         if (*c < 0x20 || *c > 0x7e)
-            return fault_set(fault, VLT_MALFORMED, reason, "parameter \"%s\" takes visible ASCII only", key);
+            return fault_set(fault, VLT_MALFORMED, reason,
+                             "parameter \"%s\" takes visible ASCII only", key);
     if (kind && !strcmp(kind, "header") && !profile_is_header_name(text))
-        return fault_set(fault, VLT_MALFORMED, reason,
-                         "parameter \"%s\": no credential may go into this header (write it in lower case)", key);
+        return fault_set(
+            fault, VLT_MALFORMED, reason,
+            "parameter \"%s\": no credential may go into this header (write it in lower case)",
+            key);
     if (kind && !strcmp(kind, "query") && !profile_is_query_name(text))
-        return fault_set(fault, VLT_MALFORMED, reason, "parameter \"%s\" is not a query parameter's name", key);
+        return fault_set(fault, VLT_MALFORMED, reason,
+                         "parameter \"%s\" is not a query parameter's name", key);
     return vlt_ok();
 }
 
-vlt_result profile_check(const struct profile *profile, const json_t *parameters, struct fault *fault) {
+vlt_result profile_check(const struct profile *profile, const json_t *parameters,
+                         struct fault *fault) {
     const char *key;
     json_t *value, *declared;
     if (parameters && !json_is_object(parameters))
-        return fault_set(fault, VLT_MALFORMED, "wrong parameters", "parameters are an object of texts");
+        return fault_set(fault, VLT_MALFORMED, "wrong parameters",
+                         "parameters are an object of texts");
     // jansson's iterator wants a mutable object although it changes nothing.
-    json_object_foreach((json_t *)(uintptr_t)parameters, key, value)
-        if (!json_object_get(profile->parameters, key))
-            return fault_set(fault, VLT_MALFORMED, "unknown parameter",
-                             "profile %s has no parameter \"%s\"", profile_name(profile), key);
+    json_object_foreach(
+        (json_t *)(uintptr_t)parameters, key,
+        value) if (!json_object_get(profile->parameters,
+                                    key)) return fault_set(fault, VLT_MALFORMED,
+                                                           "unknown parameter",
+                                                           "profile %s has no parameter \"%s\"",
+                                                           profile_name(profile), key);
     json_object_foreach(profile->parameters, key, declared)
         VLT_TRY(check_value(key, declared, json_object_get(parameters, key), fault));
     return vlt_ok();

@@ -46,7 +46,8 @@ struct base64 {
 };
 
 static void put_base64_group(struct render *r, const struct base64 *b) {
-    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static const char alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     uint32_t bits = b->bits << (8 * (3 - b->byte_count));
     for (unsigned i = 0; i < 4; i++)
         put_byte(r, i <= b->byte_count ? (uint8_t)alphabet[(bits >> (18 - 6 * i)) & 63] : '=');
@@ -116,7 +117,8 @@ static void put_template(struct render *r, const struct source *from, const char
 }
 
 // A name is checked after rendering, because it may come from a parameter.
-static void put_name(struct render *r, const struct source *from, const json_t *item, bool in_query) {
+static void put_name(struct render *r, const struct source *from, const json_t *item,
+                     bool in_query) {
     size_t begin = r->size;
     put_template(r, from, json_string_value(json_object_get(item, "name")));
     char name[PROFILE_NAME_MAX + 1];
@@ -124,7 +126,8 @@ static void put_name(struct render *r, const struct source *from, const json_t *
         return;
     if (!bytes_to_text(bytes_of(r->at + begin, r->size - begin), name, sizeof name) ||
         !(in_query ? profile_is_query_name(name) : profile_is_header_name(name)))
-        fail(r, VLT_MALFORMED, "a credential may not be put into a header or parameter of this name");
+        fail(r, VLT_MALFORMED,
+             "a credential may not be put into a header or parameter of this name");
 }
 
 // An optional item is left out when the credential has no such parameter.

@@ -17,7 +17,8 @@ struct profile_set {
 static vlt_result file_read(const char *path, struct buf *text, struct fault *fault) {
     FILE *file = fopen(path, "re");
     if (!file)
-        return fault_set(fault, VLT_UNAVAILABLE, "a profile can not be read", "%s: %s", path, strerror(errno));
+        return fault_set(fault, VLT_UNAVAILABLE, "a profile can not be read", "%s: %s", path,
+                         strerror(errno));
     uint8_t room[4096];
     size_t size;
     while ((size = fread(room, 1, sizeof room, file)) > 0)
@@ -25,7 +26,8 @@ static vlt_result file_read(const char *path, struct buf *text, struct fault *fa
     bool failed = ferror(file);
     fclose(file);
     if (failed || buf_failed(text))
-        return fault_set(fault, VLT_LIMIT, "a profile can not be read", "%s: longer than %d bytes", path, FILE_MAX_BYTES);
+        return fault_set(fault, VLT_LIMIT, "a profile can not be read", "%s: longer than %d bytes",
+                         path, FILE_MAX_BYTES);
     return vlt_ok();
 }
 
@@ -35,7 +37,8 @@ static vlt_result file_load(const char *folder, const char *name, struct fault *
                             struct profile **ret_profile) {
     char path[4096];
     if (snprintf(path, sizeof path, "%s/%s", folder, name) >= (int)sizeof path)
-        return fault_set(fault, VLT_LIMIT, "the path is too long", "%s: the path is too long", folder);
+        return fault_set(fault, VLT_LIMIT, "the path is too long", "%s: the path is too long",
+                         folder);
     struct buf text;
     struct profile *profile = NULL;
     struct fault inner = {0};
@@ -68,13 +71,15 @@ static bool has_suffix(const char *name, const char *suffix) {
 }
 
 static int by_name(const void *a, const void *b) {
-    return strcmp(profile_name(*(struct profile *const *)a), profile_name(*(struct profile *const *)b));
+    return strcmp(profile_name(*(struct profile *const *)a),
+                  profile_name(*(struct profile *const *)b));
 }
 
 vlt_result profile_set_load(const char *folder, struct fault *fault, struct profile_set **ret_set) {
     DIR *dir = opendir(folder);
     if (!dir)
-        return fault_set(fault, VLT_NOT_FOUND, "no folder of profiles", "%s: %s", folder, strerror(errno));
+        return fault_set(fault, VLT_NOT_FOUND, "no folder of profiles", "%s: %s", folder,
+                         strerror(errno));
     vlt_result result = vlt_ok();
     struct profile_set *set = calloc(1, sizeof *set);
     if (!set)
@@ -83,7 +88,8 @@ vlt_result profile_set_load(const char *folder, struct fault *fault, struct prof
         if (entry->d_name[0] == '.' || !has_suffix(entry->d_name, ".json"))
             continue;
         if (set->count == FILES_MAX)
-            result = fault_set(fault, VLT_LIMIT, "too many profiles", "%s: more than %d profiles", folder, FILES_MAX);
+            result = fault_set(fault, VLT_LIMIT, "too many profiles", "%s: more than %d profiles",
+                               folder, FILES_MAX);
         else
             result = file_load(folder, entry->d_name, fault, &set->profiles[set->count]);
         if (vlt_is_ok(result))
@@ -107,7 +113,9 @@ void profile_set_free(struct profile_set *set) {
     free(set);
 }
 
-size_t profile_set_count(const struct profile_set *set) { return set->count; }
+size_t profile_set_count(const struct profile_set *set) {
+    return set->count;
+}
 
 const struct profile *profile_set_at(const struct profile_set *set, size_t index) {
     return index < set->count ? set->profiles[index] : NULL;

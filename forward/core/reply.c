@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "forward/core/reply.h"
 
-static bool is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
+static bool is_digit(uint8_t c) {
+    return c >= '0' && c <= '9';
+}
 
 static bool decimal(struct bytes text, uint64_t max, uint64_t *ret_value) {
     uint64_t value = 0;
@@ -177,7 +179,8 @@ static void watch_take(struct watch_reader *r, uint8_t c, unsigned *line_count) 
     }
 }
 
-vlt_result watch_reader_feed(struct watch_reader *reader, struct bytes bytes, unsigned *ret_line_count) {
+vlt_result watch_reader_feed(struct watch_reader *reader, struct bytes bytes,
+                             unsigned *ret_line_count) {
     unsigned line_count = 0;
     for (size_t i = 0; i < bytes.size && vlt_is_ok(reader->result); i++)
         watch_take(reader, bytes.at[i], &line_count);

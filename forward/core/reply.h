@@ -19,7 +19,8 @@ struct reply_head {
 };
 // *ret_is_whole is false (and the head untouched) while the empty line is
 // missing. VLT_MALFORMED, or VLT_LIMIT for a head or body that is too long.
-vlt_result reply_head_parse(struct bytes text, struct reply_head *ret_head, bool *ret_is_whole) VLT_MUST_USE;
+vlt_result reply_head_parse(struct bytes text, struct reply_head *ret_head,
+                            bool *ret_is_whole) VLT_MUST_USE;
 
 // GET /v1/watch: a chunked stream of lines "epoch N\n". Feed it as it comes.
 struct watch_reader {
@@ -28,11 +29,12 @@ struct watch_reader {
     uint8_t state, line[32];
     size_t line_size;
     bool has_epoch;
-    uint64_t epoch; // the last one read
+    uint64_t epoch;    // the last one read
     vlt_result result; // failure sticks
 };
 void watch_reader_init(struct watch_reader *reader);
 // *ret_line_count: lines that were completed by these bytes.
-vlt_result watch_reader_feed(struct watch_reader *reader, struct bytes bytes, unsigned *ret_line_count) VLT_MUST_USE;
+vlt_result watch_reader_feed(struct watch_reader *reader, struct bytes bytes,
+                             unsigned *ret_line_count) VLT_MUST_USE;
 
 #endif

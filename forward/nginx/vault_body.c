@@ -33,7 +33,8 @@ static bool is_json(struct bytes type) {
         type.size--;
     return bytes_equal_nocase(type, BYTES_LITERAL("application/json")) ||
            bytes_equal_nocase(type, BYTES_LITERAL("text/json")) ||
-           (type.size > 5 && bytes_equal_nocase(bytes_from(type, type.size - 5), BYTES_LITERAL("+json")));
+           (type.size > 5 &&
+            bytes_equal_nocase(bytes_from(type, type.size - 5), BYTES_LITERAL("+json")));
 }
 
 typedef struct {
@@ -90,16 +91,19 @@ ngx_int_t vault_model_find(vault_ctx_t *ctx, const vault_loc_conf_t *conf) {
     const ngx_http_request_t *r = ctx->request;
     const char *member = body_member(conf->profile);
     bool wants_tool = conf->profile && profile_has_tool(conf->profile);
-    if (conf->model == VAULT_MODEL_OFF || model_in_path(ctx, conf->profile) || conf->model == VAULT_MODEL_PATH ||
-        (!member && !wants_tool) || (r->headers_in.content_length_n <= 0 && !r->headers_in.chunked))
+    if (conf->model == VAULT_MODEL_OFF || model_in_path(ctx, conf->profile) ||
+        conf->model == VAULT_MODEL_PATH || (!member && !wants_tool) ||
+        (r->headers_in.content_length_n <= 0 && !r->headers_in.chunked))
         return NGX_OK;
     content_t content = content_of(r);
     if (content.is_encoded) {
-        vault_deny(ctx, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE, "encoded_body", "compressed bodies are not accepted here");
+        vault_deny(ctx, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE, "encoded_body",
+                   "compressed bodies are not accepted here");
         return NGX_DECLINED;
     }
     if (content.type_count > 1) {
-        vault_deny(ctx, NGX_HTTP_BAD_REQUEST, "conflicting_content_type", "the request has two content types");
+        vault_deny(ctx, NGX_HTTP_BAD_REQUEST, "conflicting_content_type",
+                   "the request has two content types");
         return NGX_DECLINED;
     }
     // Other bodies have no model that we could find: the vault refuses them
@@ -115,6 +119,7 @@ ngx_int_t vault_body_filter(ngx_http_request_t *r, ngx_chain_t *in) {
         for (const ngx_chain_t *link = in; link; link = link->next)
             if (ngx_buf_in_memory(link->buf) && vlt_is_ok(ctx->scan_result))
                 ctx->scan_result = model_scan_feed(
-                    ctx->scan, bytes_of(link->buf->pos, (size_t)(link->buf->last - link->buf->pos)));
+                    ctx->scan,
+                    bytes_of(link->buf->pos, (size_t)(link->buf->last - link->buf->pos)));
     return vault_next_body_filter(r, in);
 }

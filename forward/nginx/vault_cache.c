@@ -31,15 +31,20 @@ typedef struct {
     uint8_t packed[1];
 } entry_t;
 
-static ngx_slab_pool_t *pool_of(const vault_main_conf_t *conf) { return (ngx_slab_pool_t *)conf->zone->shm.addr; }
+static ngx_slab_pool_t *pool_of(const vault_main_conf_t *conf) {
+    return (ngx_slab_pool_t *)conf->zone->shm.addr;
+}
 
-static shared_t *shared_of(const vault_main_conf_t *conf) { return pool_of(conf)->data; }
+static shared_t *shared_of(const vault_main_conf_t *conf) {
+    return pool_of(conf)->data;
+}
 
 static int key_compare(const uint8_t *a, const ngx_rbtree_node_t *b) {
     return ngx_memcmp(a, ((const entry_t *)(const void *)b)->key, VAULT_KEY_BYTES);
 }
 
-static void tree_insert(ngx_rbtree_node_t *at, ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel) {
+static void tree_insert(ngx_rbtree_node_t *at, ngx_rbtree_node_t *node,
+                        ngx_rbtree_node_t *sentinel) {
     const entry_t *entry = (const entry_t *)(const void *)node;
     for (;;) {
         ngx_rbtree_node_t **next = key_compare(entry->key, at) < 0 ? &at->left : &at->right;
@@ -78,12 +83,14 @@ static void drop_all(ngx_slab_pool_t *pool, shared_t *shared) {
 }
 
 static bool is_good(const shared_t *shared, const entry_t *entry) {
-    return entry->generation == shared->generation && (ngx_msec_int_t)(entry->until_ms - ngx_current_msec) > 0;
+    return entry->generation == shared->generation &&
+           (ngx_msec_int_t)(entry->until_ms - ngx_current_msec) > 0;
 }
 
 // The worker that watches may have died: then nobody says that it is silent.
 static bool is_watched(const shared_t *shared) {
-    return shared->is_watched && (ngx_msec_int_t)(ngx_current_msec - shared->heard_at_ms) < VAULT_SILENCE_MS;
+    return shared->is_watched &&
+           (ngx_msec_int_t)(ngx_current_msec - shared->heard_at_ms) < VAULT_SILENCE_MS;
 }
 
 static ngx_int_t zone_init(ngx_shm_zone_t *zone, void *previous) {
@@ -120,7 +127,8 @@ char *vault_cache_zone(ngx_conf_t *cf, vault_main_conf_t *main_conf, ngx_str_t s
 
 static bool digest_put(EVP_MD_CTX *digest, struct bytes part) {
     uint32_t size = (uint32_t)part.size;
-    return EVP_DigestUpdate(digest, &size, sizeof size) && EVP_DigestUpdate(digest, part.at, part.size);
+    return EVP_DigestUpdate(digest, &size, sizeof size) &&
+           EVP_DigestUpdate(digest, part.at, part.size);
 }
 
 // Everything on which the decision depends; each part with its length.
@@ -128,8 +136,13 @@ void vault_cache_key(vault_ctx_t *ctx) {
     static EVP_MD_CTX *digest;
     static EVP_MD *sha256;
     const struct ask *ask = &ctx->ask;
-    const struct bytes parts[] = {ask->token, ask->method, ask->path, ask->model,
-                                  ask->tool,  ask->destination, ask->client_certificate};
+    const struct bytes parts[] = {ask->token,
+                                  ask->method,
+                                  ask->path,
+                                  ask->model,
+                                  ask->tool,
+                                  ask->destination,
+                                  ask->client_certificate};
     if (!digest)
         digest = EVP_MD_CTX_new();
     if (!sha256)
@@ -237,7 +250,8 @@ void vault_cache_sweep(const vault_main_conf_t *conf) {
     ngx_slab_pool_t *pool = pool_of(conf);
     shared_t *shared = shared_of(conf);
     ngx_shmtx_lock(&pool->mutex);
-    for (ngx_queue_t *at = ngx_queue_head(&shared->used), *next; at != ngx_queue_sentinel(&shared->used); at = next) {
+    for (ngx_queue_t *at = ngx_queue_head(&shared->used), *next;
+         at != ngx_queue_sentinel(&shared->used); at = next) {
         entry_t *entry = ngx_queue_data(at, entry_t, used);
         next = ngx_queue_next(at);
         if (!is_good(shared, entry))

@@ -26,27 +26,43 @@ static void check_init(check_t *check, vault_loc_conf_t *loc) {
     check->proxy = loc->loc_conf[ngx_http_proxy_module.ctx_index];
 }
 
-static bool same(ngx_str_t a, ngx_str_t b) { return bytes_equal(vault_bytes(a), vault_bytes(b)); }
+static bool same(ngx_str_t a, ngx_str_t b) {
+    return bytes_equal(vault_bytes(a), vault_bytes(b));
+}
 
 static ngx_int_t check_pass(const check_t *c) {
     ngx_str_t *name = (ngx_str_t *)(uintptr_t)&c->core->name, url = c->loc->pass_url;
     // Inside of "if" the handler of the location around it stays.
     bool inherits = c->core->noname && !c->core->handler;
     if (!url.len || (!inherits && c->core->handler != c->loc->pass_handler))
-        REFUSE(c, "vault: location \"%V\": vault_redeem needs proxy_pass in the same location, and nothing else "
-                  "that answers", name);
+        REFUSE(c,
+               "vault: location \"%V\": vault_redeem needs proxy_pass in the same location, and "
+               "nothing else "
+               "that answers",
+               name);
     if (ngx_http_script_variables_count(&url) || !c->proxy->upstream)
-        REFUSE(c, "vault: location \"%V\": proxy_pass with a variable is resolved at run time; name the upstream", name);
+        REFUSE(c,
+               "vault: location \"%V\": proxy_pass with a variable is resolved at run time; name "
+               "the upstream",
+               name);
     if (ngx_strlchr(c->loc->pass_uri.data, c->loc->pass_uri.data + c->loc->pass_uri.len, '?'))
         REFUSE(c, "vault: location \"%V\": proxy_pass must not have a query", name);
     if (!c->loc->destination.len)
         REFUSE(c, "vault: location \"%V\": vault_destination is missing", name);
     if (c->loc->pass_is_https != c->loc->is_https)
-        REFUSE(c, "vault: location \"%V\": proxy_pass and vault_destination differ in http and https", name);
+        REFUSE(c,
+               "vault: location \"%V\": proxy_pass and vault_destination differ in http and https",
+               name);
     if (c->proxy->cache > 0 || c->proxy->store > 0)
-        REFUSE(c, "vault: location \"%V\": proxy_cache and proxy_store are not possible with vault_redeem", name);
+        REFUSE(c,
+               "vault: location \"%V\": proxy_cache and proxy_store are not possible with "
+               "vault_redeem",
+               name);
     if (!(c->proxy->next_upstream & NGX_HTTP_UPSTREAM_FT_OFF))
-        REFUSE(c, "vault: location \"%V\": the credential would be sent again: set \"proxy_next_upstream off\"", name);
+        REFUSE(c,
+               "vault: location \"%V\": the credential would be sent again: set "
+               "\"proxy_next_upstream off\"",
+               name);
     return NGX_OK;
 }
 
@@ -55,21 +71,31 @@ static ngx_int_t check_tls(const check_t *c) {
     ngx_str_t *name = (ngx_str_t *)(uintptr_t)&c->core->name;
     if (!c->loc->needs_verified_tls) {
         ngx_log_error(NGX_LOG_WARN, c->cf->log, 0,
-                      "vault: location \"%V\": vault_require_verified_tls is off: credentials can be stolen on the "
-                      "way to \"%V\"", name, &c->loc->destination);
+                      "vault: location \"%V\": vault_require_verified_tls is off: credentials can "
+                      "be stolen on the "
+                      "way to \"%V\"",
+                      name, &c->loc->destination);
         return NGX_OK;
     }
     if (!c->loc->is_https)
-        REFUSE(c, "vault: location \"%V\": vault_destination is not https (see vault_require_verified_tls)", name);
+        REFUSE(c,
+               "vault: location \"%V\": vault_destination is not https (see "
+               "vault_require_verified_tls)",
+               name);
     if (c->proxy->ssl_verify != 1)
-        REFUSE(c, "vault: location \"%V\": set \"proxy_ssl_verify on\" and proxy_ssl_trusted_certificate", name);
+        REFUSE(
+            c,
+            "vault: location \"%V\": set \"proxy_ssl_verify on\" and proxy_ssl_trusted_certificate",
+            name);
     if (c->proxy->ssl_server_name != 1)
         REFUSE(c, "vault: location \"%V\": set \"proxy_ssl_server_name on\"", name);
     const ngx_http_complex_value_t *peer = c->proxy->ssl_name;
     if (peer && peer->lengths)
         REFUSE(c, "vault: location \"%V\": proxy_ssl_name must not have a variable", name);
     if (!same(peer ? peer->value : c->loc->pass_host, c->loc->host_name))
-        REFUSE(c, "vault: location \"%V\": nginx would verify another name than \"%V\": set \"proxy_ssl_name %V\"",
+        REFUSE(c,
+               "vault: location \"%V\": nginx would verify another name than \"%V\": set "
+               "\"proxy_ssl_name %V\"",
                name, &c->loc->host_name, &c->loc->host_name);
     return NGX_OK;
 }
@@ -83,7 +109,10 @@ static ngx_int_t check_vault(const check_t *c) {
     if (!c->main_conf->zone || !c->main_conf->watch)
         REFUSE(c, "vault: location \"%V\": vault_cache needs vault_zone and vault_watch", name);
     if (c->loc->redeemer != c->main_conf->watch)
-        REFUSE(c, "vault: location \"%V\": vault_cache needs vault_watch on the same socket as vault_socket", name);
+        REFUSE(c,
+               "vault: location \"%V\": vault_cache needs vault_watch on the same socket as "
+               "vault_socket",
+               name);
     return NGX_OK;
 }
 
@@ -99,9 +128,12 @@ static ngx_int_t check_sharing(const check_t *c) {
             continue;
         if (!other->redeem || !same(other->destination, c->loc->destination) ||
             other->needs_verified_tls != c->loc->needs_verified_tls)
-            REFUSE(c, "vault: upstream \"%V\" is used for more than one destination, or by a location without "
-                      "vault_redeem: its kept connections would be shared; write one upstream{} for each",
-                   &c->proxy->upstream->host);
+            REFUSE(
+                c,
+                "vault: upstream \"%V\" is used for more than one destination, or by a location "
+                "without "
+                "vault_redeem: its kept connections would be shared; write one upstream{} for each",
+                &c->proxy->upstream->host);
     }
     return NGX_OK;
 }
@@ -136,9 +168,11 @@ static ngx_int_t check_profile(const check_t *c, vault_main_conf_t *main_conf) {
     if (!c->loc->profile)
         REFUSE(c, "vault: there is no profile \"%V\"", &c->loc->profile_name);
     // A stand-in for tests has another host; it is never reached by verified TLS.
-    if (c->loc->needs_verified_tls && (!bytes_to_text(vault_bytes(c->loc->host), host, sizeof host) ||
-                                       !profile_permits_host(c->loc->profile, host)))
-        REFUSE(c, "vault: \"%V\" is not a host of the profile \"%V\"", &c->loc->host, &c->loc->profile_name);
+    if (c->loc->needs_verified_tls &&
+        (!bytes_to_text(vault_bytes(c->loc->host), host, sizeof host) ||
+         !profile_permits_host(c->loc->profile, host)))
+        REFUSE(c, "vault: \"%V\" is not a host of the profile \"%V\"", &c->loc->host,
+               &c->loc->profile_name);
     return NGX_OK;
 }
 
@@ -148,7 +182,8 @@ static void quieten(const check_t *c) {
     vault_loc_conf_t **locations = c->main_conf->locations.elts;
     bool was_louder = false;
     for (ngx_uint_t i = 0; i < c->main_conf->locations.nelts; i++) {
-        const ngx_http_core_loc_conf_t *core = locations[i]->loc_conf[ngx_http_core_module.ctx_index];
+        const ngx_http_core_loc_conf_t *core =
+            locations[i]->loc_conf[ngx_http_core_module.ctx_index];
         for (ngx_log_t *log = core->error_log; log; log = log->next)
             if (log->log_level > NGX_LOG_NOTICE) {
                 log->log_level = NGX_LOG_NOTICE;
@@ -165,9 +200,10 @@ static ngx_int_t check_location(check_t *c, vault_main_conf_t *main_conf) {
         check_sharing(c) != NGX_OK || check_profile(c, main_conf) != NGX_OK)
         return NGX_ERROR;
     // An upstream must not steer nginx: X-Accel-Redirect reaches internal locations.
-    c->proxy->ignore_headers |= NGX_HTTP_UPSTREAM_IGN_XA_REDIRECT | NGX_HTTP_UPSTREAM_IGN_XA_EXPIRES |
-                                NGX_HTTP_UPSTREAM_IGN_XA_LIMIT_RATE | NGX_HTTP_UPSTREAM_IGN_XA_BUFFERING |
-                                NGX_HTTP_UPSTREAM_IGN_XA_CHARSET;
+    c->proxy->ignore_headers |=
+        NGX_HTTP_UPSTREAM_IGN_XA_REDIRECT | NGX_HTTP_UPSTREAM_IGN_XA_EXPIRES |
+        NGX_HTTP_UPSTREAM_IGN_XA_LIMIT_RATE | NGX_HTTP_UPSTREAM_IGN_XA_BUFFERING |
+        NGX_HTTP_UPSTREAM_IGN_XA_CHARSET;
     return NGX_OK;
 }
 
@@ -189,13 +225,15 @@ ngx_int_t vault_check(ngx_conf_t *cf, vault_main_conf_t *main_conf) {
 
 // debug_connection would bring the debug log back for some clients.
 ngx_int_t vault_check_cycle(ngx_cycle_t *cycle) {
-    const vault_main_conf_t *conf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_vault_module);
+    const vault_main_conf_t *conf =
+        ngx_http_cycle_get_module_main_conf(cycle, ngx_http_vault_module);
     const ngx_event_conf_t *events = ngx_event_get_conf(cycle->conf_ctx, ngx_event_core_module);
     if (!conf || !conf->is_used)
         return NGX_OK;
 #if (NGX_DEBUG)
     if (events && events->debug_connection.nelts) {
-        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "vault: debug_connection would write tokens to the log");
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
+                      "vault: debug_connection would write tokens to the log");
         return NGX_ERROR;
     }
 #endif

@@ -14,7 +14,8 @@ static struct bytes without_query(ngx_str_t target) {
 
 // The path as ngx_http_proxy_create_request will write it. Should the two ever
 // differ, vault_inject refuses: it compares with what was really written.
-static ngx_int_t upstream_path(ngx_http_request_t *r, const vault_loc_conf_t *conf, struct bytes *ret_path) {
+static ngx_int_t upstream_path(ngx_http_request_t *r, const vault_loc_conf_t *conf,
+                               struct bytes *ret_path) {
     if (!conf->pass_uri.len && r->valid_unparsed_uri) {
         *ret_path = without_query(r->unparsed_uri);
         return NGX_OK;
@@ -24,7 +25,8 @@ static ngx_int_t upstream_path(ngx_http_request_t *r, const vault_loc_conf_t *co
         return NGX_ERROR;
     u_char *rest = r->uri.data + prefix;
     size_t rest_size = r->uri.len - prefix;
-    uintptr_t escapes = r->quoted_uri || r->internal ? ngx_escape_uri(NULL, rest, rest_size, NGX_ESCAPE_URI) : 0;
+    uintptr_t escapes =
+        r->quoted_uri || r->internal ? ngx_escape_uri(NULL, rest, rest_size, NGX_ESCAPE_URI) : 0;
     size_t size = conf->pass_uri.len + rest_size + 2 * escapes;
     u_char *path = ngx_pnalloc(r->pool, size + 1);
     if (!path)
@@ -40,8 +42,8 @@ static ngx_int_t upstream_path(ngx_http_request_t *r, const vault_loc_conf_t *co
     return NGX_OK;
 }
 
-static ngx_int_t external_uri(ngx_http_request_t *r, const vault_loc_conf_t *conf, struct bytes path,
-                              struct bytes *ret_uri) {
+static ngx_int_t external_uri(ngx_http_request_t *r, const vault_loc_conf_t *conf,
+                              struct bytes path, struct bytes *ret_uri) {
     if (!conf->origin.len)
         return NGX_OK;
     u_char *uri = ngx_pnalloc(r->pool, conf->origin.len + path.size);
@@ -76,7 +78,8 @@ static ngx_int_t client_certificate(ngx_http_request_t *r, struct bytes *ret_dig
 }
 
 static ngx_int_t deny_path(vault_ctx_t *ctx) {
-    vault_deny(ctx, NGX_HTTP_BAD_REQUEST, "ambiguous_path", "the path can be read in more than one way");
+    vault_deny(ctx, NGX_HTTP_BAD_REQUEST, "ambiguous_path",
+               "the path can be read in more than one way");
     return NGX_DECLINED;
 }
 
@@ -86,14 +89,16 @@ ngx_int_t vault_facts(vault_ctx_t *ctx, const vault_loc_conf_t *conf) {
     struct bytes called = without_query(r->unparsed_uri);
     if (!route_path_is_plain(called))
         return deny_path(ctx);
-    if (upstream_path(r, conf, &ask->path) != NGX_OK || external_uri(r, conf, called, &ask->uri) != NGX_OK ||
+    if (upstream_path(r, conf, &ask->path) != NGX_OK ||
+        external_uri(r, conf, called, &ask->uri) != NGX_OK ||
         client_certificate(r, &ask->client_certificate) != NGX_OK)
         return NGX_ERROR;
     if (!route_path_is_plain(ask->path))
         return deny_path(ctx);
     if (ask->proof.size && !ask->uri.size) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "vault: a DPoP proof needs vault_origin");
-        vault_deny(ctx, NGX_HTTP_BAD_REQUEST, "invalid_dpop_proof", "this location takes no DPoP proofs");
+        vault_deny(ctx, NGX_HTTP_BAD_REQUEST, "invalid_dpop_proof",
+                   "this location takes no DPoP proofs");
         return NGX_DECLINED;
     }
     ask->destination = vault_bytes(conf->host);

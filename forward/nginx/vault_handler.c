@@ -9,7 +9,9 @@ static void request_end(void *at) {
         explicit_bzero(ctx->wipes[i].at, ctx->wipes[i].size);
 }
 
-vault_ctx_t *vault_ctx(ngx_http_request_t *r) { return ngx_http_get_module_ctx(r, ngx_http_vault_module); }
+vault_ctx_t *vault_ctx(ngx_http_request_t *r) {
+    return ngx_http_get_module_ctx(r, ngx_http_vault_module);
+}
 
 vault_ctx_t *vault_ctx_new(ngx_http_request_t *r) {
     vault_ctx_t *ctx = ngx_pcalloc(r->pool, sizeof *ctx);
@@ -43,7 +45,8 @@ static bool may_cache(const vault_ctx_t *ctx, const vault_loc_conf_t *conf) {
     return conf->cache_max_s > 0 && !ctx->ask.proof.size; // each proof is verified anew
 }
 
-static void decide(vault_ctx_t *ctx, const vault_loc_conf_t *conf, const vault_main_conf_t *main_conf) {
+static void decide(vault_ctx_t *ctx, const vault_loc_conf_t *conf,
+                   const vault_main_conf_t *main_conf) {
     if (may_cache(ctx, conf)) {
         ctx->generation = vault_cache_generation(main_conf); // before asking: see vault_cache_put
         vault_cache_key(ctx);
@@ -62,20 +65,24 @@ static void check_grant(vault_ctx_t *ctx, const vault_loc_conf_t *conf) {
         ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
                       "vault: the credential is for another upstream than vault_destination \"%V\"",
                       &conf->destination);
-        vault_deny(ctx, NGX_HTTP_FORBIDDEN, "wrong_destination", "the token is not for this destination");
+        vault_deny(ctx, NGX_HTTP_FORBIDDEN, "wrong_destination",
+                   "the token is not for this destination");
     } else if (ctx->answer.model_required && !ctx->ask.model.size) {
         vault_deny(ctx, NGX_HTTP_FORBIDDEN, "model_required",
                    "the token is limited to some models, and the request names none");
     }
 }
 
-static void keep(vault_ctx_t *ctx, const vault_loc_conf_t *conf, const vault_main_conf_t *main_conf) {
+static void keep(vault_ctx_t *ctx, const vault_loc_conf_t *conf,
+                 const vault_main_conf_t *main_conf) {
     time_t lifetime_s = (time_t)ngx_min((uint64_t)conf->cache_max_s, ctx->answer.cache_s);
-    if (!ctx->is_from_cache && ctx->state == VAULT_GRANTED && may_cache(ctx, conf) && lifetime_s > 0)
+    if (!ctx->is_from_cache && ctx->state == VAULT_GRANTED && may_cache(ctx, conf) &&
+        lifetime_s > 0)
         vault_cache_put(ctx, main_conf, lifetime_s);
 }
 
-static ngx_int_t begin(vault_ctx_t *ctx, const vault_loc_conf_t *conf, const vault_main_conf_t *main_conf) {
+static ngx_int_t begin(vault_ctx_t *ctx, const vault_loc_conf_t *conf,
+                       const vault_main_conf_t *main_conf) {
     const ngx_http_variable_value_t *id =
         ngx_http_get_indexed_variable(ctx->request, (ngx_uint_t)main_conf->request_id);
     if (id && id->valid)

@@ -6,7 +6,8 @@
 
 #include "forward/core/head.h"
 
-static const vault_upstream_t *upstream_of(ngx_http_request_t *r, const ngx_http_upstream_srv_conf_t *upstream) {
+static const vault_upstream_t *upstream_of(ngx_http_request_t *r,
+                                           const ngx_http_upstream_srv_conf_t *upstream) {
     const vault_main_conf_t *main_conf = ngx_http_get_module_main_conf(r, ngx_http_vault_module);
     const vault_upstream_t *known = main_conf->upstreams.elts;
     for (ngx_uint_t i = 0; i < main_conf->upstreams.nelts; i++)
@@ -15,7 +16,8 @@ static const vault_upstream_t *upstream_of(ngx_http_request_t *r, const ngx_http
     return NULL;
 }
 
-static void change_init(struct head_change *change, vault_ctx_t *ctx, const vault_loc_conf_t *conf) {
+static void change_init(struct head_change *change, vault_ctx_t *ctx,
+                        const vault_loc_conf_t *conf) {
     *change = (struct head_change){.method = ctx->ask.method,
                                    .path = ctx->ask.path,
                                    .host = vault_bytes(conf->host),
@@ -34,7 +36,8 @@ static void change_init(struct head_change *change, vault_ctx_t *ctx, const vaul
 
 // The new head replaces the old buffer. u->uri goes on pointing into the old
 // one: nginx writes it to the error log, and the new one may hold a key.
-static ngx_int_t head_splice(ngx_http_request_t *r, vault_ctx_t *ctx, const vault_loc_conf_t *conf) {
+static ngx_int_t head_splice(ngx_http_request_t *r, vault_ctx_t *ctx,
+                             const vault_loc_conf_t *conf) {
     ngx_chain_t *first = r->upstream->request_bufs;
     ngx_buf_t *old = first->buf;
     struct bytes request = bytes_of(old->pos, (size_t)(old->last - old->pos));
@@ -43,7 +46,8 @@ static ngx_int_t head_splice(ngx_http_request_t *r, vault_ctx_t *ctx, const vaul
     change_init(&change, ctx, conf);
     // Bytes behind the head are proxy_set_body's: not the body that was scanned.
     if (head_size(request) != request.size) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "vault: proxy_set_body is not possible here");
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "vault: proxy_set_body is not possible here");
         return NGX_ERROR;
     }
     ngx_buf_t *head = ngx_create_temp_buf(r->pool, head_capacity(request, &change));
@@ -64,12 +68,14 @@ static ngx_int_t head_splice(ngx_http_request_t *r, vault_ctx_t *ctx, const vaul
     return NGX_OK;
 }
 
-static bool is_redirect(ngx_uint_t status) { return status >= 300 && status < 400 && status != NGX_HTTP_NOT_MODIFIED; }
+static bool is_redirect(ngx_uint_t status) {
+    return status >= 300 && status < 400 && status != NGX_HTTP_NOT_MODIFIED;
+}
 
 static bool is_event_stream(const ngx_http_upstream_t *u) {
     const ngx_table_elt_t *type = u->headers_in.content_type;
     return type && type->value.len >= 17 &&
-           !ngx_strncasecmp(type->value.data, (u_char *)(uintptr_t)"text/event-stream", 17);
+           !ngx_strncasecmp(type->value.data, (u_char *)(uintptr_t) "text/event-stream", 17);
 }
 
 // nginx copies small writes into a buffer of the TLS connection, which lives on
@@ -92,8 +98,8 @@ static ngx_int_t process_header(ngx_http_request_t *r) {
         return rc;
     if (is_redirect(u->headers_in.status_n)) {
         // Followed by the client, it would send our token elsewhere.
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "vault: the upstream answered with a redirect, %ui",
-                      u->headers_in.status_n);
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "vault: the upstream answered with a redirect, %ui", u->headers_in.status_n);
         return NGX_HTTP_UPSTREAM_INVALID_HEADER;
     }
     if (is_event_stream(u))
@@ -101,12 +107,15 @@ static ngx_int_t process_header(ngx_http_request_t *r) {
     return NGX_OK;
 }
 
-static ngx_int_t inject(ngx_http_request_t *r, const vault_upstream_t *known, const vault_loc_conf_t *conf) {
+static ngx_int_t inject(ngx_http_request_t *r, const vault_upstream_t *known,
+                        const vault_loc_conf_t *conf) {
     vault_ctx_t *ctx = vault_ctx(r);
     const ngx_http_upstream_t *u = r->upstream;
-    if (r != r->main || !ctx || ctx->state != VAULT_GRANTED || ctx->is_spliced || known->owner == NULL ||
-        known->owner->destination.len != conf->destination.len || u->conf->cache > 0 || u->conf->store > 0) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "vault: no decision for this request: refused");
+    if (r != r->main || !ctx || ctx->state != VAULT_GRANTED || ctx->is_spliced ||
+        known->owner == NULL || known->owner->destination.len != conf->destination.len ||
+        u->conf->cache > 0 || u->conf->store > 0) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "vault: no decision for this request: refused");
         return NGX_ERROR;
     }
     if (head_splice(r, ctx, conf) != NGX_OK)
@@ -128,18 +137,20 @@ static ngx_int_t peer_init(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *
     } else if (known->owner && upstream->flags) {
         // A proxy_pass with a variable found its way to a vault's upstream{}: its
         // connections, perhaps unverified, must not get into that pool.
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "vault: upstream \"%V\" belongs to vault_redeem",
-                      &upstream->host);
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "vault: upstream \"%V\" belongs to vault_redeem", &upstream->host);
         return NGX_ERROR;
     }
     return known->init(r, upstream);
 }
 
-static const vault_loc_conf_t *owner_of(const vault_main_conf_t *main_conf, const ngx_http_upstream_srv_conf_t *upstream) {
+static const vault_loc_conf_t *owner_of(const vault_main_conf_t *main_conf,
+                                        const ngx_http_upstream_srv_conf_t *upstream) {
     extern ngx_module_t ngx_http_proxy_module;
     vault_loc_conf_t **locations = main_conf->locations.elts;
     for (ngx_uint_t i = 0; i < main_conf->locations.nelts; i++) {
-        const ngx_http_upstream_conf_t *proxy = locations[i]->loc_conf[ngx_http_proxy_module.ctx_index];
+        const ngx_http_upstream_conf_t *proxy =
+            locations[i]->loc_conf[ngx_http_proxy_module.ctx_index];
         if (locations[i]->redeem && proxy->upstream == upstream)
             return locations[i];
     }
@@ -147,7 +158,8 @@ static const vault_loc_conf_t *owner_of(const vault_main_conf_t *main_conf, cons
 }
 
 ngx_int_t vault_upstreams_wrap(ngx_conf_t *cf, vault_main_conf_t *main_conf) {
-    const ngx_http_upstream_main_conf_t *all = ngx_http_conf_get_module_main_conf(cf, ngx_http_upstream_module);
+    const ngx_http_upstream_main_conf_t *all =
+        ngx_http_conf_get_module_main_conf(cf, ngx_http_upstream_module);
     ngx_http_upstream_srv_conf_t **upstreams = all->upstreams.elts;
     for (ngx_uint_t i = 0; i < all->upstreams.nelts; i++) {
         if (!upstreams[i]->peer.init)
@@ -155,7 +167,8 @@ ngx_int_t vault_upstreams_wrap(ngx_conf_t *cf, vault_main_conf_t *main_conf) {
         vault_upstream_t *slot = ngx_array_push(&main_conf->upstreams);
         if (!slot)
             return NGX_ERROR;
-        *slot = (vault_upstream_t){upstreams[i], upstreams[i]->peer.init, owner_of(main_conf, upstreams[i])};
+        *slot = (vault_upstream_t){upstreams[i], upstreams[i]->peer.init,
+                                   owner_of(main_conf, upstreams[i])};
         upstreams[i]->peer.init = peer_init;
     }
     return NGX_OK;

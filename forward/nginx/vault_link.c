@@ -42,12 +42,15 @@ static void idle_read(ngx_event_t *event) {
     link_free(link);
 }
 
-static void ignore(ngx_event_t *event) { (void)event; }
+static void ignore(ngx_event_t *event) {
+    (void)event;
+}
 
 static void link_release(vault_link_t *link) {
     ngx_connection_t *c = link->connection;
     vault_redeemer_t *redeemer = link->redeemer;
-    bool is_clean = link->head.stays_open && link->size == link->head.head_bytes + link->head.body_bytes;
+    bool is_clean =
+        link->head.stays_open && link->size == link->head.head_bytes + link->head.body_bytes;
     if (c->read->timer_set)
         ngx_del_timer(c->read);
     link->ctx->link = NULL;
@@ -130,9 +133,10 @@ static void link_answer(vault_link_t *link) {
         ctx->state = VAULT_REFUSED;
     }
     if (!vlt_is_ok(result)) {
-        ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0, "vault: %s (status %ui)", result.reason,
-                      (ngx_uint_t)status);
-        vault_deny(ctx, NGX_HTTP_SERVICE_UNAVAILABLE, "vault_answer", "the credential service gave no valid answer");
+        ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0, "vault: %s (status %ui)",
+                      result.reason, (ngx_uint_t)status);
+        vault_deny(ctx, NGX_HTTP_SERVICE_UNAVAILABLE, "vault_answer",
+                   "the credential service gave no valid answer");
     }
     vault_resume(ctx);
 }
@@ -157,10 +161,12 @@ static bool room_extend(vault_link_t *link, size_t capacity) {
 // True when the answer is whole.
 static bool answer_is_whole(vault_link_t *link, vlt_result *ret_result) {
     if (!link->head_is_whole) {
-        *ret_result = reply_head_parse(bytes_of(link->room, link->size), &link->head, &link->head_is_whole);
+        *ret_result =
+            reply_head_parse(bytes_of(link->room, link->size), &link->head, &link->head_is_whole);
         if (!vlt_is_ok(*ret_result) || !link->head_is_whole)
             return false;
-        if (link->head.is_chunked || !room_extend(link, link->head.head_bytes + link->head.body_bytes + 1))
+        if (link->head.is_chunked ||
+            !room_extend(link, link->head.head_bytes + link->head.body_bytes + 1))
             *ret_result = vlt_fail(VLT_MALFORMED, "the redeemer's answer is chunked or too long");
     }
     return vlt_is_ok(*ret_result) && link->size >= link->head.head_bytes + link->head.body_bytes;
@@ -234,7 +240,8 @@ static void ask_on(vault_link_t *link) {
     ngx_connection_t *c = link->connection;
     c->read->handler = link_read;
     c->write->handler = link_write;
-    const vault_loc_conf_t *conf = ngx_http_get_module_loc_conf(link->ctx->request, ngx_http_vault_module);
+    const vault_loc_conf_t *conf =
+        ngx_http_get_module_loc_conf(link->ctx->request, ngx_http_vault_module);
     ngx_add_timer(c->read, conf->timeout_ms); // for the whole question: never renewed
     if (link_send(link) && c->read->ready)
         link_read(c->read);

@@ -16,11 +16,13 @@ static vault_redeemer_t *redeemer_find(ngx_conf_t *cf, ngx_str_t url) {
     vault_main_conf_t *main_conf = ngx_http_conf_get_module_main_conf(cf, ngx_http_vault_module);
     vault_redeemer_t **known = main_conf->redeemers.elts;
     ngx_url_t parsed = {.url = url};
-    if (url.len < 6 || ngx_strncmp(url.data, "unix:", 5) || ngx_parse_url(cf->pool, &parsed) != NGX_OK)
+    if (url.len < 6 || ngx_strncmp(url.data, "unix:", 5) ||
+        ngx_parse_url(cf->pool, &parsed) != NGX_OK)
         return NULL;
     for (ngx_uint_t i = 0; i < main_conf->redeemers.nelts; i++)
         if (known[i]->addr.name.len == parsed.addrs[0].name.len &&
-            !ngx_strncmp(known[i]->addr.name.data, parsed.addrs[0].name.data, parsed.addrs[0].name.len))
+            !ngx_strncmp(known[i]->addr.name.data, parsed.addrs[0].name.data,
+                         parsed.addrs[0].name.len))
             return known[i];
     vault_redeemer_t **slot = ngx_array_push(&main_conf->redeemers);
     vault_redeemer_t *redeemer = ngx_pcalloc(cf->pool, sizeof *redeemer);
@@ -109,18 +111,25 @@ static ngx_conf_enum_t models[] = {{ngx_string("off"), VAULT_MODEL_OFF},
 
 #define LOC(member) NGX_HTTP_LOC_CONF_OFFSET, offsetof(vault_loc_conf_t, member)
 static ngx_command_t commands[] = {
-    {ngx_string("vault_zone"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, set_zone, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
-    {ngx_string("vault_watch"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, set_watch, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
+    {ngx_string("vault_zone"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, set_zone,
+     NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
+    {ngx_string("vault_watch"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, set_watch,
+     NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
     {ngx_string("vault_profiles"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, ngx_conf_set_str_slot,
      NGX_HTTP_MAIN_CONF_OFFSET, offsetof(vault_main_conf_t, profiles_folder), NULL},
-    {ngx_string("vault_redeem"), NGX_HTTP_LOC_CONF | NGX_CONF_FLAG, ngx_conf_set_flag_slot, LOC(redeem), NULL},
-    {ngx_string("vault_destination"), NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1, set_destination, LOC(destination), NULL},
+    {ngx_string("vault_redeem"), NGX_HTTP_LOC_CONF | NGX_CONF_FLAG, ngx_conf_set_flag_slot,
+     LOC(redeem), NULL},
+    {ngx_string("vault_destination"), NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1, set_destination,
+     LOC(destination), NULL},
     {ngx_string("vault_socket"), ANYWHERE | NGX_CONF_TAKE1, set_socket, LOC(redeemer), NULL},
     {ngx_string("vault_origin"), ANYWHERE | NGX_CONF_TAKE1, set_origin, LOC(origin), NULL},
-    {ngx_string("vault_timeout"), ANYWHERE | NGX_CONF_TAKE1, ngx_conf_set_msec_slot, LOC(timeout_ms), NULL},
+    {ngx_string("vault_timeout"), ANYWHERE | NGX_CONF_TAKE1, ngx_conf_set_msec_slot,
+     LOC(timeout_ms), NULL},
     {ngx_string("vault_cache"), ANYWHERE | NGX_CONF_TAKE1, set_cache, LOC(cache_max_s), NULL},
-    {ngx_string("vault_model"), ANYWHERE | NGX_CONF_TAKE1, ngx_conf_set_enum_slot, LOC(model), models},
-    {ngx_string("vault_profile"), ANYWHERE | NGX_CONF_TAKE1, ngx_conf_set_str_slot, LOC(profile_name), NULL},
+    {ngx_string("vault_model"), ANYWHERE | NGX_CONF_TAKE1, ngx_conf_set_enum_slot, LOC(model),
+     models},
+    {ngx_string("vault_profile"), ANYWHERE | NGX_CONF_TAKE1, ngx_conf_set_str_slot,
+     LOC(profile_name), NULL},
     {ngx_string("vault_require_verified_tls"), ANYWHERE | NGX_CONF_FLAG, ngx_conf_set_flag_slot,
      LOC(needs_verified_tls), NULL},
     ngx_null_command};
@@ -170,7 +179,8 @@ static char *loc_merge(ngx_conf_t *cf, void *parent, void *child) {
     const vault_loc_conf_t *prev = parent;
     vault_loc_conf_t *conf = child;
     vault_main_conf_t *main_conf = ngx_http_conf_get_module_main_conf(cf, ngx_http_vault_module);
-    const ngx_http_core_loc_conf_t *core = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    const ngx_http_core_loc_conf_t *core =
+        ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     if (core->noname)
         merge_nameless(prev, conf);
     if (conf->redeem == NGX_CONF_UNSET)
@@ -228,7 +238,8 @@ static ngx_int_t after_configuration(ngx_conf_t *cf) {
 
 static ngx_int_t worker_begin(ngx_cycle_t *cycle) {
     vault_main_conf_t *conf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_vault_module);
-    if (!conf || !conf->is_used || (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE))
+    if (!conf || !conf->is_used ||
+        (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE))
         return NGX_OK;
     // nginx makes its workers dumpable; these hold credentials for a moment.
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1)
@@ -240,9 +251,12 @@ static ngx_int_t worker_begin(ngx_cycle_t *cycle) {
     return NGX_OK;
 }
 
-static ngx_http_module_t module_context = {before_configuration, after_configuration, main_new, NULL,
-                                           NULL, NULL, loc_new, loc_merge};
+static ngx_http_module_t module_context = {
+    before_configuration, after_configuration, main_new, NULL, NULL, NULL, loc_new, loc_merge};
 
-ngx_module_t ngx_http_vault_module = {NGX_MODULE_V1,   &module_context, commands, NGX_HTTP_MODULE, NULL,
-                                      vault_check_cycle, worker_begin,  NULL,     NULL,            NULL,
-                                      NULL,            NGX_MODULE_V1_PADDING};
+ngx_module_t ngx_http_vault_module = {NGX_MODULE_V1, &module_context,
+                                      commands,      NGX_HTTP_MODULE,
+                                      NULL,          vault_check_cycle,
+                                      worker_begin,  NULL,
+                                      NULL,          NULL,
+                                      NULL,          NGX_MODULE_V1_PADDING};

@@ -98,7 +98,7 @@ typedef struct {
     unsigned is_from_cache : 1;
     unsigned was_retried : 1;
     struct ask ask;
-    ngx_str_t masked_token; // copy of the token that stood in the query
+    ngx_str_t masked_token;  // copy of the token that stood in the query
     struct model_scan *scan; // while the body is read
     vlt_result scan_result;
     uint8_t key[VAULT_KEY_BYTES];
@@ -115,7 +115,9 @@ typedef struct {
     } wipes[VAULT_WIPES_MAX]; // memory that held a credential
 } vault_ctx_t;
 
-static inline struct bytes vault_bytes(ngx_str_t text) { return bytes_of(text.data, text.len); }
+static inline struct bytes vault_bytes(ngx_str_t text) {
+    return bytes_of(text.data, text.len);
+}
 static inline ngx_str_t vault_str(struct bytes bytes) {
     return (ngx_str_t){bytes.size, (u_char *)(uintptr_t)bytes.at};
 }

@@ -23,9 +23,11 @@ static char *pass_learn(ngx_conf_t *cf, vault_loc_conf_t *loc, ngx_str_t text) {
     loc->pass_handler = core->handler;
     if (ngx_http_script_variables_count(&text))
         return NGX_CONF_OK; // vault_check refuses it where it matters
-    loc->pass_is_https = text.len > 8 && !ngx_strncasecmp(text.data, (u_char *)(uintptr_t)"https://", 8);
+    loc->pass_is_https =
+        text.len > 8 && !ngx_strncasecmp(text.data, (u_char *)(uintptr_t) "https://", 8);
     size_t scheme = loc->pass_is_https ? 8 : 7;
-    ngx_url_t url = {.url = {text.len - scheme, text.data + scheme}, .uri_part = 1, .no_resolve = 1};
+    ngx_url_t url = {
+        .url = {text.len - scheme, text.data + scheme}, .uri_part = 1, .no_resolve = 1};
     if (ngx_parse_url(cf->pool, &url) != NGX_OK)
         return NGX_CONF_ERROR;
     loc->pass_host = url.host;
@@ -47,7 +49,9 @@ void vault_pass_forget(void) {
         command->set = proxy_pass_set;
 }
 
-static void forget_after_failure(void *unused) { vault_pass_forget(); }
+static void forget_after_failure(void *unused) {
+    vault_pass_forget();
+}
 
 // nginx's table outlives this module, which may be unloaded by a reload: it is
 // put back after the configuration was read, and also when reading failed.

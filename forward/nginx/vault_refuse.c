@@ -54,14 +54,15 @@ static ngx_int_t add_headers(ngx_http_request_t *r, const struct denial *denial)
     return add_retry_advice(r, denial);
 }
 
-static ngx_buf_t *body_new(ngx_http_request_t *r, const vault_loc_conf_t *conf, const struct denial *denial) {
+static ngx_buf_t *body_new(ngx_http_request_t *r, const vault_loc_conf_t *conf,
+                           const struct denial *denial) {
     ngx_buf_t *body = ngx_create_temp_buf(r->pool, ERROR_BODY_MAX);
     struct wire_writer w;
     if (!body)
         return NULL;
     wire_writer_init(&w, body->pos, ERROR_BODY_MAX);
-    error_body_put(&w, conf->profile ? profile_errors(conf->profile) : PROFILE_ERRORS_OPENAI, denial->status,
-                   denial->type, denial->code, denial->message);
+    error_body_put(&w, conf->profile ? profile_errors(conf->profile) : PROFILE_ERRORS_OPENAI,
+                   denial->status, denial->type, denial->code, denial->message);
     if (w.failed)
         return NULL;
     body->last = body->pos + w.size;
@@ -70,7 +71,8 @@ static ngx_buf_t *body_new(ngx_http_request_t *r, const vault_loc_conf_t *conf, 
     return body;
 }
 
-static ngx_int_t send_refusal(ngx_http_request_t *r, const vault_loc_conf_t *conf, const struct denial *denial) {
+static ngx_int_t send_refusal(ngx_http_request_t *r, const vault_loc_conf_t *conf,
+                              const struct denial *denial) {
     static const ngx_str_t type = ngx_string("application/json");
     ngx_int_t rc = ngx_http_discard_request_body(r);
     if (rc != NGX_OK)
@@ -92,8 +94,8 @@ static ngx_int_t send_refusal(ngx_http_request_t *r, const vault_loc_conf_t *con
 ngx_int_t vault_refuse(vault_ctx_t *ctx, const vault_loc_conf_t *conf) {
     ngx_http_request_t *r = ctx->request;
     ngx_str_t code = vault_str(ctx->denial.code);
-    ngx_log_error(NGX_LOG_NOTICE, r->connection->log, 0, "vault: refused with %ui, %V", (ngx_uint_t)ctx->denial.status,
-                  &code);
+    ngx_log_error(NGX_LOG_NOTICE, r->connection->log, 0, "vault: refused with %ui, %V",
+                  (ngx_uint_t)ctx->denial.status, &code);
     ngx_http_finalize_request(r, send_refusal(r, conf, &ctx->denial));
     return NGX_DONE; // the request may be gone
 }

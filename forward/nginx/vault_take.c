@@ -157,15 +157,18 @@ ngx_int_t vault_take(vault_ctx_t *ctx, const vault_loc_conf_t *conf) {
         return NGX_ERROR;
     take_query(&t);
     if (t.is_conflict)
-        return deny(&t, NGX_HTTP_BAD_REQUEST, "conflicting_tokens", "the request carries two different keys");
+        return deny(&t, NGX_HTTP_BAD_REQUEST, "conflicting_tokens",
+                    "the request carries two different keys");
     if (t.is_foreign)
         return deny(&t, NGX_HTTP_UNAUTHORIZED, "not_a_vault_token",
                     "only tokens of the vault are accepted here, never a key of the provider");
     if (!ctx->ask.token.size)
         return deny(&t, NGX_HTTP_UNAUTHORIZED, "missing_token", "the request carries no token");
     if (t.proof_count > 1)
-        return deny(&t, NGX_HTTP_BAD_REQUEST, "invalid_dpop_proof", "the request carries more than one DPoP header");
+        return deny(&t, NGX_HTTP_BAD_REQUEST, "invalid_dpop_proof",
+                    "the request carries more than one DPoP header");
     if (ctx->ask.proof.size > CARRIER_TOKEN_MAX || (t.proof_count && !ctx->ask.proof.size))
-        return deny(&t, NGX_HTTP_BAD_REQUEST, "invalid_dpop_proof", "the DPoP header is empty or too long");
+        return deny(&t, NGX_HTTP_BAD_REQUEST, "invalid_dpop_proof",
+                    "the DPoP header is empty or too long");
     return NGX_OK;
 }

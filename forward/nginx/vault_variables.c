@@ -15,15 +15,26 @@ static struct bytes decision(const vault_ctx_t *ctx) {
     }
 }
 
-static struct bytes code(const vault_ctx_t *ctx) { return ctx->denial.code; }
-static struct bytes credential(const vault_ctx_t *ctx) { return ctx->answer.credential; }
-static struct bytes txn(const vault_ctx_t *ctx) { return ctx->answer.txn; }
-static struct bytes model(const vault_ctx_t *ctx) { return ctx->ask.model; }
-static struct bytes tool(const vault_ctx_t *ctx) { return ctx->ask.tool; }
+static struct bytes code(const vault_ctx_t *ctx) {
+    return ctx->denial.code;
+}
+static struct bytes credential(const vault_ctx_t *ctx) {
+    return ctx->answer.credential;
+}
+static struct bytes txn(const vault_ctx_t *ctx) {
+    return ctx->answer.txn;
+}
+static struct bytes model(const vault_ctx_t *ctx) {
+    return ctx->ask.model;
+}
+static struct bytes tool(const vault_ctx_t *ctx) {
+    return ctx->ask.tool;
+}
 
 static const fact_t facts[] = {decision, code, credential, txn, model, tool};
-static ngx_str_t names[] = {ngx_string("vault_decision"), ngx_string("vault_code"), ngx_string("vault_credential"),
-                            ngx_string("vault_txn"),      ngx_string("vault_model"), ngx_string("vault_tool")};
+static ngx_str_t names[] = {ngx_string("vault_decision"),   ngx_string("vault_code"),
+                            ngx_string("vault_credential"), ngx_string("vault_txn"),
+                            ngx_string("vault_model"),      ngx_string("vault_tool")};
 
 static ngx_int_t get(ngx_http_request_t *r, ngx_http_variable_value_t *value, uintptr_t index) {
     const vault_ctx_t *ctx = vault_ctx(r->main);
@@ -37,7 +48,8 @@ static ngx_int_t get(ngx_http_request_t *r, ngx_http_variable_value_t *value, ui
 
 ngx_int_t vault_variables_add(ngx_conf_t *cf) {
     for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) {
-        ngx_http_variable_t *variable = ngx_http_add_variable(cf, &names[i], NGX_HTTP_VAR_NOCACHEABLE);
+        ngx_http_variable_t *variable =
+            ngx_http_add_variable(cf, &names[i], NGX_HTTP_VAR_NOCACHEABLE);
         if (!variable)
             return NGX_ERROR;
         variable->get_handler = get;

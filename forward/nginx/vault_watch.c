@@ -24,11 +24,14 @@ static void watch_end(const char *why) {
     vault_cache_silence(watch.conf);
     if (ngx_exiting || ngx_terminate)
         return;
-    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0, "vault: watch of the redeemer lost (%s), cache emptied", why);
+    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                  "vault: watch of the redeemer lost (%s), cache emptied", why);
     ngx_add_timer(&watch.begin, AGAIN_MS);
 }
 
-static void ignore(ngx_event_t *event) { (void)event; }
+static void ignore(ngx_event_t *event) {
+    (void)event;
+}
 
 static void watch_read(ngx_event_t *event) {
     ngx_connection_t *c = event->data;
@@ -52,7 +55,8 @@ static void watch_read(ngx_event_t *event) {
             watch_end("closed");
             return;
         }
-        vlt_result result = watch_reader_feed(&watch.reader, bytes_of(room, (size_t)size), &line_count);
+        vlt_result result =
+            watch_reader_feed(&watch.reader, bytes_of(room, (size_t)size), &line_count);
         if (!vlt_is_ok(result)) {
             watch_end(result.reason);
             return;
@@ -104,7 +108,8 @@ static void sweep(ngx_event_t *event) {
         ngx_add_timer(event, SWEEP_MS);
 }
 
-static void timer_init(ngx_event_t *timer, ngx_event_handler_pt handler, ngx_cycle_t *cycle, ngx_msec_t after_ms) {
+static void timer_init(ngx_event_t *timer, ngx_event_handler_pt handler, ngx_cycle_t *cycle,
+                       ngx_msec_t after_ms) {
     static ngx_connection_t none = {.fd = (ngx_socket_t)-1}; // nginx's debug log wants one
     timer->handler = handler;
     timer->log = cycle->log;

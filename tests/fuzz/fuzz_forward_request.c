@@ -10,14 +10,15 @@
 int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size);
 
 static void rewrite(struct bytes head) {
-    const struct answer answer = {.inject_count = 1,
-                                  .inject = {{false, BYTES_LITERAL("authorization"), BYTES_LITERAL("S")}}};
+    const struct answer answer = {
+        .inject_count = 1, .inject = {{false, BYTES_LITERAL("authorization"), BYTES_LITERAL("S")}}};
     size_t space = bytes_find(head, ' ');
     struct bytes target = bytes_from(head, space + 1);
     target.size = bytes_find(target, ' ');
     const struct head_change change = {.method = bytes_of(head.at, space),
                                        .path = bytes_of(target.at, bytes_find(target, '?')),
-                                       .host = BYTES_LITERAL("h"), .answer = &answer};
+                                       .host = BYTES_LITERAL("h"),
+                                       .answer = &answer};
     size_t capacity = head_capacity(head, &change);
     uint8_t *room = malloc(capacity);
     struct wire_writer w;
@@ -49,7 +50,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size) {
     if (carrier_take_element(input, "k.", room, &left, &token) && left > size)
         abort();
     (void)carrier_in_query(input, "key", &value, &count);
-    if (route_path_is_plain(input) && route_model("/*/models/{model}:*", input, &model) && !model.size)
+    if (route_path_is_plain(input) && route_model("/*/models/{model}:*", input, &model) &&
+        !model.size)
         abort();
     rewrite(input);
     free(room);

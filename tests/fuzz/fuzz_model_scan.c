@@ -20,8 +20,10 @@ static vlt_result scan(struct model_scan *s, struct bytes body, size_t step) {
 }
 
 static void compare(const struct model_scan *s, struct bytes body) {
-    static const struct jsontext_limits limits = {
-        .max_bytes = 1 << 20, .max_depth = MODEL_SCAN_DEPTH, .allow_duplicates = true, .allow_nul = true};
+    static const struct jsontext_limits limits = {.max_bytes = 1 << 20,
+                                                  .max_depth = MODEL_SCAN_DEPTH,
+                                                  .allow_duplicates = true,
+                                                  .allow_nul = true};
     json_t *root = NULL;
     // Lone surrogates and huge numbers are the parser's to refuse: no
     // difference in structure.

@@ -11,9 +11,12 @@
 #include "libvault/base/jsontext.h"
 
 static const char whole[] =
-    "{\"inject\":[{\"in\":\"header\",\"name\":\"authorization\",\"value\":\"Bearer s\\\"k\\u0041\\/\"},"
-    "{\"name\":\"k\",\"in\":\"query\",\"value\":\"v\",\"new\":[1,{\"a\":null}]}],\"remove\":[\"authorization\",\"x-api-key\"],"
-    "\"upstream\":\"https://api.openai.com\",\"credential\":\"openai-prod\",\"cache_s\":30,\"epoch\":17,\"txn\":\"t\","
+    "{\"inject\":[{\"in\":\"header\",\"name\":\"authorization\",\"value\":\"Bearer "
+    "s\\\"k\\u0041\\/\"},"
+    "{\"name\":\"k\",\"in\":\"query\",\"value\":\"v\",\"new\":[1,{\"a\":null}]}],\"remove\":["
+    "\"authorization\",\"x-api-key\"],"
+    "\"upstream\":\"https://"
+    "api.openai.com\",\"credential\":\"openai-prod\",\"cache_s\":30,\"epoch\":17,\"txn\":\"t\","
     "\"model_required\":true,\"later\":-1.5e3}";
 
 static vlt_result parse(const char *text, struct answer *answer, char *room) {
@@ -53,7 +56,13 @@ static void answer_accepts_what_was_agreed(void **state) {
 
 static void answer_rejects_what_would_split_a_request(void **state) {
     static const char *const bad[] = {
-        "", "{}", "[]", "null", "{\"inject\":[]}", "{\"inject\":[{}]}", "{\"inject\":{}}",
+        "",
+        "{}",
+        "[]",
+        "null",
+        "{\"inject\":[]}",
+        "{\"inject\":[{}]}",
+        "{\"inject\":{}}",
         "{\"inject\":[{\"in\":\"header\",\"name\":\"a\",\"value\":\"b\\r\\nc: d\"}]}",
         "{\"inject\":[{\"in\":\"header\",\"name\":\"a\",\"value\":\"b\\u0000\"}]}",
         "{\"inject\":[{\"in\":\"header\",\"name\":\"a\",\"value\":\"\\u00e9\"}]}",
@@ -65,7 +74,7 @@ static void answer_rejects_what_would_split_a_request(void **state) {
         "{\"inject\":[{\"in\":\"header\",\"name\":\"a\",\"value\":\"b\"}],\"remove\":[\"a\\nb\"]}",
         "{\"inject\":[{\"in\":\"header\",\"name\":\"a\",\"value\":\"b\"}],\"upstream\":\"x\\ny\"}",
         "{\"inject\":[{\"in\":\"header\",\"name\":\"a\",\"value\":\"b\"}],\"cache_s\":-1}",
-        "{\"inject\":[{\"in\":\"header\",\"name\":\"a\",\"value\":\"b\"}],\"epoch\":99999999999999999999}",
+        "{\"inject\":[{\"in\":\"header\",\"name\":\"a\",\"value\":\"b\"}],\"epoch\":20000000000000000000}",
         "{\"inject\":[{\"in\":\"header\",\"name\":\"a\",\"value\":\"b\"}],\"txn\":\"\\ud800\"}",
         "{\"inject\":[{\"in\":\"header\",\"name\":\"a\",\"value\":\"b\"}]} x",
         "{\"inject\":[{\"in\":\"header\",\"name\":\"a\",\"value\":\"b\"}],}",
@@ -97,7 +106,8 @@ static void answer_survives_mutation(void **state) {
                 room[at] ^= (uint8_t)(1u << change);
             if (vlt_is_ok(answer_parse(room, size, &answer)))
                 for (size_t i = 0; i < answer.inject_count; i++)
-                    assert_true(is_line_safe(answer.inject[i].name) && is_line_safe(answer.inject[i].value));
+                    assert_true(is_line_safe(answer.inject[i].name) &&
+                                is_line_safe(answer.inject[i].value));
             else
                 assert_int_equal(answer.inject_count, 0);
             assert_false(change == 8 && vlt_is_ok(answer_parse(room, size, &answer)));
@@ -106,15 +116,17 @@ static void answer_survives_mutation(void **state) {
 }
 
 static void denial_accepts_what_was_agreed(void **state) {
-    char text[] = "{\"error\":{\"type\":\"permission_error\",\"code\":\"c\",\"message\":\"caf\\u00e9\"},\"status\":403,"
+    char text[] = "{\"error\":{\"type\":\"permission_error\",\"code\":\"c\",\"message\":"
+                  "\"caf\\u00e9\"},\"status\":403,"
                   "\"headers\":{\"dpop-nonce\":\"n\",\"retry-after\":\"3\"}}";
     struct denial denial;
     assert_true(vlt_is_ok(denial_parse((uint8_t *)text, strlen(text), 403, &denial)));
     assert_true(bytes_equal_text(denial.message, "caf\xc3\xa9"));
     assert_int_equal(denial.header_count, 2);
     assert_true(bytes_equal_text(denial.headers[1].value, "3"));
-    static const char *const bad[] = {"{}", "{\"error\":{}}", "{\"error\":7}",
-                                      "{\"error\":{\"type\":\"t\",\"message\":\"m\"},\"headers\":{\"a\":\"b\\r\\nc\"}}"};
+    static const char *const bad[] = {
+        "{}", "{\"error\":{}}", "{\"error\":7}",
+        "{\"error\":{\"type\":\"t\",\"message\":\"m\"},\"headers\":{\"a\":\"b\\r\\nc\"}}"};
     char room[256];
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         memcpy(room, bad[i], strlen(bad[i]));
@@ -127,7 +139,8 @@ static void denial_accepts_what_was_agreed(void **state) {
 static void reply_accepts_one_framing(void **state) {
     struct reply_head head;
     bool is_whole = false;
-    static const char text[] = "HTTP/1.1 403 Forbidden\r\nContent-Length: 12\r\nconnection: close\r\nX-A: b\r\n\r\nrest";
+    static const char text[] =
+        "HTTP/1.1 403 Forbidden\r\nContent-Length: 12\r\nconnection: close\r\nX-A: b\r\n\r\nrest";
     for (size_t n = 0; n < sizeof text - 5; n++) {
         assert_true(vlt_is_ok(reply_head_parse(bytes_of(text, n), &head, &is_whole)));
         assert_false(is_whole);
@@ -139,24 +152,32 @@ static void reply_accepts_one_framing(void **state) {
     assert_int_equal(head.body_bytes, 12);
     assert_false(head.stays_open);
     static const char *const bad[] = {
-        "HTTP/1.0 200 OK\r\ncontent-length: 1\r\n\r\n", "HTTP/1.1 20 OK\r\ncontent-length: 1\r\n\r\n",
-        "HTTP/1.1 2000\r\ncontent-length: 1\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n",
+        "HTTP/1.0 200 OK\r\ncontent-length: 1\r\n\r\n",
+        "HTTP/1.1 20 OK\r\ncontent-length: 1\r\n\r\n",
+        "HTTP/1.1 2000\r\ncontent-length: 1\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n\r\n",
         "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 1\r\n\r\n",
-        "HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 1x\r\n\r\n",
-        "HTTP/1.1 200 OK\r\ncontent-length:\r\n\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 1x\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length:\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n",
         "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n",
-        "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\n", "HTTP/1.1 200 OK\nx: y\r\ncontent-length: 1\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nbroken\r\ncontent-length: 1\r\n\r\n", "garbage\r\n\r\n"};
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\n",
+        "HTTP/1.1 200 OK\nx: y\r\ncontent-length: 1\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nbroken\r\ncontent-length: 1\r\n\r\n",
+        "garbage\r\n\r\n"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         if (vlt_is_ok(reply_head_parse(bytes_of_text(bad[i]), &head, &is_whole)))
             fail_msg("accepted: %s", bad[i]);
     char large[REPLY_HEAD_MAX + 1];
     memset(large, 'a', sizeof large);
-    assert_int_equal(reply_head_parse(bytes_of(large, sizeof large), &head, &is_whole).class, VLT_LIMIT);
+    assert_int_equal(reply_head_parse(bytes_of(large, sizeof large), &head, &is_whole).class,
+                     VLT_LIMIT);
 }
 
-static const char watch_text[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8\r\nepoch 1\n\r\n"
-                                 "3\r\nepo\r\n7\r\nch 12\nepo"; // the second line comes in two chunks
+static const char watch_text[] =
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8\r\nepoch 1\n\r\n"
+    "3\r\nepo\r\n7\r\nch 12\nepo"; // the second line comes in two chunks
 
 static void watch_accepts_any_cut(void **state) {
     for (size_t step = 1; step < sizeof watch_text; step++) {
@@ -167,7 +188,8 @@ static void watch_accepts_any_cut(void **state) {
         for (size_t at = 0; at < sizeof watch_text - 1 - 2; at += step) {
             size_t size = sizeof watch_text - 1 - 2 - at;
             unsigned count;
-            assert_true(vlt_is_ok(watch_reader_feed(&reader, bytes_of(watch_text + at, size < step ? size : step), &count)));
+            assert_true(vlt_is_ok(watch_reader_feed(
+                &reader, bytes_of(watch_text + at, size < step ? size : step), &count)));
             total += count;
         }
         assert_int_equal(total, 2);
@@ -177,14 +199,15 @@ static void watch_accepts_any_cut(void **state) {
 
 static void watch_rejects_everything_else(void **state) {
     static const char *const bad[] = {
-        "HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nepoch",
+        "HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nepoch",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffff8\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8;x=y\r\nepoch 1\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8\r\nepoch x\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nepoch 1\n\r\nx",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3c\r\nepoch 111111111111111111111111111111111111111111111111\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3c\r\nepoch 111111111111111111111111111\n",
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct watch_reader reader;
@@ -210,14 +233,18 @@ static void watch_survives_mutation(void **state) {
 }
 
 static void ask_accepts_every_fact(void **state) {
-    const struct ask ask = {.token = BYTES_LITERAL("T"), .proof = BYTES_LITERAL("P"), .scheme = CARRIER_DPOP,
-                            .method = BYTES_LITERAL("POST"), .path = BYTES_LITERAL("/v1"),
+    const struct ask ask = {.token = BYTES_LITERAL("T"),
+                            .proof = BYTES_LITERAL("P"),
+                            .scheme = CARRIER_DPOP,
+                            .method = BYTES_LITERAL("POST"),
+                            .path = BYTES_LITERAL("/v1"),
                             .model = BYTES_LITERAL("a\"b\\\x01\xc3\xa9")};
     uint8_t room[2048];
     struct bytes text;
     assert_true(ask_capacity(&ask) <= sizeof room);
     assert_true(vlt_is_ok(ask_write(&ask, room, ask_capacity(&ask), &text)));
-    static const char head[] = "POST /v1/redeem HTTP/1.1\r\nhost: vault\r\ncontent-type: application/json\r\ncontent-length: ";
+    static const char head[] = "POST /v1/redeem HTTP/1.1\r\nhost: vault\r\ncontent-type: "
+                               "application/json\r\ncontent-length: ";
     assert_true(bytes_begin_with(text, bytes_of_text(head)));
     struct bytes body = bytes_from(text, bytes_find(text, '{'));
     assert_int_equal(strtoul((const char *)text.at + strlen(head), NULL, 10), body.size);
@@ -234,20 +261,24 @@ static void ask_accepts_every_fact(void **state) {
 static void error_body_accepts_both_shapes(void **state) {
     static const unsigned statuses[] = {400, 401, 402, 403, 404, 413, 415, 418, 429, 500, 502, 503};
     for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
-        for (enum profile_errors shape = PROFILE_ERRORS_OPENAI; shape <= PROFILE_ERRORS_GOOGLE; shape++) {
+        for (enum profile_errors shape = PROFILE_ERRORS_OPENAI; shape <= PROFILE_ERRORS_GOOGLE;
+             shape++) {
             char text[1024];
             struct wire_writer w;
             json_t *root = NULL;
             wire_writer_init(&w, text, sizeof text);
-            error_body_put(&w, shape, statuses[i], bytes_of(NULL, 0), BYTES_LITERAL("c"), BYTES_LITERAL("say \"no\""));
+            error_body_put(&w, shape, statuses[i], bytes_of(NULL, 0), BYTES_LITERAL("c"),
+                           BYTES_LITERAL("say \"no\""));
             assert_false(w.failed);
-            assert_true(vlt_is_ok(jsontext_parse(bytes_of(text, w.size), &jsontext_token_limits, NULL, &root)));
+            assert_true(vlt_is_ok(
+                jsontext_parse(bytes_of(text, w.size), &jsontext_token_limits, NULL, &root)));
             const json_t *error = json_object_get(root, "error");
             assert_string_equal(json_string_value(json_object_get(error, "message")), "say \"no\"");
             if (shape == PROFILE_ERRORS_GOOGLE)
                 assert_int_equal(json_integer_value(json_object_get(error, "code")), statuses[i]);
             else
-                assert_string_equal(json_string_value(json_object_get(error, "type")), error_type(statuses[i]));
+                assert_string_equal(json_string_value(json_object_get(error, "type")),
+                                    error_type(statuses[i]));
             json_decref(root);
         }
 }

@@ -30,7 +30,8 @@ static void profile_accepts_every_shipped_file(void **state) {
     struct profile_set *set = shipped();
     assert_int_equal(profile_set_count(set), 9);
     assert_string_equal(profile_title(profile_find(set, "openai")), "OpenAI");
-    assert_string_equal(profile_upstream(profile_find(set, "anthropic")), "https://api.anthropic.com");
+    assert_string_equal(profile_upstream(profile_find(set, "anthropic")),
+                        "https://api.anthropic.com");
     assert_null(profile_upstream(profile_find(set, "generic-query")));
     assert_null(profile_find(set, "nobody"));
     assert_null(profile_set_at(set, 9));
@@ -65,28 +66,33 @@ static void profile_accepts_each_way_to_inject(void **state) {
     static const struct {
         const char *profile, *parameters, *secret, *text;
     } cases[] = {
-        {"openai", NULL, "sk-1", "[{\"in\":\"header\",\"name\":\"authorization\",\"value\":\"Bearer sk-1\"}]"},
+        {"openai", NULL, "sk-1",
+         "[{\"in\":\"header\",\"name\":\"authorization\",\"value\":\"Bearer sk-1\"}]"},
         {"openai", "{\"project\":\"proj_9\"}", "sk-1",
          "[{\"in\":\"header\",\"name\":\"authorization\",\"value\":\"Bearer sk-1\"},"
          "{\"in\":\"header\",\"name\":\"openai-project\",\"value\":\"proj_9\"}]"},
-        {"anthropic", NULL, "a\"b\\c", "[{\"in\":\"header\",\"name\":\"x-api-key\",\"value\":\"a\\\"b\\\\c\"}]"},
+        {"anthropic", NULL, "a\"b\\c",
+         "[{\"in\":\"header\",\"name\":\"x-api-key\",\"value\":\"a\\\"b\\\\c\"}]"},
         {"generic-header", "{\"header\":\"x-my-key\"}", "k",
          "[{\"in\":\"header\",\"name\":\"x-my-key\",\"value\":\"k\"}]"},
         {"generic-header", "{\"header\":\"authorization\",\"prefix\":\"Token \"}", "k",
          "[{\"in\":\"header\",\"name\":\"authorization\",\"value\":\"Token k\"}]"},
         {"generic-basic", "{\"user\":\"Aladdin\"}", "open sesame",
-         "[{\"in\":\"header\",\"name\":\"authorization\",\"value\":\"Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\"}]"},
+         "[{\"in\":\"header\",\"name\":\"authorization\",\"value\":\"Basic "
+         "QWxhZGRpbjpvcGVuIHNlc2FtZQ==\"}]"},
         {"generic-basic", "{\"user\":\"\"}", "x",
          "[{\"in\":\"header\",\"name\":\"authorization\",\"value\":\"Basic Ong=\"}]"},
         {"generic-basic", "{\"user\":\"u\"}", "\x01\xff",
          "[{\"in\":\"header\",\"name\":\"authorization\",\"value\":\"Basic dToB/w==\"}]"},
-        {"generic-query", "{\"query\":\"appid\"}", "q&=", "[{\"in\":\"query\",\"name\":\"appid\",\"value\":\"q&=\"}]"},
+        {"generic-query", "{\"query\":\"appid\"}",
+         "q&=", "[{\"in\":\"query\",\"name\":\"appid\",\"value\":\"q&=\"}]"},
     };
     struct profile_set *set = shipped();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char text[512];
         const struct profile *profile = profile_find(set, cases[i].profile);
-        vlt_result result = render(profile, cases[i].parameters, bytes_of_text(cases[i].secret), text, sizeof text);
+        vlt_result result =
+            render(profile, cases[i].parameters, bytes_of_text(cases[i].secret), text, sizeof text);
         assert_string_equal(result.reason, "");
         assert_string_equal(text, cases[i].text);
     }
@@ -95,24 +101,32 @@ static void profile_accepts_each_way_to_inject(void **state) {
 
 static void profile_rejects_what_would_split_a_header(void **state) {
     struct profile_set *set = shipped();
-    const struct profile *openai = profile_find(set, "openai"), *header = profile_find(set, "generic-header");
+    const struct profile *openai = profile_find(set, "openai"),
+                         *header = profile_find(set, "generic-header");
     char text[512];
     static const char *const bad[] = {"sk\r\nx-evil: 1", "sk\n", "sk\t", "s\xc3\xa9k", "\x7f", ""};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        assert_int_equal(render(openai, NULL, bytes_of_text(bad[i]), text, sizeof text).class, VLT_MALFORMED);
+        assert_int_equal(render(openai, NULL, bytes_of_text(bad[i]), text, sizeof text).class,
+                         VLT_MALFORMED);
         assert_string_equal(text, "");
     }
-    assert_int_equal(render(openai, NULL, bytes_of("a\0b", 3), text, sizeof text).class, VLT_MALFORMED);
-    static const char *const names[] = {"host", "content-length", "transfer-encoding", "X-Key", "a b", "a:b", "", "\"x"};
+    assert_int_equal(render(openai, NULL, bytes_of("a\0b", 3), text, sizeof text).class,
+                     VLT_MALFORMED);
+    static const char *const names[] = {
+        "host", "content-length", "transfer-encoding", "X-Key", "a b", "a:b", "", "\"x"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         json_t *parameters = json_pack("{s:s}", "header", names[i]);
         size_t size = 0;
-        assert_false(vlt_is_ok(profile_render(header, parameters, BYTES_LITERAL("k"), text, sizeof text, &size)));
+        assert_false(vlt_is_ok(
+            profile_render(header, parameters, BYTES_LITERAL("k"), text, sizeof text, &size)));
         assert_false(vlt_is_ok(profile_check(header, parameters, NULL)));
         json_decref(parameters);
     }
-    assert_int_equal(render(header, NULL, BYTES_LITERAL("k"), text, sizeof text).class, VLT_MALFORMED);
-    assert_int_equal(render(profile_find(set, "generic-basic"), "{\"user\":\"a:b\"}", BYTES_LITERAL("k"), text, sizeof text).class,
+    assert_int_equal(render(header, NULL, BYTES_LITERAL("k"), text, sizeof text).class,
+                     VLT_MALFORMED);
+    assert_int_equal(render(profile_find(set, "generic-basic"), "{\"user\":\"a:b\"}",
+                            BYTES_LITERAL("k"), text, sizeof text)
+                         .class,
                      VLT_MALFORMED);
     profile_set_free(set);
 }
@@ -123,10 +137,13 @@ static void profile_survives_every_capacity(void **state) {
     json_t *parameters = json_pack("{s:s}", "user", "someone");
     char room[128];
     size_t whole = 0, size = 77;
-    assert_true(vlt_is_ok(profile_render(profile, parameters, BYTES_LITERAL("MARKER-secret"), room, sizeof room, &whole)));
+    assert_true(vlt_is_ok(profile_render(profile, parameters, BYTES_LITERAL("MARKER-secret"), room,
+                                         sizeof room, &whole)));
     for (size_t capacity = 0; capacity < whole; capacity++) {
         memset(room, 'x', sizeof room);
-        assert_int_equal(profile_render(profile, parameters, BYTES_LITERAL("MARKER-secret"), room, capacity, &size).class,
+        assert_int_equal(profile_render(profile, parameters, BYTES_LITERAL("MARKER-secret"), room,
+                                        capacity, &size)
+                             .class,
                          VLT_LIMIT);
         assert_int_equal(size, 77);
         for (size_t i = 0; i < sizeof room; i++)
@@ -143,9 +160,12 @@ static void profile_check_rejects_foreign_parameters(void **state) {
         const char *parameters;
         bool good;
     } cases[] = {
-        {"{\"header\":\"x-key\"}", true},  {"{\"header\":\"x-key\",\"prefix\":\"Key \"}", true},
-        {"{}", false},                     {"{\"header\":7}", false},
-        {"{\"header\":\"x\",\"more\":\"y\"}", false}, {"[]", false},
+        {"{\"header\":\"x-key\"}", true},
+        {"{\"header\":\"x-key\",\"prefix\":\"Key \"}", true},
+        {"{}", false},
+        {"{\"header\":7}", false},
+        {"{\"header\":\"x\",\"more\":\"y\"}", false},
+        {"[]", false},
         {"{\"header\":\"x\",\"prefix\":\"a\\nb\"}", false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -175,30 +195,44 @@ static void profile_environment_accepts_forwarder_and_token(void **state) {
     assert_null(profile_environment_name(openai, 2));
     buf_clear(&out);
     profile_put_remove(profile_find(set, "openai"), &out);
-    assert_string_equal(buf_text(&out), "[\"authorization\",\"x-api-key\",\"api-key\",\"x-goog-api-key\"]");
+    assert_string_equal(buf_text(&out),
+                        "[\"authorization\",\"x-api-key\",\"api-key\",\"x-goog-api-key\"]");
     buf_done(&out);
     profile_set_free(set);
 }
 
-static const char good[] =
-    "{\"name\":\"a\",\"title\":\"A\",\"inject\":[{\"in\":\"header\",\"name\":\"x-k\",\"format\":\"{secret}\"}]}";
+static const char good[] = "{\"name\":\"a\",\"title\":\"A\",\"inject\":[{\"in\":\"header\","
+                           "\"name\":\"x-k\",\"format\":\"{secret}\"}]}";
 
 static void profile_parse_rejects_unsound_files(void **state) {
     static const char *const bad[] = {
-        "[]", "{}", "{\"name\":\"a\"}", "{\"name\":\"a\",\"title\":\"A\"}",
+        "[]",
+        "{}",
+        "{\"name\":\"a\"}",
+        "{\"name\":\"a\",\"title\":\"A\"}",
         "{\"name\":\"a\",\"title\":\"A\",\"inject\":[]}",
         "{\"name\":\"a\",\"title\":\"A\",\"inject\":{}}",
         "{\"name\":\"a\",\"title\":\"A\",\"inject\":[7]}",
-        "{\"name\":\"a\",\"title\":\"A\",\"inject\":[{\"in\":\"body\",\"name\":\"x\",\"format\":\"{secret}\"}]}",
-        "{\"name\":\"a\",\"title\":\"A\",\"inject\":[{\"in\":\"header\",\"name\":\"host\",\"format\":\"{secret}\"}]}",
-        "{\"name\":\"a\",\"title\":\"A\",\"inject\":[{\"in\":\"header\",\"name\":\"x\",\"format\":\"{secret\"}]}",
-        "{\"name\":\"a\",\"title\":\"A\",\"inject\":[{\"in\":\"header\",\"name\":\"x\",\"format\":\"{other}\"}]}",
-        "{\"name\":\"a\",\"title\":\"A\",\"inject\":[{\"in\":\"header\",\"name\":\"{secret}\",\"format\":\"x\"}]}",
-        "{\"name\":\"a\",\"title\":\"A\",\"extra\":1,\"inject\":[{\"in\":\"header\",\"name\":\"x\",\"format\":\"{secret}\"}]}",
-        "{\"name\":\"a\",\"title\":\"A\",\"upstream\":\"http://x\",\"inject\":[{\"in\":\"header\",\"name\":\"x\",\"format\":\"{secret}\"}]}",
-        "{\"name\":\"a\",\"title\":\"A\",\"model\":[{\"in\":\"path\"}],\"inject\":[{\"in\":\"header\",\"name\":\"x\",\"format\":\"{secret}\"}]}",
-        "{\"name\":\"a\",\"title\":\"A\",\"environment\":{\"K\":\"{secret}\"},\"inject\":[{\"in\":\"header\",\"name\":\"x\",\"format\":\"{secret}\"}]}",
-        "{\"name\":\"a\",\"title\":\"A\",\"hosts\":[1],\"inject\":[{\"in\":\"header\",\"name\":\"x\",\"format\":\"{secret}\"}]}",
+        "{\"name\":\"a\",\"title\":\"A\",\"inject\":[{\"in\":\"body\",\"name\":\"x\",\"format\":\"{"
+        "secret}\"}]}",
+        "{\"name\":\"a\",\"title\":\"A\",\"inject\":[{\"in\":\"header\",\"name\":\"host\","
+        "\"format\":\"{secret}\"}]}",
+        "{\"name\":\"a\",\"title\":\"A\",\"inject\":[{\"in\":\"header\",\"name\":\"x\",\"format\":"
+        "\"{secret\"}]}",
+        "{\"name\":\"a\",\"title\":\"A\",\"inject\":[{\"in\":\"header\",\"name\":\"x\",\"format\":"
+        "\"{other}\"}]}",
+        "{\"name\":\"a\",\"title\":\"A\",\"inject\":[{\"in\":\"header\",\"name\":\"{secret}\","
+        "\"format\":\"x\"}]}",
+        "{\"name\":\"a\",\"title\":\"A\",\"extra\":1,\"inject\":[{\"in\":\"header\",\"name\":\"x\","
+        "\"format\":\"{secret}\"}]}",
+        "{\"name\":\"a\",\"title\":\"A\",\"upstream\":\"http://"
+        "x\",\"inject\":[{\"in\":\"header\",\"name\":\"x\",\"format\":\"{secret}\"}]}",
+        "{\"name\":\"a\",\"title\":\"A\",\"model\":[{\"in\":\"path\"}],\"inject\":[{\"in\":"
+        "\"header\",\"name\":\"x\",\"format\":\"{secret}\"}]}",
+        "{\"name\":\"a\",\"title\":\"A\",\"environment\":{\"K\":\"{secret}\"},\"inject\":[{\"in\":"
+        "\"header\",\"name\":\"x\",\"format\":\"{secret}\"}]}",
+        "{\"name\":\"a\",\"title\":\"A\",\"hosts\":[1],\"inject\":[{\"in\":\"header\",\"name\":"
+        "\"x\",\"format\":\"{secret}\"}]}",
     };
     struct profile *profile = NULL;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -222,7 +256,8 @@ static void profile_parse_survives_mutation(void **state) {
             if (vlt_is_ok(profile_parse(bytes_of(text, size), NULL, &profile))) {
                 size_t written;
                 char room[256];
-                (void)!vlt_is_ok(profile_render(profile, NULL, BYTES_LITERAL("k"), room, sizeof room, &written));
+                (void)!vlt_is_ok(
+                    profile_render(profile, NULL, BYTES_LITERAL("k"), room, sizeof room, &written));
                 profile_free(profile);
             }
         }

@@ -11,8 +11,9 @@
 #define TOKEN "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln"
 
 static void token_rejects_other_shapes(void **state) {
-    static const char *const bad[] = {"", "sk-proj-abc", "ey", "eyJ.a", "eyJ.a.b.c", "eyJ..b", "eyJ.a.", ".a.b", "eyJ.a.b ",
-                                      "eyJ.a.b=", "eyJ.a+.b", "AIzaSyA.b.c", "xyJ.a.b"};
+    static const char *const bad[] = {
+        "",     "sk-proj-abc", "ey",       "eyJ.a",    "eyJ.a.b.c",   "eyJ..b", "eyJ.a.",
+        ".a.b", "eyJ.a.b ",    "eyJ.a.b=", "eyJ.a+.b", "AIzaSyA.b.c", "xyJ.a.b"};
     assert_true(carrier_is_token(bytes_of_text(TOKEN)));
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_false(carrier_is_token(bytes_of_text(bad[i])));
@@ -36,15 +37,18 @@ static void authorization_accepts_three_schemes(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct bytes token;
         enum carrier_scheme scheme;
-        assert_true(vlt_is_ok(carrier_authorization(bytes_of_text(cases[i].value), room, &token, &scheme)));
+        assert_true(
+            vlt_is_ok(carrier_authorization(bytes_of_text(cases[i].value), room, &token, &scheme)));
         assert_true(bytes_equal_text(token, cases[i].token));
         assert_int_equal(scheme, cases[i].scheme);
     }
-    static const char *const bad[] = {"", "Bearer", "Bearer\t" TOKEN, "Digest x", "Basic !", TOKEN, "DPoPx y"};
+    static const char *const bad[] = {"",        "Bearer", ("Bearer\t" TOKEN), "Digest x",
+                                      "Basic !", TOKEN,    "DPoPx y"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct bytes token;
         enum carrier_scheme scheme;
-        assert_false(vlt_is_ok(carrier_authorization(bytes_of_text(bad[i]), room, &token, &scheme)));
+        assert_false(
+            vlt_is_ok(carrier_authorization(bytes_of_text(bad[i]), room, &token, &scheme)));
     }
 }
 
@@ -52,15 +56,20 @@ static void subprotocol_accepts_the_rest_of_the_list(void **state) {
     static const struct {
         const char *list, *left, *token;
     } cases[] = {
-        {"realtime, key.abc , beta", "realtime,beta", "abc"}, {"key.abc", "", "abc"}, {" ,key.abc,,x", "x", "abc"},
-        {"realtime", NULL, NULL},                             {"", NULL, NULL},       {"xkey.abc", NULL, NULL},
+        {"realtime, key.abc , beta", "realtime,beta", "abc"},
+        {"key.abc", "", "abc"},
+        {" ,key.abc,,x", "x", "abc"},
+        {"realtime", NULL, NULL},
+        {"", NULL, NULL},
+        {"xkey.abc", NULL, NULL},
         {"key.a,key.b", "key.b", "a"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         uint8_t left[64];
         size_t size = 0;
         struct bytes token;
-        bool found = carrier_take_element(bytes_of_text(cases[i].list), "key.", left, &size, &token);
+        bool found =
+            carrier_take_element(bytes_of_text(cases[i].list), "key.", left, &size, &token);
         assert_int_equal(found, cases[i].left != NULL);
         if (found) {
             assert_true(bytes_equal_text(bytes_of(left, size), cases[i].left));
@@ -74,14 +83,19 @@ static void query_accepts_every_spelling_of_a_name(void **state) {
         const char *query, *value;
         unsigned count;
     } cases[] = {
-        {"key=a", "a", 1},   {"x=1&key=a&y=2", "a", 1}, {"%6bey=a", "a", 1}, {"k%65y=a&key=b", "a", 2}, {"key", "", 1},
-        {"key=", "", 1},     {"keys=a", NULL, 0},       {"ke=a", NULL, 0},   {"", NULL, 0},             {"&&", NULL, 0},
-        {"k%6=a", NULL, 0},  {"k%zzy=a", NULL, 0},      {"KEY=a", NULL, 0},
+        {"key=a", "a", 1},   {"x=1&key=a&y=2", "a", 1},
+        {"%6bey=a", "a", 1}, {"k%65y=a&key=b", "a", 2},
+        {"key", "", 1},      {"key=", "", 1},
+        {"keys=a", NULL, 0}, {"ke=a", NULL, 0},
+        {"", NULL, 0},       {"&&", NULL, 0},
+        {"k%6=a", NULL, 0},  {"k%zzy=a", NULL, 0},
+        {"KEY=a", NULL, 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct bytes value = {0};
         unsigned count = 9;
-        assert_int_equal(carrier_in_query(bytes_of_text(cases[i].query), "key", &value, &count), cases[i].count > 0);
+        assert_int_equal(carrier_in_query(bytes_of_text(cases[i].query), "key", &value, &count),
+                         cases[i].count > 0);
         assert_int_equal(count, cases[i].count);
         if (count)
             assert_true(bytes_equal_text(value, cases[i].value));
@@ -89,12 +103,15 @@ static void query_accepts_every_spelling_of_a_name(void **state) {
 }
 
 static void path_rejects_two_readings(void **state) {
-    static const char *const good[] = {"/", "/v1", "/v1/", "/v1/a:b", "/v1/a%20b", "/v1/%C3%A9", "/.well-known/x", "/a/...",
-                                       "/a/..b", "/a;b/c", "/v1/@x/~y/$z", "/a%3Fb"};
-    static const char *const bad[] = {"",        "v1",      "//",      "/a//b",   "/.",       "/..",     "/a/.",     "/a/../b", "/a/..;/b",
-                                      "/a/.;x/", "/a%2Fb",  "/a%2fb",  "/a%5Cb",  "/a\\b",    "/a%00",   "/a%0A",    "/a%7F",   "/%2e%2e/",
-                                      "/%2E/",   "/a%41",   "/a%",     "/a%2",    "/a%zz",    "/a%c3%a9", "/a b",    "/a\xc3\xa9", "/a?b",
-                                      "/a#b",    "/a%25",   "/a\"b",   "/a<b",    "/a/;b",    "/a^b",    "/a|b"};
+    static const char *const good[] = {"/",         "/v1",        "/v1/",           "/v1/a:b",
+                                       "/v1/a%20b", "/v1/%C3%A9", "/.well-known/x", "/a/...",
+                                       "/a/..b",    "/a;b/c",     "/v1/@x/~y/$z",   "/a%3Fb"};
+    static const char *const bad[] = {
+        "",        "v1",       "//",       "/a//b",    "/.",         "/..",    "/a/.",
+        "/a/../b", "/a/..;/b", "/a/.;x/",  "/a%2Fb",   "/a%2fb",     "/a%5Cb", "/a\\b",
+        "/a%00",   "/a%0A",    "/a%7F",    "/%2e%2e/", "/%2E/",      "/a%41",  "/a%",
+        "/a%2",    "/a%zz",    "/a%c3%a9", "/a b",     "/a\xc3\xa9", "/a?b",   "/a#b",
+        "/a%25",   "/a\"b",    "/a<b",     "/a/;b",    "/a^b",       "/a|b"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         if (!route_path_is_plain(bytes_of_text(good[i])))
             fail_msg("rejected: %s", good[i]);
@@ -107,7 +124,8 @@ static void route_accepts_the_model_of_a_path(void **state) {
     static const struct {
         const char *pattern, *path, *model;
     } cases[] = {
-        {"/*/models/{model}:*", "/v1beta/models/gemini-2.0-flash:generateContent", "gemini-2.0-flash"},
+        {"/*/models/{model}:*", "/v1beta/models/gemini-2.0-flash:generateContent",
+         "gemini-2.0-flash"},
         {"/*/models/{model}:*", "/v1beta/models/gemini/x:generateContent", NULL},
         {"/*/models/{model}:*", "/v1beta/models/:generateContent", NULL},
         {"/*/models/{model}:*", "/v1/beta/models/a:b", NULL},
@@ -119,7 +137,8 @@ static void route_accepts_the_model_of_a_path(void **state) {
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct bytes model = {0};
-        assert_int_equal(route_model(cases[i].pattern, bytes_of_text(cases[i].path), &model), cases[i].model != NULL);
+        assert_int_equal(route_model(cases[i].pattern, bytes_of_text(cases[i].path), &model),
+                         cases[i].model != NULL);
         if (cases[i].model)
             assert_true(bytes_equal_text(model, cases[i].model));
     }
@@ -128,20 +147,27 @@ static void route_accepts_the_model_of_a_path(void **state) {
 static struct answer two_injects(void) {
     return (struct answer){
         .inject_count = 2,
-        .inject = {{false, BYTES_LITERAL("x-key"), BYTES_LITERAL("S1")}, {true, BYTES_LITERAL("k"), BYTES_LITERAL("S 2&")}},
+        .inject = {{false, BYTES_LITERAL("x-key"), BYTES_LITERAL("S1")},
+                   {true, BYTES_LITERAL("k"), BYTES_LITERAL("S 2&")}},
         .remove_count = 1,
         .remove = {BYTES_LITERAL("X-Gone")},
     };
 }
 
 static struct head_change change_of(const struct answer *answer) {
-    return (struct head_change){.method = BYTES_LITERAL("POST"), .path = BYTES_LITERAL("/v1/x"),
-                                .host = BYTES_LITERAL("api.example"), .request_id = BYTES_LITERAL("r1"),
-                                .answer = answer, .strip_count = 1, .strip_headers = {BYTES_LITERAL("x-own")},
-                                .strip_query_count = 1, .strip_queries = {BYTES_LITERAL("key")}};
+    return (struct head_change){.method = BYTES_LITERAL("POST"),
+                                .path = BYTES_LITERAL("/v1/x"),
+                                .host = BYTES_LITERAL("api.example"),
+                                .request_id = BYTES_LITERAL("r1"),
+                                .answer = answer,
+                                .strip_count = 1,
+                                .strip_headers = {BYTES_LITERAL("x-own")},
+                                .strip_query_count = 1,
+                                .strip_queries = {BYTES_LITERAL("key")}};
 }
 
-static vlt_result rewrite(const char *head, const struct head_change *change, size_t capacity, char *text) {
+static vlt_result rewrite(const char *head, const struct head_change *change, size_t capacity,
+                          char *text) {
     struct wire_writer w;
     wire_writer_init(&w, text, capacity);
     vlt_result result = head_rewrite(bytes_of_text(head), change, &w);
@@ -153,31 +179,43 @@ static void head_accepts_and_replaces(void **state) {
     const struct answer answer = two_injects();
     const struct head_change change = change_of(&answer);
     char text[1024];
-    static const char head[] = "POST /v1/x?a=1&key=t&%6b=old&b HTTP/1.1\r\nHost: evil\r\nHOST: two\r\nAuthorization: a\r\n"
-                               "x-gone: 1\r\nX-Own: t\r\nX-Key: mine\r\ndpop: p\r\nAccept: */*\r\nX-Api-Key:t\r\n\r\n";
+    static const char head[] =
+        "POST /v1/x?a=1&key=t&%6b=old&b HTTP/1.1\r\nHost: evil\r\nHOST: two\r\nAuthorization: a\r\n"
+        "x-gone: 1\r\nX-Own: t\r\nX-Key: mine\r\ndpop: p\r\nAccept: */*\r\nX-Api-Key:t\r\n\r\n";
     assert_true(vlt_is_ok(rewrite(head, &change, sizeof text - 1, text)));
-    assert_string_equal(text, "POST /v1/x?a=1&b&k=S%202%26 HTTP/1.1\r\nHost: api.example\r\nAccept: */*\r\n"
-                              "x-request-id: r1\r\nx-key: S1\r\n\r\n");
+    assert_string_equal(
+        text, "POST /v1/x?a=1&b&k=S%202%26 HTTP/1.1\r\nHost: api.example\r\nAccept: */*\r\n"
+              "x-request-id: r1\r\nx-key: S1\r\n\r\n");
     assert_true(strlen(text) <= head_capacity(bytes_of_text(head), &change));
-    assert_true(vlt_is_ok(rewrite("POST /v1/x HTTP/1.0\r\nX-Request-ID: mine\r\n\r\n", &change, sizeof text - 1, text)));
-    assert_string_equal(text, "POST /v1/x?k=S%202%26 HTTP/1.0\r\nHost: api.example\r\nX-Request-ID: mine\r\nx-key: S1\r\n\r\n");
+    assert_true(vlt_is_ok(rewrite("POST /v1/x HTTP/1.0\r\nX-Request-ID: mine\r\n\r\n", &change,
+                                  sizeof text - 1, text)));
+    assert_string_equal(text, "POST /v1/x?k=S%202%26 HTTP/1.0\r\nHost: "
+                              "api.example\r\nX-Request-ID: mine\r\nx-key: S1\r\n\r\n");
 }
 
 static void head_rejects_another_request(void **state) {
     const struct answer answer = two_injects();
     const struct head_change change = change_of(&answer);
     char text[1024];
-    static const char *const denied[] = {"GET /v1/x HTTP/1.1\r\n\r\n", "POST /v1/y HTTP/1.1\r\n\r\n",
-                                         "POST /v1/x/ HTTP/1.1\r\n\r\n", "POST http://h/v1/x HTTP/1.1\r\n\r\n"};
-    static const char *const malformed[] = {"", "\r\n\r\n", "POST /v1/x\r\n\r\n", "POST /v1/x HTTP/2\r\n\r\n",
-                                            "POST /v1/x HTTP/1.1\r\n", "POST /v1/x HTTP/1.1\r\na\r\n\r\n",
-                                            "POST /v1/x HTTP/1.1\r\n: a\r\n\r\n", "POST /v1/x HTTP/1.1\na: b\r\n\r\n",
-                                            "POST /v1/x HTTP/1.1\r\na: b\nc: d\r\n\r\n", "POST /v1/x HTTP/1.1\r\n\r\nbody",
+    static const char *const denied[] = {
+        "GET /v1/x HTTP/1.1\r\n\r\n", "POST /v1/y HTTP/1.1\r\n\r\n", "POST /v1/x/ HTTP/1.1\r\n\r\n",
+        "POST http://h/v1/x HTTP/1.1\r\n\r\n"};
+    static const char *const malformed[] = {"",
+                                            "\r\n\r\n",
+                                            "POST /v1/x\r\n\r\n",
+                                            "POST /v1/x HTTP/2\r\n\r\n",
+                                            "POST /v1/x HTTP/1.1\r\n",
+                                            "POST /v1/x HTTP/1.1\r\na\r\n\r\n",
+                                            "POST /v1/x HTTP/1.1\r\n: a\r\n\r\n",
+                                            "POST /v1/x HTTP/1.1\na: b\r\n\r\n",
+                                            "POST /v1/x HTTP/1.1\r\na: b\nc: d\r\n\r\n",
+                                            "POST /v1/x HTTP/1.1\r\n\r\nbody",
                                             "POST /v1/x HTTP/1.1\r\na: b\r\n"};
     for (size_t i = 0; i < sizeof denied / sizeof *denied; i++)
         assert_int_equal(rewrite(denied[i], &change, sizeof text - 1, text).class, VLT_DENIED);
     for (size_t i = 0; i < sizeof malformed / sizeof *malformed; i++)
-        assert_int_equal(rewrite(malformed[i], &change, sizeof text - 1, text).class, VLT_MALFORMED);
+        assert_int_equal(rewrite(malformed[i], &change, sizeof text - 1, text).class,
+                         VLT_MALFORMED);
 }
 
 static void head_survives_every_capacity(void **state) {

@@ -23,14 +23,16 @@ static void scan_accepts_the_model_wherever_it_stands(void **state) {
         const char *body, *model;
     } cases[] = {
         {"{\"model\":\"gpt-4o\"}", "gpt-4o"},
-        {" {\n\"messages\" : [ { \"model\":\"fake\" } ] ,\t\"model\" : \"gpt-4o\" } \r\n", "gpt-4o"},
+        {" {\n\"messages\" : [ { \"model\":\"fake\" } ] ,\t\"model\" : \"gpt-4o\" } \r\n",
+         "gpt-4o"},
         {"{\"a\":\"\\\",\\\"model\\\":\\\"fake\\\"\",\"model\":\"m\"}", "m"},
         {"{\"a\":{\"model\":\"fake\"},\"b\":[[\"model\",\"x\"]]}", ""},
         {"{\"a\":\"model\",\"b\":-0.5e+10,\"c\":[1,0,true,false,null,{}],\"model\":\"m\"}", "m"},
         {"{\"model\":\"org\\/name\"}", "org/name"},
         {"{\"\\u006dodel2\":1}", NULL},
         {"{\"models\":\"x\",\"mode\":\"y\"}", ""},
-        {"{\"x\":\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80 \\ud800 \\u0000\",\"model\":\"\xc3\xa9\"}", "\xc3\xa9"},
+        {"{\"x\":\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80 \\ud800 \\u0000\",\"model\":\"\xc3\xa9\"}",
+         "\xc3\xa9"},
         {"{}", ""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -47,18 +49,68 @@ static void scan_accepts_the_model_wherever_it_stands(void **state) {
 
 static void scan_rejects_two_readings(void **state) {
     static const char *const bad[] = {
-        "{\"model\":\"a\",\"model\":\"b\"}", "{\"model\":\"a\",\"Model\":\"b\"}", "{\"MODEL\":\"b\"}",
-        "{\"mod\\u0065l\":\"b\"}", "{\"model\":\"a\",\"\\u006dodel\":\"b\"}", "{\"model\":\"gpt\\u002d4\"}",
-        "{\"model\":\"a\"}{\"model\":\"b\"}", "{\"model\":\"a\"}x", "{\"model\":\"a\"},", "{\"model\":\"a\"}\0",
-        "{\"model\":null}", "{\"model\":7}", "{\"model\":[\"a\"]}", "{\"model\":{\"a\":1}}", "{\"model\":true}",
-        "{\"model\":\"\"}", "[]", "[{\"model\":\"a\"}]", "\"model\"", "7", "null", "", " ", "{", "{\"model\":\"a\"",
-        "{\"model\"}", "{\"model\" \"a\"}", "{model:\"a\"}", "{'model':'a'}", "{\"model\":'a'}",
-        "{\"a\":1,}", "{,\"a\":1}", "{\"a\":[1,]}", "{\"a\":[,1]}", "{\"a\":[1}}", "{\"a\":{]}", "{\"a\":01}",
-        "{\"a\":1.}", "{\"a\":.5}", "{\"a\":-}", "{\"a\":1e}", "{\"a\":1e+}", "{\"a\":+1}", "{\"a\":0x1}",
-        "{\"a\":NaN}", "{\"a\":tru}", "{\"a\":truee}", "{\"a\":\"\x01\"}", "{\"a\":\"\n\"}", "{\"a\":\"\\x\"}",
-        "{\"a\":\"\\u12g4\"}", "{\"a\":\"\xff\"}", "{\"a\":\"\xc0\x80\"}", "{\"a\":\"\xed\xa0\x80\"}",
-        "{\"a\":\"\xc3\"}", "{\"a\":\"\xf4\x90\x80\x80\"}", "\xef\xbb\xbf{\"model\":\"a\"}",
-        "{\"a\":1 /* model */}", "{\"a\":1 \"b\":2}", "{\"a\":\"b}", "{\"a\"::1}", "{\"a\":1}}",
+        "{\"model\":\"a\",\"model\":\"b\"}",
+        "{\"model\":\"a\",\"Model\":\"b\"}",
+        "{\"MODEL\":\"b\"}",
+        "{\"mod\\u0065l\":\"b\"}",
+        "{\"model\":\"a\",\"\\u006dodel\":\"b\"}",
+        "{\"model\":\"gpt\\u002d4\"}",
+        "{\"model\":\"a\"}{\"model\":\"b\"}",
+        "{\"model\":\"a\"}x",
+        "{\"model\":\"a\"},",
+        "{\"model\":\"a\"}\0",
+        "{\"model\":null}",
+        "{\"model\":7}",
+        "{\"model\":[\"a\"]}",
+        "{\"model\":{\"a\":1}}",
+        "{\"model\":true}",
+        "{\"model\":\"\"}",
+        "[]",
+        "[{\"model\":\"a\"}]",
+        "\"model\"",
+        "7",
+        "null",
+        "",
+        " ",
+        "{",
+        "{\"model\":\"a\"",
+        "{\"model\"}",
+        "{\"model\" \"a\"}",
+        "{model:\"a\"}",
+        "{'model':'a'}",
+        "{\"model\":'a'}",
+        "{\"a\":1,}",
+        "{,\"a\":1}",
+        "{\"a\":[1,]}",
+        "{\"a\":[,1]}",
+        "{\"a\":[1}}",
+        "{\"a\":{]}",
+        "{\"a\":01}",
+        "{\"a\":1.}",
+        "{\"a\":.5}",
+        "{\"a\":-}",
+        "{\"a\":1e}",
+        "{\"a\":1e+}",
+        "{\"a\":+1}",
+        "{\"a\":0x1}",
+        "{\"a\":NaN}",
+        "{\"a\":tru}",
+        "{\"a\":truee}",
+        "{\"a\":\"\x01\"}",
+        "{\"a\":\"\n\"}",
+        "{\"a\":\"\\x\"}",
+        "{\"a\":\"\\u12g4\"}",
+        "{\"a\":\"\xff\"}",
+        "{\"a\":\"\xc0\x80\"}",
+        "{\"a\":\"\xed\xa0\x80\"}",
+        "{\"a\":\"\xc3\"}",
+        "{\"a\":\"\xf4\x90\x80\x80\"}",
+        "\xef\xbb\xbf{\"model\":\"a\"}",
+        "{\"a\":1 /* model */}",
+        "{\"a\":1 \"b\":2}",
+        "{\"a\":\"b}",
+        "{\"a\"::1}",
+        "{\"a\":1}}",
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         // The one with a NUL behind it is longer than its text.
@@ -100,8 +152,10 @@ static void scan_accepts_the_tool_of_a_call_only(void **state) {
     static const struct {
         const char *body, *tool;
     } cases[] = {
-        {"{\"method\":\"tools/call\",\"params\":{\"name\":\"rm\",\"arguments\":{\"name\":\"x\"}}}", "rm"},
-        {"{\"params\":{\"arguments\":{\"name\":\"x\"},\"name\":\"rm\"},\"method\":\"tools/call\"}", "rm"},
+        {"{\"method\":\"tools/call\",\"params\":{\"name\":\"rm\",\"arguments\":{\"name\":\"x\"}}}",
+         "rm"},
+        {"{\"params\":{\"arguments\":{\"name\":\"x\"},\"name\":\"rm\"},\"method\":\"tools/call\"}",
+         "rm"},
         {"{\"method\":\"tools/list\",\"params\":{}}", ""},
         {"{\"method\":\"prompts/get\",\"params\":{\"name\":\"p\"}}", ""},
         {"{\"x\":{\"name\":\"y\"},\"method\":\"ping\"}", ""},
@@ -110,7 +164,8 @@ static void scan_accepts_the_tool_of_a_call_only(void **state) {
         {"{\"method\":\"tools/call\",\"params\":[\"rm\"]}", NULL},
         {"{\"method\":\"tools/call\",\"params\":\"rm\"}", NULL},
         {"{\"method\":\"tools/call\",\"params\":null}", NULL},
-        {"{\"method\":\"tools/call\",\"params\":{\"name\":\"a\"},\"params\":{\"name\":\"b\"}}", NULL},
+        {"{\"method\":\"tools/call\",\"params\":{\"name\":\"a\"},\"params\":{\"name\":\"b\"}}",
+         NULL},
         {"{\"method\":\"tools/call\",\"params\":{},\"params\":{\"name\":\"b\"}}", NULL},
         {"{\"method\":\"tools/call\",\"params\":{\"name\":\"a\",\"name\":\"b\"}}", NULL},
         {"{\"method\":\"tools/call\",\"params\":{\"name\":\"a\",\"n\\u0061me\":\"b\"}}", NULL},
@@ -142,9 +197,9 @@ static void scan_accepts_a_body_without_a_watched_member(void **state) {
 // Whatever happens to a body, the answer does not depend on how it was cut, and
 // an accepted body is one object with at most one model.
 static void scan_survives_mutation(void **state) {
-    static const char good[] =
-        "{\"m\":[1,2.5e3,{\"x\":\"\\u00e9\xc3\xa9\"}],\"model\":\"gpt-4o\",\"method\":\"tools/call\","
-        "\"params\":{\"name\":\"t\"},\"z\":null}";
+    static const char good[] = "{\"m\":[1,2.5e3,{\"x\":\"\\u00e9\xc3\xa9\"}],\"model\":\"gpt-4o\","
+                               "\"method\":\"tools/call\","
+                               "\"params\":{\"name\":\"t\"},\"z\":null}";
     uint8_t body[sizeof good + 1];
     for (size_t at = 0; at < sizeof good; at++)
         for (unsigned change = 0; change < 12; change++) {
@@ -155,7 +210,7 @@ static void scan_survives_mutation(void **state) {
             else if (change == 8)
                 size = at;
             else
-                body[size++] = (uint8_t)"}\" "[change - 9];
+                body[size++] = (uint8_t) "}\" "[change - 9];
             struct model_scan whole, bytewise;
             vlt_result a = scan(&whole, bytes_of(body, size), size + 1, true);
             vlt_result b = scan(&bytewise, bytes_of(body, size), 1, true);
