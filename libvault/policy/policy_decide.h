@@ -29,9 +29,9 @@ struct policy_decision {
 struct policy_decision policy_decide(const struct policy_set *set,
                                      struct policy_request *request);
 
-// Appends one sentence for the log or a person: "allowed by main.ops",
-// "denied: forbidden by x", "denied: no permit matched", "denied: forbid y
-// errored: …".
+// Appends one sentence for the log or a person: "allowed by main.ops", "denied:
+// forbidden by x", "denied: no permit matched", "denied: a forbid could not be
+// evaluated; forbid y errored: main:3:8: there is no such attribute (owner)".
 void policy_decision_text(const struct policy_decision *decision, struct buf *out);
 
 // How far one policy came with this request.

@@ -166,7 +166,7 @@ vlt_result policy_entity_json_record(struct policy_record *record, const struct 
         return vlt_ok();
     }
     for (size_t i = 0; i < json->count; i++) {
-        struct policy_value value;
+        struct policy_value value = {0};
         VLT_TRY(read_value(record->request, &json->members[i].value, fault, &value));
         policy_record_put(record, json->members[i].name, value);
     }
@@ -178,7 +178,7 @@ static vlt_result read_parents(struct policy_entity *entity, const struct policy
     if (json->kind != POLICY_JSON_ARRAY)
         return policy_json_fail(json, fault, "parents must be an array");
     for (size_t i = 0; i < json->count; i++) {
-        struct policy_uid uid;
+        struct policy_uid uid = {{0}, {0}};
         VLT_TRY(policy_entity_json_uid(&json->items[i], fault, &uid));
         policy_entity_add_parent(entity, policy_key_of(uid));
     }
@@ -191,7 +191,7 @@ static vlt_result read_one(struct policy_request *request, const struct policy_j
     const struct policy_json *attributes = policy_json_get(json, "attrs");
     const struct policy_json *parents = policy_json_get(json, "parents");
     const struct policy_json *tags = policy_json_get(json, "tags");
-    struct policy_uid uid;
+    struct policy_uid uid = {{0}, {0}};
     if (!uid_json || !attributes || !parents)
         return policy_json_fail(json, fault, "an entity has uid, attrs and parents");
     VLT_TRY(policy_entity_json_uid(uid_json, fault, &uid));

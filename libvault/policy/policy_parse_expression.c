@@ -7,12 +7,12 @@ static vlt_result parse_if(struct policy_parser *parser, const struct policy_nod
     struct policy_parts parts = {0};
     static const char *const words[] = {"if", "then", "else"};
     for (size_t i = 0; i < 3; i++) {
-        const struct policy_node *part;
+        const struct policy_node *part = NULL;
         VLT_TRY(policy_parse_expect(parser, words[i]));
         VLT_TRY(policy_parse_expression(parser, &part));
         VLT_TRY(policy_parts_add(parser, &parts, part));
     }
-    struct policy_node *node;
+    struct policy_node *node = NULL;
     VLT_TRY(policy_node_new(parser, POLICY_NODE_IF, &at, &parts, &node));
     *ret_node = node;
     return vlt_ok();
@@ -39,7 +39,7 @@ static vlt_result parse_path_of_has(struct policy_parser *parser, struct policy_
 
 static vlt_result parse_has(struct policy_parser *parser, const struct policy_node *left,
                             const struct policy_node **ret_node) {
-    struct policy_node *node;
+    struct policy_node *node = NULL;
     VLT_TRY(policy_node_unary(parser, POLICY_NODE_HAS, left, &node));
     VLT_TRY(parse_path_of_has(parser, node));
     *ret_node = node;
@@ -48,7 +48,7 @@ static vlt_result parse_has(struct policy_parser *parser, const struct policy_no
 
 static vlt_result parse_like(struct policy_parser *parser, const struct policy_node *left,
                              const struct policy_node **ret_node) {
-    struct policy_node *node;
+    struct policy_node *node = NULL;
     VLT_TRY(policy_node_unary(parser, POLICY_NODE_LIKE, left, &node));
     if (parser->token.kind != POLICY_TOKEN_STRING)
         return policy_parse_wrong(parser, "a pattern in quotes");
@@ -67,13 +67,13 @@ static vlt_result parse_is(struct policy_parser *parser, const struct policy_nod
     struct policy_parts parts = {0};
     struct policy_token at = {.line = left->line, .column = left->column};
     struct bytes *type = policy_arena_take(parser->arena, sizeof *type);
-    struct policy_node *node;
+    struct policy_node *node = NULL;
     if (!type)
         return policy_parse_no_memory(parser);
     VLT_TRY(policy_parts_add(parser, &parts, left));
     VLT_TRY(policy_parse_path(parser, type, NULL));
     if (policy_parse_skips(parser, "in")) {
-        const struct policy_node *group;
+        const struct policy_node *group = NULL;
         VLT_TRY(policy_parse_sum(parser, &group));
         VLT_TRY(policy_parts_add(parser, &parts, group));
     }
@@ -95,7 +95,7 @@ static vlt_result parse_relation(struct policy_parser *parser,
         {">", POLICY_NODE_GREATER},     {">=", POLICY_NODE_GREATER_EQUAL},
         {"in", POLICY_NODE_IN},
     };
-    const struct policy_node *left, *right;
+    const struct policy_node *left = NULL, *right = NULL;
     VLT_TRY(policy_parse_sum(parser, &left));
     for (size_t i = 0; i < sizeof operators / sizeof *operators; i++)
         if (policy_parse_skips(parser, operators[i].sign)) {
@@ -122,7 +122,7 @@ static vlt_result parse_chain(struct policy_parser *parser, const char *sign,
                               const struct policy_node **ret_node) {
     struct policy_token at = parser->token;
     struct policy_parts parts = {0};
-    const struct policy_node *part;
+    const struct policy_node *part = NULL;
     VLT_TRY(parse(parser, &part));
     if (!policy_parse_sees(parser, sign)) {
         *ret_node = part;
@@ -133,7 +133,7 @@ static vlt_result parse_chain(struct policy_parser *parser, const char *sign,
         VLT_TRY(parse(parser, &part));
         VLT_TRY(policy_parts_add(parser, &parts, part));
     }
-    struct policy_node *node;
+    struct policy_node *node = NULL;
     VLT_TRY(policy_node_new(parser, kind, &at, &parts, &node));
     *ret_node = node;
     return vlt_ok();
@@ -163,7 +163,7 @@ static vlt_result parse_unary(struct policy_parser *parser, const struct policy_
         if (++count > 4)
             return policy_parse_fail(parser, &parser->token, VLT_MALFORMED,
                                      "more than four %s in a row", negates ? "-" : "!");
-    const struct policy_node *node;
+    const struct policy_node *node = NULL;
     // The minimum has no positive twin, so the sign belongs to the literal.
     if (negates && parser->token.kind == POLICY_TOKEN_NUMBER) {
         struct policy_lexer ahead = parser->lexer;
@@ -178,7 +178,7 @@ static vlt_result parse_unary(struct policy_parser *parser, const struct policy_
         VLT_TRY(policy_parse_member(parser, &node));
     }
     for (; count > 0; count--) {
-        struct policy_node *outer;
+        struct policy_node *outer = NULL;
         VLT_TRY(policy_node_unary(parser, negates ? POLICY_NODE_NEGATE : POLICY_NODE_NOT, node,
                                   &outer));
         node = outer;
@@ -199,7 +199,7 @@ static vlt_result parse_arithmetic(struct policy_parser *parser, const char *sig
                                    const struct policy_node **ret_node) {
     struct policy_token at = parser->token;
     struct policy_parts parts = {0};
-    const struct policy_node *part;
+    const struct policy_node *part = NULL;
     char *operators = NULL;
     size_t count = 0, capacity = 0;
     VLT_TRY(parse(parser, &part));
@@ -217,7 +217,7 @@ static vlt_result parse_arithmetic(struct policy_parser *parser, const char *sig
         *ret_node = part;
         return vlt_ok();
     }
-    struct policy_node *node;
+    struct policy_node *node = NULL;
     VLT_TRY(policy_node_new(parser, POLICY_NODE_ARITHMETIC, &at, &parts, &node));
     node->operators = operators;
     *ret_node = node;

@@ -33,7 +33,7 @@ static vlt_result join_path(struct policy_parser *parser, struct bytes *path, st
 
 vlt_result policy_parse_path(struct policy_parser *parser, struct bytes *ret_path,
                              const struct policy_key **ret_key) {
-    struct bytes path, name;
+    struct bytes path = {0}, name = {0};
     VLT_TRY(policy_parse_name(parser, &path));
     while (policy_parse_skips(parser, "::")) {
         if (ret_key && parser->token.kind == POLICY_TOKEN_STRING) {
@@ -69,7 +69,7 @@ vlt_result policy_parse_number(struct policy_parser *parser, bool is_negative,
 static vlt_result parse_list(struct policy_parser *parser, const char *end,
                              struct policy_parts *parts) {
     while (!policy_parse_sees(parser, end)) {
-        const struct policy_node *part;
+        const struct policy_node *part = NULL;
         VLT_TRY(policy_parse_expression(parser, &part));
         VLT_TRY(policy_parts_add(parser, parts, part));
         if (!policy_parse_skips(parser, ","))
@@ -81,7 +81,7 @@ static vlt_result parse_list(struct policy_parser *parser, const char *end,
 static vlt_result parse_set(struct policy_parser *parser, const struct policy_node **ret_node) {
     struct policy_token at = parser->token;
     struct policy_parts parts = {0};
-    struct policy_node *node;
+    struct policy_node *node = NULL;
     VLT_TRY(policy_parse_expect(parser, "["));
     VLT_TRY(parse_list(parser, "]", &parts));
     VLT_TRY(policy_node_new(parser, POLICY_NODE_SET, &at, &parts, &node));
@@ -126,7 +126,7 @@ static vlt_result parse_entries(struct policy_parser *parser, struct entry **ret
 static vlt_result parse_record(struct policy_parser *parser, const struct policy_node **ret_node) {
     struct policy_token at = parser->token;
     struct policy_parts parts = {0};
-    struct policy_node *node;
+    struct policy_node *node = NULL;
     struct entry *entries = NULL;
     size_t count = 0;
     VLT_TRY(policy_parse_expect(parser, "{"));
@@ -152,7 +152,7 @@ static vlt_result parse_record(struct policy_parser *parser, const struct policy
 static vlt_result parse_call(struct policy_parser *parser, const struct policy_token *at,
                              const struct policy_ext *function, struct policy_parts *parts,
                              const struct policy_node **ret_node) {
-    struct policy_node *node;
+    struct policy_node *node = NULL;
     VLT_TRY(policy_parse_expect(parser, "("));
     VLT_TRY(parse_list(parser, ")", parts));
     VLT_TRY(policy_node_new(parser, POLICY_NODE_CALL, at, parts, &node));
@@ -178,12 +178,12 @@ static vlt_result parse_named(struct policy_parser *parser, const struct policy_
     const struct policy_key *key = NULL;
     enum policy_variable variable;
     struct policy_parts none = {0};
-    struct bytes path;
+    struct bytes path = {0};
     VLT_TRY(policy_parse_path(parser, &path, &key));
     if (key)
         return policy_node_literal(parser, &at, policy_value_entity(key), ret_node);
     if (find_variable(path, &variable)) {
-        struct policy_node *node;
+        struct policy_node *node = NULL;
         VLT_TRY(policy_node_new(parser, POLICY_NODE_VARIABLE, &at, NULL, &node));
         node->variable = variable;
         *ret_node = node;
@@ -206,7 +206,7 @@ static vlt_result parse_truth(struct policy_parser *parser, const struct policy_
 
 static vlt_result parse_text(struct policy_parser *parser, const struct policy_node **ret_node) {
     struct policy_token at = parser->token;
-    struct bytes text;
+    struct bytes text = {0};
     VLT_TRY(policy_parse_string(parser, &text));
     return policy_node_literal(parser, &at, policy_value_string(text), ret_node);
 }
@@ -239,7 +239,7 @@ static vlt_result parse_primary(struct policy_parser *parser, const struct polic
 
 static vlt_result parse_attribute(struct policy_parser *parser, const struct policy_node *node,
                                   struct bytes name, const struct policy_node **ret_node) {
-    struct policy_node *outer;
+    struct policy_node *outer = NULL;
     struct bytes *names = policy_arena_take(parser->arena, sizeof *names);
     if (!names)
         return policy_parse_no_memory(parser);
@@ -287,7 +287,7 @@ static vlt_result parse_method(struct policy_parser *parser, const struct policy
     if (parts.count != wanted)
         return policy_parse_fail(parser, at, VLT_MALFORMED, "%.*s takes %s", (int)name.size,
                                  (const char *)name.at, wanted == 1 ? "nothing" : "one argument");
-    struct policy_node *outer;
+    struct policy_node *outer = NULL;
     VLT_TRY(policy_node_new(parser, kind, at, &parts, &outer));
     *ret_node = outer;
     return vlt_ok();
@@ -295,7 +295,7 @@ static vlt_result parse_method(struct policy_parser *parser, const struct policy
 
 vlt_result policy_parse_accesses(struct policy_parser *parser, const struct policy_node *node,
                                  const struct policy_node **ret_node) {
-    struct bytes name;
+    struct bytes name = {0};
     for (;;) {
         if (policy_parse_skips(parser, ".")) {
             struct policy_token at = parser->token;
@@ -319,7 +319,7 @@ vlt_result policy_parse_accesses(struct policy_parser *parser, const struct poli
 }
 
 vlt_result policy_parse_member(struct policy_parser *parser, const struct policy_node **ret_node) {
-    const struct policy_node *node;
+    const struct policy_node *node = NULL;
     VLT_TRY(parse_primary(parser, &node));
     return policy_parse_accesses(parser, node, ret_node);
 }

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 // A tree is larger than its text, but not boundlessly.
-#define SET_MAX_BYTES (512u * 1024 * 1024)
+#define SET_MAX_BYTES (128u * 1024 * 1024)
 
 static vlt_result copy_names(struct policy_set *set, const struct policy_document *documents,
                              size_t count) {

@@ -198,7 +198,7 @@ static vlt_result read_context(const struct run *run, const struct policy_json *
 static vlt_result read_question(const struct run *run, const struct policy_json *json) {
     static const char *const members[] = {"name",    "principal", "action", "resource",
                                           "context", "entities",  "expect", NULL};
-    struct policy_uid principal, action, resource;
+    struct policy_uid principal = {{0}, {0}}, action = principal, resource = principal;
     VLT_TRY(check_members(json, members, run->fault));
     const struct policy_json *who = policy_json_get(json, "principal");
     const struct policy_json *what = policy_json_get(json, "resource");
@@ -256,7 +256,7 @@ vlt_result policy_testfile_run(const struct policy_set *set, struct bytes json,
                                policy_testcase_fn *each, void *context, struct fault *fault,
                                size_t *ret_passed, size_t *ret_failed) {
     struct policy_arena arena;
-    const struct policy_json *root;
+    const struct policy_json *root = NULL;
     struct run run = {set, policy_request_new(CASE_MAX_BYTES), fault};
     if (!run.request)
         return vlt_fail(VLT_UNAVAILABLE, "no memory for a policy request");

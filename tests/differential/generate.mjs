@@ -169,7 +169,7 @@ function stringText(r, text) {
   return out + '"';
 }
 
-function uidText(r, uid = uidOf(r)) {
+function uidText(r, uid = r.chance(0.07) ? { type: 'Group', id: 'not there' } : uidOf(r)) {
   return uid.type + (r.chance(0.05) ? ' :: ' : '::') + stringText(r, uid.id);
 }
 
@@ -327,8 +327,10 @@ export function policy(r, slots = {}) {
   const annotations = r.chance(0.15) ? r.pick(['@id("x")\n', '@advice\n', '@a("1") @b("2")\n', '@if("é")']) : '';
   const depth = r.pick([1, 2, 2, 3, 3, 4]);
   const clauses = r.some(0, 2, () => r.pick(['when', 'unless']) + r.pick(SPACES) + '{ ' + expression(r, 'bool', depth) + ' }').join(r.pick(SPACES));
-  return annotations + r.pick(['permit', 'permit', 'forbid']) + r.pick(['', ' ']) + '(' + partyText(r, 'principal', slots.principal) + ', ' + actionText(r) + ', ' +
-    partyText(r, 'resource', slots.resource) + r.pick(['', '', ',']) + ')' + r.pick(SPACES) + clauses + ';';
+  const isOpen = !slots.principal && !slots.resource && r.chance(0.5);
+  const scope = isOpen ? 'principal, action, resource' :
+    partyText(r, 'principal', slots.principal) + ', ' + actionText(r) + ', ' + partyText(r, 'resource', slots.resource);
+  return annotations + r.pick(['permit', 'permit', 'forbid']) + r.pick(['', ' ']) + '(' + scope + r.pick(['', '', ',']) + ')' + r.pick(SPACES) + clauses + ';';
 }
 
 export function deepPolicy(r) {

@@ -44,8 +44,7 @@ static void text_accepts_the_whole_language(void **state) {
         "forbid ( principal , action , resource , ) ;",
         "@a @b(\"\") @if(\"é\\u{e9}\") permit(principal, action, resource);",
         "permit(principal == User::\"a\", action == Action::\"v\", resource == N::S::T::\"\");",
-        "permit(principal in (User::\"a\"), action in [Action::\"v\", N::Action::\"w\",], resource in "
-        "((Doc::\"d\")));",
+        "permit(principal in (User::\"a\"), action in [Action::\"v\", N::Action::\"w\",], resource in ((Doc::\"d\")));",
         "permit(principal is User, action in Action::\"g\", resource is Doc in Folder::\"f\");",
         "permit(principal in ?principal, action, resource == ?resource);",
         "permit(principal is principal in ?principal, action in [], resource is context::resource);",
