@@ -2,11 +2,14 @@
 // exec: a program gets an ephemeral token where it expects an API key, and the
 // forwarder where it expects the provider.
 #include <errno.h>
+#include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#include "cli/token_input.h"
+#include "cli/bind.h"
 #include "cli/verbs.h"
 #include "forward/core/profile.h"
 
@@ -17,6 +20,7 @@ static const struct option_spec options[] = {
     TOKEN_OPTIONS,
     {"--profile", OPTION_VALUE, "NAME", "which variables the program wants: openai, anthropic, …", 0},
     {"--forwarder", OPTION_VALUE, "URL", "where the forwarder listens (VAULTCTL_FORWARDER)", 0},
+    {"--bind", OPTION_FLAG, NULL, "bind the token to a key that stays in vaultctl; see above", 0},
     {"--profiles-dir", OPTION_VALUE, "DIR", "folder of profiles (VAULTCTL_PROFILES)", 0},
     {0}};
 
@@ -44,6 +48,74 @@ static int program_run(char **program) {
     execvp(program[0], program);
     fprintf(stderr, "vaultctl: %s can not be run: %s\n", program[0], strerror(errno));
     return errno == ENOENT ? EXIT_NO_PROGRAM : EXIT_CANNOT_RUN;
+}
+
+// ---- With a bound token ----
+
+static volatile sig_atomic_t child_pid; // 0: none yet
+
+static void signal_pass(int number) {
+    if (child_pid)
+        kill((pid_t)child_pid, number);
+}
+
+// The terminal sends its signals to the program too; the others are passed on.
+static void signals_set(void) {
+    const struct sigaction pass = {.sa_handler = signal_pass, .sa_flags = SA_RESTART};
+    sigaction(SIGTERM, &pass, NULL);
+    sigaction(SIGHUP, &pass, NULL);
+    signal(SIGINT, SIG_IGN);
+    signal(SIGQUIT, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static int program_spawn(char **program) {
+    posix_spawnattr_t attributes;
+    sigset_t usual;
+    pid_t pid;
+    int status = 0;
+    sigemptyset(&usual);
+    for (const int *number = (const int[]){SIGINT, SIGQUIT, SIGPIPE, 0}; *number; number++)
+        sigaddset(&usual, *number);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setsigdefault(&attributes, &usual);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+    int failed = posix_spawnp(&pid, program[0], NULL, &attributes, program, environ);
+    posix_spawnattr_destroy(&attributes);
+    if (failed) {
+        fprintf(stderr, "vaultctl: %s can not be run: %s\n", program[0], strerror(failed));
+        return failed == ENOENT ? EXIT_NO_PROGRAM : EXIT_CANNOT_RUN;
+    }
+    child_pid = (sig_atomic_t)pid;
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return EXIT_FAILED;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static int with_bound_token(struct command *command, const struct profile *profile,
+                            const char *forwarder) {
+    struct token_wish wish = {0};
+    struct bind *bind = NULL;
+    int status = token_wish_read(command, &wish);
+    const struct bind_settings settings = {.command = command,
+                                           .wish = &wish,
+                                           .profile = profile,
+                                           .forwarder = forwarder,
+                                           .ca_file = command_setting(command, "--ca", "VAULTCTL_CA", NULL)};
+    if (status == EXIT_OK)
+        status = bind_start(&settings, &bind);
+    if (status == EXIT_OK) {
+        vlt_result result = environment_set(profile, bind_forwarder(bind), bind_secret(bind));
+        status = vlt_is_ok(result) ? EXIT_OK : command_fail(command, result, NULL);
+    }
+    if (status == EXIT_OK) {
+        signals_set();
+        status = program_spawn(command->program);
+    }
+    bind_stop(bind);
+    token_wish_done(&wish);
+    return status;
 }
 
 static int with_token(struct command *command, const struct profile *profile,
@@ -80,7 +152,8 @@ static int run(struct command *command) {
         result = fault_set(&fault, VLT_NOT_FOUND, "no such profile", "there is no profile \"%.60s\"", name);
         status = command_fail(command, result, &fault);
     } else {
-        status = with_token(command, profile, forwarder);
+        status = command_flag(command, "--bind") ? with_bound_token(command, profile, forwarder)
+                                                 : with_token(command, profile, forwarder);
     }
     profile_set_free(profiles);
     return status;
@@ -91,7 +164,11 @@ const struct verb verb_exec = {
     .summary = "Run a program with an ephemeral token instead of an API key",
     .details = "Sets the environment variables that the provider's SDK reads: the forwarder in place of\n"
                "the provider and a token in place of the key, then becomes that program; its exit status\n"
-               "is passed on. The token ends by itself.",
+               "is passed on. The token ends by itself. It is a bearer token, which policy must allow.\n"
+               "With --bind the token is bound to a key of this run: vaultctl stays, listens on\n"
+               "loopback, proves the key for each request and renews the token; the program, unchanged,\n"
+               "knows neither.",
     .examples = "  vaultctl exec --credential openai-prod --profile openai \\\n"
-                "      --forwarder http://127.0.0.1:8080 -- python3 app.py\n",
+                "      --forwarder http://127.0.0.1:8080 -- python3 app.py\n"
+                "  vaultctl exec --bind --credential claude --profile anthropic -- node agent.js\n",
     .options = options, .run = run};

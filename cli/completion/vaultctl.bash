@@ -95,7 +95,7 @@ _vaultctl() {
         "forwarder list") options="" ;;
         "forwarder remove") options="" ;;
         "token get") options=" --credential --model --path --method --tool --max-tokens --subject-token-file --subject-token-type --actor-token-file --key --bearer" ;;
-        "exec") options=" --credential --model --path --method --tool --max-tokens --subject-token-file --subject-token-type --actor-token-file --profile --forwarder --profiles-dir" ;;
+        "exec") options=" --credential --model --path --method --tool --max-tokens --subject-token-file --subject-token-type --actor-token-file --profile --forwarder --bind --profiles-dir" ;;
         "revoke") options=" --principal --client --credential --token-file --key" ;;
         "audit tail") options=" --follow --count --all-tenants" ;;
         "completion") options="" ;;

@@ -179,7 +179,7 @@ static vlt_result connection_fault(const struct client_http *http, CURLcode code
                          "admits", http->unix_path);
     if (http->unix_path[0] && (os_errno == ENOENT || os_errno == ECONNREFUSED))
         return fault_set(fault, VLT_UNAVAILABLE, "nobody listens",
-                         "nobody listens at %s: start vaultd, or name its socket with --server",
+                         "nobody listens at %s: start vaultd, or name the right address",
                          http->unix_path);
     if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE)
         return fault_set(fault, VLT_UNAVAILABLE, "certificate not trusted",
