@@ -8,6 +8,7 @@ import os
 import time
 
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
 
 
@@ -88,3 +89,21 @@ class Signer:
 
 def new_client_key():
     return Signer(new_ec_key(), "ES256")
+
+
+def seal(jwk, plaintext):
+    """JWE (RFC 7516) with ECDH-ES and A256GCM to a P-256 key, as vaultctl makes it."""
+    def decode(text):
+        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+    point = ec.EllipticCurvePublicNumbers(int.from_bytes(decode(jwk["x"]), "big"), int.from_bytes(decode(jwk["y"]), "big"), ec.SECP256R1())
+    ephemeral = ec.generate_private_key(ec.SECP256R1())
+    shared = ephemeral.exchange(ec.ECDH(), point.public_key())
+    name = b"A256GCM"
+    party = (0).to_bytes(4, "big")
+    key = hashlib.sha256((1).to_bytes(4, "big") + shared + len(name).to_bytes(4, "big") + name + party + party + (256).to_bytes(4, "big")).digest()
+    epk = Signer(ephemeral, "ES256").public_jwk()
+    header = b64u(json.dumps({"alg": "ECDH-ES", "enc": "A256GCM", "kid": jwk["kid"], "epk": epk}, separators=(",", ":")).encode())
+    iv = os.urandom(12)
+    sealed = AESGCM(key).encrypt(iv, plaintext, header.encode())
+    return f"{header}..{b64u(iv)}.{b64u(sealed[:-16])}.{b64u(sealed[-16:])}"
