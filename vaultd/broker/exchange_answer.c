@@ -6,6 +6,7 @@
 #include "libvault/base/clock.h"
 #include "libvault/base/jsontext.h"
 #include "vaultd/broker/exchange.h"
+#include "vaultd/ipc/reasons.h"
 
 const struct oauth_error oauth_invalid_request = {400, "invalid_request", "A parameter is missing, malformed or repeated."};
 const struct oauth_error oauth_unsupported_grant = {400, "unsupported_grant_type", "Only token exchange (RFC 8693) is offered."};
@@ -131,8 +132,10 @@ static void on_signed(vlt_result result, const struct answer_sign *answer, void 
         answer_token(e, answer);
     else if (result.class == VLT_UNAVAILABLE || result.class == VLT_BUG)
         answer_error(e, &oauth_unavailable);
-    else if (strcmp(result.reason, "proof replayed") == 0)
+    else if (strcmp(result.reason, REASON_PROOF_REPLAYED) == 0 || strcmp(result.reason, REASON_PROOF_OLD) == 0)
         answer_error(e, &oauth_invalid_proof);
+    else if (result.class == VLT_LIMIT && e->binding == TOKEN_BOUND_DPOP)
+        answer_error(e, &oauth_use_nonce); // no room to remember the proof: try again
     else
         answer_error(e, &oauth_denied); // the keeper has recorded why
 }

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: Apache-2.0
+vault_unit_test(identity LINK vault_identity)
+vault_unit_test(identity_dpop LINK vault_identity)
