@@ -103,6 +103,10 @@ struct store_commit_group {
 vlt_result store_commit_groups(struct store *store, struct store_commit_group *groups,
                                size_t count) VLT_MUST_USE;
 
+// A commit failed in a way after which this process can not write any more (the
+// disk refused the root page): open the store anew, best in a new process.
+bool store_is_broken(const struct store *store);
+
 // A change on the wire (ask_commit.changes is a list of them).
 void store_change_put(struct wire_writer *w, const struct store_change *change);
 void store_change_get(struct wire_reader *r, struct store_change *ret_change);

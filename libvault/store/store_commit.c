@@ -113,6 +113,7 @@ static vlt_result commit_groups(struct store *store, struct store_commit_group *
         return vlt_fail(VLT_BUG, "this store was opened for reading");
     MDB_txn *txn;
     int code = mdb_txn_begin(store->env, NULL, 0, &txn);
+    store->is_broken |= code == MDB_PANIC;
     if (code)
         return store_lmdb_result(code);
     size_t written = 0;
@@ -125,6 +126,8 @@ static vlt_result commit_groups(struct store *store, struct store_commit_group *
     code = mdb_txn_commit(txn);
     return code ? store_lmdb_result(code) : vlt_ok();
 }
+
+bool store_is_broken(const struct store *store) { return store->is_broken; }
 
 vlt_result store_commit_groups(struct store *store, struct store_commit_group *groups,
                                size_t count) {

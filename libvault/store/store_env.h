@@ -21,6 +21,7 @@ struct store {
     MDB_cursor *cursor;       // of `parked`
     bool is_in_snapshot;
     // Commit side.
+    bool is_broken;           // LMDB has declared the environment dead
     uint8_t *value_room;      // header and body of the value being written
 };
 

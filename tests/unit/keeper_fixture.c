@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/keeper_fixture.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "libvault/base/clock.h"
@@ -75,8 +78,11 @@ static struct keeper_fixture *current; // channels of the keeper's side have its
 static void mine_told(struct channel *channel, unsigned message, struct bytes frame, int descriptor,
                       void *context) {
     struct keeper_fixture *f = context;
+    struct tell_ready ready;
     if (message == IPC_TELL_generation && channel == f->mine[IPC_REDEEMER])
         f->generations++;
+    if (message == IPC_TELL_ready && vlt_is_ok(tell_ready_decode(frame, &ready)))
+        note_text(f->note, sizeof f->note, ready.note);
 }
 
 static void its_closed(struct channel *channel, const char *why, void *context) {
@@ -149,6 +155,8 @@ void keeper_fixture_begin(struct keeper_fixture *f, enum hsm_kind kind) {
 void keeper_fixture_end(struct keeper_fixture *f) {
     static const char *const files[] = {"data.mdb", "lock.mdb", "writer.lock"};
     keeper_fixture_stop(f);
+    if (f->program)
+        keeper_fixture_kill(f, SIGKILL);
     for (size_t i = 0; i < 3; i++) {
         char path[160];
         snprintf(path, sizeof path, "%s/%s", f->store_path, files[i]);
@@ -160,10 +168,10 @@ void keeper_fixture_end(struct keeper_fixture *f) {
     device_fixture_stop(&f->device);
 }
 
-static vlt_result configure(struct keeper_fixture *f, const char *pin_path, bool is_first) {
-    static uint8_t room[8192];
+static struct tell_settings_keeper settings_of(const struct keeper_fixture *f,
+                                               const char *pin_path) {
     const struct hsm_settings *device = &f->device.settings;
-    struct tell_settings_keeper tell = {
+    return (struct tell_settings_keeper){
         .issuer = BYTES_LITERAL(FIXTURE_ISSUER),
         .store_path = bytes_of_text(f->store_path),
         .device_kind = bytes_of_text(device->kind == HSM_TPM ? "tpm" : "pkcs11"),
@@ -174,6 +182,11 @@ static vlt_result configure(struct keeper_fixture *f, const char *pin_path, bool
         .token_max_lifetime_s = f->max_lifetime_s,
         .data_key_idle_s = f->idle_s,
         .log_level = LOG_LEVEL_ERROR};
+}
+
+static vlt_result configure(struct keeper_fixture *f, const char *pin_path, bool is_first) {
+    static uint8_t room[8192];
+    struct tell_settings_keeper tell = settings_of(f, pin_path);
     struct wire_writer w;
     wire_writer_init(&w, room, sizeof room);
     tell_settings_keeper_encode(&w, &tell);
@@ -208,6 +221,87 @@ void keeper_fixture_stop(struct keeper_fixture *f) {
     keeper_free(f->keeper);
     f->keeper = NULL;
 }
+
+// ---- The real program ----
+
+static const struct channel_events supervisor_events = {.told = mine_told, .closed = mine_closed};
+
+static void join_peer(struct keeper_fixture *f, enum ipc_role role) {
+    int fds[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0)
+        give_up("no socket pair");
+    f->mine[role] = channel_new(f->base, fds[1], role, IPC_KEEPER,
+                                role == IPC_AUDITOR ? &auditor_events : &mine_events, f);
+    struct tell_peer tell = {.role = (uint8_t)role};
+    tell_peer(f->mine[IPC_SUPERVISOR], &tell, fds[0]);
+}
+
+void keeper_fixture_spawn(struct keeper_fixture *f, const char *path) {
+    int fds[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds) != 0)
+        give_up("no socket pair");
+    pid_t parent = getpid();
+    f->program = fork();
+    if (f->program == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent || dup2(fds[0], 3) != 3)
+            _exit(126);
+        for (int fd = 4; fd < 256; fd++)
+            close(fd);
+        execl(path, path, (char *)NULL);
+        _exit(127);
+    }
+    close(fds[0]);
+    f->note[0] = 0;
+    f->mine[IPC_SUPERVISOR] =
+        channel_new(f->base, fds[1], IPC_SUPERVISOR, IPC_KEEPER, &supervisor_events, f);
+    struct tell_settings_keeper settings = settings_of(f, f->device.settings.pin_source);
+    tell_settings_keeper(f->mine[IPC_SUPERVISOR], &settings, -1);
+    static const enum ipc_role roles[] = {IPC_AUDITOR, IPC_BROKER, IPC_ADMIN, IPC_REDEEMER};
+    for (size_t i = 0; i < 4; i++)
+        join_peer(f, roles[i]);
+}
+
+static int reap(struct keeper_fixture *f) {
+    int status = 0;
+    int64_t until = clock_elapsed_ms() + WAIT_MS;
+    pid_t reaped;
+    while ((reaped = waitpid(f->program, &status, WNOHANG)) == 0 && clock_elapsed_ms() < until)
+        keeper_fixture_turn(f, 0);
+    if (reaped != f->program)
+        give_up("the program does not end");
+    f->program = 0;
+    for (int role = 0; role < IPC_ROLE_COUNT; role++) {
+        channel_free(f->mine[role]);
+        f->mine[role] = NULL;
+    }
+    forget_records(f);
+    return status;
+}
+
+int keeper_fixture_kill(struct keeper_fixture *f, int signal_number) {
+    kill(f->program, signal_number);
+    return reap(f);
+}
+
+int keeper_fixture_drain(struct keeper_fixture *f) {
+    struct tell_drain tell = {.within_ms = 5000};
+    tell_drain(f->mine[IPC_SUPERVISOR], &tell, -1);
+    return reap(f);
+}
+
+void keeper_fixture_wait_note(struct keeper_fixture *f, const char *note) {
+    int64_t until = clock_elapsed_ms() + WAIT_MS;
+    while (strcmp(f->note, note) != 0) {
+        if (clock_elapsed_ms() > until || waitpid(f->program, NULL, WNOHANG) != 0) {
+            fprintf(stderr, "the program said \"%s\" last\n", f->note);
+            give_up("the program does not come into the state");
+        }
+        keeper_fixture_turn(f, 0);
+    }
+}
+
+// ---- Turning the loop ----
 
 static void wake(evutil_socket_t fd, short what, void *context) {}
 
@@ -335,17 +429,22 @@ static bool take_intake(struct bytes name, struct bytes value, uint64_t revision
 // As the CLI and the admin role do it: seal to the published key, take apart.
 static void seal_value(struct keeper_fixture *f, const char *text, struct jwe_intake_fields *fields) {
     struct jwk *key = NULL;
+    struct store *store = f->keeper ? f->keeper->store : NULL; // one of a file in a process
+    if (!store && !vlt_is_ok(store_open(f->store_path, STORE_READ, NULL, &store)))
+        give_up("the store can not be read");
     struct buf jwe;
     struct secret *value = secret_new(IPC_VALUE_MAX);
     buf_init(&jwe, JWE_INTAKE_MAX_BYTES);
-    if (!vlt_is_ok(store_snapshot_begin(f->keeper->store)) ||
-        !vlt_is_ok(store_each(f->keeper->store, STORE_SYSTEM_TENANT, STORE_INTAKE_KEY,
+    if (!vlt_is_ok(store_snapshot_begin(store)) ||
+        !vlt_is_ok(store_each(store, STORE_SYSTEM_TENANT, STORE_INTAKE_KEY,
                               bytes_of(NULL, 0), bytes_of(NULL, 0), take_intake, &key)) ||
         !key || !vlt_is_ok(secret_set(value, text, strlen(text))) ||
         !vlt_is_ok(jwe_intake_seal(key, value, &jwe)) ||
         !vlt_is_ok(jwe_intake_split(buf_bytes(&jwe), fields)))
         give_up("a value can not be sealed to the intake key");
-    store_snapshot_end(f->keeper->store);
+    store_snapshot_end(store);
+    if (!f->keeper)
+        store_close(store);
     buf_done(&jwe);
     secret_free(value);
     jwk_free(key);

@@ -39,6 +39,8 @@ struct keeper_fixture {
     struct noted_event events[FIXTURE_EVENTS_MAX];
     size_t event_count;
     unsigned generations; // tell_generation seen by the redeemer
+    pid_t program;        // of keeper_fixture_spawn; then `keeper` and `its` are not there
+    char note[1024];      // the last tell_ready
 };
 
 // Ends the test program when something does not start.
@@ -46,6 +48,12 @@ void keeper_fixture_begin(struct keeper_fixture *f, enum hsm_kind kind);
 void keeper_fixture_end(struct keeper_fixture *f);
 void keeper_fixture_start(struct keeper_fixture *f); // keeper and channels
 void keeper_fixture_stop(struct keeper_fixture *f);  // as a drain and exit would
+// The real program in a process of its own, sandbox and all; the test is its
+// supervisor, too. Ended with keeper_fixture_kill: returns the wait status.
+void keeper_fixture_spawn(struct keeper_fixture *f, const char *path);
+int keeper_fixture_kill(struct keeper_fixture *f, int signal_number);
+int keeper_fixture_drain(struct keeper_fixture *f); // ends it as the supervisor does
+void keeper_fixture_wait_note(struct keeper_fixture *f, const char *note);
 void keeper_fixture_connect(struct keeper_fixture *f, enum ipc_role role);
 void keeper_fixture_disconnect(struct keeper_fixture *f, enum ipc_role role);
 vlt_result keeper_fixture_reload(struct keeper_fixture *f, const char *pin_path);

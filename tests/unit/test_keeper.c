@@ -134,6 +134,20 @@ static void init_survives_an_auditor_that_fails(void **state) {
     opens_as(f, "openai", "sk-secret-1", 1);
 }
 
+static void init_rejects_without_a_device(void **state) {
+    struct keeper_fixture *f = *state;
+    char status[4096];
+    device_fixture_unplug(&f->device);
+    assert_false(vlt_is_ok(fixture_init(f)));
+    assert_int_equal(f->keeper->state, KEEPER_UNINITIALISED);
+    assert_ok(fixture_status(f, status, sizeof status));
+    assert_non_null(strstr(status, "\"reason\":\""));
+    device_fixture_plug(&f->device);
+    assert_ok(fixture_init(f));
+    assert_ok(fixture_status(f, status, sizeof status));
+    assert_null(strstr(status, "\"reason\":\""));
+}
+
 static void credential_accepts_rotation(void **state) {
     struct keeper_fixture *f = *state;
     struct signed_answer token;
@@ -687,6 +701,8 @@ int main(void) {
         P11(init_rejects_a_second_time),
         P11(init_survives_an_auditor_that_fails),
         TPM(init_survives_an_auditor_that_fails),
+        P11(init_rejects_without_a_device),
+        TPM(init_rejects_without_a_device),
         P11(credential_accepts_rotation),
         P11(credential_accepts_states),
         P11(sweep_removes_versions_whose_grace_is_over),

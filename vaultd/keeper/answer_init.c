@@ -14,7 +14,6 @@
 #include "vaultd/keeper/system_keys.h"
 #include "vaultd/keeper/tenants.h"
 #include "vaultd/keeper/unseal.h"
-#include "vaultd/log/log.h"
 
 #define FIRST_DATA_KEY 1
 #define FIRST_TENANT 1
@@ -35,7 +34,8 @@ static void init_free(struct init *init) {
 }
 
 static void init_failed(struct init *init, vlt_result result, const struct fault *fault) {
-    log_error("init failed: %s", fault_or_reason(fault, result));
+    // Shown by `status`: a reason fits through the channel, this text does not.
+    keeper_set_state(init->keeper, KEEPER_UNINITIALISED, fault_or_reason(fault, result));
     init->keeper->in_flight--;
     change_refuse(init->change, result);
     init_free(init);

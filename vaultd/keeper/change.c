@@ -4,8 +4,6 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#include "vaultd/log/log.h"
-
 struct bytes change_keep(struct change *change, struct bytes bytes) {
     if (bytes.size == 0 || change->has_failed)
         return bytes_of(NULL, 0);
@@ -104,7 +102,7 @@ static void committed(struct commit *commit, vlt_result result, uint64_t revisio
         change->event.outcome = AUDIT_ERROR;
         change->event.reason = bytes_of_text(result.reason);
         audit_later(keeper, &change->event);
-        log_warning("a permitted change was not made: %s", result.reason);
+        keeper_commit_failed(keeper, result);
     }
     finish(change, result, revision);
 }

@@ -15,7 +15,7 @@ struct commit_queue {
     size_t waiting;
     // The one job: its arrays are the thread's while is_running.
     struct worker_job job;
-    bool is_running;
+    bool is_running, is_broken;
     size_t group_count;
     struct commit *running[GROUPS_MAX];
     struct store_commit_group groups[GROUPS_MAX];
@@ -61,6 +61,7 @@ static void job_done(struct worker_job *job) {
     memcpy(finished, queue->running, count * sizeof *finished);
     memcpy(groups, queue->groups, count * sizeof *groups);
     queue->is_running = false;
+    queue->is_broken = store_is_broken(queue->store);
     start_next(queue);
     for (size_t i = 0; i < count; i++)
         finished[i]->done(finished[i], groups[i].result, groups[i].revision);
@@ -104,6 +105,8 @@ void commit_queue_add(struct commit_queue *queue, struct commit *commit) {
     queue->waiting++;
     start_next(queue);
 }
+
+bool commit_queue_is_broken(const struct commit_queue *queue) { return queue->is_broken; }
 
 size_t commit_queue_pending(const struct commit_queue *queue) {
     return queue->waiting + (queue->is_running ? queue->group_count : 0);

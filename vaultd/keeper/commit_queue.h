@@ -26,6 +26,8 @@ void commit_queue_free(struct commit_queue *queue); // finishes what was asked f
 // must outlive the queue.
 void commit_queue_set_store(struct commit_queue *queue, struct store *store);
 void commit_queue_add(struct commit_queue *queue, struct commit *commit);
+// The store can not be written any more by this process; see store_is_broken.
+bool commit_queue_is_broken(const struct commit_queue *queue);
 size_t commit_queue_pending(const struct commit_queue *queue);
 
 #endif

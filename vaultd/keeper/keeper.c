@@ -104,13 +104,13 @@ void keeper_set_state(struct keeper *keeper, enum keeper_state state, const char
     (void)cut;
     memcpy(keeper->why, text.text, sizeof keeper->why);
     keeper->state = state;
-    if (state == KEEPER_SEALED && keeper->why[0])
-        log_warning("sealed: %s", keeper->why);
+    if (keeper->why[0])
+        log_warning("%s: %s", keeper_state_name(state), keeper->why);
     else
         log_notice("%s", keeper_state_name(state));
     if (keeper->ready)
         keeper->ready(keeper->why[0] ? keeper->why : keeper_state_name(state),
-                      keeper->ready_context);
+                      keeper->hook_context);
 }
 
 bool keeper_permits(unsigned states, void *context) {
@@ -174,6 +174,12 @@ void keeper_committed(struct keeper *keeper, const struct store_change *changes,
     tell_all(keeper->brokers, &tell);
     tell_all(keeper->admins, &tell);
     tell_all(keeper->redeemers, &tell);
+}
+
+void keeper_commit_failed(struct keeper *keeper, vlt_result result) {
+    log_warning("a commit failed: %s", result.reason);
+    if (commit_queue_is_broken(keeper->commits) && keeper->failed)
+        keeper->failed(result.reason, keeper->hook_context);
 }
 
 // ---- Calls ----

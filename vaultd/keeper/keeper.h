@@ -77,7 +77,9 @@ struct keeper {
 
     // Tells the supervisor; NULL in tests that do not care.
     void (*ready)(const char *note, void *context);
-    void *ready_context;
+    // The process can not go on and should be replaced; NULL in tests.
+    void (*failed)(const char *why, void *context);
+    void *hook_context;
 };
 
 // Threads start with keeper_start, not here, so that they inherit the sandbox.
@@ -100,6 +102,8 @@ bool keeper_permits(unsigned states, void *context);
 void keeper_set_state(struct keeper *keeper, enum keeper_state state, const char *why);
 // Nothing is under way that a peer waits for.
 bool keeper_is_idle(const struct keeper *keeper);
+// A commit failed. Ends the process when the store can not be written any more.
+void keeper_commit_failed(struct keeper *keeper, vlt_result result);
 // A commit is durable: drop what may be stale, tell the peers.
 void keeper_committed(struct keeper *keeper, const struct store_change *changes, size_t count,
                       uint64_t revision);

@@ -24,6 +24,12 @@ static void tell_supervisor(const char *note, void *context) {
     role_ready(program->role, note);
 }
 
+static void give_up(const char *why, void *context) {
+    struct program *program = context;
+    log_error("stopping, to be started anew: %s", why);
+    role_finish(program->role, EXIT_FAILURE);
+}
+
 // The first turn of the loop comes after the sandbox: threads started now are in
 // it as well.
 static void begin(evutil_socket_t fd, short what, void *context) {
@@ -42,7 +48,8 @@ static vlt_result first_settings(struct program *program, struct role *role, str
     VLT_TRY(crypto_open());
     VLT_TRY(keeper_new(role_base(role), &program->keeper));
     program->keeper->ready = tell_supervisor;
-    program->keeper->ready_context = program;
+    program->keeper->failed = give_up;
+    program->keeper->hook_context = program;
     VLT_TRY(keeper_configure(program->keeper, frame, true, fault));
     if (event_base_once(role_base(role), -1, EV_TIMEOUT, begin, program, &at_once) != 0)
         return vlt_fail(VLT_UNAVAILABLE, "no event loop");

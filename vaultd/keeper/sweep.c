@@ -8,7 +8,6 @@
 #include "libvault/store/record_revocation.h"
 #include "vaultd/keeper/commit_queue.h"
 #include "vaultd/keeper/datakey.h"
-#include "vaultd/log/log.h"
 
 #define PERIOD_S 15
 #define REMOVALS_EACH_STEP 100 // one small commit
@@ -115,7 +114,7 @@ static void swept(struct commit *commit, vlt_result result, uint64_t revision) {
         keeper_committed(keeper, sweep->changes, sweep->count, revision);
         sweep_step(keeper); // there may be more
     } else if (result.class != VLT_CONFLICT) { // else somebody was faster: look again later
-        log_warning("nothing could be tidied up: %s", result.reason);
+        keeper_commit_failed(keeper, result);
     }
     free(sweep);
 }
