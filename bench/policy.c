@@ -24,23 +24,38 @@ static void put_policies(size_t count, struct buf *text) {
     for (size_t i = 0; i < count; i++) {
         size_t group = i % (count / 2 + 1), credential = i % (count / 4 + 1);
         if (i % 20 == 19)
-            buf_put_format(text, "forbid(principal, action == Action::\"issue\", resource == Credential::\"c%zu\") "
-                                 "unless { context.bound && context.lifetime <= 900 };\n", credential);
+            buf_put_format(
+                text,
+                "forbid(principal, action == Action::\"issue\", resource == Credential::\"c%zu\") "
+                "unless { context.bound && context.lifetime <= 900 };\n",
+                credential);
         else if (i % 4 == 0)
-            buf_put_format(text, "permit(principal in Group::\"g%zu\", action in Action::\"use\", resource == Credential::\"c%zu\") "
-                                 "when { context.sourceIp.isInRange(ip(\"10.0.0.0/8\")) && principal.amr.contains(\"mfa\") };\n", group, credential);
+            buf_put_format(text,
+                           "permit(principal in Group::\"g%zu\", action in Action::\"use\", "
+                           "resource == Credential::\"c%zu\") "
+                           "when { context.sourceIp.isInRange(ip(\"10.0.0.0/8\")) && "
+                           "principal.amr.contains(\"mfa\") };\n",
+                           group, credential);
         else if (i % 4 == 1)
-            buf_put_format(text, "permit(principal in Group::\"g%zu\", action in [Action::\"issue\", Action::\"redeem\"], resource in Provider::\"p%zu\") "
-                                 "when { context.now.toTime() < duration(\"20h\") };\n", group, credential % 50);
+            buf_put_format(text,
+                           "permit(principal in Group::\"g%zu\", action in [Action::\"issue\", "
+                           "Action::\"redeem\"], resource in Provider::\"p%zu\") "
+                           "when { context.now.toTime() < duration(\"20h\") };\n",
+                           group, credential % 50);
         else
-            buf_put_format(text, "permit(principal in Group::\"g%zu\", action == Action::\"callModel\", resource) "
-                                 "when { resource.name like \"gpt-*\" };\n", group);
+            buf_put_format(
+                text,
+                "permit(principal in Group::\"g%zu\", action == Action::\"callModel\", resource) "
+                "when { resource.name like \"gpt-*\" };\n",
+                group);
     }
 }
 
 static void build(struct policy_request *request) {
-    static const struct bytes amr[] = {BYTES_LITERAL("pwd"), BYTES_LITERAL("mfa")}, hosts[] = {BYTES_LITERAL("api.openai.com")};
-    struct bytes alice = BYTES_LITERAL("https://idp.example/realms/acme|6f9619ff-8b86-d011-b42d-00c04fc964ff");
+    static const struct bytes amr[] = {BYTES_LITERAL("pwd"), BYTES_LITERAL("mfa")},
+                              hosts[] = {BYTES_LITERAL("api.openai.com")};
+    struct bytes alice =
+        BYTES_LITERAL("https://idp.example/realms/acme|6f9619ff-8b86-d011-b42d-00c04fc964ff");
     struct bytes tenant = BYTES_LITERAL("acme"), name = BYTES_LITERAL("c0");
     policy_request_reset(request);
     struct policy_entity *user = policy_entity_add(request, POLICY_TYPE_USER, alice);
@@ -117,7 +132,8 @@ static int run_size(size_t size, double seconds, struct policy_request *request)
         return 1;
     double authorize_us = measure(set, request, false, seconds, &is_allowed);
     double build_us = measure(set, request, true, seconds, &is_allowed);
-    printf("%5zu policies: authorize %7.2f us (%9.0f/s), build and authorize %7.2f us (%9.0f/s), parse %6.1f ms, %s\n",
+    printf("%5zu policies: authorize %7.2f us (%9.0f/s), build and authorize %7.2f us (%9.0f/s), "
+           "parse %6.1f ms, %s\n",
            size, authorize_us, 1e6 / authorize_us, build_us, 1e6 / build_us, parse_ms,
            is_allowed ? "allow" : "deny");
     policy_set_free(set);
