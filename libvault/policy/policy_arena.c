@@ -11,7 +11,8 @@ struct policy_arena_chunk {
     size_t size, used; // of the bytes that follow this head
 };
 // The head is a multiple of the alignment, so that what follows it is aligned.
-#define HEAD_BYTES ((sizeof(struct policy_arena_chunk) + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN)
+#define HEAD_BYTES                                                                                 \
+    ((sizeof(struct policy_arena_chunk) + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN)
 
 void policy_arena_init(struct policy_arena *arena, size_t first_bytes, size_t max_bytes) {
     *arena = (struct policy_arena){.first_bytes = first_bytes, .max_bytes = max_bytes};

@@ -30,17 +30,18 @@ struct bytes policy_error_message(const struct policy_set *set, const struct pol
     if (name.size > 80)
         name.size = 0;
     int size = snprintf(text, sizeof text, "%.*s:%u:%u: %s%s%.*s%s",
-                        (int)(document.size < 120 ? document.size : 120),
-                        (const char *)document.at, where ? where->line : policy->line,
-                        where ? where->column : policy->column, result.reason,
-                        name.size ? " (" : "", (int)name.size, (const char *)name.at,
+                        (int)(document.size < 120 ? document.size : 120), (const char *)document.at,
+                        where ? where->line : policy->line, where ? where->column : policy->column,
+                        result.reason, name.size ? " (" : "", (int)name.size, (const char *)name.at,
                         name.size ? ")" : "");
     if (size > (int)sizeof text - 1)
         size = (int)sizeof text - 1;
     return policy_arena_copy(&eval->request->arena, bytes_of(text, (size_t)size));
 }
 
-static vlt_result no_memory(void) { return vlt_fail(VLT_LIMIT, "request too large"); }
+static vlt_result no_memory(void) {
+    return vlt_fail(VLT_LIMIT, "request too large");
+}
 
 static vlt_result add_id(struct verdict *verdict, struct ids *ids, struct bytes id) {
     struct bytes *items = policy_arena_grow(&verdict->eval.request->arena, ids->items, ids->count,

@@ -25,8 +25,7 @@ static enum policy_cause find_cause(const struct policy_answer *answer) {
     return answer->is_allowed ? POLICY_ALLOWED : POLICY_NO_PERMIT;
 }
 
-struct policy_decision policy_decide(const struct policy_set *set,
-                                     struct policy_request *request) {
+struct policy_decision policy_decide(const struct policy_set *set, struct policy_request *request) {
     struct policy_decision decision = {.cause = POLICY_NOT_EVALUATED};
     decision.result = policy_authorize(set, request, &decision.answer);
     if (vlt_is_ok(decision.result))

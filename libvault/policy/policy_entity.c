@@ -22,7 +22,7 @@ static struct policy_entity *find_entity(const struct policy_request *request,
 }
 
 struct policy_entity *policy_request_entity(const struct policy_request *request,
-                                                  const struct policy_key *key) {
+                                            const struct policy_key *key) {
     for (int i = 0; i < 3; i++)
         if (key == &request->party[i])
             return request->party_entity[i];

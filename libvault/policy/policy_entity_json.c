@@ -22,7 +22,8 @@ static vlt_result no_memory(struct fault *fault) {
 static vlt_result read_uid(const struct policy_json *json, struct fault *fault,
                            struct policy_uid *ret_uid) {
     struct policy_uid uid;
-    if (!policy_json_get_text(json, "type", &uid.type) || !policy_json_get_text(json, "id", &uid.id))
+    if (!policy_json_get_text(json, "type", &uid.type) ||
+        !policy_json_get_text(json, "id", &uid.id))
         return policy_json_fail(json, fault, "expected {\"type\": …, \"id\": …}");
     if (!policy_path_is_valid(uid.type))
         return policy_json_fail(json, fault, "\"%.*s\" is not the name of a type",

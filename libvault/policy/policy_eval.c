@@ -208,8 +208,8 @@ static vlt_result eval_call(struct policy_eval *eval, const struct policy_node *
                             struct policy_value *ret_value) {
     struct policy_value arguments[POLICY_EXT_ARGUMENTS_MAX], ignored;
     for (uint32_t i = 0; i < node->part_count; i++)
-        VLT_TRY(policy_eval_expression(
-            eval, node->parts[i], i < POLICY_EXT_ARGUMENTS_MAX ? &arguments[i] : &ignored));
+        VLT_TRY(policy_eval_expression(eval, node->parts[i],
+                                       i < POLICY_EXT_ARGUMENTS_MAX ? &arguments[i] : &ignored));
     if (node->part_count != node->function->arguments)
         return vlt_fail(VLT_MALFORMED, "wrong number of arguments");
     return node->function->call(arguments, &eval->request->arena, ret_value);

@@ -3,8 +3,8 @@
 
 vlt_result policy_eval_want(const struct policy_value *value, enum policy_kind kind) {
     static const char *const reasons[] = {
-        "expected a bool",   "expected a long",     "expected a string",   "expected an entity",
-        "expected a set",    "expected a record",   "expected a decimal",  "expected a datetime",
+        "expected a bool",     "expected a long",   "expected a string",  "expected an entity",
+        "expected a set",      "expected a record", "expected a decimal", "expected a datetime",
         "expected a duration", "expected an ipaddr"};
     if (value->kind != kind)
         return vlt_fail(VLT_MALFORMED, reasons[kind]);
@@ -16,9 +16,8 @@ vlt_result policy_eval_want(const struct policy_value *value, enum policy_kind k
 static vlt_result compare_ordered(enum policy_node_kind kind, const struct policy_value *left,
                                   const struct policy_value *right,
                                   struct policy_value *ret_value) {
-    if (left->kind != right->kind ||
-        (left->kind != POLICY_LONG && left->kind != POLICY_DATETIME &&
-         left->kind != POLICY_DURATION))
+    if (left->kind != right->kind || (left->kind != POLICY_LONG && left->kind != POLICY_DATETIME &&
+                                      left->kind != POLICY_DURATION))
         return vlt_fail(VLT_MALFORMED, "only two longs, datetimes or durations have an order");
     int64_t a = left->number, b = right->number;
     bool holds = kind == POLICY_NODE_LESS         ? a < b
@@ -85,8 +84,8 @@ static vlt_result tag(struct policy_eval *eval, enum policy_node_kind kind,
         return vlt_ok();
     }
     if (!found)
-        return vlt_fail(VLT_MALFORMED, entity ? "the entity has no such tag"
-                                              : "there is no such entity");
+        return vlt_fail(VLT_MALFORMED,
+                        entity ? "the entity has no such tag" : "there is no such entity");
     *ret_value = *found;
     return vlt_ok();
 }

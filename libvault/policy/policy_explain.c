@@ -23,7 +23,9 @@ static void place(struct policy_outcome *outcome, const struct policy *policy,
                                 outcome->stage == POLICY_STAGE_ERRORED);
     bool is_satisfied = outcome->stage == POLICY_STAGE_SATISFIED;
     outcome->line = in_clause ? clause->line : is_satisfied ? policy->line : scope->place.line;
-    outcome->column = in_clause ? clause->column : is_satisfied ? policy->column : scope->place.column;
+    outcome->column = in_clause      ? clause->column
+                      : is_satisfied ? policy->column
+                                     : scope->place.column;
 }
 
 vlt_result policy_explain(const struct policy_set *set, struct policy_request *request,

@@ -125,8 +125,8 @@ vlt_result policy_ext_datetime(const struct policy_value *arguments, struct poli
 
 static vlt_result want(const struct policy_value *value, enum policy_kind kind) {
     if (value->kind != kind)
-        return vlt_fail(VLT_MALFORMED, kind == POLICY_DATETIME ? "expected a datetime"
-                                                               : "expected a duration");
+        return vlt_fail(VLT_MALFORMED,
+                        kind == POLICY_DATETIME ? "expected a datetime" : "expected a duration");
     return vlt_ok();
 }
 

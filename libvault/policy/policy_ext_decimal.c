@@ -6,7 +6,9 @@
 #define FRACTION_DIGITS 4
 #define SCALE 10000
 
-static bool is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
+static bool is_digit(uint8_t c) {
+    return c >= '0' && c <= '9';
+}
 
 vlt_result policy_decimal_parse(struct bytes text, int64_t *ret_scaled) {
     size_t at = text.size && text.at[0] == '-' ? 1 : 0;

@@ -3,7 +3,9 @@
 // quantities with the units d h m s ms, each at most once, in this order.
 #include "libvault/policy/policy_ext.h"
 
-static bool is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
+static bool is_digit(uint8_t c) {
+    return c >= '0' && c <= '9';
+}
 
 // The unit at `at`, counted from 0 for days; -1 for none. "m" is minutes only
 // when no "s" follows.

@@ -59,7 +59,8 @@ static bool parse_groups(struct bytes text, size_t *at, uint16_t *groups, size_t
         if (digits == 0 || digits > 4)
             return false;
         groups[count++] = (uint16_t)value;
-        if (*at == text.size || (*at + 1 < text.size && text.at[*at] == ':' && text.at[*at + 1] == ':'))
+        if (*at == text.size ||
+            (*at + 1 < text.size && text.at[*at] == ':' && text.at[*at + 1] == ':'))
             break;
         if (text.at[(*at)++] != ':' || *at == text.size)
             return false;
@@ -155,8 +156,9 @@ vlt_result policy_ext_is_loopback(const struct policy_value *arguments, struct p
     static const uint8_t one[16] = {[15] = 1}; // ::1
     VLT_TRY(want_ip(arguments));
     const struct policy_ip *ip = arguments->ip;
-    bool is = ip->is_v6 ? ip->prefix == 128 && bytes_equal(bytes_of(ip->address, 16), bytes_of(one, 16))
-                        : ip->address[0] == 127 && ip->prefix >= 8;
+    bool is = ip->is_v6
+                  ? ip->prefix == 128 && bytes_equal(bytes_of(ip->address, 16), bytes_of(one, 16))
+                  : ip->address[0] == 127 && ip->prefix >= 8;
     *ret_value = policy_value_bool(is);
     return vlt_ok();
 }

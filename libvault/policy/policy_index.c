@@ -5,8 +5,14 @@
 
 // What a drawer is labelled with. The order is the order of preference between
 // equally rare ones.
-enum label { LABEL_PRINCIPAL, LABEL_RESOURCE, LABEL_ACTION, LABEL_PRINCIPAL_TYPE,
-             LABEL_RESOURCE_TYPE, LABEL_COUNT };
+enum label {
+    LABEL_PRINCIPAL,
+    LABEL_RESOURCE,
+    LABEL_ACTION,
+    LABEL_PRINCIPAL_TYPE,
+    LABEL_RESOURCE_TYPE,
+    LABEL_COUNT
+};
 
 struct drawer {
     enum label label;

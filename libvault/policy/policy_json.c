@@ -76,7 +76,8 @@ static bool read_code_point(struct reader *reader, uint32_t *ret_point) {
     *ret_point = high;
     if (high < 0xd800 || high > 0xdfff)
         return true;
-    if (high > 0xdbff || !bytes_begin_with(bytes_from(reader->text, reader->at), BYTES_LITERAL("\\u")))
+    if (high > 0xdbff ||
+        !bytes_begin_with(bytes_from(reader->text, reader->at), BYTES_LITERAL("\\u")))
         return refuse(reader, VLT_MALFORMED, "half a surrogate pair");
     reader->at += 2;
     if (!read_hex4(reader, &low))
@@ -268,9 +269,9 @@ static bool read_value(struct reader *reader, struct policy_json *json) {
     // Counting from the start of a line of megabytes for each value would be
     // quadratic: such a file gets bytes instead of characters.
     bool is_short = reader->at - reader->line_at < 4096;
-    *json = (struct policy_json){
-        .line = reader->line,
-        .column = is_short ? column_here(reader) : (uint32_t)(reader->at - reader->line_at + 1)};
+    *json = (struct policy_json){.line = reader->line,
+                                 .column = is_short ? column_here(reader)
+                                                    : (uint32_t)(reader->at - reader->line_at + 1)};
     switch (peek(reader)) {
     case '{':
     case '[':
@@ -331,8 +332,8 @@ bool policy_json_get_text(const struct policy_json *json, const char *name,
     return true;
 }
 
-vlt_result policy_json_fail(const struct policy_json *json, struct fault *fault,
-                            const char *format, ...) {
+vlt_result policy_json_fail(const struct policy_json *json, struct fault *fault, const char *format,
+                            ...) {
     char text[400];
     va_list args;
     va_start(args, format);

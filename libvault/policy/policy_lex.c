@@ -63,7 +63,9 @@ static bool begins_name(uint8_t c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
 }
 
-static bool is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
+static bool is_digit(uint8_t c) {
+    return c >= '0' && c <= '9';
+}
 
 static size_t name_size(const struct policy_lexer *lexer, size_t from) {
     size_t size = from;

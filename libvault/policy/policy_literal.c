@@ -174,8 +174,7 @@ static bool ends_with(struct bytes text, struct bytes end) {
 
 // Whole characters are matched without looking at their borders: UTF-8 finds
 // no character inside another.
-bool policy_pattern_matches(const struct policy_pattern *pattern, struct bytes text,
-                            size_t *work) {
+bool policy_pattern_matches(const struct policy_pattern *pattern, struct bytes text, size_t *work) {
     const struct bytes *pieces = pattern->pieces;
     size_t last = pattern->piece_count - 1;
     if (last == 0)
@@ -200,7 +199,7 @@ bool policy_pattern_matches(const struct policy_pattern *pattern, struct bytes t
 }
 
 bool policy_name_is_free(struct bytes name) {
-    static const char *const reserved[] = {"if", "true", "false", "then",   "else",
+    static const char *const reserved[] = {"if", "true", "false", "then", "else",
                                            "in", "is",   "has",   "like", "__cedar"};
     for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
         if (bytes_equal_text(name, reserved[i]))

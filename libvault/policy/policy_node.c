@@ -3,8 +3,8 @@
 
 vlt_result policy_parts_add(struct policy_parser *parser, struct policy_parts *parts,
                             const struct policy_node *node) {
-    const struct policy_node **items = policy_arena_grow(
-        parser->arena, parts->items, parts->count, &parts->capacity, sizeof *parts->items);
+    const struct policy_node **items = policy_arena_grow(parser->arena, parts->items, parts->count,
+                                                         &parts->capacity, sizeof *parts->items);
     if (!items)
         return policy_parse_no_memory(parser);
     parts->items = items;
@@ -24,8 +24,10 @@ vlt_result policy_node_new(struct policy_parser *parser, enum policy_node_kind k
     struct policy_node *node = policy_arena_take(parser->arena, sizeof *node);
     if (!node)
         return policy_parse_no_memory(parser);
-    *node = (struct policy_node){
-        .kind = (uint8_t)kind, .height = (uint16_t)(height + 1), .line = at->line, .column = at->column};
+    *node = (struct policy_node){.kind = (uint8_t)kind,
+                                 .height = (uint16_t)(height + 1),
+                                 .line = at->line,
+                                 .column = at->column};
     if (parts) {
         node->parts = parts->items;
         node->part_count = (uint32_t)parts->count;

@@ -34,7 +34,7 @@ vlt_result policy_parse_fail(struct policy_parser *parser, const struct policy_t
         parser->fault->line = at->line;
         parser->fault->column = at->column;
     }
-    const char *reason = class == VLT_LIMIT ? "policy too large or too deep"
+    const char *reason = class == VLT_LIMIT      ? "policy too large or too deep"
                          : class == VLT_CONFLICT ? "policy id used twice"
                                                  : "policy not well formed";
     return fault_set(parser->fault, class, reason, "%.*s: %s",
@@ -73,8 +73,7 @@ vlt_result policy_parse_string(struct policy_parser *parser, struct bytes *ret_t
     if (parser->token.kind != POLICY_TOKEN_STRING)
         return policy_parse_wrong(parser, "a string");
     size_t bad_at = 0;
-    vlt_result result =
-        policy_literal_string(parser->arena, parser->token.text, &bad_at, ret_text);
+    vlt_result result = policy_literal_string(parser->arena, parser->token.text, &bad_at, ret_text);
     if (!vlt_is_ok(result))
         return policy_parse_fail(parser, &parser->token, result.class, "%s in this string",
                                  result.reason);
@@ -102,14 +101,15 @@ static vlt_result parse_annotations(struct policy_parser *parser, struct policy 
     size_t count = 0, capacity = 0;
     while (policy_parse_sees(parser, "@")) {
         struct policy_token at = parser->token;
-        annotations = policy_arena_grow(parser->arena, annotations, count, &capacity,
-                                        sizeof *annotations);
+        annotations =
+            policy_arena_grow(parser->arena, annotations, count, &capacity, sizeof *annotations);
         if (!annotations)
             return policy_parse_no_memory(parser);
         VLT_TRY(parse_annotation(parser, &annotations[count]));
         for (size_t i = 0; i < count; i++)
             if (bytes_equal(annotations[i].name, annotations[count].name))
-                return policy_parse_fail(parser, &at, VLT_MALFORMED, "this annotation is there twice");
+                return policy_parse_fail(parser, &at, VLT_MALFORMED,
+                                         "this annotation is there twice");
         count++;
     }
     policy->annotations = annotations;

@@ -90,9 +90,9 @@ static vlt_result parse_relation(struct policy_parser *parser,
         const char *sign;
         enum policy_node_kind kind;
     } operators[] = {
-        {"==", POLICY_NODE_EQUAL},      {"!=", POLICY_NODE_NOT_EQUAL},
-        {"<", POLICY_NODE_LESS},        {"<=", POLICY_NODE_LESS_EQUAL},
-        {">", POLICY_NODE_GREATER},     {">=", POLICY_NODE_GREATER_EQUAL},
+        {"==", POLICY_NODE_EQUAL},  {"!=", POLICY_NODE_NOT_EQUAL},
+        {"<", POLICY_NODE_LESS},    {"<=", POLICY_NODE_LESS_EQUAL},
+        {">", POLICY_NODE_GREATER}, {">=", POLICY_NODE_GREATER_EQUAL},
         {"in", POLICY_NODE_IN},
     };
     const struct policy_node *left = NULL, *right = NULL;
@@ -115,11 +115,10 @@ static vlt_result parse_relation(struct policy_parser *parser,
 }
 
 // a sign b sign c … as one node, so that a long chain is not a deep tree.
-static vlt_result parse_chain(struct policy_parser *parser, const char *sign,
-                              enum policy_node_kind kind,
-                              vlt_result (*parse)(struct policy_parser *,
-                                                  const struct policy_node **),
-                              const struct policy_node **ret_node) {
+static vlt_result
+parse_chain(struct policy_parser *parser, const char *sign, enum policy_node_kind kind,
+            vlt_result (*parse)(struct policy_parser *, const struct policy_node **),
+            const struct policy_node **ret_node) {
     struct policy_token at = parser->token;
     struct policy_parts parts = {0};
     const struct policy_node *part = NULL;
@@ -169,8 +168,8 @@ static vlt_result parse_unary(struct policy_parser *parser, const struct policy_
         struct policy_lexer ahead = parser->lexer;
         struct policy_token after = policy_lexer_next(&ahead);
         bool is_literal = after.kind != POLICY_TOKEN_SIGN ||
-                          !(bytes_equal_text(after.text, ".") || bytes_equal_text(after.text, "[") ||
-                            bytes_equal_text(after.text, "("));
+                          !(bytes_equal_text(after.text, ".") ||
+                            bytes_equal_text(after.text, "[") || bytes_equal_text(after.text, "("));
         VLT_TRY(policy_parse_number(parser, is_literal, &node));
         count -= is_literal;
         VLT_TRY(policy_parse_accesses(parser, node, &node));

@@ -8,8 +8,7 @@ vlt_result policy_parse_name(struct policy_parser *parser, struct bytes *ret_nam
         return policy_parse_wrong(parser, "a name");
     if (!policy_name_is_free(parser->token.text))
         return policy_parse_fail(parser, &parser->token, VLT_MALFORMED, "%.*s is a reserved word",
-                                 (int)parser->token.text.size,
-                                 (const char *)parser->token.text.at);
+                                 (int)parser->token.text.size, (const char *)parser->token.text.at);
     struct bytes name = policy_arena_copy(parser->arena, parser->token.text);
     if (!name.at)
         return policy_parse_no_memory(parser);

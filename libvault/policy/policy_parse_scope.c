@@ -127,15 +127,15 @@ static bool is_action_type(struct bytes type) {
            type.at[type.size - size - 1] == ':';
 }
 
-static vlt_result check_action_types(struct policy_parser *parser, const struct policy_scope *scope) {
+static vlt_result check_action_types(struct policy_parser *parser,
+                                     const struct policy_scope *scope) {
     for (size_t i = 0; i < scope->key_count; i++) {
         struct policy_token at = {.line = scope->key_places[i].line,
                                   .column = scope->key_places[i].column};
         if (!is_action_type(scope->keys[i].uid.type))
-            return policy_parse_fail(parser, &at, VLT_MALFORMED,
-                                     "an action has the type Action, not %.*s",
-                                     (int)scope->keys[i].uid.type.size,
-                                     (const char *)scope->keys[i].uid.type.at);
+            return policy_parse_fail(
+                parser, &at, VLT_MALFORMED, "an action has the type Action, not %.*s",
+                (int)scope->keys[i].uid.type.size, (const char *)scope->keys[i].uid.type.at);
     }
     return vlt_ok();
 }

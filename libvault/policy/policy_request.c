@@ -102,7 +102,9 @@ struct policy_record *policy_entity_attributes(struct policy_entity *entity) {
     return &entity->attributes;
 }
 
-struct policy_record *policy_entity_tags(struct policy_entity *entity) { return &entity->tags; }
+struct policy_record *policy_entity_tags(struct policy_entity *entity) {
+    return &entity->tags;
+}
 
 struct policy_record *policy_request_context(struct policy_request *request) {
     return &request->context;
@@ -117,9 +119,9 @@ void policy_record_put(struct policy_record *record, struct bytes name, struct p
     struct policy_request *request = record->request;
     if (has_failed(request))
         return;
-    struct policy_field *items = policy_arena_grow(&request->arena, record->fields.items,
-                                                   record->fields.count, &record->capacity,
-                                                   sizeof *items);
+    struct policy_field *items =
+        policy_arena_grow(&request->arena, record->fields.items, record->fields.count,
+                          &record->capacity, sizeof *items);
     if (!items) {
         fail_memory(request);
         return;

@@ -161,7 +161,9 @@ vlt_result policy_set_link(struct policy_set *set, struct bytes template_id, str
     return vlt_ok();
 }
 
-size_t policy_set_count(const struct policy_set *set) { return set->count; }
+size_t policy_set_count(const struct policy_set *set) {
+    return set->count;
+}
 
 struct policy_view policy_set_view(const struct policy_set *set, size_t index) {
     const struct policy *policy = &set->policies[index];

@@ -25,9 +25,10 @@ static vlt_result check_members(const struct policy_json *json, const char *cons
         while (names[j] && !bytes_equal_text(json->members[i].name, names[j]))
             j++;
         if (!names[j])
-            return policy_json_fail(&json->members[i].value, fault, "unknown member \"%.*s\"",
-                                    (int)(json->members[i].name.size < 60 ? json->members[i].name.size : 60),
-                                    (const char *)json->members[i].name.at);
+            return policy_json_fail(
+                &json->members[i].value, fault, "unknown member \"%.*s\"",
+                (int)(json->members[i].name.size < 60 ? json->members[i].name.size : 60),
+                (const char *)json->members[i].name.at);
     }
     return vlt_ok();
 }
@@ -73,8 +74,7 @@ static vlt_result add_groups(const struct run *run, const struct policy_json *js
     size_t count;
     VLT_TRY(read_strings(run, policy_json_get(json, "groups"), &groups, &count));
     for (size_t i = 0; i < count; i++) {
-        struct policy_entity *group =
-            policy_entity_add(run->request, POLICY_TYPE_GROUP, groups[i]);
+        struct policy_entity *group = policy_entity_add(run->request, POLICY_TYPE_GROUP, groups[i]);
         policy_entity_parent(principal, POLICY_TYPE_GROUP, groups[i]);
         if (tenant.size)
             policy_entity_parent(group, POLICY_TYPE_TENANT, tenant);
@@ -84,7 +84,8 @@ static vlt_result add_groups(const struct run *run, const struct policy_json *js
 
 static vlt_result read_principal(const struct run *run, const struct policy_json *json,
                                  struct policy_uid *ret_uid) {
-    static const char *const members[] = {"type", "id", "groups", "tenant", "acr", "amr", "tags", NULL};
+    static const char *const members[] = {"type", "id",  "groups", "tenant",
+                                          "acr",  "amr", "tags",   NULL};
     struct policy_uid uid;
     struct bytes tenant = {0}, acr;
     const struct bytes *amr;
@@ -133,7 +134,8 @@ static void put_standard(const struct run *run, const struct policy_word_type *w
                                 strcmp(word->name, POLICY_TYPE_CREDENTIAL) != 0
                             ? bytes_from(id, bytes_find(id, '/') + (bytes_find(id, '/') < id.size))
                             : id;
-    if (has_attribute(word, "name") && !policy_fields_get(&attributes->fields, BYTES_LITERAL("name")))
+    if (has_attribute(word, "name") &&
+        !policy_fields_get(&attributes->fields, BYTES_LITERAL("name")))
         policy_put_string(attributes, "name", name.size ? name : id);
     if (has_attribute(word, "profile") &&
         !policy_fields_get(&attributes->fields, BYTES_LITERAL("profile")))
@@ -157,11 +159,13 @@ static vlt_result read_resource(const struct run *run, const struct policy_json 
     struct policy_entity *entity = policy_entity_add(run->request, word->name, uid.id);
     const struct policy_json *attributes = policy_json_get(json, "attrs");
     if (attributes)
-        VLT_TRY(policy_entity_json_record(policy_entity_attributes(entity), attributes, run->fault));
+        VLT_TRY(
+            policy_entity_json_record(policy_entity_attributes(entity), attributes, run->fault));
     if (policy_json_get_text(json, "tenant", &tenant))
         policy_entity_parent(entity, POLICY_TYPE_TENANT, tenant);
     if (policy_json_get_text(json, "provider", &provider)) {
-        struct policy_entity *above = policy_entity_add(run->request, POLICY_TYPE_PROVIDER, provider);
+        struct policy_entity *above =
+            policy_entity_add(run->request, POLICY_TYPE_PROVIDER, provider);
         policy_entity_parent(entity, POLICY_TYPE_PROVIDER, provider);
         if (tenant.size)
             policy_entity_parent(above, POLICY_TYPE_TENANT, tenant);
@@ -188,7 +192,8 @@ static vlt_result read_action(const struct run *run, const struct policy_json *j
 static vlt_result read_context(const struct run *run, const struct policy_json *context,
                                const struct policy_json *entities) {
     if (context)
-        VLT_TRY(policy_entity_json_record(policy_request_context(run->request), context, run->fault));
+        VLT_TRY(
+            policy_entity_json_record(policy_request_context(run->request), context, run->fault));
     if (entities)
         VLT_TRY(policy_entity_json_all(run->request, entities, run->fault));
     return vlt_ok();
@@ -240,8 +245,8 @@ static vlt_result run_cases(const struct run *run, const struct policy_json *jso
         VLT_TRY(read_case(run, &json->items[i], name, &result.expects_allow));
         struct policy_decision decision = policy_decide(run->set, run->request);
         result.decision = &decision;
-        result.passed = decision.is_allowed == result.expects_allow &&
-                        decision.cause != POLICY_NOT_EVALUATED;
+        result.passed =
+            decision.is_allowed == result.expects_allow && decision.cause != POLICY_NOT_EVALUATED;
         passed += result.passed;
         failed += !result.passed;
         if (each)

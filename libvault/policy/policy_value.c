@@ -9,8 +9,8 @@
 #define BYTES_PER_STEP 64
 
 const char *policy_kind_name(enum policy_kind kind) {
-    static const char *const names[] = {"a bool",    "a long",     "a string",   "an entity",
-                                        "a set",     "a record",   "a decimal",  "a datetime",
+    static const char *const names[] = {"a bool",     "a long",   "a string",  "an entity",
+                                        "a set",      "a record", "a decimal", "a datetime",
                                         "a duration", "an ipaddr"};
     assert(kind < sizeof names / sizeof *names);
     return names[kind];
@@ -82,7 +82,9 @@ int policy_name_compare(struct bytes a, struct bytes b) {
     return order_bytes(a.at, b.at, a.size);
 }
 
-static int compare_numbers(int64_t a, int64_t b) { return (a > b) - (a < b); }
+static int compare_numbers(int64_t a, int64_t b) {
+    return (a > b) - (a < b);
+}
 
 static int compare_keys(const struct policy_key *a, const struct policy_key *b) {
     if (a->hash != b->hash)
@@ -123,8 +125,7 @@ static int compare_records(const struct policy_fields *a, const struct policy_fi
     return order;
 }
 
-int policy_value_compare(const struct policy_value *a, const struct policy_value *b,
-                         size_t *work) {
+int policy_value_compare(const struct policy_value *a, const struct policy_value *b, size_t *work) {
     if (work)
         *work += 1;
     if (a->kind != b->kind)
@@ -164,8 +165,7 @@ static void swap_items(uint8_t *a, uint8_t *b, size_t size) {
 static void sift_down(uint8_t *items, size_t at, size_t count, size_t size,
                       int (*compare)(const void *a, const void *b)) {
     for (size_t child; (child = 2 * at + 1) < count; at = child) {
-        if (child + 1 < count &&
-            compare(items + child * size, items + (child + 1) * size) < 0)
+        if (child + 1 < count && compare(items + child * size, items + (child + 1) * size) < 0)
             child++;
         if (compare(items + at * size, items + child * size) >= 0)
             return;
@@ -184,7 +184,9 @@ void policy_sort(void *items, size_t count, size_t size,
     }
 }
 
-static int order_values(const void *a, const void *b) { return policy_value_compare(a, b, NULL); }
+static int order_values(const void *a, const void *b) {
+    return policy_value_compare(a, b, NULL);
+}
 
 struct policy_value policy_value_set(struct policy_value *items, size_t count) {
     policy_sort(items, count, sizeof *items, order_values);

@@ -4,7 +4,8 @@
 
 #define LIST(...) ((const char *const[]){__VA_ARGS__, NULL})
 
-#define PRINCIPAL_ATTRIBUTES LIST("issuer: String", "subject: String", "acr?: String", "amr: Set<String>")
+#define PRINCIPAL_ATTRIBUTES                                                                       \
+    LIST("issuer: String", "subject: String", "acr?: String", "amr: Set<String>")
 #define PRINCIPALS LIST("User", "Workload", "Agent")
 
 #define EVERY_CONTEXT "sourceIp: ipaddr", "now: datetime"
@@ -116,14 +117,14 @@ static void put_action(struct buf *out, const struct policy_word_action *action)
 }
 
 void policy_vocabulary_schema(struct buf *out) {
-    buf_put_text(out,
-                 "// SPDX-License-Identifier: Apache-2.0\n"
-                 "// What policies may name. The same as the table in\n"
-                 "// libvault/policy/policy_vocabulary.c: a unit test compares them.\n"
-                 "//\n"
-                 "// Ids: of User, Workload and Agent `issuer|subject`; of Group the name that the\n"
-                 "// issuer's mapping gives; of Credential its name; of Model and Tool\n"
-                 "// `<provider>/<name>`.\n");
+    buf_put_text(
+        out, "// SPDX-License-Identifier: Apache-2.0\n"
+             "// What policies may name. The same as the table in\n"
+             "// libvault/policy/policy_vocabulary.c: a unit test compares them.\n"
+             "//\n"
+             "// Ids: of User, Workload and Agent `issuer|subject`; of Group the name that the\n"
+             "// issuer's mapping gives; of Credential its name; of Model and Tool\n"
+             "// `<provider>/<name>`.\n");
     for (const struct policy_word_type *type = policy_word_types; type->name; type++)
         put_type(out, type);
     for (const struct policy_word_action *action = policy_word_actions; action->name; action++)

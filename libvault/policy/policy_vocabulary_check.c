@@ -236,7 +236,8 @@ static words words_named(const char *const *names) {
     return found;
 }
 
-static bool action_is_meant(const struct policy_scope *scope, const struct policy_word_action *word) {
+static bool action_is_meant(const struct policy_scope *scope,
+                            const struct policy_word_action *word) {
     if (scope->kind == POLICY_SCOPE_ANY)
         return true;
     for (size_t i = 0; i < scope->key_count; i++)

@@ -113,7 +113,8 @@ static void answer_line(struct bytes text, struct buf *out) {
     struct policy_request *request = policy_request_new(LINE_MAX_BYTES);
     const struct policy_json *line;
     struct policy_set *set = NULL;
-    if (!request || !vlt_is_ok(policy_json_parse(policy_request_arena(request), text, NULL, &line))) {
+    if (!request ||
+        !vlt_is_ok(policy_json_parse(policy_request_arena(request), text, NULL, &line))) {
         buf_put_text(out, "{\"unreadable\":true}");
     } else if (!vlt_is_ok(build_set(line, &set))) {
         buf_put_text(out, "{\"parsed\":false}");

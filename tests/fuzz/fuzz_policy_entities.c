@@ -8,10 +8,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
-static const char policies[] =
-    "permit(principal in Group::\"g\", action, resource) when { principal has a.b && context has a };"
-    "permit(principal, action in Action::\"g\", resource in A::\"a\") when { principal.a == context };"
-    "forbid(principal, action, resource) when { [principal.a, context.a].contains(resource.getTag(\"a\")) };";
+static const char policies[] = "permit(principal in Group::\"g\", action, resource) when { "
+                               "principal has a.b && context has a };"
+                               "permit(principal, action in Action::\"g\", resource in A::\"a\") "
+                               "when { principal.a == context };"
+                               "forbid(principal, action, resource) when { [principal.a, "
+                               "context.a].contains(resource.getTag(\"a\")) };";
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     static struct policy_set *set;

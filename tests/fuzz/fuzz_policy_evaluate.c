@@ -11,12 +11,16 @@
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
 static const char entities[] =
-    "[{\"uid\":{\"type\":\"User\",\"id\":\"u\"},\"attrs\":{\"n\":7,\"s\":\"text\",\"set\":[1,2],\"rec\":{\"a\":{\"b\":true}},"
-    "\"ent\":{\"__entity\":{\"type\":\"Doc\",\"id\":\"d\"}}},\"parents\":[{\"type\":\"Group\",\"id\":\"g\"}],\"tags\":{\"t\":\"v\"}},"
-    "{\"uid\":{\"type\":\"Doc\",\"id\":\"d\"},\"attrs\":{\"ip\":{\"__extn\":{\"fn\":\"ip\",\"arg\":\"10.0.0.1\"}}},\"parents\":[]}]";
-static const char context[] =
-    "{\"n\":-1,\"s\":\"a*b\",\"flag\":true,\"dt\":{\"__extn\":{\"fn\":\"datetime\",\"arg\":\"2024-01-01\"}},"
-    "\"dur\":{\"__extn\":{\"fn\":\"duration\",\"arg\":\"1h\"}},\"dec\":{\"__extn\":{\"fn\":\"decimal\",\"arg\":\"1.5\"}}}";
+    "[{\"uid\":{\"type\":\"User\",\"id\":\"u\"},\"attrs\":{\"n\":7,\"s\":\"text\",\"set\":[1,2],"
+    "\"rec\":{\"a\":{\"b\":true}},"
+    "\"ent\":{\"__entity\":{\"type\":\"Doc\",\"id\":\"d\"}}},\"parents\":[{\"type\":\"Group\","
+    "\"id\":\"g\"}],\"tags\":{\"t\":\"v\"}},"
+    "{\"uid\":{\"type\":\"Doc\",\"id\":\"d\"},\"attrs\":{\"ip\":{\"__extn\":{\"fn\":\"ip\",\"arg\":"
+    "\"10.0.0.1\"}}},\"parents\":[]}]";
+static const char context[] = "{\"n\":-1,\"s\":\"a*b\",\"flag\":true,\"dt\":{\"__extn\":{\"fn\":"
+                              "\"datetime\",\"arg\":\"2024-01-01\"}},"
+                              "\"dur\":{\"__extn\":{\"fn\":\"duration\",\"arg\":\"1h\"}},\"dec\":{"
+                              "\"__extn\":{\"fn\":\"decimal\",\"arg\":\"1.5\"}}}";
 
 static void build(struct policy_request *request) {
     policy_request_reset(request);
@@ -56,9 +60,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
         if (!set->index && !vlt_is_ok(policy_index_new(set, &set->index)))
             abort();
         vlt_result result = policy_authorize(set, request, &indexed);
-        if (vlt_is_ok(result) &&
-            (indexed.is_allowed != walked.is_allowed || indexed.reason_count != walked.reason_count ||
-             indexed.error_count != walked.error_count))
+        if (vlt_is_ok(result) && (indexed.is_allowed != walked.is_allowed ||
+                                  indexed.reason_count != walked.reason_count ||
+                                  indexed.error_count != walked.error_count))
             abort();
         result = policy_explain(set, request, count_satisfied, counts);
         if (vlt_is_ok(result) && (counts[2] != walked.error_count ||

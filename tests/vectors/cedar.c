@@ -199,7 +199,9 @@ static void run_tarball(const char *path) {
     nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-static int is_shown(const struct dirent *entry) { return entry->d_name[0] != '.'; }
+static int is_shown(const struct dirent *entry) {
+    return entry->d_name[0] != '.';
+}
 
 static void run_folder(const char *path) {
     struct dirent **entries;

@@ -56,8 +56,8 @@ static void read_entity(struct policy_lexer *lexer, struct schema *schema) {
             read_fields(lexer, schema, from);
             return;
         }
-        in_names = in_names && !is_sign(&token, "in") && !is_sign(&token, "=") &&
-                   !is_sign(&token, "enum");
+        in_names =
+            in_names && !is_sign(&token, "in") && !is_sign(&token, "=") && !is_sign(&token, "enum");
         if (in_names && token.kind == POLICY_TOKEN_NAME && schema->type_count < 512)
             schema->types[schema->type_count++] = token.text;
     }
