@@ -2,6 +2,7 @@
 #include "cli/token_input.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "cli/terminal.h"
@@ -153,5 +154,10 @@ int token_fetch(struct command *command, const struct token_wish *wish, const st
     if (error && (!strcmp(error, "invalid_request") || !strcmp(error, "invalid_target") ||
                   !strcmp(error, "access_denied") || !strcmp(error, "unauthorized_client")))
         result.class = VLT_DENIED;
+    size_t used = strlen(fault.text);
+    if (result.class == VLT_DENIED && !key)
+        snprintf(fault.text + used, sizeof fault.text - used,
+                 " (A token that is bound to no key needs a policy annotated @bearer(\"allow\"): bind it "
+                 "to a key with `token get --key` or `exec --bind`.)");
     return command_fail(command, result, &fault);
 }

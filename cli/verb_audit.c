@@ -43,9 +43,12 @@ static void entry_print(const json_t *entry) {
     put_member(entry, "method", "");
     put_member(entry, "host", "");
     put_member(entry, "path", "");
-    put_member(entry, "subject", "on ");
+    // The subject of a change is often the credential or tenant that was named.
+    const char *subject = member_text(entry, "subject");
+    if (strcmp(subject, member_text(entry, "credential")) && strcmp(subject, member_text(entry, "tenant")))
+        put_member(entry, "subject", "on ");
     put_member(entry, "policies", "policies ");
-    put_member(entry, "reason", ": ");
+    put_member(entry, "reason", "because: ");
     putchar('\n');
 }
 

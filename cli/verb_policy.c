@@ -28,7 +28,7 @@ static int run_check(struct command *command) {
         status = command_print_json(json_pack("{s:i,s:i}", "documents", (int)files.count, "policies",
                                               (int)policy_set_count(set)));
     else if (set)
-        printf("%zu policies in %zu documents: no fault found.\n", policy_set_count(set), files.count);
+        printf("no fault found (policies: %zu, documents: %zu)\n", policy_set_count(set), files.count);
     policy_set_free(set);
     policy_files_done(&files);
     return status;
@@ -64,9 +64,9 @@ static int put_files(struct command *command, const struct policy_files *files) 
     if (status != EXIT_OK || command->wants_json)
         return status == EXIT_OK ? command_print_json(answer) : status;
     char version[CELL_SIZE];
-    printf("Version %s of the policies of tenant %s is in force: %zu documents, set %.16s.\n",
+    printf("Version %s of the policies of tenant %s is in force: %zu document%s, set %.16s.\n",
            member_number(answer, "version", version), command->tenant, files->count,
-           member_text(answer, "hash"));
+           files->count == 1 ? "" : "s", member_text(answer, "hash"));
     json_decref(answer);
     return EXIT_OK;
 }

@@ -50,6 +50,7 @@ static int run_status(struct command *command) {
     if (status != EXIT_OK)
         return status;
     bool is_unsealed = !strcmp(member_text(body, "state"), "unsealed");
+    bool is_new = !strcmp(member_text(body, "state"), "uninitialised");
     if (command_flag(command, "--check") && !is_unsealed)
         status = EXIT_UNAVAILABLE;
     if (command->wants_json) {
@@ -60,7 +61,7 @@ static int run_status(struct command *command) {
     json_object_del(body, "state");
     object_print(body);
     if (!is_unsealed)
-        printf("\nThe vault does not serve: run `vaultctl init` once, or `vaultctl unseal`.\n");
+        printf("\nThe vault does not serve: run `vaultctl %s`.\n", is_new ? "init" : "unseal");
     json_decref(body);
     return status;
 }

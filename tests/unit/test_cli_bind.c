@@ -119,7 +119,7 @@ static void serve(int tcp_fd, int ready) {
     settings.ctx = base;
     struct http_server *server = http_server_new(base, &settings);
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    snprintf(address.sun_path, sizeof address.sun_path, "%s", world.broker + 5);
+    snprintf(address.sun_path, sizeof address.sun_path, "%s/s", world.folder);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 8) != 0 ||
         !vlt_is_ok(http_server_listen_fd(server, fd, false, NULL)) ||

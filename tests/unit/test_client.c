@@ -120,7 +120,7 @@ static void broker_run(const struct broker *broker, int ready) {
     settings.handler = broker_handle;
     struct http_server *server = http_server_new(base, &settings);
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    snprintf(address.sun_path, sizeof address.sun_path, "%s", broker->server + 5);
+    snprintf(address.sun_path, sizeof address.sun_path, "%s/s", broker->folder);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 8) != 0 ||
         !vlt_is_ok(http_server_listen_fd(server, fd, false, NULL)) || write(ready, "x", 1) != 1)
