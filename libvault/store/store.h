@@ -70,7 +70,8 @@ vlt_result store_get(struct store *store, uint32_t tenant, enum store_class clas
                      struct bytes name, struct bytes *ret_value,
                      uint64_t *ret_revision) VLT_MUST_USE;
 // Calls `each` in key order for names that begin with `prefix` and sort after
-// `after` (empty: from the start), until it returns false.
+// `after` (empty: from the start), until it returns false. `each` may call
+// store_get and not store_each.
 typedef bool store_each_fn(struct bytes name, struct bytes value, uint64_t revision, void *context);
 vlt_result store_each(struct store *store, uint32_t tenant, enum store_class class,
                       struct bytes prefix, struct bytes after, store_each_fn *each,

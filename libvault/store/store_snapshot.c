@@ -83,26 +83,24 @@ vlt_result store_each(struct store *store, uint32_t tenant, enum store_class cla
                       struct bytes prefix, struct bytes after, store_each_fn *each, void *context) {
     if (!store->is_in_snapshot)
         return vlt_fail(VLT_BUG, "records are listed outside a snapshot");
-    struct store_key limit, start;
-    VLT_TRY(store_key_build(tenant, class, prefix, &limit));
-    bool is_resumed = after.size > 0;
-    VLT_TRY(store_key_build(tenant, class, is_resumed ? after : prefix, &start));
-    struct bytes wanted = bytes_of(limit.at, limit.size), begin = bytes_of(start.at, start.size);
-    MDB_val key = {start.size, start.at}, value;
+    struct store_key first, last_seen;
+    VLT_TRY(store_key_build(tenant, class, prefix, &first));
+    VLT_TRY(store_key_build(tenant, class, after, &last_seen));
+    MDB_val key = {first.size, first.at}, seen = {last_seen.size, last_seen.at}, value;
+    struct bytes wanted = bytes_of(first.at, first.size), skipped = bytes_of(NULL, 0);
+    // Begins at the later of the two; `after` itself is not listed.
+    if (after.size > 0 && mdb_cmp(store->parked, store->dbi, &seen, &key) >= 0) {
+        skipped = bytes_of(last_seen.at, last_seen.size);
+        key = seen;
+    }
     int code = mdb_cursor_get(store->cursor, &key, &value, MDB_SET_RANGE);
     for (; !code; code = mdb_cursor_get(store->cursor, &key, &value, MDB_NEXT)) {
-        struct bytes found = bytes_of(key.mv_data, key.mv_size);
-        if (is_resumed && bytes_equal(found, begin))
-            continue;
-        if (!bytes_begin_with(found, wanted)) {
-            // `after` may sort before the prefix; then the range begins later.
-            if (is_resumed && memcmp(found.at, wanted.at,
-                                     found.size < wanted.size ? found.size : wanted.size) < 0)
-                continue;
-            return vlt_ok();
-        }
-        struct bytes body;
+        struct bytes found = bytes_of(key.mv_data, key.mv_size), body;
         uint64_t revision;
+        if (!bytes_begin_with(found, wanted))
+            return vlt_ok();
+        if (bytes_equal(found, skipped))
+            continue;
         VLT_TRY(store_value_split(value, &body, &revision));
         if (!each(bytes_from(found, 5), body, revision, context))
             return vlt_ok();
