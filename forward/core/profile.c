@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "forward/core/profile_members.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "forward/core/carrier.h"
@@ -109,18 +110,12 @@ bool profile_permits_host(const struct profile *profile, const char *host) {
 }
 
 size_t profile_carrier_count(const struct profile *profile) {
-    return json_array_size(profile->token_in);
+    return profile->carrier_count;
 }
 
 struct profile_carrier profile_carrier_at(const struct profile *profile, size_t index) {
-    const json_t *item = json_array_get(profile->token_in, index);
-    const char *in = json_string_value(json_object_get(item, "in"));
-    return (struct profile_carrier){
-        .in = !strcmp(in, "header")  ? PROFILE_HEADER
-              : !strcmp(in, "query") ? PROFILE_QUERY
-                                     : PROFILE_SUBPROTOCOL,
-        .name = json_string_value(json_object_get(item, "name")),
-    };
+    assert(index < profile->carrier_count);
+    return profile->carriers[index];
 }
 
 void profile_put_remove(const struct profile *profile, struct buf *out) {
@@ -136,16 +131,12 @@ void profile_put_remove(const struct profile *profile, struct buf *out) {
 }
 
 size_t profile_model_count(const struct profile *profile) {
-    return json_array_size(profile->model);
+    return profile->model_count;
 }
 
 struct profile_model_place profile_model_at(const struct profile *profile, size_t index) {
-    const json_t *place = json_array_get(profile->model, index);
-    const char *pattern = json_string_value(json_object_get(place, "pattern"));
-    return (struct profile_model_place){
-        .in_path = pattern != NULL,
-        .text = pattern ? pattern : json_string_value(json_object_get(place, "member")),
-    };
+    assert(index < profile->model_count);
+    return profile->models[index];
 }
 
 bool profile_has_tool(const struct profile *profile) {

@@ -18,6 +18,7 @@
 
 #define PROFILE_NAME_MAX 64
 #define PROFILE_INJECT_MAX 8       // things that one profile puts into a request
+#define PROFILE_PLACES_MAX 8      // carriers, and places of the model
 #define PROFILE_RENDERED_MAX 24576 // enough for any answer of profile_render
 #define PROFILE_SECRET_MAX 8192    // longest credential that can be rendered
 

@@ -8,6 +8,10 @@
 struct profile {
     json_t *root; // owned; every text below is borrowed from it
     json_t *parameters, *inject, *token_in, *model, *environment; // never NULL, may be empty
+    // What a forwarder looks at for each request, taken out of the JSON once.
+    size_t carrier_count, model_count;
+    struct profile_carrier carriers[PROFILE_PLACES_MAX];
+    struct profile_model_place models[PROFILE_PLACES_MAX];
     enum profile_errors errors;
     bool has_tool;
 };

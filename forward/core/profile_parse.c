@@ -86,7 +86,7 @@ static vlt_result check_parameters(const struct profile *profile, struct fault *
     return vlt_ok();
 }
 
-static vlt_result check_carriers(const struct profile *profile, struct fault *fault) {
+static vlt_result take_carriers(struct profile *profile, struct fault *fault) {
     static const char *const members[] = {"in", "name", NULL};
     size_t index;
     const json_t *item;
@@ -96,13 +96,19 @@ static vlt_result check_carriers(const struct profile *profile, struct fault *fa
         bool sound = name && (place_is(item, "header")  ? profile_is_header_name(name)
                               : place_is(item, "query") ? profile_is_query_name(name)
                                                         : place_is(item, "subprotocol") && *name);
-        if (!sound)
-            return wrong(fault, "an item of \"token_in\" needs a place and a name");
+        if (!sound || profile->carrier_count == PROFILE_PLACES_MAX)
+            return wrong(fault, "\"token_in\" takes up to eight items, each a place and a name");
+        profile->carriers[profile->carrier_count++] = (struct profile_carrier){
+            .in = place_is(item, "header")  ? PROFILE_HEADER
+                  : place_is(item, "query") ? PROFILE_QUERY
+                                            : PROFILE_SUBPROTOCOL,
+            .name = name,
+        };
     }
     return vlt_ok();
 }
 
-static vlt_result check_model(const struct profile *profile, struct fault *fault) {
+static vlt_result take_models(struct profile *profile, struct fault *fault) {
     static const char *const members[] = {"in", "pattern", "member", NULL};
     size_t index;
     const json_t *place;
@@ -113,9 +119,13 @@ static vlt_result check_model(const struct profile *profile, struct fault *fault
             place_is(place, "path") && pattern && *pattern == '/' && strstr(pattern, "{model}");
         bool in_body =
             place_is(place, "body") && is_text(json_object_get(place, "member")) && !pattern;
-        if (!in_path && !in_body)
-            return wrong(fault,
-                         "a place of \"model\" is a path with a pattern, or a body with a member");
+        if ((!in_path && !in_body) || profile->model_count == PROFILE_PLACES_MAX)
+            return wrong(fault, "\"model\" takes up to eight places, each a path with a pattern "
+                                "or a body with a member");
+        profile->models[profile->model_count++] = (struct profile_model_place){
+            .in_path = in_path,
+            .text = in_path ? pattern : json_string_value(json_object_get(place, "member")),
+        };
     }
     return vlt_ok();
 }
@@ -185,8 +195,8 @@ static vlt_result profile_check_parts(struct profile *profile, struct fault *fau
     VLT_TRY(check_names(profile, fault));
     VLT_TRY(check_parameters(profile, fault));
     VLT_TRY(check_inject(profile, fault));
-    VLT_TRY(check_carriers(profile, fault));
-    VLT_TRY(check_model(profile, fault));
+    VLT_TRY(take_carriers(profile, fault));
+    VLT_TRY(take_models(profile, fault));
     VLT_TRY(check_environment(profile, fault));
     const char *errors = json_string_value(json_object_get(profile->root, "errors"));
     profile->errors =

@@ -112,8 +112,8 @@ static ngx_int_t inject(ngx_http_request_t *r, const vault_upstream_t *known,
     vault_ctx_t *ctx = vault_ctx(r);
     const ngx_http_upstream_t *u = r->upstream;
     if (r != r->main || !ctx || ctx->state != VAULT_GRANTED || ctx->is_spliced ||
-        known->owner == NULL || known->owner->destination.len != conf->destination.len ||
-        u->conf->cache > 0 || u->conf->store > 0) {
+        known->owner == NULL || known->upstream != u->conf->upstream || u->conf->cache > 0 ||
+        u->conf->store > 0) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "vault: no decision for this request: refused");
         return NGX_ERROR;

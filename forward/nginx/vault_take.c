@@ -8,6 +8,7 @@ typedef struct {
     const vault_loc_conf_t *conf;
     bool is_foreign;  // a carrier held something that is not our token
     bool is_conflict; // two different values
+    bool is_astray;   // the token stands in a query parameter that is no carrier
     unsigned proof_count;
     ngx_list_t kept; // the other headers
 } taking_t;
@@ -147,7 +148,11 @@ static void take_query(taking_t *t) {
         if (carrier.in == PROFILE_QUERY && take_parameter(t, carrier.name))
             was_masked = true;
     }
-    if (t->ctx->masked_token.len && !was_masked)
+    if (!t->ctx->masked_token.len || was_masked)
+        return;
+    if (bytes_equal(vault_bytes(t->ctx->masked_token), t->ctx->ask.token))
+        t->is_astray = true; // it would go to the provider: no profile takes it out there
+    else
         vault_unmask(t->ctx->request, t->ctx); // somebody else's parameter
 }
 
@@ -159,6 +164,9 @@ ngx_int_t vault_take(vault_ctx_t *ctx, const vault_loc_conf_t *conf) {
     if (t.is_conflict)
         return deny(&t, NGX_HTTP_BAD_REQUEST, "conflicting_tokens",
                     "the request carries two different keys");
+    if (t.is_astray)
+        return deny(&t, NGX_HTTP_BAD_REQUEST, "token_in_query",
+                    "the token must not be in the query");
     if (t.is_foreign)
         return deny(&t, NGX_HTTP_UNAUTHORIZED, "not_a_vault_token",
                     "only tokens of the vault are accepted here, never a key of the provider");

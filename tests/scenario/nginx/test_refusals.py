@@ -52,6 +52,12 @@ class Refusals(Case):
         self.assertTrue(answer.startswith(b"HTTP/1.1 400"), answer)
         self.assertEqual(self.redeemer.asks, [])
 
+    def test_refuses_a_token_that_went_astray(self):
+        self.refused(self.send("/openai/v1/models?session=" + token(), "GET"), 400, "token_in_query")
+        session = "eyJmb3JlaWduIjoxfQ.eyJ4IjoxfQ.c2ln"  # the provider's own, of the same shape
+        self.assertEqual(self.send("/openai/v1/models?session=" + session, "GET")[0], 200)
+        self.assertEqual(self.provider.last()["path"], "/v1/models?session=" + session)
+
     def test_refuses_two_proofs(self):
         answer = self.raw(f"GET /openai/v1/models HTTP/1.1\r\nhost: a\r\nconnection: close\r\nauthorization: DPoP "
                           f"{token()}\r\ndpop: {token('p')}\r\ndpop: {token('p')}\r\n\r\n")
