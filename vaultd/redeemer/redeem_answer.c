@@ -10,7 +10,7 @@
 #include "vaultd/log/log.h"
 #include "vaultd/redeemer/redeem.h"
 
-#define ANSWER_MAX_BYTES (PROFILE_RENDERED_MAX + 4096)
+#define REST_MAX_BYTES 4000 // of the answer: everything but the rendered credential
 
 void redeem_free(struct redeem *redeem) {
     redeem_request_done(&redeem->request);
@@ -87,9 +87,9 @@ static vlt_result compose(const struct redeem *redeem, const struct profile *pro
     uint8_t *at = secret_borrow_room(body);
     memcpy(at, head, sizeof head - 1);
     vlt_result result = profile_render(profile, parameters, answer->value, at + sizeof head - 1,
-                                       PROFILE_RENDERED_MAX, &rendered);
+                                       secret_capacity(body) - REST_MAX_BYTES, &rendered);
     size_t size = sizeof head - 1 + rendered;
-    buf_init(&rest, 4000);
+    buf_init(&rest, REST_MAX_BYTES - sizeof head);
     put_rest(redeem, profile, answer, &rest);
     if (vlt_is_ok(result) && (buf_failed(&rest) || size + rest.size > secret_capacity(body)))
         result = vlt_fail(VLT_LIMIT, "the answer is too long");
@@ -116,6 +116,14 @@ static void send_secret(struct http_exchange *x, struct secret *body) {
     http_exchange_reply_secret(x, 200, headers, 2, secret_borrow(body), secret_size(body), free_secret, body);
 }
 
+// Wiping and zeroing what is never used costs more than the rest of an answer, so
+// room is made for this credential: at most doubled by escapes and base64, once
+// for each place that it goes to.
+static size_t answer_capacity(const struct answer_open *answer) {
+    size_t rendered = (answer->value.size + 256) * 2 * PROFILE_INJECT_MAX;
+    return REST_MAX_BYTES + (rendered < PROFILE_RENDERED_MAX ? rendered : PROFILE_RENDERED_MAX);
+}
+
 static vlt_result render(const struct redeem *redeem, const struct answer_open *answer, struct secret **ret_body) {
     char name[RECORD_NAME_MAX + 1];
     json_t *parameters = NULL;
@@ -124,9 +132,9 @@ static vlt_result render(const struct redeem *redeem, const struct answer_open *
     const struct profile *profile = profile_find(redeem->redeemer->profiles, name);
     if (!profile)
         return vlt_fail(VLT_UNAVAILABLE, "the credential's profile is not installed");
-    if (answer->parameters.size)
+    if (answer->parameters.size && !bytes_equal_text(answer->parameters, "{}"))
         VLT_TRY(jsontext_parse(answer->parameters, &jsontext_token_limits, NULL, &parameters));
-    struct secret *body = secret_new(ANSWER_MAX_BYTES);
+    struct secret *body = secret_new(answer_capacity(answer));
     vlt_result result = body ? compose(redeem, profile, parameters, answer, body)
                              : vlt_fail(VLT_UNAVAILABLE, "no locked memory is left");
     json_decref(parameters);

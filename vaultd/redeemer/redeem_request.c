@@ -1,40 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vaultd/redeemer/redeem_request.h"
 
+#include <stdlib.h>
+
 #include "libvault/base/b64u.h"
-#include "libvault/base/jsontext.h"
+#include "libvault/base/jsonflat.h"
 #include "libvault/http/http_path.h"
 #include "vaultd/ipc/message_fields.h"
 
-// DESIGN: a token of 8 KiB, a proof, and facts.
-static const struct jsontext_limits body_limits = {.max_bytes = 32768, .max_depth = 2};
+#define BODY_MAX_BYTES 32768 // a token of 8 KiB, a proof, and facts
 
-struct text_member {
-    const char *name;
-    struct bytes *to;
-    size_t max_bytes;
-    bool is_required;
-};
-
-static vlt_result take_text(const json_t *root, const struct text_member *member, struct fault *fault) {
-    const json_t *value = json_object_get(root, member->name);
-    if (!value && !member->is_required)
-        return vlt_ok();
-    if (!value)
-        return fault_set(fault, VLT_MALFORMED, "a member is missing", "the member \"%s\" is missing", member->name);
-    if (!json_is_string(value))
-        return fault_set(fault, VLT_MALFORMED, "a member has the wrong type", "the member \"%s\" must be a text", member->name);
-    struct bytes text = bytes_of(json_string_value(value), json_string_length(value));
-    if (text.size > member->max_bytes || (member->is_required && text.size == 0))
-        return fault_set(fault, VLT_LIMIT, "a member is empty or too long",
-                         "the member \"%s\" must have 1 to %zu bytes", member->name, member->max_bytes);
-    *member->to = text;
-    return vlt_ok();
-}
-
-static vlt_result take_texts(struct redeem_request *r, struct bytes *scheme, struct bytes *certificate,
+static vlt_result take_texts(struct bytes body, struct redeem_request *r, struct bytes *scheme, struct bytes *certificate,
                              struct fault *fault) {
-    const struct text_member members[] = {
+    const struct jsonflat_member members[] = {
         {"token", &r->token, IPC_TOKEN_MAX, true},
         {"scheme", scheme, 8, true},
         {"destination", &r->destination, 255, true},
@@ -48,12 +26,7 @@ static vlt_result take_texts(struct redeem_request *r, struct bytes *scheme, str
         {"source", &r->source, 64, false},
         {"request_id", &r->request_id, 64, false},
     };
-    static const char *const names[] = {"token", "scheme", "destination", "method", "path", "uri", "proof",
-                                        "client_certificate", "model", "tool", "source", "request_id", NULL};
-    VLT_TRY(jsontext_only_members(r->root, names, fault));
-    for (size_t i = 0; i < sizeof members / sizeof *members; i++)
-        VLT_TRY(take_text(r->root, &members[i], fault));
-    return vlt_ok();
+    return jsonflat_parse(body, BODY_MAX_BYTES, members, sizeof members / sizeof *members, r->room, fault);
 }
 
 static vlt_result take_certificate(struct redeem_request *r, struct bytes text, struct fault *fault) {
@@ -79,9 +52,9 @@ static vlt_result check_path(struct bytes path, struct fault *fault) {
     return vlt_ok();
 }
 
-static vlt_result parse(struct redeem_request *r, struct fault *fault) {
+static vlt_result parse(struct bytes body, struct redeem_request *r, struct fault *fault) {
     struct bytes scheme = {NULL, 0}, certificate = {NULL, 0};
-    VLT_TRY(take_texts(r, &scheme, &certificate, fault));
+    VLT_TRY(take_texts(body, r, &scheme, &certificate, fault));
     r->is_dpop = bytes_equal_text(scheme, "dpop");
     if (!r->is_dpop && !bytes_equal_text(scheme, "bearer"))
         return fault_set(fault, VLT_MALFORMED, "an unknown scheme", "the member \"scheme\" must be bearer or dpop");
@@ -90,12 +63,12 @@ static vlt_result parse(struct redeem_request *r, struct fault *fault) {
 }
 
 vlt_result redeem_request_parse(struct bytes body, struct fault *fault, struct redeem_request *ret_request) {
-    struct redeem_request request = {0};
-    VLT_TRY(jsontext_parse(body, &body_limits, fault, &request.root));
-    vlt_result result = json_is_object(request.root) ? parse(&request, fault)
-                                                     : vlt_fail(VLT_MALFORMED, "a JSON object was expected");
+    struct redeem_request request = {.room = malloc(body.size + 1)};
+    if (!request.room)
+        return vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    vlt_result result = parse(body, &request, fault);
     if (!vlt_is_ok(result)) {
-        json_decref(request.root);
+        free(request.room);
         return result;
     }
     *ret_request = request;
@@ -103,6 +76,6 @@ vlt_result redeem_request_parse(struct bytes body, struct fault *fault, struct r
 }
 
 void redeem_request_done(struct redeem_request *request) {
-    json_decref(request->root);
+    free(request->room);
     *request = (struct redeem_request){0};
 }

@@ -4,13 +4,11 @@
 #ifndef VLT_REDEEMER_REDEEM_REQUEST_H
 #define VLT_REDEEMER_REDEEM_REQUEST_H
 
-#include <jansson.h>
-
 #include "libvault/base/bytes.h"
 #include "libvault/base/fault.h"
 
 struct redeem_request {
-    json_t *root; // owned; the views below point into it
+    uint8_t *room; // owned; the views below point into it or into the body
     struct bytes token, proof, destination, method, path, uri, model, tool, source, request_id;
     bool is_dpop; // the scheme with which the token came
     bool has_certificate;

@@ -13,8 +13,11 @@
 #include "forward/core/profile.h"
 #include "vaultd/net/http_router.h"
 #include "vaultd/policy/decide.h"
+#include "vaultd/redeemer/forwarder.h"
 #include "vaultd/role/role.h"
 #include "vaultd/view/signing_keys.h"
+
+#define REDEEMER_TENANTS_KNOWN 64
 
 struct watcher;
 struct token_cache;
@@ -30,6 +33,9 @@ struct redeemer {
     struct http_router router;
     struct signing_keys keys;
     struct token_cache *tokens;
+    struct forwarders forwarders;
+    struct record_tenant tenants[REDEEMER_TENANTS_KNOWN]; // by number; good for tenants_revision
+    uint64_t tenants_revision;
     struct policy_cache *policies;
     struct decider *decider;
     uint64_t epoch;                   // grows with every change that may end an answer

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+// jsontext_check has proved the grammar, so this walk looks for no errors of form.
+#include "libvault/base/jsonflat.h"
+
+#define MEMBERS_MAX 32 // one bit each in `seen`
+
+struct walk {
+    struct bytes json;
+    size_t at;
+    uint8_t *room;
+    size_t used;
+};
+
+static void skip_space(struct walk *w) {
+    while (w->at < w->json.size && w->json.at[w->at] <= ' ')
+        w->at++;
+}
+
+// ---- Texts ----
+
+static unsigned hex4(const uint8_t *at) {
+    unsigned unit = 0;
+    for (int i = 0; i < 4; i++)
+        unit = unit * 16 + (unsigned)(at[i] <= '9' ? at[i] - '0' : (at[i] | 0x20) - 'a' + 10);
+    return unit;
+}
+
+static size_t put_utf8(unsigned code, uint8_t *out) {
+    if (code < 0x80) {
+        out[0] = (uint8_t)code;
+        return 1;
+    }
+    size_t size = code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    for (size_t i = size; i-- > 1; code >>= 6)
+        out[i] = (uint8_t)(0x80 | (code & 0x3F));
+    out[0] = (uint8_t)((size == 2 ? 0xC0 : size == 3 ? 0xE0 : 0xF0) | code);
+    return size;
+}
+
+// After a backslash; returns how many bytes of the text it takes.
+static size_t unescape(const uint8_t *at, struct walk *w) {
+    static const char from[] = "bfnrt", to[] = "\b\f\n\r\t";
+    if (at[0] != 'u') {
+        const char *known = strchr(from, at[0]);
+        w->room[w->used++] = known ? (uint8_t)to[known - from] : at[0];
+        return 1;
+    }
+    unsigned code = hex4(at + 1);
+    bool is_pair = code >= 0xD800 && code <= 0xDBFF;
+    if (is_pair)
+        code = 0x10000 + ((code - 0xD800) << 10) + (hex4(at + 7) - 0xDC00);
+    w->used += put_utf8(code, w->room + w->used);
+    return is_pair ? 11 : 5;
+}
+
+// At an opening quote; goes behind the closing one. An escape is never shorter
+// than what it stands for, so `room` is large enough.
+static struct bytes take_text(struct walk *w) {
+    const uint8_t *start = w->json.at + ++w->at;
+    uint8_t *copy = NULL;
+    size_t size = 0;
+    for (uint8_t c; (c = w->json.at[w->at]) != '"';) {
+        if (c == '\\' && !copy) { // from here on the text differs from its spelling
+            copy = w->room + w->used;
+            memcpy(copy, start, size);
+            w->used += size;
+        }
+        if (c == '\\') {
+            w->at += 1 + unescape(w->json.at + w->at + 1, w);
+            continue;
+        }
+        if (copy)
+            w->room[w->used++] = c;
+        size++;
+        w->at++;
+    }
+    w->at++;
+    return copy ? bytes_of(copy, (size_t)(w->room + w->used - copy)) : bytes_of(start, size);
+}
+
+// ---- Members ----
+
+static vlt_result refuse(struct fault *fault, enum vlt_class class, const char *reason, struct bytes name, const char *why) {
+    return fault_set(fault, class, reason, "the member \"%.*s\" %s", (int)(name.size < 60 ? name.size : 60),
+                     name.size ? (const char *)name.at : "", why);
+}
+
+static vlt_result take_member(struct walk *w, const struct jsonflat_member *members, size_t count, uint32_t *seen,
+                              struct fault *fault) {
+    struct bytes name = take_text(w);
+    size_t i = 0;
+    while (i < count && !bytes_equal_text(name, members[i].name))
+        i++;
+    if (i == count)
+        return refuse(fault, VLT_MALFORMED, "an unknown member", name, "is unknown");
+    if (*seen & 1u << i)
+        return refuse(fault, VLT_MALFORMED, "a repeated member", name, "is repeated");
+    *seen |= 1u << i;
+    skip_space(w);
+    w->at++; // the colon
+    skip_space(w);
+    if (w->json.at[w->at] != '"')
+        return refuse(fault, VLT_MALFORMED, "a member has the wrong type", name, "must be a text");
+    struct bytes text = take_text(w);
+    if (text.size > members[i].max_bytes || (members[i].is_required && text.size == 0))
+        return fault_set(fault, VLT_LIMIT, "a member is empty or too long", "the member \"%s\" must have 1 to %zu bytes",
+                         members[i].name, members[i].max_bytes);
+    *members[i].to = text;
+    return vlt_ok();
+}
+
+static vlt_result take_members(struct walk *w, const struct jsonflat_member *members, size_t count, struct fault *fault) {
+    uint32_t seen = 0;
+    for (w->at++, skip_space(w); w->json.at[w->at] != '}'; skip_space(w)) {
+        VLT_TRY(take_member(w, members, count, &seen, fault));
+        skip_space(w);
+        if (w->json.at[w->at] == ',')
+            w->at++;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (members[i].is_required && !(seen & 1u << i))
+            return refuse(fault, VLT_MALFORMED, "a member is missing", bytes_of_text(members[i].name), "is missing");
+    return vlt_ok();
+}
+
+vlt_result jsonflat_parse(struct bytes json, size_t max_bytes, const struct jsonflat_member *members, size_t count,
+                          uint8_t *room, struct fault *fault) {
+    const struct jsontext_limits limits = {.max_bytes = max_bytes, .max_depth = 16};
+    struct walk walk = {.json = json, .room = room};
+    if (count > MEMBERS_MAX)
+        return vlt_fail(VLT_BUG, "too many members");
+    VLT_TRY(jsontext_check(json, &limits, fault));
+    skip_space(&walk);
+    if (json.at[walk.at] != '{')
+        return fault_set(fault, VLT_MALFORMED, "a JSON object was expected", "a JSON object was expected");
+    return take_members(&walk, members, count, fault);
+}

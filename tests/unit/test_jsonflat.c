@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "libvault/base/jsonflat.h"
+
+struct texts {
+    struct bytes a, b;
+    uint8_t room[512];
+    struct fault fault;
+};
+
+static vlt_result parse(struct bytes json, struct texts *t) {
+    *t = (struct texts){.a = {NULL, 0}};
+    const struct jsonflat_member members[] = {{"a", &t->a, 20, true}, {"b", &t->b, 20, false}};
+    return jsonflat_parse(json, 400, members, 2, t->room, &t->fault);
+}
+
+static void flat_accepts_texts_in_any_order(void **state) {
+    struct texts t;
+    assert_true(vlt_is_ok(parse(BYTES_LITERAL(" { \"b\" : \"x\" , \"a\":\"y z\" } "), &t)));
+    assert_true(bytes_equal_text(t.a, "y z") && bytes_equal_text(t.b, "x"));
+    assert_true(vlt_is_ok(parse(BYTES_LITERAL("{\"a\":\"1\"}"), &t)));
+    assert_int_equal(t.b.size, 0);
+}
+
+static void flat_accepts_every_escape(void **state) {
+    struct texts t;
+    assert_true(vlt_is_ok(parse(BYTES_LITERAL("{\"a\":\"k\\\"\\\\\\/\\b\\f\\n\\r\\t\"}"), &t)));
+    assert_true(bytes_equal_text(t.a, "k\"\\/\b\f\n\r\t"));
+    assert_true(vlt_is_ok(parse(BYTES_LITERAL("{\"\\u0061\":\"\\u00e9\\u20ac\\ud83d\\ude00!\",\"b\":\"\\n\"}"), &t)));
+    assert_true(bytes_equal_text(t.a, "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80!"));
+    assert_true(bytes_equal_text(t.b, "\n"));
+}
+
+static void flat_rejects(void **state) {
+    static const struct {
+        const char *json;
+        enum vlt_class class;
+    } wrong[] = {
+        {"{}", VLT_MALFORMED}, {"[\"a\"]", VLT_MALFORMED}, {"\"a\"", VLT_MALFORMED}, {"{\"a\":1}", VLT_MALFORMED},
+        {"{\"a\":null}", VLT_MALFORMED}, {"{\"a\":{}}", VLT_MALFORMED}, {"{\"a\":\"\"}", VLT_LIMIT},
+        {"{\"a\":\"x\",\"a\":\"y\"}", VLT_MALFORMED}, {"{\"a\":\"x\",\"\\u0061\":\"y\"}", VLT_MALFORMED},
+        {"{\"a\":\"x\",\"c\":\"y\"}", VLT_MALFORMED}, {"{\"a\":\"123456789012345678901\"}", VLT_LIMIT},
+        {"{\"a\":\"x\"", VLT_MALFORMED}, {"{\"a\":\"x\",}", VLT_MALFORMED}, {"{\"a\":\"x\"} 1", VLT_MALFORMED},
+        {"{\"a\":\"\\u0000\"}", VLT_MALFORMED}, {"{\"a\":\"\\ud83d\"}", VLT_MALFORMED}, {"", VLT_MALFORMED}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct texts t;
+        vlt_result result = parse(bytes_of_text(wrong[i].json), &t);
+        if (result.class != wrong[i].class)
+            fail_msg("%s: %s", wrong[i].json, vlt_class_name(result.class));
+    }
+}
+
+// Whatever happens to the bytes, the flat reader agrees with the tree.
+static void flat_survives_mutation(void **state) {
+    static const char good[] = "{\"a\":\"x\\u00e9\\n\\\"y\",\"b\":\"\\ud83d\\ude00 z\"}";
+    for (size_t i = 0; i < sizeof good - 1; i++)
+        for (unsigned bit = 0; bit < 8; bit++) {
+            char json[sizeof good];
+            struct texts t;
+            json_t *root = NULL;
+            memcpy(json, good, sizeof good);
+            json[i] = (char)(json[i] ^ (1 << bit));
+            struct bytes text = bytes_of(json, sizeof good - 1);
+            vlt_result flat = parse(text, &t);
+            bool is_tree = vlt_is_ok(jsontext_parse(text, &jsontext_token_limits, NULL, &root));
+            if (vlt_is_ok(flat)) {
+                assert_true(is_tree);
+                assert_true(bytes_equal_text(t.a, json_string_value(json_object_get(root, "a"))));
+            }
+            json_decref(root);
+        }
+    for (size_t size = 0; size < sizeof good - 1; size++) {
+        struct texts t;
+        char *copy = malloc(size + 1); // exact, so that a sanitizer sees a read behind it
+        memcpy(copy, good, size);
+        assert_false(vlt_is_ok(parse(bytes_of(copy, size), &t)));
+        free(copy);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(flat_accepts_texts_in_any_order), cmocka_unit_test(flat_accepts_every_escape),
+        cmocka_unit_test(flat_rejects), cmocka_unit_test(flat_survives_mutation),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
