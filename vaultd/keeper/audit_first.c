@@ -101,7 +101,7 @@ vlt_result audit_event_of(struct bytes bytes, enum audit_kind kind, struct audit
     event.token_id = bytes_of(NULL, 0);
     if (kind == AUDIT_ISSUE || kind == AUDIT_REDEEM || kind == AUDIT_REVOKE)
         event.tenant = event.principal = event.actor = event.client = event.credential =
-            event.policy_set = bytes_of(NULL, 0);
+            bytes_of(NULL, 0);
     *ret_event = event;
     return vlt_ok();
 }

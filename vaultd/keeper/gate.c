@@ -194,5 +194,8 @@ void gate_describe(const struct token_claims *claims, struct audit_event *event)
     event->actor = claims->actor_count ? claims->actors[0].principal : bytes_of(NULL, 0);
     event->client = claims->client;
     event->token_id = claims->id;
-    event->policy_set = claims->policy_set;
+    // At a redeem the policies that decided are those in force then, which the
+    // redeemer names; else those that the token was issued under.
+    if (event->policy_set.size == 0)
+        event->policy_set = claims->policy_set;
 }
