@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vaultd/supervisor/config.h"
 
-#include <cyaml/cyaml.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "vaultd/supervisor/config_file.h"
+
+const char *const config_log_levels[] = {"error", "warning", "notice", "info", "debug", NULL};
 
 // ---- The schema: one line for each key ----
 
@@ -66,28 +68,6 @@ static const cyaml_schema_value_t config_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct config, config_fields),
 };
 
-// ---- Errors: cyaml tells its story line by line; a person wants one sentence ----
-
-struct story {
-    char what[200], where[200];
-};
-
-static void listen_to_cyaml(cyaml_log_t level, void *context, const char *format, va_list args) {
-    struct story *story = context;
-    char line[300];
-    if (level < CYAML_LOG_ERROR)
-        return;
-    vsnprintf(line, sizeof line, format, args);
-    line[strcspn(line, "\n")] = 0;
-    const char *text = strncmp(line, "Load: ", 6) == 0 ? line + 6 : line;
-    if (strstr(text, "(line:")) { // the innermost place comes first
-        if (!story->where[0])
-            snprintf(story->where, sizeof story->where, "%.199s", text + strspn(text, " "));
-    } else if (!story->what[0] && !strstr(text, "Backtrace")) {
-        snprintf(story->what, sizeof story->what, "%.199s", text);
-    }
-}
-
 // ---- Defaults ----
 
 static bool set_text(char **text, const char *value) {
@@ -147,98 +127,122 @@ static void set_number_defaults(struct config *c) {
 
 // ---- Checks that the schema can not express ----
 
-static vlt_result refuse(struct fault *fault, const char *key, const char *why) {
-    return fault_set(fault, VLT_MALFORMED, "the configuration is not acceptable", "%s: %s", key, why);
+struct checking {
+    const struct config_file *file;
+    struct fault *fault;
+};
+
+static vlt_result refuse(const struct checking *checking, const char *key, const char *why) {
+    return config_file_refuse(checking->file, key, why, checking->fault);
 }
 
-static vlt_result check_range(struct fault *fault, const char *key, uint32_t value, uint32_t low,
+static vlt_result check_range(const struct checking *checking, const char *key, uint32_t value, uint32_t low,
                               uint32_t high) {
     char why[80];
     if (value >= low && value <= high)
         return vlt_ok();
     snprintf(why, sizeof why, "%u is not between %u and %u", value, low, high);
-    return refuse(fault, key, why);
+    return refuse(checking, key, why);
 }
 
-static vlt_result check_device(const struct config_device *device, struct fault *fault) {
+static vlt_result check_device(const struct checking *checking, const struct config_device *device) {
     if (strcmp(device->kind, "pkcs11") == 0)
-        return device->uri[0] ? vlt_ok() : refuse(fault, "device.uri", "is required for kind pkcs11, for example pkcs11:token=vaultd");
+        return device->uri[0] ? vlt_ok() : refuse(checking, "device.uri", "is required for kind pkcs11, for example pkcs11:token=vaultd");
     if (strcmp(device->kind, "tpm") == 0)
         return vlt_ok();
-    return refuse(fault, "device.kind", "must be tpm or pkcs11");
+    return refuse(checking, "device.kind", "must be tpm or pkcs11");
 }
 
-static vlt_result check_tls(struct fault *fault, const char *key, const char *listen,
+static vlt_result check_tls(const struct checking *checking, const char *key, const char *listen,
                             const char *certificate, const char *tls_key) {
     if (listen[0] && (!certificate[0] || !tls_key[0]))
-        return refuse(fault, key, "needs tls_certificate and tls_key beside it");
+        return refuse(checking, key, "needs tls_certificate and tls_key beside it");
     return vlt_ok();
 }
 
-static vlt_result check_users(const struct config_users *users, struct fault *fault) {
+static vlt_result check_users(const struct checking *checking, const struct config_users *users) {
     const char *const names[] = {users->broker, users->admin, users->redeemer, users->keeper,
                                  users->auditor, users->group};
     size_t given = 0;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         given += names[i][0] != 0;
     if (given != 0 && given != sizeof names / sizeof *names)
-        return refuse(fault, "users", "name a group and a user for each of broker, admin, redeemer, keeper and auditor, or none of them");
+        return refuse(checking, "users", "name a group and a user for each of broker, admin, redeemer, keeper and auditor, or none of them");
     return vlt_ok();
 }
 
-static vlt_result check(const struct config *c, struct fault *fault) {
+static vlt_result check_top(const struct checking *checking, const struct config *c) {
     size_t issuer_size = strlen(c->issuer);
     if (strncmp(c->issuer, "https://", 8) != 0 || issuer_size < 10 || c->issuer[issuer_size - 1] == '/')
-        return refuse(fault, "issuer", "must be the https URL that clients use for the broker, without a slash at the end");
-    VLT_TRY(check_device(&c->device, fault));
-    VLT_TRY(check_users(&c->users, fault));
-    VLT_TRY(check_tls(fault, "broker.listen", c->broker.listen, c->broker.tls_certificate, c->broker.tls_key));
-    VLT_TRY(check_tls(fault, "admin.listen", c->admin.listen, c->admin.tls_certificate, c->admin.tls_key));
-    VLT_TRY(check_tls(fault, "redeemer.listen", c->redeemer.listen, c->redeemer.tls_certificate, c->redeemer.tls_key));
+        return refuse(checking, "issuer", "must be the https URL that clients use for the broker, without a slash at the end");
+    for (const char *const *name = config_log_levels; *name; name++)
+        if (strcmp(c->log_level, *name) == 0)
+            return vlt_ok();
+    return refuse(checking, "log_level", "must be error, warning, notice, info or debug");
+}
+
+static vlt_result check_listeners(const struct checking *checking, const struct config *c) {
+    VLT_TRY(check_tls(checking, "broker.listen", c->broker.listen, c->broker.tls_certificate, c->broker.tls_key));
+    VLT_TRY(check_tls(checking, "admin.listen", c->admin.listen, c->admin.tls_certificate, c->admin.tls_key));
+    VLT_TRY(check_tls(checking, "redeemer.listen", c->redeemer.listen, c->redeemer.tls_certificate, c->redeemer.tls_key));
     if (c->admin.listen[0] && !c->admin.oidc_tenant[0])
-        return refuse(fault, "admin.oidc_tenant", "is required with admin.listen: it names the tenant whose issuers and policies admit administrators");
-    VLT_TRY(check_range(fault, "broker.workers", c->broker.workers, 1, 16));
-    VLT_TRY(check_range(fault, "redeemer.workers", c->redeemer.workers, 1, 16));
-    VLT_TRY(check_range(fault, "tokens.max_lifetime_s", c->tokens.max_lifetime_s, 1, 86400));
-    VLT_TRY(check_range(fault, "tokens.lifetime_s", c->tokens.lifetime_s, 1, c->tokens.max_lifetime_s));
-    VLT_TRY(check_range(fault, "redeemer.cache_max_s", c->redeemer.cache_max_s, 1, 300));
-    VLT_TRY(check_range(fault, "keeper.secret_heap_kib", c->keeper.secret_heap_kib, 4096, 1048576));
-    VLT_TRY(check_range(fault, "broker.max_connections", c->broker.max_connections, 1, 65536));
-    VLT_TRY(check_range(fault, "redeemer.max_connections", c->redeemer.max_connections, 1, 65536));
-    return check_range(fault, "admin.max_connections", c->admin.max_connections, 1, 1024);
+        return refuse(checking, "admin.oidc_tenant", "is required with admin.listen: it names the tenant whose issuers and policies admit administrators");
+    return vlt_ok();
+}
+
+static vlt_result check_ranges(const struct checking *checking, const struct config *c) {
+    const struct {
+        const char *key;
+        uint32_t value, low, high;
+    } ranges[] = {
+        {"drain_ms", c->drain_ms, 1, 600000},
+        {"broker.workers", c->broker.workers, 1, 16},
+        {"broker.max_connections", c->broker.max_connections, 1, 65536},
+        {"broker.request_deadline_ms", c->broker.request_deadline_ms, 100, 600000},
+        {"broker.idle_ms", c->broker.idle_ms, 100, 3600000},
+        {"admin.max_connections", c->admin.max_connections, 1, 1024},
+        {"admin.request_deadline_ms", c->admin.request_deadline_ms, 100, 600000},
+        {"admin.idle_ms", c->admin.idle_ms, 100, 3600000},
+        {"redeemer.workers", c->redeemer.workers, 1, 16},
+        {"redeemer.max_connections", c->redeemer.max_connections, 1, 65536},
+        {"redeemer.request_deadline_ms", c->redeemer.request_deadline_ms, 100, 600000},
+        {"redeemer.idle_ms", c->redeemer.idle_ms, 100, 3600000},
+        {"redeemer.cache_max_s", c->redeemer.cache_max_s, 1, 300},
+        {"keeper.data_key_idle_s", c->keeper.data_key_idle_s, 1, 31536000},
+        {"keeper.secret_heap_kib", c->keeper.secret_heap_kib, 4096, 1048576},
+        {"tokens.max_lifetime_s", c->tokens.max_lifetime_s, 1, 86400},
+        {"tokens.lifetime_s", c->tokens.lifetime_s, 1, c->tokens.max_lifetime_s},
+    };
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+        VLT_TRY(check_range(checking, ranges[i].key, ranges[i].value, ranges[i].low, ranges[i].high));
+    return vlt_ok();
+}
+
+static vlt_result check(const struct checking *checking, const struct config *c) {
+    VLT_TRY(check_top(checking, c));
+    VLT_TRY(check_device(checking, &c->device));
+    VLT_TRY(check_users(checking, &c->users));
+    VLT_TRY(check_listeners(checking, c));
+    return check_ranges(checking, c);
 }
 
 // ---- Load ----
 
-static cyaml_config_t cyaml_settings(struct story *story) {
-    return (cyaml_config_t){.log_fn = listen_to_cyaml,
-                            .log_ctx = story,
-                            .mem_fn = cyaml_mem,
-                            .log_level = CYAML_LOG_ERROR};
-}
+static const cyaml_config_t cyaml_settings = {.mem_fn = cyaml_mem, .log_level = CYAML_LOG_ERROR};
 
-vlt_result config_load(const char *path, struct fault *fault, struct config **ret_config) {
-    struct story story = {{0}, {0}};
-    cyaml_config_t settings = cyaml_settings(&story);
+static vlt_result load(const struct config_file *file, struct fault *fault, struct config **ret_config) {
+    struct bytes text = config_file_text(file);
     struct config *config = NULL;
-    cyaml_err_t error = CYAML_ERR_FILE_OPEN;
-    if (access(path, R_OK) == 0)
-        error = cyaml_load_file(path, &settings, &config_schema, (cyaml_data_t **)&config, NULL);
-    if (error == CYAML_ERR_FILE_OPEN)
-        return fault_set(fault, VLT_NOT_FOUND, "the configuration can not be read",
-                         "%s can not be read; copy deploy/vaultd.conf there or give another path with "
-                         "--config",
-                         path);
+    VLT_TRY(config_file_check(file, config_fields, fault));
+    cyaml_err_t error = cyaml_load_data(text.at, text.size, &cyaml_settings, &config_schema, (cyaml_data_t **)&config, NULL);
     if (error != CYAML_OK || !config)
-        return fault_set(fault, VLT_MALFORMED, "the configuration is not acceptable",
-                         "%s: %s%s%s", path, story.what[0] ? story.what : cyaml_strerror(error),
-                         story.where[0] ? ", " : "", story.where);
+        return config_file_refuse(file, "", cyaml_strerror(error), fault);
     vlt_result result = set_text_defaults(config) && set_listener_defaults(config)
                             ? vlt_ok()
                             : vlt_fail(VLT_UNAVAILABLE, "out of memory");
     set_number_defaults(config);
     if (vlt_is_ok(result))
-        result = check(config, fault);
+        result = check(&(struct checking){file, fault}, config);
     if (!vlt_is_ok(result)) {
         config_free(config);
         return result;
@@ -247,8 +251,12 @@ vlt_result config_load(const char *path, struct fault *fault, struct config **re
     return vlt_ok();
 }
 
-void config_free(struct config *config) {
-    struct story story;
-    cyaml_config_t settings = cyaml_settings(&story);
-    cyaml_free(&settings, &config_schema, config, 0);
+vlt_result config_load(const char *path, struct fault *fault, struct config **ret_config) {
+    struct config_file *file = NULL;
+    VLT_TRY(config_file_open(path, fault, &file));
+    vlt_result result = load(file, fault, ret_config);
+    config_file_close(file);
+    return result;
 }
+
+void config_free(struct config *config) { cyaml_free(&cyaml_settings, &config_schema, config, 0); }

@@ -11,6 +11,9 @@
 
 #include "libvault/base/fault.h"
 
+// Names that log_level may have, in the order of LOG_LEVEL_…; NULL ends them.
+extern const char *const config_log_levels[];
+
 // Names of members are the keys of the file.
 struct config_users { // empty texts: all roles run as the user who starts vaultd
     char *group, *broker, *admin, *redeemer, *keeper, *auditor;
@@ -57,6 +60,8 @@ struct config {
     struct config_tokens tokens;
 };
 
+// VLT_NOT_FOUND, VLT_LIMIT, VLT_MALFORMED; the fault names the file, the key's line
+// and the key.
 vlt_result config_load(const char *path, struct fault *fault, struct config **ret_config) VLT_MUST_USE;
 void config_free(struct config *config);
 

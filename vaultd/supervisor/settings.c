@@ -100,11 +100,10 @@ void settings_files_done(struct settings_files *files) {
 // ---- Messages ----
 
 static uint8_t log_level_number(const char *name) {
-    static const char *const names[] = {"error", "warning", "notice", "info", "debug"};
-    for (uint8_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strcmp(name, names[i]) == 0)
-            return i;
-    return LOG_LEVEL_INFO;
+    uint8_t number = 0;
+    while (strcmp(config_log_levels[number], name) != 0) // config.c let only these pass
+        number++;
+    return number;
 }
 
 #define T(text) bytes_of_text(text)
