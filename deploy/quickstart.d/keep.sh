@@ -8,19 +8,26 @@ export VAULTCTL_FORWARDER=$FORWARDER VAULTCTL_PROFILES=$VAULTCTL_PROFILES FORWAR
 export NODE_EXTRA_CA_CERTS=$NODE_EXTRA_CA_CERTS
 cd $work
 SETTINGS
-cat >stop <<STOP
+# A process is its number and the time of its start: numbers are used again.
+started() { sed 's/^.*) //' "/proc/$1/stat" | cut -d ' ' -f 20; }
+{
+  cat <<'STOP'
 #!/bin/sh
 # Stops what the quick start left running, newest first, and removes this folder.
-for pid in $(printf '%s\n' "${pids[@]}" | tac | xargs); do
-  grep -qzF '$work' /proc/\$pid/environ 2>/dev/null || continue
-  kill \$pid
-  for i in \$(seq 150); do
-    pgrep -s \$pid >/dev/null || break
+stop() {
+  [ "$(sed 's/^.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20)" = "$2" ] || return 0
+  kill "$1"
+  for i in $(seq 150); do
+    pgrep -s "$1" >/dev/null || return 0
     sleep 0.1
   done
-done
-rm -rf '$work'
+  echo "process $1 does not end" >&2
+  exit 1
+}
 STOP
+  for ((i = ${#pids[@]} - 1; i >= 0; i--)); do echo "stop ${pids[i]} $(started "${pids[i]}")"; done
+  echo "rm -rf '$work'"
+} >stop
 chmod +x stop
 kept=yes
 step "Explore" "everything is still up, in $work"
