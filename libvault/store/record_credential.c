@@ -35,9 +35,8 @@ static void read_parameters(struct record_json *r, struct record_credential *cre
     const char *name;
     json_t *value;
     // The macro iterates without changing; jansson's signature has no const.
-    json_object_foreach((json_t *)(uintptr_t)object, name, value)
-        if (!json_is_string(value))
-            record_json_fail(r, "parameters", "an object of texts");
+    json_object_foreach((json_t *)(uintptr_t)object, name, value) if (!json_is_string(value))
+        record_json_fail(r, "parameters", "an object of texts");
     if (record_json_failed(r))
         return;
     credential->parameters = object ? json_deep_copy(object) : json_object();

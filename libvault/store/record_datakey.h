@@ -41,8 +41,7 @@ struct record_datakey {
     struct record_slot slots[RECORD_SLOTS_MAX];
 };
 void record_datakey_put(struct wire_writer *w, const struct record_datakey *datakey);
-vlt_result record_datakey_get(struct bytes value,
-                              struct record_datakey *ret_datakey) VLT_MUST_USE;
+vlt_result record_datakey_get(struct bytes value, struct record_datakey *ret_datakey) VLT_MUST_USE;
 // Name of a data key in the store; `room` holds 4 bytes.
 struct bytes record_datakey_name(uint32_t number, uint8_t *room);
 // What the device authenticates with the wrapped key: tenant and number.

@@ -5,8 +5,7 @@
 #include "libvault/store/record_json.h"
 
 static void read_tenants(struct record_json *r, struct record_forwarder *forwarder) {
-    const json_t *list =
-        record_json_array(r, "tenants", RECORD_OPTIONAL, RECORD_FORWARDER_TENANTS);
+    const json_t *list = record_json_array(r, "tenants", RECORD_OPTIONAL, RECORD_FORWARDER_TENANTS);
     for (size_t i = 0; list && i < json_array_size(list); i++) {
         char *name = forwarder->tenants[i];
         record_json_item(r, "tenants", json_array_get(list, i), name, sizeof *forwarder->tenants);
@@ -30,8 +29,8 @@ static void read_identity(struct record_json *r, struct record_forwarder *forwar
 
 vlt_result record_forwarder_parse(struct bytes json, struct fault *fault,
                                   struct record_forwarder *ret_forwarder) {
-    static const char *const members[] = {"name",     "uid",        "certificate_sha256", "tenants",
-                                          "disabled", "created_at", NULL};
+    static const char *const members[] = {
+        "name", "uid", "certificate_sha256", "tenants", "disabled", "created_at", NULL};
     struct record_forwarder forwarder = {0};
     struct record_json r;
     json_t *root;

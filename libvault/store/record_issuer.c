@@ -24,22 +24,22 @@ static size_t read_texts(struct record_json *r, const char *member, enum record_
 }
 
 static void read_algorithms(struct record_json *r, struct record_issuer *issuer) {
-    issuer->algorithm_count =
-        read_texts(r, "algorithms", RECORD_REQUIRED, RECORD_ISSUER_ALGORITHMS,
-                   issuer->algorithms[0], sizeof *issuer->algorithms);
+    issuer->algorithm_count = read_texts(r, "algorithms", RECORD_REQUIRED, RECORD_ISSUER_ALGORITHMS,
+                                         issuer->algorithms[0], sizeof *issuer->algorithms);
     for (size_t i = 0; i < issuer->algorithm_count && !record_json_failed(r); i++) {
         enum jws_alg alg = jws_alg_of_name(bytes_of_text(issuer->algorithms[i]));
         // Symmetric algorithms would make every verifier a forger.
         if (alg == JWS_ALG_UNKNOWN || !(JWS_BIT(alg) & JWS_ASYMMETRIC))
-            record_json_fail(r, "algorithms", "of RS256, PS256, ES256, ES384, EdDSA and their like");
+            record_json_fail(r, "algorithms",
+                             "of RS256, PS256, ES256, ES384, EdDSA and their like");
     }
 }
 
 // Opens entry `i` of a list of objects as a reader of its own.
 static struct record_json open_entry(struct record_json *r, const char *member, const json_t *list,
                                      size_t i, const char *const *members) {
-    struct record_json inner = {.object = json_array_get(list, i), .fault = r->fault,
-                                .result = r->result};
+    struct record_json inner = {
+        .object = json_array_get(list, i), .fault = r->fault, .result = r->result};
     if (record_json_failed(r))
         return inner;
     if (!json_is_object(inner.object))
@@ -149,8 +149,9 @@ static void read_issuer(struct record_json *r, struct record_issuer *issuer) {
 vlt_result record_issuer_parse(struct bytes json, struct fault *fault,
                                struct record_issuer *ret_issuer) {
     static const char *const members[] = {
-        "name",   "issuer", "discovery_url", "jwks",        "audiences", "algorithms", "requirements",
-        "groups", "kind",   "subject_claim", "token_types", "max_age_s", "disabled",   NULL};
+        "name",        "issuer",       "discovery_url", "jwks", "audiences",
+        "algorithms",  "requirements", "groups",        "kind", "subject_claim",
+        "token_types", "max_age_s",    "disabled",      NULL};
     struct record_json r;
     json_t *root;
     VLT_TRY(record_json_open(json, members, fault, &root, &r));

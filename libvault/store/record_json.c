@@ -23,7 +23,9 @@ vlt_result record_json_open(struct bytes json, const char *const *members, struc
     return vlt_ok();
 }
 
-bool record_json_failed(const struct record_json *r) { return !vlt_is_ok(r->result); }
+bool record_json_failed(const struct record_json *r) {
+    return !vlt_is_ok(r->result);
+}
 
 void record_json_fail(struct record_json *r, const char *member, const char *expected) {
     if (!record_json_failed(r))

@@ -94,7 +94,7 @@ vlt_result record_key_secret_get(struct bytes value, struct record_key_secret *r
 void record_key_context(struct wire_writer *w, enum store_class class, struct bytes kid,
                         enum record_key_use use) {
     wire_put_text(w, "vaultd key 1");
-    wire_put_u8(w, (uint8_t)class);
+    wire_put_u8(w, (uint8_t) class);
     wire_put_u8(w, (uint8_t)use);
     wire_put_bytes(w, kid);
 }

@@ -90,11 +90,11 @@ vlt_result record_revocation_change(uint32_t tenant, enum record_revocation_kind
     struct wire_writer w;
     wire_writer_init(&w, room + STORE_NAME_MAX, 8);
     wire_put_u64(&w, (uint64_t)until_or_issued_at);
-    *ret_change = (struct store_change){
-        .tenant = tenant,
-        .class = kind == RECORD_REVOKE_TOKEN ? STORE_REVOKED_TOKEN : STORE_REVOKED_RULE,
-        .name = name,
-        .value = bytes_of(w.at, w.size),
-        .expected_revision = STORE_ANY_REVISION};
+    *ret_change = (struct store_change){.tenant = tenant,
+                                        .class = kind == RECORD_REVOKE_TOKEN ? STORE_REVOKED_TOKEN
+                                                                             : STORE_REVOKED_RULE,
+                                        .name = name,
+                                        .value = bytes_of(w.at, w.size),
+                                        .expected_revision = STORE_ANY_REVISION};
     return vlt_ok();
 }

@@ -177,8 +177,8 @@ static vlt_result check_format(struct store *store, enum store_mode mode, struct
     VLT_TRY(store_snapshot_begin(store));
     struct bytes value;
     uint32_t format = 0;
-    vlt_result result = store_get(store, STORE_SYSTEM_TENANT, STORE_META,
-                                  bytes_of_text(meta_format), &value, NULL);
+    vlt_result result =
+        store_get(store, STORE_SYSTEM_TENANT, STORE_META, bytes_of_text(meta_format), &value, NULL);
     if (vlt_is_ok(result)) {
         struct wire_reader r;
         wire_reader_init(&r, value);

@@ -127,7 +127,9 @@ static vlt_result commit_groups(struct store *store, struct store_commit_group *
     return code ? store_lmdb_result(code) : vlt_ok();
 }
 
-bool store_is_broken(const struct store *store) { return store->is_broken; }
+bool store_is_broken(const struct store *store) {
+    return store->is_broken;
+}
 
 vlt_result store_commit_groups(struct store *store, struct store_commit_group *groups,
                                size_t count) {

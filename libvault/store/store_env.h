@@ -15,14 +15,14 @@
 struct store {
     MDB_env *env;
     MDB_dbi dbi;
-    int writer_lock;          // descriptor of writer.lock, held for life; -1: reader
+    int writer_lock; // descriptor of writer.lock, held for life; -1: reader
     // Snapshot side.
-    MDB_txn *parked;          // a read transaction, reset between snapshots
-    MDB_cursor *cursor;       // of `parked`
+    MDB_txn *parked;    // a read transaction, reset between snapshots
+    MDB_cursor *cursor; // of `parked`
     bool is_in_snapshot;
     // Commit side.
-    bool is_broken;           // LMDB has declared the environment dead
-    uint8_t *value_room;      // header and body of the value being written
+    bool is_broken;      // LMDB has declared the environment dead
+    uint8_t *value_room; // header and body of the value being written
 };
 
 struct store_key {

@@ -23,7 +23,7 @@ vlt_result store_key_build(uint32_t tenant, enum store_class class, struct bytes
     struct wire_writer w;
     wire_writer_init(&w, ret_key->at, sizeof ret_key->at);
     wire_put_u32(&w, tenant);
-    wire_put_u8(&w, (uint8_t)class);
+    wire_put_u8(&w, (uint8_t) class);
     wire_put_raw(&w, name);
     ret_key->size = w.size;
     return vlt_ok();

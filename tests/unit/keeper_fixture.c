@@ -32,8 +32,8 @@ static void note_event(struct keeper_fixture *f, struct bytes bytes) {
     if (!vlt_is_ok(audit_event_get(bytes, &event)))
         give_up("the keeper sent an event that does not decode");
     struct noted_event *noted = &f->events[f->event_count++ % FIXTURE_EVENTS_MAX];
-    *noted = (struct noted_event){.kind = event.kind, .outcome = event.outcome,
-                                  .version = event.version};
+    *noted = (struct noted_event){
+        .kind = event.kind, .outcome = event.outcome, .version = event.version};
     note_text(noted->operation, sizeof noted->operation, event.operation);
     note_text(noted->tenant, sizeof noted->tenant, event.tenant);
     note_text(noted->principal, sizeof noted->principal, event.principal);
@@ -105,8 +105,8 @@ static void mine_closed(struct channel *channel, const char *why, void *context)
 
 static const struct channel_events mine_events = {.told = mine_told, .closed = mine_closed};
 static const struct channel_events auditor_events = {.asked = auditor_asked, .closed = mine_closed};
-static const struct channel_events its_events = {.asked = keeper_asked, .closed = its_closed,
-                                                 .permits = keeper_permits};
+static const struct channel_events its_events = {
+    .asked = keeper_asked, .closed = its_closed, .permits = keeper_permits};
 
 void keeper_fixture_connect(struct keeper_fixture *f, enum ipc_role role) {
     int fds[2];
@@ -367,7 +367,8 @@ DONE(credential_put, *(uint32_t *)outcome->out = answer->version;)
 DONE(sign, struct signed_answer *out = outcome->out; out->expires_at = answer->expires_at;
      note_text(out->token, sizeof out->token, answer->token);)
 DONE(open, struct opened_answer *out = outcome->out; out->version = answer->version;
-     out->reuse_until = answer->reuse_until; note_text(out->value, sizeof out->value, answer->value);
+     out->reuse_until = answer->reuse_until;
+     note_text(out->value, sizeof out->value, answer->value);
      note_text(out->profile, sizeof out->profile, answer->profile);
      note_text(out->parameters, sizeof out->parameters, answer->parameters);)
 
@@ -427,7 +428,8 @@ static bool take_intake(struct bytes name, struct bytes value, uint64_t revision
 }
 
 // As the CLI and the admin role do it: seal to the published key, take apart.
-static void seal_value(struct keeper_fixture *f, const char *text, struct jwe_intake_fields *fields) {
+static void seal_value(struct keeper_fixture *f, const char *text,
+                       struct jwe_intake_fields *fields) {
     struct jwk *key = NULL;
     struct store *store = f->keeper ? f->keeper->store : NULL; // one of a file in a process
     if (!store && !vlt_is_ok(store_open(f->store_path, STORE_READ, NULL, &store)))
@@ -436,8 +438,8 @@ static void seal_value(struct keeper_fixture *f, const char *text, struct jwe_in
     struct secret *value = secret_new(IPC_VALUE_MAX);
     buf_init(&jwe, JWE_INTAKE_MAX_BYTES);
     if (!vlt_is_ok(store_snapshot_begin(store)) ||
-        !vlt_is_ok(store_each(store, STORE_SYSTEM_TENANT, STORE_INTAKE_KEY,
-                              bytes_of(NULL, 0), bytes_of(NULL, 0), take_intake, &key)) ||
+        !vlt_is_ok(store_each(store, STORE_SYSTEM_TENANT, STORE_INTAKE_KEY, bytes_of(NULL, 0),
+                              bytes_of(NULL, 0), take_intake, &key)) ||
         !key || !vlt_is_ok(secret_set(value, text, strlen(text))) ||
         !vlt_is_ok(jwe_intake_seal(key, value, &jwe)) ||
         !vlt_is_ok(jwe_intake_split(buf_bytes(&jwe), fields)))
@@ -469,8 +471,8 @@ vlt_result fixture_put(struct keeper_fixture *f, const struct put_request *reque
                                      .grace_s = request->grace_s,
                                      .intake_kid = bytes_of_text(fields.kid),
                                      .jwe_header = bytes_of(fields.aad, fields.aad_bytes),
-                                     .ciphertext = bytes_of(fields.ciphertext,
-                                                            fields.ciphertext_bytes),
+                                     .ciphertext =
+                                         bytes_of(fields.ciphertext, fields.ciphertext_bytes),
                                      .event = event_of("credential.put")};
     memcpy(ask.epk_x, fields.epk_x, 32);
     memcpy(ask.epk_y, fields.epk_y, 32);
@@ -483,8 +485,10 @@ vlt_result fixture_put(struct keeper_fixture *f, const struct put_request *reque
 
 vlt_result fixture_state(struct keeper_fixture *f, uint32_t tenant, const char *name,
                          uint8_t state) {
-    struct ask_credential_state ask = {.tenant = tenant, .name = bytes_of_text(name),
-                                       .state = state, .event = event_of("credential.state")};
+    struct ask_credential_state ask = {.tenant = tenant,
+                                       .name = bytes_of_text(name),
+                                       .state = state,
+                                       .event = event_of("credential.state")};
     CALL(f, IPC_ADMIN, credential_state, &ask, NULL);
 }
 
@@ -501,28 +505,30 @@ vlt_result fixture_commit(struct keeper_fixture *f, const struct store_change *c
 
 vlt_result fixture_revoke_rule(struct keeper_fixture *f, uint32_t tenant, uint8_t kind,
                                const char *value) {
-    struct ask_revoke_rule ask = {.tenant = tenant, .kind = kind, .value = bytes_of_text(value),
+    struct ask_revoke_rule ask = {.tenant = tenant,
+                                  .kind = kind,
+                                  .value = bytes_of_text(value),
                                   .event = event_of("revoke.rule")};
     CALL(f, IPC_ADMIN, revoke_rule, &ask, NULL);
 }
 
 vlt_result fixture_revoke_token(struct keeper_fixture *f, uint32_t tenant, const char *token) {
-    struct ask_revoke_token ask = {.tenant = tenant, .token = bytes_of_text(token),
-                                   .event = event_of("token.revoke")};
+    struct ask_revoke_token ask = {
+        .tenant = tenant, .token = bytes_of_text(token), .event = event_of("token.revoke")};
     CALL(f, IPC_BROKER, revoke_token, &ask, NULL);
 }
 
 // ---- Tokens ----
 
 void fixture_claims(struct token_claims *claims, const char *name, uint8_t key_byte) {
-    *claims = (struct token_claims){.tenant = BYTES_LITERAL("default"),
-                                    .principal = BYTES_LITERAL("https://id.example|alice"),
-                                    .client = BYTES_LITERAL("cli"),
-                                    .actors = {{.principal = BYTES_LITERAL("https://id.example|bot"),
-                                                .kind = TOKEN_AGENT}},
-                                    .actor_count = 1,
-                                    .policy_set = BYTES_LITERAL("pol"),
-                                    .detail_count = 1};
+    *claims = (struct token_claims){
+        .tenant = BYTES_LITERAL("default"),
+        .principal = BYTES_LITERAL("https://id.example|alice"),
+        .client = BYTES_LITERAL("cli"),
+        .actors = {{.principal = BYTES_LITERAL("https://id.example|bot"), .kind = TOKEN_AGENT}},
+        .actor_count = 1,
+        .policy_set = BYTES_LITERAL("pol"),
+        .detail_count = 1};
     claims->details[0].credential = bytes_of_text(name);
     claims->details[0].methods = (struct token_list){.count = 1, .items = {BYTES_LITERAL("POST")}};
     claims->details[0].paths = (struct token_list){.count = 1, .items = {BYTES_LITERAL("/v1/*")}};
@@ -545,8 +551,10 @@ vlt_result fixture_sign(struct keeper_fixture *f, const struct token_claims *cla
     struct wire_writer w;
     wire_writer_init(&w, room, sizeof room);
     token_claims_put(&w, claims);
-    struct ask_sign ask = {.tenant = tenant, .claims = bytes_of(room, w.size),
-                           .lifetime_s = lifetime_s, .event = event_of("token.issue")};
+    struct ask_sign ask = {.tenant = tenant,
+                           .claims = bytes_of(room, w.size),
+                           .lifetime_s = lifetime_s,
+                           .event = event_of("token.issue")};
     if (claims->binding == TOKEN_BOUND_DPOP)
         fresh_proof(ask.proof_id, &ask.proof_until);
     CALL(f, IPC_BROKER, sign, &ask, ret_answer);

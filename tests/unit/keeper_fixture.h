@@ -90,8 +90,10 @@ struct put_request {
 };
 vlt_result fixture_put(struct keeper_fixture *f, const struct put_request *request,
                        uint32_t *ret_version);
-vlt_result fixture_state(struct keeper_fixture *f, uint32_t tenant, const char *name, uint8_t state);
-vlt_result fixture_commit(struct keeper_fixture *f, const struct store_change *changes, size_t count);
+vlt_result fixture_state(struct keeper_fixture *f, uint32_t tenant, const char *name,
+                         uint8_t state);
+vlt_result fixture_commit(struct keeper_fixture *f, const struct store_change *changes,
+                          size_t count);
 vlt_result fixture_revoke_rule(struct keeper_fixture *f, uint32_t tenant, uint8_t kind,
                                const char *value);
 vlt_result fixture_revoke_token(struct keeper_fixture *f, uint32_t tenant, const char *token);

@@ -46,8 +46,8 @@ static int end(void **state) {
     return 0;
 }
 
-static const struct put_request openai = {.tenant = 1, .name = "openai", .value = "sk-secret-1",
-                                          .host = "api.example"};
+static const struct put_request openai = {
+    .tenant = 1, .name = "openai", .value = "sk-secret-1", .host = "api.example"};
 
 static void restart(struct keeper_fixture *f) {
     keeper_fixture_stop(f);
@@ -56,7 +56,7 @@ static void restart(struct keeper_fixture *f) {
 
 // The whole main job: init, put, sign, open.
 static void opens_as(struct keeper_fixture *f, const char *name, const char *value,
-                         uint32_t version) {
+                     uint32_t version) {
     struct token_claims claims;
     struct signed_answer token;
     struct ask_open ask;
@@ -72,7 +72,8 @@ static void opens_as(struct keeper_fixture *f, const char *name, const char *val
     assert_int_equal(opened.reuse_until, token.expires_at);
 }
 
-static vlt_result try_open(struct keeper_fixture *f, const char *token, struct opened_answer *opened) {
+static vlt_result try_open(struct keeper_fixture *f, const char *token,
+                           struct opened_answer *opened) {
     struct ask_open ask;
     fixture_open_request(&ask, token, "openai", 0x11);
     return fixture_open(f, &ask, opened);
@@ -108,7 +109,8 @@ static void keeper_accepts_the_main_job(void **state) {
     keeper_fixture_wait_state(f, KEEPER_UNSEALED);
     opens_as(f, "openai", "sk-secret-1", 1);
     keeper_fixture_turn(f, 20);
-    assert_string_equal(f->events[(f->event_count - 3) % FIXTURE_EVENTS_MAX].operation, "vault.unseal");
+    assert_string_equal(f->events[(f->event_count - 3) % FIXTURE_EVENTS_MAX].operation,
+                        "vault.unseal");
 }
 
 static void init_rejects_a_second_time(void **state) {
@@ -176,9 +178,9 @@ static bool has_secret(struct keeper_fixture *f, uint32_t version) {
     uint8_t room[RECORD_SECRET_NAME_MAX];
     struct bytes value;
     assert_ok(store_snapshot_begin(f->keeper->store));
-    vlt_result result =
-        store_get(f->keeper->store, 1, STORE_CREDENTIAL_SECRET,
-                  record_credential_secret_name(BYTES_LITERAL("openai"), version, room), &value, NULL);
+    vlt_result result = store_get(
+        f->keeper->store, 1, STORE_CREDENTIAL_SECRET,
+        record_credential_secret_name(BYTES_LITERAL("openai"), version, room), &value, NULL);
     store_snapshot_end(f->keeper->store);
     return vlt_is_ok(result);
 }
@@ -297,12 +299,16 @@ static void open_rejects_a_record_that_was_moved(void **state) {
     static uint8_t copy[8192];
     assert_ok(store_snapshot_begin(f->keeper->store));
     assert_ok(store_get(f->keeper->store, 1, STORE_CREDENTIAL_SECRET,
-                        record_credential_secret_name(BYTES_LITERAL("other"), 1, from), &value, NULL));
+                        record_credential_secret_name(BYTES_LITERAL("other"), 1, from), &value,
+                        NULL));
     memcpy(copy, value.at, value.size);
     value.at = copy;
     store_snapshot_end(f->keeper->store);
-    struct store_change moved = {.tenant = 1, .class = STORE_CREDENTIAL_SECRET, .value = value,
-                                 .name = record_credential_secret_name(BYTES_LITERAL("openai"), 1, to),
+    struct store_change moved = {.tenant = 1,
+                                 .class = STORE_CREDENTIAL_SECRET,
+                                 .value = value,
+                                 .name =
+                                     record_credential_secret_name(BYTES_LITERAL("openai"), 1, to),
                                  .expected_revision = STORE_ANY_REVISION};
     assert_ok(store_commit(f->keeper->store, &moved, 1, NULL, NULL));
     fixture_claims(&claims, "openai", 0);
@@ -352,8 +358,10 @@ static void tenant_rejects_use_while_disabled(void **state) {
     sign_openai(f, &token);
     assert_ok(try_open(f, token.token, &opened));
     struct store_change row = {
-        .class = STORE_TENANT, .name = BYTES_LITERAL("default"),
-        .value = BYTES_LITERAL("{\"name\":\"default\",\"number\":1,\"disabled\":true,\"created_at\":1}"),
+        .class = STORE_TENANT,
+        .name = BYTES_LITERAL("default"),
+        .value =
+            BYTES_LITERAL("{\"name\":\"default\",\"number\":1,\"disabled\":true,\"created_at\":1}"),
         .expected_revision = STORE_ANY_REVISION};
     assert_ok(fixture_commit(f, &row, 1));
     assert_int_equal(try_open(f, token.token, &opened).class, VLT_DENIED);
@@ -369,17 +377,23 @@ static void tenant_rejects_use_while_disabled(void **state) {
 static void commit_rejects_what_is_not_plain(void **state) {
     struct keeper_fixture *f = *state;
     assert_ok(fixture_init(f));
-    for (int class = 0; class < 256; class++) {
-        struct store_change row = {.tenant = 1, .class = (enum store_class)class,
-                                   .name = BYTES_LITERAL("x"), .value = BYTES_LITERAL("{}"),
+    for (int class = 0; class < 256; class ++) {
+        struct store_change row = {.tenant = 1,
+                                   .class = (enum store_class) class,
+                                   .name = BYTES_LITERAL("x"),
+                                   .value = BYTES_LITERAL("{}"),
                                    .expected_revision = STORE_ANY_REVISION};
-        bool is_open = class == STORE_ISSUER || class == STORE_POLICY_SET || class == STORE_POLICY_TEXT;
+        bool is_open =
+            class == STORE_ISSUER || class == STORE_POLICY_SET || class == STORE_POLICY_TEXT;
         vlt_result result = fixture_commit(f, &row, 1);
         if (vlt_is_ok(result) != is_open)
             fail_msg("class %d: %s", class, result.reason);
     }
-    struct store_change row = {.tenant = 2, .class = STORE_ISSUER, .name = BYTES_LITERAL("x"),
-                               .value = BYTES_LITERAL("{}"), .expected_revision = 0};
+    struct store_change row = {.tenant = 2,
+                               .class = STORE_ISSUER,
+                               .name = BYTES_LITERAL("x"),
+                               .value = BYTES_LITERAL("{}"),
+                               .expected_revision = 0};
     assert_int_equal(fixture_commit(f, &row, 1).class, VLT_DENIED); // no such tenant
     row.tenant = 1;
     assert_int_equal(fixture_commit(f, &row, 1).class, VLT_CONFLICT); // it is there
@@ -635,7 +649,8 @@ static void unseal_rejects_another_device(void **state) {
 static void start_rejects_a_newer_store(void **state) {
     struct keeper_fixture *f = *state;
     assert_ok(fixture_init(f));
-    struct store_change newer = {.class = STORE_META, .name = BYTES_LITERAL("format"),
+    struct store_change newer = {.class = STORE_META,
+                                 .name = BYTES_LITERAL("format"),
                                  .value = bytes_of("\0\0\0\7", 4),
                                  .expected_revision = STORE_ANY_REVISION};
     assert_ok(store_commit(f->keeper->store, &newer, 1, NULL, NULL));
@@ -655,7 +670,8 @@ static void start_rejects_an_altered_key(void **state) {
     const char *kid = f->keeper->keys->signing->kid;
     struct bytes value;
     uint8_t copy[512];
-    struct store_change row = {.class = STORE_SIGNING_SECRET, .name = bytes_of_text(kid),
+    struct store_change row = {.class = STORE_SIGNING_SECRET,
+                               .name = bytes_of_text(kid),
                                .expected_revision = STORE_ANY_REVISION};
     assert_ok(store_snapshot_begin(f->keeper->store));
     assert_ok(store_get(f->keeper->store, 0, STORE_SIGNING_SECRET, row.name, &value, NULL));
@@ -687,7 +703,8 @@ static void data_keys_survive_being_idle(void **state) {
 }
 
 #define P11(test) cmocka_unit_test_setup_teardown(test, begin_p11, end)
-#define TPM(test) {#test " (tpm)", test, begin_tpm, end, NULL}
+#define TPM(test)                                                                                  \
+    { #test " (tpm)", test, begin_tpm, end, NULL }
 
 int main(void) {
     struct fault fault = {0};

@@ -33,8 +33,8 @@ static struct keeper_fixture fixture;
 static struct signed_answer good; // bound to key 0x11, credential "openai"
 
 static int begin(void **state) {
-    static const struct put_request openai = {.tenant = 1, .name = "openai", .value = "sk-secret",
-                                              .host = "api.example"};
+    static const struct put_request openai = {
+        .tenant = 1, .name = "openai", .value = "sk-secret", .host = "api.example"};
     keeper_fixture_begin(&fixture, HSM_PKCS11);
     keeper_fixture_start(&fixture);
     struct token_claims claims;
@@ -88,7 +88,8 @@ static void open_rejects_a_request_that_is_not_covered(void **state) {
     DENIED(ask.path = BYTES_LITERAL("/v2/chat"), VLT_DENIED, NULL);
     DENIED(ask.path = BYTES_LITERAL("/v1/../v2"), VLT_DENIED, NULL);
     DENIED(ask.credential = BYTES_LITERAL("other"), VLT_DENIED, NULL);
-    DENIED(ask.host = BYTES_LITERAL("evil.example"), VLT_DENIED, "the credential is not for this host");
+    DENIED(ask.host = BYTES_LITERAL("evil.example"), VLT_DENIED,
+           "the credential is not for this host");
     DENIED(ask.host = BYTES_LITERAL(""), VLT_DENIED, "the credential is not for this host");
     DENIED(ask.host = BYTES_LITERAL("api.example:8443"), VLT_DENIED, NULL);
     DENIED(ask.host = BYTES_LITERAL("api.exampl"), VLT_DENIED, NULL);
@@ -99,11 +100,12 @@ static void open_rejects_a_stolen_token(void **state) {
     struct ask_open ask;
     DENIED(memset(ask.proof_key, 0x12, 32), VLT_DENIED, "the token is bound to another key");
     DENIED(ask.proof_key[31] ^= 1, VLT_DENIED, "the token is bound to another key");
-    DENIED(ask.proof_kind = TOKEN_BEARER, VLT_DENIED, NULL); // sent as plain bearer
+    DENIED(ask.proof_kind = TOKEN_BEARER, VLT_DENIED, NULL);     // sent as plain bearer
     DENIED(ask.proof_kind = TOKEN_BOUND_MTLS, VLT_DENIED, NULL); // a certificate of the same hash
     DENIED(ask.proof_kind = 77, VLT_DENIED, NULL);
     DENIED(memset(ask.proof_id, 0, 32), VLT_DENIED, NULL);
-    DENIED(ask.proof_until = (uint64_t)clock_now_s() - 1, VLT_DENIED, "the proof of possession is too old");
+    DENIED(ask.proof_until = (uint64_t)clock_now_s() - 1, VLT_DENIED,
+           "the proof of possession is too old");
     DENIED(ask.proof_until = UINT64_MAX, VLT_DENIED, NULL);
 }
 
@@ -158,13 +160,16 @@ static void open_rejects_a_token_of_a_planted_key(void **state) {
     assert_ok(jwk_thumbprint_text(forger, kid));
     strcpy(forger->kid, kid);
     forger->has_kid = true;
-    struct record_key record = {.use = RECORD_KEY_TOKEN, .state = RECORD_KEY_RETIRED, .created_at = 1};
+    struct record_key record = {
+        .use = RECORD_KEY_TOKEN, .state = RECORD_KEY_RETIRED, .created_at = 1};
     strcpy(record.kid, kid);
     assert_ok(jwk_export(forger, "ES256", "sig", &record.jwk));
     json_t *json = record_key_json(&record);
     char *text = json_dumps(json, JSON_COMPACT);
-    struct store_change planted = {.class = STORE_SIGNING_KEY, .name = bytes_of_text(kid),
-                                   .value = bytes_of_text(text), .expected_revision = 0};
+    struct store_change planted = {.class = STORE_SIGNING_KEY,
+                                   .name = bytes_of_text(kid),
+                                   .value = bytes_of_text(text),
+                                   .expected_revision = 0};
     assert_ok(store_commit(f->keeper->store, &planted, 1, NULL, NULL));
     struct token_claims claims;
     struct buf token;
@@ -274,7 +279,7 @@ static void open_accepts_mutual_tls(void **state) {
     ask.proof_until = 0;
     assert_ok(fixture_open(f, &ask, &opened));
     assert_ok(fixture_open(f, &ask, &opened)); // a connection proves itself all the time
-    ask.proof_kind = TOKEN_BOUND_DPOP; // a DPoP key of the same thumbprint
+    ask.proof_kind = TOKEN_BOUND_DPOP;         // a DPoP key of the same thumbprint
     expect_denied(f, &ask, VLT_DENIED, NULL);
 }
 
@@ -333,7 +338,9 @@ static void sign_rejects_a_proof_that_was_used(void **state) {
     token_claims_put(&w, &claims);
     wire_writer_init(&event_w, event_room, sizeof event_room);
     audit_event_put(&event_w, &event);
-    struct ask_sign ask = {.tenant = 1, .claims = bytes_of(room, w.size), .lifetime_s = 60,
+    struct ask_sign ask = {.tenant = 1,
+                           .claims = bytes_of(room, w.size),
+                           .lifetime_s = 60,
                            .event = bytes_of(event_room, event_w.size),
                            .proof_until = (uint64_t)clock_now_s() + 30};
     static const enum vlt_class expected[] = {VLT_DENIED, VLT_CLASS_COUNT, VLT_DENIED};

@@ -26,11 +26,11 @@ struct allowed {
     const char *states; // letters: s starting, n uninitialised, S sealed, U unsealed
 };
 static const struct allowed every_ask[] = {
-    {IPC_ASK_sign, IPC_BROKER, "U"},           {IPC_ASK_revoke_token, IPC_BROKER, "U"},
-    {IPC_ASK_open, IPC_REDEEMER, "U"},         {IPC_ASK_init, IPC_ADMIN, "n"},
-    {IPC_ASK_seal, IPC_ADMIN, "SU"},           {IPC_ASK_status, IPC_ADMIN, "snSU"},
-    {IPC_ASK_tenant_create, IPC_ADMIN, "U"},   {IPC_ASK_commit, IPC_ADMIN, "U"},
-    {IPC_ASK_credential_put, IPC_ADMIN, "U"},  {IPC_ASK_credential_state, IPC_ADMIN, "U"},
+    {IPC_ASK_sign, IPC_BROKER, "U"},          {IPC_ASK_revoke_token, IPC_BROKER, "U"},
+    {IPC_ASK_open, IPC_REDEEMER, "U"},        {IPC_ASK_init, IPC_ADMIN, "n"},
+    {IPC_ASK_seal, IPC_ADMIN, "SU"},          {IPC_ASK_status, IPC_ADMIN, "snSU"},
+    {IPC_ASK_tenant_create, IPC_ADMIN, "U"},  {IPC_ASK_commit, IPC_ADMIN, "U"},
+    {IPC_ASK_credential_put, IPC_ADMIN, "U"}, {IPC_ASK_credential_state, IPC_ADMIN, "U"},
     {IPC_ASK_revoke_rule, IPC_ADMIN, "SU"},
 };
 
@@ -47,8 +47,8 @@ static void permit_accepts_exactly_the_table(void **state) {
     for (unsigned message = 0; message < IPC_MESSAGE_COUNT + 5; message++)
         for (unsigned from = 0; from < IPC_ROLE_COUNT + 2; from++)
             for (unsigned at = KEEPER_STARTING; at <= KEEPER_UNSEALED; at++) {
-                bool is_ok = vlt_is_ok(
-                    permit_ask(message, (enum ipc_role)from, (enum keeper_state)at));
+                bool is_ok =
+                    vlt_is_ok(permit_ask(message, (enum ipc_role)from, (enum keeper_state)at));
                 if (is_ok != is_allowed(message, (enum ipc_role)from, (enum keeper_state)at))
                     fail_msg("message %u from role %u in state %u", message, from, at);
                 permitted += is_ok;
@@ -135,8 +135,10 @@ static void replay_knows_no_proof(void **state) {
 // ---- seen tokens ----
 
 static struct seen_token *add(struct seen *seen, uint8_t number, const char *id) {
-    struct token_claims claims = {.tenant = BYTES_LITERAL("default"), .id = bytes_of_text(id),
-                                  .principal = BYTES_LITERAL("i|s"), .client = BYTES_LITERAL("cli"),
+    struct token_claims claims = {.tenant = BYTES_LITERAL("default"),
+                                  .id = bytes_of_text(id),
+                                  .principal = BYTES_LITERAL("i|s"),
+                                  .client = BYTES_LITERAL("cli"),
                                   .detail_count = 1};
     claims.details[0].credential = BYTES_LITERAL("c");
     uint8_t key[SEEN_KEY_SIZE] = {number};
@@ -180,7 +182,9 @@ struct counted {
     struct worker *worker;
     struct counted *then; // submitted from done
 };
-static void counted_run(struct worker_job *job) { ++*((struct counted *)job)->runs; }
+static void counted_run(struct worker_job *job) {
+    ++*((struct counted *)job)->runs;
+}
 static void counted_done(struct worker_job *job) {
     struct counted *counted = (struct counted *)job;
     ++*counted->dones;

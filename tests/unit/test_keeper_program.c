@@ -43,8 +43,8 @@ static int end(void **state) {
     return 0;
 }
 
-static const struct put_request openai = {.tenant = 1, .name = "openai", .value = "value 1",
-                                          .host = "api.example"};
+static const struct put_request openai = {
+    .tenant = 1, .name = "openai", .value = "value 1", .host = "api.example"};
 
 static void open_it(struct keeper_fixture *f, struct opened_answer *opened) {
     struct token_claims claims;
@@ -135,7 +135,9 @@ static void program_survives_kill_9(void **state) {
         struct wire_writer w;
         wire_writer_init(&w, room, sizeof room);
         audit_event_put(&w, &event);
-        struct ask_credential_state ask = {.tenant = 1, .name = BYTES_LITERAL("openai"), .state = 1,
+        struct ask_credential_state ask = {.tenant = 1,
+                                           .name = BYTES_LITERAL("openai"),
+                                           .state = 1,
                                            .event = bytes_of(room, w.size)};
         ask_credential_state(f->mine[IPC_ADMIN], &ask, noted, NULL);
         keeper_fixture_turn(f, round % 3);
@@ -232,7 +234,8 @@ static void program_survives_a_search_of_its_memory(void **state) {
 #endif
 
 #define P11(test) cmocka_unit_test_setup_teardown(test, begin_p11, end)
-#define TPM(test) {#test " (tpm)", test, begin_tpm, end, NULL}
+#define TPM(test)                                                                                  \
+    { #test " (tpm)", test, begin_tpm, end, NULL }
 
 int main(void) {
     struct fault fault = {0};

@@ -35,8 +35,8 @@ ROUND_TRIP(issuer, record_issuer_done(&record))
 ROUND_TRIP(credential, record_credential_done(&record))
 ROUND_TRIP(key, record_key_done(&record))
 
-static const char tenant_text[] =
-    "{\"name\":\"default\",\"number\":1,\"disabled\":true,\"description\":\"first\",\"created_at\":9}";
+static const char tenant_text[] = "{\"name\":\"default\",\"number\":1,\"disabled\":true,"
+                                  "\"description\":\"first\",\"created_at\":9}";
 static const char forwarder_text[] =
     "{\"name\":\"edge-1\",\"uid\":33,\"tenants\":[\"default\"],\"disabled\":true,\"created_at\":9}";
 static const char policy_text[] =
@@ -45,7 +45,8 @@ static const char policy_text[] =
     "\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"}],"
     "\"activated_at\":5,\"activated_by\":\"uid 0 (root)\"}";
 static const char issuer_text[] =
-    "{\"name\":\"corp\",\"issuer\":\"https://id.example\",\"discovery_url\":\"https://id.example/d\","
+    "{\"name\":\"corp\",\"issuer\":\"https://id.example\",\"discovery_url\":\"https://id.example/"
+    "d\","
     "\"audiences\":[\"vault\"],\"algorithms\":[\"RS256\",\"EdDSA\"],\"requirements\":"
     "[{\"claim\":\"hd\",\"value\":\"example\"}],\"groups\":[{\"claim\":\"groups\",\"value\":\"*\"},"
     "{\"claim\":\"role\",\"value\":\"r1\",\"group\":\"admins\"}],\"kind\":\"workload\","
@@ -107,7 +108,8 @@ static void record_rejects_every_wrong_type(void **state) {
         void *next;
         json_object_foreach_safe(whole, next, member, value) {
             json_t *wrong = json_deep_copy(whole), *out = NULL;
-            json_object_set_new(wrong, member, json_is_array(value) ? json_true() : json_pack("[[]]"));
+            json_object_set_new(wrong, member,
+                                json_is_array(value) ? json_true() : json_pack("[[]]"));
             char *text = json_dumps(wrong, JSON_COMPACT);
             struct fault fault = {0};
             vlt_result result = samples[i].trip(bytes_of_text(text), &fault, &out);
@@ -153,7 +155,8 @@ static void expect_refused(round_trip_fn *trip, const char *text, const char *na
 
 static void issuer_rejects_unsafe_trust(void **state) {
 #define ISSUER(keys, rest)                                                                         \
-    "{\"name\":\"c\",\"issuer\":\"https://i\"," keys "\"audiences\":[\"v\"],\"kind\":\"user\"," rest "}"
+    "{\"name\":\"c\",\"issuer\":\"https://i\"," keys                                               \
+    "\"audiences\":[\"v\"],\"kind\":\"user\"," rest "}"
 #define URL "\"discovery_url\":\"https://i/d\","
     json_t *out = NULL;
     assert_ok(trip_issuer(BYTES_LITERAL(ISSUER(URL, "\"algorithms\":[\"ES256\"]")), NULL, &out));
@@ -162,12 +165,15 @@ static void issuer_rejects_unsafe_trust(void **state) {
     expect_refused(trip_issuer, ISSUER(URL, "\"algorithms\":[\"HS256\"]"), "algorithms");
     expect_refused(trip_issuer, ISSUER(URL, "\"algorithms\":[\"rs256\"]"), "algorithms");
     expect_refused(trip_issuer, ISSUER(URL, "\"algorithms\":[]"), "algorithms");
-    expect_refused(trip_issuer, ISSUER("\"discovery_url\":\"http://i/d\",", "\"algorithms\":[\"ES256\"]"),
+    expect_refused(trip_issuer,
+                   ISSUER("\"discovery_url\":\"http://i/d\",", "\"algorithms\":[\"ES256\"]"),
                    "discovery_url");
     expect_refused(trip_issuer, ISSUER(URL "\"jwks\":{},", "\"algorithms\":[\"ES256\"]"), "jwks");
     expect_refused(trip_issuer, ISSUER("", "\"algorithms\":[\"ES256\"]"), "jwks");
-    expect_refused(trip_issuer, ISSUER(URL, "\"algorithms\":[\"ES256\"],\"groups\":[{\"claim\":\"g\","
-                                                                       "\"value\":\"v\"}]"), "group");
+    expect_refused(trip_issuer,
+                   ISSUER(URL, "\"algorithms\":[\"ES256\"],\"groups\":[{\"claim\":\"g\","
+                               "\"value\":\"v\"}]"),
+                   "group");
 }
 
 static void credential_rejects_odd_hosts(void **state) {
@@ -180,21 +186,23 @@ static void credential_rejects_odd_hosts(void **state) {
     expect_refused(trip_credential, CREDENTIAL("[\"a/b\"]"), "hosts");
     expect_refused(trip_credential, CREDENTIAL("[\"a b\"]"), "hosts");
     expect_refused(trip_credential, CREDENTIAL("[\"u@h\"]"), "hosts");
-    expect_refused(trip_credential, CREDENTIAL("[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\"]"),
-                   "hosts");
+    expect_refused(trip_credential,
+                   CREDENTIAL("[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\"]"), "hosts");
 }
 
 static void forwarder_rejects_two_identities(void **state) {
 #define HASH "\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\""
     expect_refused(trip_forwarder, "{\"name\":\"f\",\"created_at\":1}", "uid");
-    expect_refused(trip_forwarder, "{\"name\":\"f\",\"created_at\":1,\"uid\":0,\"certificate_sha256\":" HASH "}",
+    expect_refused(trip_forwarder,
+                   "{\"name\":\"f\",\"created_at\":1,\"uid\":0,\"certificate_sha256\":" HASH "}",
                    "uid");
     expect_refused(trip_forwarder, "{\"name\":\"f\",\"created_at\":1,\"uid\":-1}", "uid");
-    expect_refused(trip_forwarder, "{\"name\":\"f\",\"created_at\":1,\"uid\":1,\"tenants\":[\"A\"]}",
-                   "tenants");
+    expect_refused(trip_forwarder,
+                   "{\"name\":\"f\",\"created_at\":1,\"uid\":1,\"tenants\":[\"A\"]}", "tenants");
     json_t *out = NULL;
     assert_ok(trip_forwarder(
-        BYTES_LITERAL("{\"name\":\"f\",\"created_at\":1,\"certificate_sha256\":" HASH "}"), NULL, &out));
+        BYTES_LITERAL("{\"name\":\"f\",\"created_at\":1,\"certificate_sha256\":" HASH "}"), NULL,
+        &out));
     json_decref(out);
 }
 
@@ -207,14 +215,19 @@ static void policy_set_rejects_another_hash(void **state) {
 }
 
 static void key_rejects_private_members(void **state) {
-    expect_refused(trip_key, "{\"kid\":\"k\",\"use\":\"token\",\"state\":\"active\","
-                             "\"jwk\":{\"kty\":\"EC\",\"d\":\"AA\"},\"created_at\":1}", "jwk");
+    expect_refused(trip_key,
+                   "{\"kid\":\"k\",\"use\":\"token\",\"state\":\"active\","
+                   "\"jwk\":{\"kty\":\"EC\",\"d\":\"AA\"},\"created_at\":1}",
+                   "jwk");
 }
 
 static void name_accepts_and_rejects(void **state) {
     static const char *const good[] = {"a", "0", "a-b_c.d", "openai-prod"};
-    static const char *const bad[] = {"", "-a", ".a", "A", "a b", "a/b", "\xc3\xa4",
-                                      "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
+    static const char *const bad[] = {
+        "",         "-a",
+        ".a",       "A",
+        "a b",      "a/b",
+        "\xc3\xa4", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         assert_true(record_name_is_valid(bytes_of_text(good[i])));
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
@@ -283,8 +296,9 @@ static void context_rejects_every_other_place(void **state) {
     variants[6].hosts = BYTES_LITERAL("");
     for (size_t i = 0; i < 10; i++) {
         wire_writer_init(&w[i], rooms[i], sizeof rooms[i]);
-        record_credential_context(&w[i], i == 7 ? 2 : 1, i == 8 ? BYTES_LITERAL("b") : BYTES_LITERAL("a"),
-                                  i == 9 ? 2 : 1, &variants[i < 7 ? i : 0]);
+        record_credential_context(&w[i], i == 7 ? 2 : 1,
+                                  i == 8 ? BYTES_LITERAL("b") : BYTES_LITERAL("a"), i == 9 ? 2 : 1,
+                                  &variants[i < 7 ? i : 0]);
         assert_false(w[i].failed);
         for (size_t j = 0; j < i; j++)
             assert_false(bytes_equal(bytes_of(rooms[i], w[i].size), bytes_of(rooms[j], w[j].size)));
@@ -293,7 +307,8 @@ static void context_rejects_every_other_place(void **state) {
 
 static void datakey_survives_mutation(void **state) {
     static uint8_t room[RECORD_DATAKEY_MAX];
-    struct record_datakey in = {.state = RECORD_WRAPPING_ACTIVE, .created_at = 5, .slot_count = 2}, out;
+    struct record_datakey in = {.state = RECORD_WRAPPING_ACTIVE, .created_at = 5, .slot_count = 2},
+                          out;
     memset(in.slots[1].device, 7, sizeof in.slots[1].device);
     in.slots[1].generation = 9;
     in.slots[0].blob = BYTES_LITERAL("first");
@@ -403,10 +418,12 @@ static void revocation_accepts_each_kind(void **state) {
 static void revocation_rejects_nobody(void **state) {
     uint8_t room[STORE_NAME_MAX + 16];
     struct store_change change;
-    assert_false(vlt_is_ok(record_revocation_change(1, RECORD_REVOKE_CLIENT, BYTES_LITERAL(""), 1, room, &change)));
+    assert_false(vlt_is_ok(
+        record_revocation_change(1, RECORD_REVOKE_CLIENT, BYTES_LITERAL(""), 1, room, &change)));
     assert_false(vlt_is_ok(record_revocation_change(1, 0, BYTES_LITERAL("x"), 1, room, &change)));
     assert_false(vlt_is_ok(record_revocation_change(1, 9, BYTES_LITERAL("x"), 1, room, &change)));
-    assert_false(vlt_is_ok(record_revocation_change(1, RECORD_REVOKE_CLIENT, BYTES_LITERAL("x"), -1, room, &change)));
+    assert_false(vlt_is_ok(
+        record_revocation_change(1, RECORD_REVOKE_CLIENT, BYTES_LITERAL("x"), -1, room, &change)));
 }
 
 int main(void) {

@@ -71,8 +71,7 @@ static uint64_t put(struct store *store, uint32_t tenant, const char *name, cons
 static bool holds(struct store *store, uint32_t tenant, const char *name, const char *value) {
     struct bytes found;
     assert_ok(store_snapshot_begin(store));
-    vlt_result result =
-        store_get(store, tenant, STORE_ISSUER, bytes_of_text(name), &found, NULL);
+    vlt_result result = store_get(store, tenant, STORE_ISSUER, bytes_of_text(name), &found, NULL);
     bool is_same = vlt_is_ok(result) && bytes_equal_text(found, value);
     store_snapshot_end(store);
     return is_same;
@@ -188,7 +187,7 @@ static void store_rejects_a_stale_revision(void **state) {
     assert_int_equal(store_commit(store, changes, 2, NULL, &which).class, VLT_CONFLICT);
     assert_int_equal(which, 1);
     assert_false(holds(store, 1, "b", "new")); // all or nothing
-    changes[1].expected_revision = 0; // must be absent
+    changes[1].expected_revision = 0;          // must be absent
     assert_int_equal(store_commit(store, changes, 2, NULL, NULL).class, VLT_CONFLICT);
     changes[1].expected_revision = first;
     assert_ok(store_commit(store, changes, 2, NULL, NULL));
@@ -232,9 +231,10 @@ static void group_accepts_independent_commits(void **state) {
     uint64_t before = put(store, 1, "taken", "x");
     struct store_change first = put_of(1, "a", "1", 0), clash = put_of(1, "taken", "2", 0),
                         // Sees what the first group of the same sync wrote.
-                        second = put_of(1, "a", "3", before + 1);
-    struct store_commit_group groups[3] = {
-        {.changes = &first, .count = 1}, {.changes = &clash, .count = 1}, {.changes = &second, .count = 1}};
+        second = put_of(1, "a", "3", before + 1);
+    struct store_commit_group groups[3] = {{.changes = &first, .count = 1},
+                                           {.changes = &clash, .count = 1},
+                                           {.changes = &second, .count = 1}};
     assert_ok(store_commit_groups(store, groups, 3));
     assert_ok(groups[0].result);
     assert_int_equal(groups[0].revision, before + 1);
@@ -377,8 +377,8 @@ static void write_until_killed(const char *folder, volatile uint32_t *acknowledg
 static void commit_survives_kill_9(void **state) {
     struct place *place = *state;
     store_close(create(place));
-    volatile uint32_t *acknowledged = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
-                                           MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    volatile uint32_t *acknowledged =
+        mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     for (int round = 0; round < 12; round++) {
         fflush(NULL);
         pid_t child = fork();

@@ -72,11 +72,11 @@ static vlt_result read_hosts(struct bytes hosts, struct record_credential *recor
         char *host = record->hosts[record->host_count++];
         wire_get_text(&r, host, sizeof *record->hosts);
         if (!r.failed && !record_host_is_valid(bytes_of_text(host)))
-            return vlt_fail(VLT_MALFORMED, "a host of the credential is not a lower-case host name");
+            return vlt_fail(VLT_MALFORMED,
+                            "a host of the credential is not a lower-case host name");
     }
     VLT_TRY(wire_reader_end(&r));
-    return record->host_count ? vlt_ok()
-                              : vlt_fail(VLT_MALFORMED, "the credential has no host");
+    return record->host_count ? vlt_ok() : vlt_fail(VLT_MALFORMED, "the credential has no host");
 }
 
 static vlt_result read_parameters(struct bytes json, struct put *put) {
@@ -90,9 +90,8 @@ static vlt_result read_parameters(struct bytes json, struct put *put) {
     json_t *value;
     if (!json_is_object(root))
         return vlt_fail(VLT_MALFORMED, "the parameters of a credential are not an object");
-    json_object_foreach(root, name, value)
-        if (!json_is_string(value))
-            return vlt_fail(VLT_MALFORMED, "the parameters of a credential are not texts");
+    json_object_foreach(root, name, value) if (!json_is_string(value)) return vlt_fail(
+        VLT_MALFORMED, "the parameters of a credential are not texts");
     struct buf canonical;
     buf_init(&canonical, 4096); // field parameters of answer_open
     vlt_result result = jsontext_canonical(root, &canonical);
@@ -136,8 +135,7 @@ static vlt_result open_intake(struct keeper *keeper, const struct ask_credential
     static struct jwe_intake_fields fields; // 17 KiB; one loop, one thread
     EVP_PKEY *intake;
     VLT_TRY(system_keys_intake(keeper->keys, ask->intake_kid, &intake));
-    if (ask->jwe_header.size > sizeof fields.aad ||
-        ask->ciphertext.size > sizeof fields.ciphertext)
+    if (ask->jwe_header.size > sizeof fields.aad || ask->ciphertext.size > sizeof fields.ciphertext)
         return vlt_fail(VLT_LIMIT, "the sealed value is too large");
     if (!bytes_to_text(ask->intake_kid, fields.kid, sizeof fields.kid))
         return vlt_fail(VLT_MALFORMED, "the name of the intake key is not one");
@@ -208,10 +206,10 @@ static void add_removal_of_older(struct keeper *keeper, const struct ask_credent
                                  const struct put *put, struct change *change) {
     uint8_t room[RECORD_SECRET_NAME_MAX];
     if (put->state.previous_version && !ask->create)
-        change_add_removal(change, ask->tenant, STORE_CREDENTIAL_SECRET,
-                           record_credential_secret_name(ask->name, put->state.previous_version,
-                                                         room),
-                           STORE_ANY_REVISION);
+        change_add_removal(
+            change, ask->tenant, STORE_CREDENTIAL_SECRET,
+            record_credential_secret_name(ask->name, put->state.previous_version, room),
+            STORE_ANY_REVISION);
 }
 
 static vlt_result add_description(const struct ask_credential_put *ask, const struct put *put,

@@ -32,7 +32,7 @@ static vlt_result add_removals(struct keeper *keeper, const struct ask_credentia
 }
 
 static void add_state(const struct ask_credential_state *ask, uint64_t revision,
-                            struct record_credential_state *state, struct change *change) {
+                      struct record_credential_state *state, struct change *change) {
     uint8_t room[32];
     struct wire_writer w;
     state->status = ask->state;

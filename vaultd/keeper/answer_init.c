@@ -116,8 +116,8 @@ static vlt_result add_key(struct init *init, enum record_key_use use) {
 
 static vlt_result add_tenant(struct init *init) {
     uint8_t number[4];
-    struct record_tenant tenant = {.name = FIRST_TENANT_NAME, .number = FIRST_TENANT,
-                                   .created_at = init->now_s};
+    struct record_tenant tenant = {
+        .name = FIRST_TENANT_NAME, .number = FIRST_TENANT, .created_at = init->now_s};
     json_t *json = record_tenant_json(&tenant);
     char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
     json_decref(json);
@@ -213,8 +213,7 @@ static void key_created(struct device_call *call) {
 
 static vlt_result begin(struct keeper *keeper, struct change *change) {
     struct init *init = calloc(1, sizeof *init);
-    struct device_call *call =
-        init ? device_call_new(DEVICE_CREATE, key_created, init) : NULL;
+    struct device_call *call = init ? device_call_new(DEVICE_CREATE, key_created, init) : NULL;
     if (!call || !(init->keys = system_keys_new())) {
         if (call)
             device_call_free(call);

@@ -52,8 +52,8 @@ static void opening_free(struct opening *opening) {
 static vlt_result decide_again(struct keeper *keeper, const struct opening *opening,
                                int64_t now_s) {
     struct token_claims claims;
-    VLT_TRY(token_claims_get(bytes_of(opening->token->claims, opening->token->claims_bytes),
-                             &claims));
+    VLT_TRY(
+        token_claims_get(bytes_of(opening->token->claims, opening->token->claims_bytes), &claims));
     VLT_TRY(gate_authority(keeper, opening->token, &claims));
     return gate_credential(keeper, opening->tenant, bytes_of(opening->name, opening->name_bytes),
                            now_s, opening->version);
@@ -153,8 +153,8 @@ static bool parks(struct keeper *keeper, struct ipc_call *call, struct bytes fra
                   const struct gate_pass *pass, vlt_result *result) {
     if (datakey_find(keeper->datakeys, pass->tenant, pass->data_key))
         return false;
-    *result = datakey_park(keeper->datakeys, pass->tenant, pass->data_key, call, IPC_ASK_open,
-                           frame);
+    *result =
+        datakey_park(keeper->datakeys, pass->tenant, pass->data_key, call, IPC_ASK_open, frame);
     return vlt_is_ok(*result);
 }
 

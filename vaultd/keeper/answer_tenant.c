@@ -58,8 +58,8 @@ static void add_next_number(struct change *change, uint32_t next) {
 
 static vlt_result add_data_key(struct change *change, const struct device_call *call) {
     uint8_t record[RECORD_DATAKEY_MAX], number[4], device[HSM_KEY_ID_BYTES];
-    struct record_datakey datakey = {.state = RECORD_WRAPPING_ACTIVE,
-                                     .created_at = (uint64_t)clock_now_s(), .slot_count = 1};
+    struct record_datakey datakey = {
+        .state = RECORD_WRAPPING_ACTIVE, .created_at = (uint64_t)clock_now_s(), .slot_count = 1};
     struct bytes blob = bytes_of(call->blob, call->blob_bytes);
     VLT_TRY(hsm_blob_key_id(blob, device));
     memcpy(datakey.slots[0].device, device, sizeof device);

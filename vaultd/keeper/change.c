@@ -29,10 +29,9 @@ static void keep_event(struct change *change, const struct audit_event *event) {
         change->has_failed = true;
 }
 
-struct change *change_new(struct keeper *keeper, struct ipc_call *call,
-                          const struct audit_event *event,
-                          void (*answer)(struct change *change, vlt_result result,
-                                         uint64_t revision)) {
+struct change *
+change_new(struct keeper *keeper, struct ipc_call *call, const struct audit_event *event,
+           void (*answer)(struct change *change, vlt_result result, uint64_t revision)) {
     struct change *change = calloc(1, sizeof *change);
     if (!change)
         return NULL;
@@ -113,8 +112,8 @@ static void recorded(struct audit_wait *wait, vlt_result result) {
         finish(change, result, 0);
         return;
     }
-    change->commit = (struct commit){.changes = change->changes, .count = change->count,
-                                     .done = committed};
+    change->commit =
+        (struct commit){.changes = change->changes, .count = change->count, .done = committed};
     change->keeper->in_flight++;
     commit_queue_add(change->keeper->commits, &change->commit);
 }
@@ -135,8 +134,8 @@ void change_run(struct change *change) {
 
 void change_refuse(struct change *change, vlt_result why) {
     change->wait.done = refused;
-    change->event.outcome = why.class == VLT_UNAVAILABLE || why.class == VLT_BUG ? AUDIT_ERROR
-                                                                                 : AUDIT_DENY;
+    change->event.outcome =
+        why.class == VLT_UNAVAILABLE || why.class == VLT_BUG ? AUDIT_ERROR : AUDIT_DENY;
     change->event.reason = bytes_of_text(why.reason);
     change->refusal = why;
     audit_first(change->keeper, &change->event, &change->wait);

@@ -9,14 +9,14 @@
 #include "vaultd/keeper/commit_queue.h"
 
 struct change {
-    struct audit_wait wait;  // first: the auditor's answer comes to it
+    struct audit_wait wait; // first: the auditor's answer comes to it
     struct commit commit;
     struct keeper *keeper;
-    struct ipc_call *call;   // taken: answered by `answer`, exactly once
+    struct ipc_call *call; // taken: answered by `answer`, exactly once
     // Replies to the call; `revision` when the result is good. Not for the rest.
     void (*answer)(struct change *change, vlt_result result, uint64_t revision);
-    void *context;           // of who made it; NULL
-    uint32_t number;         // what `answer` has to say: version or tenant number
+    void *context;   // of who made it; NULL
+    uint32_t number; // what `answer` has to say: version or tenant number
     struct store_change changes[STORE_CHANGES_MAX];
     size_t count;
     void *kept[STORE_CHANGES_MAX * 2 + 4]; // memory of the changes
@@ -28,10 +28,9 @@ struct change {
 
 // NULL: out of memory (the caller still has the call). The event's texts are
 // copied.
-struct change *change_new(struct keeper *keeper, struct ipc_call *call,
-                          const struct audit_event *event,
-                          void (*answer)(struct change *change, vlt_result result,
-                                         uint64_t revision));
+struct change *
+change_new(struct keeper *keeper, struct ipc_call *call, const struct audit_event *event,
+           void (*answer)(struct change *change, vlt_result result, uint64_t revision));
 // A copy that lives as long as the change.
 struct bytes change_keep(struct change *change, struct bytes bytes);
 // Name and value are copied.

@@ -106,7 +106,9 @@ void commit_queue_add(struct commit_queue *queue, struct commit *commit) {
     start_next(queue);
 }
 
-bool commit_queue_is_broken(const struct commit_queue *queue) { return queue->is_broken; }
+bool commit_queue_is_broken(const struct commit_queue *queue) {
+    return queue->is_broken;
+}
 
 size_t commit_queue_pending(const struct commit_queue *queue) {
     return queue->waiting + (queue->is_running ? queue->group_count : 0);

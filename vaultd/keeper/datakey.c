@@ -7,7 +7,7 @@
 #include "vaultd/keeper/device_thread.h"
 #include "vaultd/log/log.h"
 
-#define BUCKETS 4096      // a power of two
+#define BUCKETS 4096         // a power of two
 #define FAILURE_REST_MS 1000 // no call of the device for this key so soon after a failure
 
 struct parked {
@@ -158,7 +158,9 @@ struct xaes_key *datakey_find(struct datakeys *datakeys, uint32_t tenant, uint32
     return entry->key;
 }
 
-size_t datakeys_loaded(const struct datakeys *datakeys) { return datakeys->loaded; }
+size_t datakeys_loaded(const struct datakeys *datakeys) {
+    return datakeys->loaded;
+}
 
 // ---- Records ----
 
@@ -206,8 +208,8 @@ vlt_result datakey_slot(struct keeper *keeper, const struct record_datakey *reco
 vlt_result datakey_record(const struct hsm_key *key, struct bytes blob, int64_t now_s,
                           uint8_t *room, size_t capacity, size_t *ret_size) {
     enum hsm_kind kind;
-    struct record_datakey record = {.state = RECORD_WRAPPING_ACTIVE,
-                                    .created_at = (uint64_t)now_s, .slot_count = 1};
+    struct record_datakey record = {
+        .state = RECORD_WRAPPING_ACTIVE, .created_at = (uint64_t)now_s, .slot_count = 1};
     VLT_TRY(hsm_key_facts(key, &kind, &record.slots[0].generation, record.slots[0].device));
     record.slots[0].blob = blob;
     struct wire_writer w;

@@ -26,7 +26,8 @@ void datakeys_drop_idle(struct datakeys *datakeys);
 // The loaded key (borrowed until the next call of this file), or NULL.
 struct xaes_key *datakey_find(struct datakeys *datakeys, uint32_t tenant, uint32_t number);
 // Number of the key that encrypts what is new: within a snapshot. VLT_NOT_FOUND.
-vlt_result datakey_active(struct keeper *keeper, uint32_t tenant, uint32_t *ret_number) VLT_MUST_USE;
+vlt_result datakey_active(struct keeper *keeper, uint32_t tenant,
+                          uint32_t *ret_number) VLT_MUST_USE;
 // Takes the call: it is asked again when the key is there (then datakey_find
 // finds it), or answered VLT_UNAVAILABLE. `frame` is copied. On failure nothing
 // was taken and the caller answers: VLT_LIMIT, VLT_UNAVAILABLE (the device failed

@@ -42,7 +42,8 @@ struct device_call {
 };
 
 struct device_thread;
-vlt_result device_thread_new(struct event_base *base, struct device_thread **ret_thread) VLT_MUST_USE;
+vlt_result device_thread_new(struct event_base *base,
+                             struct device_thread **ret_thread) VLT_MUST_USE;
 void device_thread_free(struct device_thread *thread); // waits for what was submitted; NULL is fine
 // NULL: out of memory. `secret`, where the kind needs one, has room for a data key.
 struct device_call *device_call_new(enum device_call_kind kind,

@@ -123,8 +123,8 @@ static vlt_result credential_state(struct keeper *keeper, uint32_t tenant, struc
     return vlt_ok();
 }
 
-vlt_result gate_credential(struct keeper *keeper, uint32_t tenant, struct bytes name,
-                           int64_t now_s, uint32_t version) {
+vlt_result gate_credential(struct keeper *keeper, uint32_t tenant, struct bytes name, int64_t now_s,
+                           uint32_t version) {
     struct record_credential_state state;
     VLT_TRY(credential_state(keeper, tenant, name, &state));
     bool is_in_grace = version == state.previous_version && state.previous_until > (uint64_t)now_s;

@@ -36,8 +36,8 @@ vlt_result gate_token(struct keeper *keeper, struct bytes token, int64_t now_s,
 vlt_result gate_authority(struct keeper *keeper, struct seen_token *token,
                           const struct token_claims *claims) VLT_MUST_USE;
 // Is that version of the credential still one that opens?
-vlt_result gate_credential(struct keeper *keeper, uint32_t tenant, struct bytes name,
-                           int64_t now_s, uint32_t version) VLT_MUST_USE;
+vlt_result gate_credential(struct keeper *keeper, uint32_t tenant, struct bytes name, int64_t now_s,
+                           uint32_t version) VLT_MUST_USE;
 
 // Writes what the token says about who acts into the event.
 void gate_describe(const struct token_claims *claims, struct audit_event *event);

@@ -158,15 +158,15 @@ static void tell_all(struct channel *const *channels, const struct tell_generati
 
 void keeper_committed(struct keeper *keeper, const struct store_change *changes, size_t count,
                       uint64_t revision) {
-    struct tell_generation tell = {.revision = revision, .tenant = changes[0].tenant,
-                                   .kind = (uint8_t)changes[0].class};
+    struct tell_generation tell = {
+        .revision = revision, .tenant = changes[0].tenant, .kind = (uint8_t)changes[0].class};
     bool ends_authority = false;
     for (size_t i = 0; i < count; i++) {
         enum store_class class = changes[i].class;
         if (class != changes[0].class)
             tell.kind = 0;
-        ends_authority |= class == STORE_TENANT || class == STORE_REVOKED_TOKEN ||
-                          class == STORE_REVOKED_RULE;
+        ends_authority |=
+            class == STORE_TENANT || class == STORE_REVOKED_TOKEN || class == STORE_REVOKED_RULE;
     }
     keeper->change_count++;
     if (ends_authority)

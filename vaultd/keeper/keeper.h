@@ -37,25 +37,25 @@ struct keeper {
     struct event_base *base;
     struct keeper_settings settings;
     enum keeper_state state;
-    char why[480];               // it is sealed or does not start; "" otherwise
-    bool is_sealed_by_hand;      // then only an administrator unseals
+    char why[480];          // it is sealed or does not start; "" otherwise
+    bool is_sealed_by_hand; // then only an administrator unseals
     int64_t started_ms, unsealed_at;
 
-    struct store *store;         // NULL until there is one
+    struct store *store; // NULL until there is one
     struct commit_queue *commits;
     struct device_thread *device;
     struct hsm_description device_description;
-    bool is_device_known;        // the description is valid
+    bool is_device_known;                               // the description is valid
     uint8_t device_ids[HSM_KEYS_MAX][HSM_KEY_ID_BYTES]; // wrapping keys that are open
     size_t device_id_count;
 
-    struct system_keys *keys;    // NULL unless unsealed
+    struct system_keys *keys; // NULL unless unsealed
     struct datakeys *datakeys;
-    struct seen *seen;           // tokens that were verified before
+    struct seen *seen; // tokens that were verified before
     struct tenants *tenants;
     struct replay *replay;
-    struct secret *plaintext;    // of the credential that is being opened or put
-    uint32_t next_tenant;        // number of the next new tenant
+    struct secret *plaintext; // of the credential that is being opened or put
+    uint32_t next_tenant;     // number of the next new tenant
 
     // Grow with each commit: of any record, and of one that can end the authority
     // of a token (tenants, revocations). What was checked at the same count still
@@ -65,12 +65,12 @@ struct keeper {
     struct channel *auditor;
     struct channel *brokers[KEEPER_PEERS_MAX], *admins[KEEPER_PEERS_MAX],
         *redeemers[KEEPER_PEERS_MAX];
-    size_t in_flight;            // calls whose answer waits for the auditor, disk or device
-    bool has_unseal_to_record;   // the vault unsealed itself before the auditor was there
+    size_t in_flight;          // calls whose answer waits for the auditor, disk or device
+    bool has_unseal_to_record; // the vault unsealed itself before the auditor was there
 
-    struct event *retry, *sweep; // timers
+    struct event *retry, *sweep;     // timers
     struct sweep_place *sweep_place; // where the sweep goes on
-    bool is_sweeping;            // a commit of the sweep is under way
+    bool is_sweeping;                // a commit of the sweep is under way
     unsigned retry_s;
     bool is_unsealing;
     struct unseal_wait *unseal_waits;

@@ -21,8 +21,8 @@ static vlt_result take_device(const struct tell_settings_keeper *tell, struct hs
         return fault_set(fault, VLT_MALFORMED, "a setting of the keeper is not valid",
                          "device kind must be \"tpm\" or \"pkcs11\"");
     VLT_TRY(take_text(tell->device_tcti, "device tcti", device->tcti, sizeof device->tcti, fault));
-    VLT_TRY(take_text(tell->device_uri, "device uri", device->p11_uri, sizeof device->p11_uri,
-                      fault));
+    VLT_TRY(
+        take_text(tell->device_uri, "device uri", device->p11_uri, sizeof device->p11_uri, fault));
     VLT_TRY(take_text(tell->device_module, "device module", device->p11_module,
                       sizeof device->p11_module, fault));
     return take_text(tell->device_pin_file, "device pin_file", device->pin_source,
@@ -46,8 +46,7 @@ vlt_result keeper_settings_decode(struct bytes frame, struct fault *fault,
     if (!settings.issuer[0] || !settings.store_path[0])
         return fault_set(fault, VLT_MALFORMED, "a setting of the keeper is not valid",
                          "issuer and store must not be empty");
-    if (settings.token_max_lifetime_s == 0 ||
-        settings.token_max_lifetime_s > KEEPER_LIFETIME_MAX_S)
+    if (settings.token_max_lifetime_s == 0 || settings.token_max_lifetime_s > KEEPER_LIFETIME_MAX_S)
         return fault_set(fault, VLT_MALFORMED, "a setting of the keeper is not valid",
                          "the longest token lifetime must be 1 to %u seconds",
                          KEEPER_LIFETIME_MAX_S);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vaultd/keeper/permit.h"
 
-bool permit_states(unsigned states, enum keeper_state state) { return (states >> state & 1u) != 0; }
+bool permit_states(unsigned states, enum keeper_state state) {
+    return (states >> state & 1u) != 0;
+}
 
 vlt_result permit_ask(unsigned message, enum ipc_role from, enum keeper_state state) {
     const struct ipc_message_row *row = ipc_message_row(message);

@@ -20,8 +20,8 @@ struct place {
 };
 
 struct replay {
-    size_t set_count;  // a power of two
-    uint64_t epoch_s;  // first second ever seen
+    size_t set_count; // a power of two
+    uint64_t epoch_s; // first second ever seen
     struct place places[];
 };
 
@@ -36,7 +36,9 @@ struct replay *replay_new(size_t capacity) {
     return replay;
 }
 
-void replay_free(struct replay *replay) { free(replay); }
+void replay_free(struct replay *replay) {
+    free(replay);
+}
 
 bool replay_id_is_none(const uint8_t id[REPLAY_ID_SIZE]) {
     uint8_t any = 0;

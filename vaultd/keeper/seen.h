@@ -15,12 +15,12 @@
 
 struct seen_token {
     uint8_t key[SEEN_KEY_SIZE];
-    uint32_t tenant;            // number; valid while authority_count is that of the keeper
-    uint64_t authority_count;   // when tenant and revocations were last checked; 0: never
-    unsigned holders;           // calls that are under way, and one for the cache
-    struct seen_token *next;    // of the same bucket
+    uint32_t tenant;          // number; valid while authority_count is that of the keeper
+    uint64_t authority_count; // when tenant and revocations were last checked; 0: never
+    unsigned holders;         // calls that are under way, and one for the cache
+    struct seen_token *next;  // of the same bucket
     size_t claims_bytes;
-    uint8_t claims[];           // token_claims_put: a tenth of struct token_claims
+    uint8_t claims[]; // token_claims_put: a tenth of struct token_claims
 };
 
 struct seen;

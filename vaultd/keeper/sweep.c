@@ -32,14 +32,16 @@ struct sweep {
     size_t count, looks;
     uint32_t tenant; // being looked at
     enum store_class class;
-    bool is_full;    // stopped before the end of the part
+    bool is_full; // stopped before the end of the part
 };
 
 static void remove_record(struct sweep *sweep, enum store_class class, struct bytes name,
                           uint64_t revision) {
     memcpy(sweep->names[sweep->count], name.at, name.size);
     sweep->changes[sweep->count] =
-        (struct store_change){.tenant = sweep->tenant, .class = class, .remove = true,
+        (struct store_change){.tenant = sweep->tenant,
+                              .class = class,
+                              .remove = true,
                               .name = bytes_of(sweep->names[sweep->count], name.size),
                               .expected_revision = revision};
     sweep->count++;
@@ -112,7 +114,7 @@ static void swept(struct commit *commit, vlt_result result, uint64_t revision) {
     keeper->is_sweeping = false;
     if (vlt_is_ok(result)) {
         keeper_committed(keeper, sweep->changes, sweep->count, revision);
-        sweep_step(keeper); // there may be more
+        sweep_step(keeper);                    // there may be more
     } else if (result.class != VLT_CONFLICT) { // else somebody was faster: look again later
         keeper_commit_failed(keeper, result);
     }
@@ -150,13 +152,16 @@ void sweep_step(struct keeper *keeper) {
         free(sweep);
         return;
     }
-    sweep->commit = (struct commit){.changes = sweep->changes, .count = sweep->count, .done = swept};
+    sweep->commit =
+        (struct commit){.changes = sweep->changes, .count = sweep->count, .done = swept};
     keeper->is_sweeping = true;
     keeper->in_flight++;
     commit_queue_add(keeper->commits, &sweep->commit);
 }
 
-static void on_time(evutil_socket_t fd, short what, void *context) { sweep_step(context); }
+static void on_time(evutil_socket_t fd, short what, void *context) {
+    sweep_step(context);
+}
 
 vlt_result sweep_new(struct keeper *keeper) {
     const struct timeval period = {.tv_sec = PERIOD_S};

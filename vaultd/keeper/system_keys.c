@@ -246,14 +246,15 @@ vlt_result system_keys_load(struct system_keys *keys, struct store *store, struc
     static const enum store_class classes[][2] = {{STORE_SIGNING_KEY, STORE_SIGNING_SECRET},
                                                   {STORE_INTAKE_KEY, STORE_INTAKE_SECRET}};
     for (size_t i = 0; i < 2; i++) {
-        struct load load = {.keys = keys, .store = store, .secret_class = classes[i][1],
-                            .result = vlt_ok()};
+        struct load load = {
+            .keys = keys, .store = store, .secret_class = classes[i][1], .result = vlt_ok()};
         VLT_TRY(store_each(store, STORE_SYSTEM_TENANT, classes[i][0], bytes_of(NULL, 0),
                            bytes_of(NULL, 0), load_each, &load));
         if (!vlt_is_ok(load.result))
             return fault_set(fault, load.result.class, load.result.reason,
                              "a key of the vault can not be loaded: %s. The store was altered or "
-                             "is damaged: restore a backup", load.result.reason);
+                             "is damaged: restore a backup",
+                             load.result.reason);
     }
     if (!keys->signing)
         return fault_set(fault, VLT_NOT_FOUND, "there is no active signing key",

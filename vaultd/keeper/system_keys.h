@@ -36,7 +36,7 @@ struct system_keys {
     size_t intake_count;
 };
 
-struct system_keys *system_keys_new(void); // NULL: out of memory
+struct system_keys *system_keys_new(void);       // NULL: out of memory
 void system_keys_free(struct system_keys *keys); // wipes; NULL is fine
 // Copies key32 into a schedule. VLT_LIMIT beyond SYSTEM_DATAKEYS_MAX.
 vlt_result system_keys_add_datakey(struct system_keys *keys, uint32_t number,
@@ -54,8 +54,8 @@ vlt_result system_keys_intake(const struct system_keys *keys, struct bytes kid,
 // the commit.
 struct system_key_made {
     char kid[RECORD_KID_MAX + 1];
-    char *json;             // public record
-    uint8_t sealed[256];    // private record
+    char *json;          // public record
+    uint8_t sealed[256]; // private record
     size_t sealed_bytes;
 };
 vlt_result system_key_make(const struct system_keys *keys, enum record_key_use use, int64_t now_s,

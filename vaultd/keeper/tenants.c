@@ -17,8 +17,12 @@ struct tenants {
     struct known places[PLACES];
 };
 
-struct tenants *tenants_new(void) { return calloc(1, sizeof(struct tenants)); }
-void tenants_free(struct tenants *tenants) { free(tenants); }
+struct tenants *tenants_new(void) {
+    return calloc(1, sizeof(struct tenants));
+}
+void tenants_free(struct tenants *tenants) {
+    free(tenants);
+}
 
 // FNV-1a: names come from tokens that we signed, so nobody floods a place.
 static struct known *place_of(struct tenants *tenants, struct bytes name) {

@@ -46,7 +46,8 @@ static void retry_later(struct keeper *keeper) {
 }
 
 static void record_device_error(struct keeper *keeper, const char *why) {
-    struct audit_event event = {.kind = AUDIT_DEVICE, .outcome = AUDIT_ERROR,
+    struct audit_event event = {.kind = AUDIT_DEVICE,
+                                .outcome = AUDIT_ERROR,
                                 .operation = BYTES_LITERAL("vault.unseal"),
                                 .reason = bytes_of_text(why)};
     if (keeper->auditor)
@@ -97,7 +98,8 @@ void unseal_finish(struct keeper *keeper, struct system_keys *keys) {
 void unseal_record(struct keeper *keeper) {
     if (!keeper->has_unseal_to_record || !keeper->auditor)
         return;
-    struct audit_event event = {.kind = AUDIT_VAULT, .outcome = AUDIT_ALLOW,
+    struct audit_event event = {.kind = AUDIT_VAULT,
+                                .outcome = AUDIT_ALLOW,
                                 .operation = BYTES_LITERAL("vault.unseal"),
                                 .subject = bytes_of_text(keeper->device_description.label)};
     keeper->has_unseal_to_record = false;
@@ -135,8 +137,8 @@ static void slot_unwrapped(struct device_call *call) {
     vlt_result result = call->result;
     attempt->fault = call->fault;
     if (vlt_is_ok(result))
-        result = system_keys_add_datakey(attempt->keys, slot->number, call->secret,
-                                         slot->is_active);
+        result =
+            system_keys_add_datakey(attempt->keys, slot->number, call->secret, slot->is_active);
     if (!vlt_is_ok(result)) {
         attempt_failed(attempt, result);
         return;
@@ -181,8 +183,8 @@ static bool take_slot(struct bytes name, struct bytes value, uint64_t revision, 
     search->result = record_datakey_get(value, &record);
     if (vlt_is_ok(search->result))
         search->result = datakey_slot(attempt->keeper, &record, &slot);
-    if (vlt_is_ok(search->result) && (attempt->slot_count == SYSTEM_DATAKEYS_MAX ||
-                                      slot->blob.size > HSM_BLOB_MAX_BYTES))
+    if (vlt_is_ok(search->result) &&
+        (attempt->slot_count == SYSTEM_DATAKEYS_MAX || slot->blob.size > HSM_BLOB_MAX_BYTES))
         search->result = vlt_fail(VLT_LIMIT, "there are too many system data keys");
     if (!vlt_is_ok(search->result))
         return false;
@@ -200,9 +202,8 @@ static vlt_result find_slots(struct attempt *attempt) {
     struct keeper *keeper = attempt->keeper;
     struct slot_search search = {.attempt = attempt, .result = vlt_ok()};
     VLT_TRY(store_snapshot_begin(keeper->store));
-    vlt_result result =
-        store_each(keeper->store, STORE_SYSTEM_TENANT, STORE_DATA_KEY, bytes_of(NULL, 0),
-                   bytes_of(NULL, 0), take_slot, &search);
+    vlt_result result = store_each(keeper->store, STORE_SYSTEM_TENANT, STORE_DATA_KEY,
+                                   bytes_of(NULL, 0), bytes_of(NULL, 0), take_slot, &search);
     store_snapshot_end(keeper->store);
     if (vlt_is_ok(result))
         result = search.result;
@@ -276,9 +277,8 @@ static bool take_key(struct bytes name, struct bytes value, uint64_t revision, v
 static vlt_result find_keys(struct keeper *keeper, struct device_call *call, struct fault *fault) {
     struct key_search search = {.keeper = keeper, .call = call, .result = vlt_ok()};
     VLT_TRY(store_snapshot_begin(keeper->store));
-    vlt_result result =
-        store_each(keeper->store, STORE_SYSTEM_TENANT, STORE_DEVICE, bytes_of(NULL, 0),
-                   bytes_of(NULL, 0), take_key, &search);
+    vlt_result result = store_each(keeper->store, STORE_SYSTEM_TENANT, STORE_DEVICE,
+                                   bytes_of(NULL, 0), bytes_of(NULL, 0), take_key, &search);
     store_snapshot_end(keeper->store);
     if (vlt_is_ok(result))
         result = search.result;
@@ -343,9 +343,8 @@ static bool note_any(struct bytes name, struct bytes value, uint64_t revision, v
 static vlt_result look_at_store(struct keeper *keeper, bool *ret_is_initialised) {
     bool is_there = false;
     VLT_TRY(store_snapshot_begin(keeper->store));
-    vlt_result result =
-        store_each(keeper->store, STORE_SYSTEM_TENANT, STORE_DEVICE, bytes_of(NULL, 0),
-                   bytes_of(NULL, 0), note_any, &is_there);
+    vlt_result result = store_each(keeper->store, STORE_SYSTEM_TENANT, STORE_DEVICE,
+                                   bytes_of(NULL, 0), bytes_of(NULL, 0), note_any, &is_there);
     if (vlt_is_ok(result) && is_there)
         result = tenants_next(keeper->store, &keeper->next_tenant);
     store_snapshot_end(keeper->store);
@@ -357,7 +356,8 @@ static vlt_result look_at_store(struct keeper *keeper, bool *ret_is_initialised)
 void unseal_at_start(struct keeper *keeper) {
     struct fault fault = {0};
     bool is_made = false;
-    vlt_result result = store_open(keeper->settings.store_path, STORE_WRITE, &fault, &keeper->store);
+    vlt_result result =
+        store_open(keeper->settings.store_path, STORE_WRITE, &fault, &keeper->store);
     if (vlt_is_ok(result)) {
         commit_queue_set_store(keeper->commits, keeper->store);
         result = look_at_store(keeper, &is_made);

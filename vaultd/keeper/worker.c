@@ -19,11 +19,13 @@ struct worker {
     bool is_ending;
     int wake_fd; // eventfd: thread to loop
     struct event *woken;
-    size_t pending;  // loop's side only, as the next
+    size_t pending; // loop's side only, as the next
     bool has_ended;
 };
 
-static void list_init(struct job_list *list) { *list = (struct job_list){NULL, &list->first}; }
+static void list_init(struct job_list *list) {
+    *list = (struct job_list){NULL, &list->first};
+}
 
 static void list_append(struct job_list *list, struct worker_job *job) {
     job->next = NULL;
@@ -148,4 +150,6 @@ void worker_submit(struct worker *worker, struct worker_job *job) {
     pthread_mutex_unlock(&worker->lock);
 }
 
-size_t worker_pending(const struct worker *worker) { return worker->pending; }
+size_t worker_pending(const struct worker *worker) {
+    return worker->pending;
+}
