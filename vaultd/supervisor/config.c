@@ -146,6 +146,9 @@ static vlt_result check_range(const struct checking *checking, const char *key, 
 }
 
 static vlt_result check_device(const struct checking *checking, const struct config_device *device) {
+    for (unsigned i = 0; i < device->environment_count; i++)
+        if (device->environment[i][0] == '=' || !strchr(device->environment[i], '='))
+            return refuse(checking, "device.environment", "every entry must be NAME=value");
     if (strcmp(device->kind, "pkcs11") == 0)
         return device->uri[0] ? vlt_ok() : refuse(checking, "device.uri", "is required for kind pkcs11, for example pkcs11:token=vaultd");
     if (strcmp(device->kind, "tpm") == 0)
@@ -185,6 +188,8 @@ static vlt_result check_listeners(const struct checking *checking, const struct 
     VLT_TRY(check_tls(checking, "broker.listen", c->broker.listen, c->broker.tls_certificate, c->broker.tls_key));
     VLT_TRY(check_tls(checking, "admin.listen", c->admin.listen, c->admin.tls_certificate, c->admin.tls_key));
     VLT_TRY(check_tls(checking, "redeemer.listen", c->redeemer.listen, c->redeemer.tls_certificate, c->redeemer.tls_key));
+    if (c->admin.allow_users_count > CONFIG_ADMINS_MAX)
+        return refuse(checking, "admin.allow_users", "must be at most 63 users");
     if (c->admin.listen[0] && !c->admin.oidc_tenant[0])
         return refuse(checking, "admin.oidc_tenant", "is required with admin.listen: it names the tenant whose issuers and policies admit administrators");
     return vlt_ok();

@@ -28,6 +28,7 @@ struct config_broker {
     char *listen, *tls_certificate, *tls_key, *issuer_ca;
     uint32_t workers, max_connections, request_deadline_ms, idle_ms;
 };
+#define CONFIG_ADMINS_MAX 63 // besides the one who starts vaultd
 struct config_admin {
     char *socket, *listen, *tls_certificate, *tls_key, *oidc_tenant;
     char **allow_users; // names or numbers

@@ -115,7 +115,7 @@ static vlt_result read_documents(struct config_file *file, yaml_parser_t *parser
     if (!yaml_parser_load(parser, &second))
         return refuse_at(file, (unsigned)parser->problem_mark.line + 1, "", parser->problem ? parser->problem : "not YAML", fault);
     root = yaml_document_get_root_node(&second);
-    vlt_result result = root ? refuse_at(file, line_of(root), "", "a second YAML document; the file must hold one", fault) : vlt_ok();
+    vlt_result result = root ? refuse_at(file, (unsigned)second.start_mark.line + 1, "", "a second YAML document; the file must hold one", fault) : vlt_ok();
     yaml_document_delete(&second);
     return result;
 }
