@@ -19,6 +19,8 @@ static const struct kind {
     {"jws", "Wycheproof JSON Web Signature, JOSE cookbook jws/, .jwsc, .jwsf, .jwsg files", vectors_jws},
     {"jwe", "Wycheproof JSON Web Encryption, JOSE cookbook jwe/", vectors_jwe},
     {"json", "JSONTestSuite: y_ accepted, n_ and i_ refused", vectors_json},
+    {"merkle", "proofs of transparency-dev/merkle (JSON)", vectors_merkle},
+    {"note", "signed notes: JSON with note and vkey, or .note beside .vkey", vectors_note},
 #ifdef VECTORS_HAVE_HTTP1
     {"http1", "llhttp Markdown", vectors_http1},
 #endif

@@ -2,7 +2,7 @@
 # The vectors runner: tests/vectors in the build folder.
 file(GLOB vectors_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/*.c)
 list(FILTER vectors_sources EXCLUDE REGEX "_main\\.c$") # runners of one kind alone
-vault_program(vectors SOURCES ${vectors_sources} LINK vault_crypto)
+vault_program(vectors SOURCES ${vectors_sources} LINK vault_crypto vault_audit)
 # Kinds of other modules: http1.c and cedar.c.
 if(EXISTS ${CMAKE_CURRENT_LIST_DIR}/http1.c)
   target_compile_definitions(vectors PRIVATE VECTORS_HAVE_HTTP1=1)
@@ -28,6 +28,8 @@ vault_vectors_test(jwk wycheproof/json_web_key_test.json jose-cookbook/jwk rfc-j
 vault_vectors_test(jws jose-cookbook/jws jose-cookbook/curve25519/jws.json rfc-jose)
 vault_vectors_test(jwe jose-cookbook/curve25519/ecdh-es.json jwcrypto)
 vault_vectors_test(json json-testsuite/test_parsing)
+vault_vectors_test(merkle merkle)
+vault_vectors_test(note rfc-vectors)
 vault_vectors_test(http1 http1-llhttp http1-own)
 
 # The handwritten cases and the generated ones of the published corpus.

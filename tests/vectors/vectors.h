@@ -42,6 +42,8 @@ int vectors_jwk(int count, char **paths);
 int vectors_jws(int count, char **paths);
 int vectors_jwe(int count, char **paths);
 int vectors_json(int count, char **paths);
+int vectors_merkle(int count, char **paths);
+int vectors_note(int count, char **paths);
 int vectors_http1(int count, char **paths); // built when http1.c is there
 int vectors_cedar(int count, char **paths); // built when cedar.c is there
 
