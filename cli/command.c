@@ -134,8 +134,8 @@ int command_usage(const struct command *command, const char *format, ...) {
     fprintf(stderr, "vaultctl: ");
     terminal_put(stderr, text);
     const struct verb *verb = command->verb;
-    fprintf(stderr, "\nTry `vaultctl %s%s%s--help`.\n", verb ? verb->noun : "",
-            verb && verb->name ? " " : "", verb && verb->name ? verb->name : "");
+    fprintf(stderr, "\nTry `vaultctl %s%s%s%s--help`.\n", verb ? verb->noun : "", verb ? " " : "",
+            verb && verb->name ? verb->name : "", verb && verb->name ? " " : "");
     return EXIT_USAGE;
 }
 
