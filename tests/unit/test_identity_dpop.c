@@ -79,6 +79,26 @@ static void test_dpop_accepts_valid_proof(void **state) {
     assert_memory_equal(second.id, id, 32);
 }
 
+// RFC 9449 section 4.1.
+static void test_dpop_accepts_proof_of_the_standard(void **state) {
+    static const char published[] =
+        "eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Imt0eSI6IkVDIiwieCI6Imw4dEZyaHgtMzR0"
+        "VjNoUklDUkRZOXpDa0RscEJoRjQyVVFVZldWQVdCRnMiLCJ5IjoiOVZFNGpmX09rX282NHpiVFRsY3VOSmFqSG10"
+        "NnY5VERWclUwQ2R2R1JEQSIsImNydiI6IlAtMjU2In19.eyJqdGkiOiItQndDM0VTYzZhY2MybFRjIiwiaHRtIjoi"
+        "UE9TVCIsImh0dSI6Imh0dHBzOi8vc2VydmVyLmV4YW1wbGUuY29tL3Rva2VuIiwiaWF0IjoxNTYyMjYyNjE2fQ.2-"
+        "GxA6T8lP4vfrg8v-FdWP0A0zdrj8igiMLvqRMUvwnQg4PtFLbdLXiOSsX0x7NVY-FNyJK70nfbV37xRZT3Lg";
+    char jkt[B64U_SIZE(32) + 1];
+    struct dpop_expectation expected = {.method = BYTES_LITERAL("POST"),
+                                        .uri = BYTES_LITERAL("https://server.example.com/token"),
+                                        .now_s = 1562262616};
+    struct dpop_proof proof;
+    assert_int_equal(check(strdup(published), &expected, &proof), DPOP_VALID);
+    b64u_encode_text(bytes_of(proof.thumbprint, 32), jkt);
+    assert_string_equal(jkt, "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I");
+    expected.method = BYTES_LITERAL("GET");
+    assert_int_equal(check(strdup(published), &expected, &proof), DPOP_INVALID);
+}
+
 static void test_dpop_rejects_wrong_claims(void **state) {
     static const char *const wrongs[] = {
         "\"htm\":\"POST\",\"htu\":\"" URI "\",\"iat\":1800000000",
@@ -210,6 +230,7 @@ static void test_dpop_survives_mutation(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_dpop_accepts_valid_proof),
+        cmocka_unit_test(test_dpop_accepts_proof_of_the_standard),
         cmocka_unit_test(test_dpop_rejects_wrong_claims),
         cmocka_unit_test(test_dpop_rejects_other_headers),
         cmocka_unit_test(test_dpop_rejects_private_and_foreign_key),
