@@ -106,7 +106,7 @@ def program_and_schema_refuse_the_same():
             for name in key.split("."):
                 part = part["properties"][name]
             if part.get("type") == "integer":
-                values = [(part["minimum"], key != "tokens.max_lifetime_s"), (part["minimum"] - 1, False), (part["maximum"] + 1, False),
+                values = [(part["minimum"], True), (part["minimum"] - 1, False), (part["maximum"] + 1, False),
                           ("many", False), ([1], False), ({}, False)]
             elif part.get("type") == "array":
                 values = [([], True), ("text", False), ([["a"]], False), (["A=b"] * (part["maxItems"] + 1), False)]
@@ -119,7 +119,7 @@ def program_and_schema_refuse_the_same():
                 status, message = check(config)
                 published = faults(document, config)
                 need((status == 0) == is_good, f"{key} = {str(value)[:40]}: {message}")
-                need((not published) == is_good or key == "tokens.max_lifetime_s", f"{key} = {str(value)[:40]}: {published}")
+                need((not published) == is_good, f"{key} = {str(value)[:40]}: {published}")
                 need(is_good or f"{key}: " in message, f"{key} is not named: {message}")
                 tried += 1
         for group in [""] + [name for name, part in document["properties"].items() if "properties" in part]:
@@ -137,7 +137,7 @@ def records_fit_their_schemas():
         lab.init_with_issuer()
         lab.put_credential("openai-prod")
         lab.put_credential("azure", "k-1", "azure-openai", "--host", "example.openai.azure.com")
-        lab.vaultctl("credential", "rotate", "openai-prod", "-", "--grace", "60s", input="sk-2")
+        lab.vaultctl("credential", "rotate", "openai-prod", "-", "--grace", "60", input="sk-2")
         lab.vaultctl("credential", "disable", "azure")
         lab.enrol()
         lab.vaultctl("tenant", "create", "other")
@@ -154,7 +154,7 @@ def records_fit_their_schemas():
             need(records, f"{path}: nothing to check")
             for record in records:
                 need(not faults(schema(name), record), f"{path}: {faults(schema(name), record)}")
-        answer = lab.admin("GET", f"{tenant}/policies?text=1")
+        answer = lab.admin("GET", f"{tenant}/policies")
         need(answer.json["version"] >= 1, answer)
         need(not faults(schema("policy-set"), answer.json), f"policies: {faults(schema('policy-set'), answer.json)}")
         for name in os.listdir(f"{lab.prefix}/share/vaultd/profiles"):

@@ -125,7 +125,7 @@ static void config_rejects_by_line_and_key(void **state) {
         {"", 0, "the file is empty"},
         {"# nothing\n", 0, "the file is empty"},
         {GOOD "---\nstore: b\n", 7, "a second YAML document"},
-        {HEAD "device:\n  kind: tpm\n bad\n" BROKER, 5, "did not find expected key"},
+        {HEAD "device:\n  kind: tpm\n bad\n" BROKER, 4, "did not find expected key"},
         {HEAD "\tdevice: x\n", 2, "line 2"},
         {"? [a]\n: b\n", 1, "there is no such key"},
     };

@@ -121,8 +121,8 @@ static void set_number_defaults(struct config *c) {
     set_number(&c->redeemer.cache_max_s, 30);
     set_number(&c->keeper.data_key_idle_s, 3600);
     set_number(&c->keeper.secret_heap_kib, 16384);
-    set_number(&c->tokens.lifetime_s, 300);
     set_number(&c->tokens.max_lifetime_s, 3600);
+    set_number(&c->tokens.lifetime_s, c->tokens.max_lifetime_s < 300 ? c->tokens.max_lifetime_s : 300);
 }
 
 // ---- Checks that the schema can not express ----
