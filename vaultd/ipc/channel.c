@@ -12,6 +12,8 @@
 enum frame_kind { FRAME_ASK = 1, FRAME_ANSWER, FRAME_TELL };
 #define FRAME_HEAD_BYTES 7   // u16 message, u8 kind, u32 call
 #define FRAMES_EACH_TURN 256 // then other events of the loop have their turn
+#define BATCH_FRAMES 32      // frames that one system call sends
+#define OUT_BYTES (CHANNEL_FRAME_MAX + 65536)
 
 struct pending { // our call that waits for an answer
     unsigned message;
@@ -40,10 +42,14 @@ struct channel {
     enum ipc_role self, peer;
     const struct channel_events *events;
     void *context;
-    struct event *readable, *writable;
+    struct event *readable, *writable, *flush;
     struct secret *in_secret, *out_secret; // NULL: in and out are ordinary memory
     uint8_t *in, *out;
-    struct wire_writer writer;
+    struct wire_writer writer; // the frame that is being written, behind the batch
+    // Frames that are ready: what is said in one turn of the loop goes out in one
+    // call, so the peer wakes up once for all of it.
+    size_t batch_size, batch_count; // bytes, frames
+    struct iovec batch[BATCH_FRAMES];
     struct pending *pending; // ring of CHANNEL_PENDING_MAX, indexed by call number
     size_t pending_count;
     uint32_t next_call;
@@ -65,16 +71,16 @@ static struct wire_writer *discard(void) {
 
 // ---- Life ----
 
-static uint8_t *frame_memory(struct secret **ret_secret) {
+static uint8_t *frame_memory(size_t size, struct secret **ret_secret) {
     if (secret_heap_kind() == SECRET_MEMORY_NONE)
-        return malloc(CHANNEL_FRAME_MAX);
-    *ret_secret = secret_new(CHANNEL_FRAME_MAX);
+        return malloc(size);
+    *ret_secret = secret_new(size);
     return *ret_secret ? secret_borrow_room(*ret_secret) : NULL;
 }
 
 static void frame_memory_free(uint8_t *at, struct secret *secret) {
     if (secret) {
-        secret_release_sized(secret, CHANNEL_FRAME_MAX);
+        secret_release_sized(secret, secret_capacity(secret));
         secret_free(secret);
     } else {
         free(at);
@@ -83,12 +89,16 @@ static void frame_memory_free(uint8_t *at, struct secret *secret) {
 
 static void on_readable(evutil_socket_t fd, short what, void *context);
 static void on_writable(evutil_socket_t fd, short what, void *context);
+static void on_flush(evutil_socket_t fd, short what, void *context);
+static void flush_batch(struct channel *channel);
 
 static void channel_destroy(struct channel *channel) {
     if (channel->readable)
         event_free(channel->readable);
     if (channel->writable)
         event_free(channel->writable);
+    if (channel->flush)
+        event_free(channel->flush);
     frame_memory_free(channel->in, channel->in_secret);
     frame_memory_free(channel->out, channel->out_secret);
     free(channel->pending);
@@ -108,14 +118,15 @@ struct channel *channel_new(struct event_base *base, int fd, enum ipc_role self,
     channel->events = events;
     channel->context = context;
     channel->unsent_last = &channel->unsent_first;
-    channel->in = frame_memory(&channel->in_secret);
-    channel->out = frame_memory(&channel->out_secret);
+    channel->in = frame_memory(CHANNEL_FRAME_MAX, &channel->in_secret);
+    channel->out = frame_memory(OUT_BYTES, &channel->out_secret);
     channel->pending = calloc(CHANNEL_PENDING_MAX, sizeof *channel->pending);
     evutil_make_socket_nonblocking(fd);
     channel->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, channel);
     channel->writable = event_new(base, fd, EV_WRITE | EV_PERSIST, on_writable, channel);
+    channel->flush = event_new(base, -1, 0, on_flush, channel);
     if (!channel->in || !channel->out || !channel->pending || !channel->readable ||
-        !channel->writable || event_add(channel->readable, NULL) != 0) {
+        !channel->writable || !channel->flush || event_add(channel->readable, NULL) != 0) {
         channel_destroy(channel);
         return NULL;
     }
@@ -133,9 +144,11 @@ static void unsent_free(struct unsent *unsent) {
 static void channel_end(struct channel *channel) {
     if (channel->is_closed)
         return;
+    flush_batch(channel); // a last answer, when it is we who end
     channel->is_closed = true;
     event_del(channel->readable);
     event_del(channel->writable);
+    event_del(channel->flush);
     for (struct unsent *unsent = channel->unsent_first, *next; unsent; unsent = next) {
         next = unsent->next;
         unsent_free(unsent);
@@ -174,7 +187,9 @@ static void channel_close(struct channel *channel, const char *why) {
 
 enum ipc_role channel_peer(const struct channel *channel) { return channel->peer; }
 size_t channel_pending(const struct channel *channel) { return channel->pending_count; }
-bool channel_has_unsent(const struct channel *channel) { return channel->unsent_first != NULL; }
+bool channel_has_unsent(const struct channel *channel) {
+    return channel->unsent_first != NULL || channel->batch_count > 0;
+}
 struct channel *ipc_call_channel(const struct ipc_call *call) { return call->channel; }
 
 // ---- Sending ----
@@ -226,26 +241,66 @@ static bool queue_frame(struct channel *channel, const uint8_t *frame, size_t si
     return true;
 }
 
-// Sends now, or keeps the frame until there is room. Takes the descriptor.
-static bool deliver(struct channel *channel, const uint8_t *frame, size_t size, int descriptor) {
-    if (!channel->unsent_first) {
-        if (send_frame(channel->fd, frame, size, descriptor) >= 0) {
-            if (descriptor >= 0)
-                close(descriptor);
-            return true;
-        }
-        if (errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN) {
-            // The peer died; the read side will say so in its turn.
-            if (descriptor >= 0)
-                close(descriptor);
-            return false;
-        }
+// Keeps what the socket has no room for, in order.
+static void keep_batch(struct channel *channel, size_t from) {
+    for (size_t i = from; i < channel->batch_count; i++) {
+        // Without memory the frame is lost; its call ends when the peer is replaced.
+        if (channel->unsent_count >= CHANNEL_PENDING_MAX ||
+            !queue_frame(channel, channel->batch[i].iov_base, channel->batch[i].iov_len, -1))
+            shutdown(channel->fd, SHUT_RDWR);
     }
-    if (channel->unsent_count < CHANNEL_PENDING_MAX && queue_frame(channel, frame, size, descriptor))
-        return true;
-    if (descriptor >= 0)
+}
+
+static void flush_batch(struct channel *channel) {
+    struct mmsghdr messages[BATCH_FRAMES];
+    int sent = 0;
+    if (channel->batch_count == 0)
+        return;
+    memset(messages, 0, channel->batch_count * sizeof *messages);
+    for (size_t i = 0; i < channel->batch_count; i++) {
+        messages[i].msg_hdr.msg_iov = &channel->batch[i];
+        messages[i].msg_hdr.msg_iovlen = 1;
+    }
+    if (!channel->unsent_first) {
+        do
+            sent = sendmmsg(channel->fd, messages, (unsigned)channel->batch_count, MSG_DONTWAIT | MSG_NOSIGNAL);
+        while (sent < 0 && errno == EINTR);
+        // Dead: the read side will say so, and ends every call.
+        bool is_dead = sent < 0 && (errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN);
+        sent = is_dead ? (int)channel->batch_count : sent < 0 ? 0 : sent;
+    }
+    keep_batch(channel, (size_t)sent);
+    if (channel->out_secret) // what was sent may have held a secret
+        secret_cleanse(channel->out, channel->batch_size);
+    channel->batch_count = channel->batch_size = 0;
+}
+
+static void on_flush(evutil_socket_t fd, short what, void *context) { flush_batch(context); }
+
+// The frame that was just written joins the batch.
+static bool deliver(struct channel *channel) {
+    if (channel->unsent_count + channel->batch_count >= CHANNEL_PENDING_MAX) {
+        if (channel->out_secret)
+            secret_cleanse(channel->writer.at, channel->writer.size);
+        return false;
+    }
+    channel->batch[channel->batch_count++] = (struct iovec){channel->writer.at, channel->writer.size};
+    channel->batch_size += channel->writer.size;
+    if (channel->batch_count == BATCH_FRAMES)
+        flush_batch(channel);
+    else if (channel->batch_count == 1)
+        event_active(channel->flush, EV_TIMEOUT, 0);
+    return true;
+}
+
+// A frame with a descriptor goes alone, behind everything said before it.
+static void deliver_descriptor(struct channel *channel, int descriptor) {
+    const struct wire_writer frame = channel->writer;
+    flush_batch(channel);
+    if (!channel->unsent_first && send_frame(channel->fd, frame.at, frame.size, descriptor) >= 0)
         close(descriptor);
-    return false;
+    else if (!queue_frame(channel, frame.at, frame.size, descriptor))
+        close(descriptor);
 }
 
 static const uint8_t *unsent_frame(const struct unsent *unsent) {
@@ -273,17 +328,13 @@ static void on_writable(evutil_socket_t fd, short what, void *context) {
 static struct wire_writer *begin(struct channel *channel, unsigned message, enum frame_kind kind,
                                  uint32_t call) {
     struct wire_writer *w = &channel->writer;
-    wire_writer_init(w, channel->out, CHANNEL_FRAME_MAX);
+    if (OUT_BYTES - channel->batch_size < CHANNEL_FRAME_MAX)
+        flush_batch(channel);
+    wire_writer_init(w, channel->out + channel->batch_size, CHANNEL_FRAME_MAX);
     wire_put_u16(w, (uint16_t)message);
     wire_put_u8(w, (uint8_t)kind);
     wire_put_u32(w, call);
     return w;
-}
-
-// What was sent may have held a secret.
-static void wipe_out(struct channel *channel) {
-    if (channel->out_secret)
-        secret_cleanse(channel->out, channel->writer.size);
 }
 
 struct wire_writer *channel_begin_ask(struct channel *channel, unsigned message) {
@@ -300,10 +351,8 @@ static vlt_result send_ask(struct channel *channel, unsigned message, void (*don
         return vlt_fail(VLT_LIMIT, "a field is longer than the message allows");
     if (slot->done)
         return vlt_fail(VLT_UNAVAILABLE, "too many calls are in flight");
-    bool is_sent = deliver(channel, channel->out, channel->writer.size, -1);
-    wipe_out(channel);
-    if (!is_sent)
-        return vlt_fail(VLT_UNAVAILABLE, no_channel);
+    if (!deliver(channel))
+        return vlt_fail(VLT_UNAVAILABLE, "too many messages wait for that process");
     *slot = (struct pending){message, channel->next_call++, done, context};
     channel->pending_count++;
     return vlt_ok();
@@ -326,8 +375,10 @@ void channel_send_tell(struct channel *channel, int descriptor) {
             close(descriptor);
         return;
     }
-    (void)deliver(channel, channel->out, channel->writer.size, descriptor);
-    wipe_out(channel);
+    if (descriptor >= 0)
+        deliver_descriptor(channel, descriptor);
+    else
+        (void)deliver(channel);
 }
 
 // ---- Answering ----
@@ -359,11 +410,10 @@ void channel_send_reply(struct ipc_call *call) {
     if (channel) {
         if (channel->writer.failed)
             begin_answer(call, vlt_fail(VLT_LIMIT, "the answer is longer than the message allows"));
-        bool is_sent = deliver(channel, channel->out, channel->writer.size, -1);
-        wipe_out(channel);
+        bool is_kept = deliver(channel);
         call_free(call);
         // A peer that takes no answers is of no use; it will be replaced.
-        if (!is_sent && channel->unsent_count >= CHANNEL_PENDING_MAX)
+        if (!is_kept)
             channel_close(channel, "does not take its answers");
         return;
     }
