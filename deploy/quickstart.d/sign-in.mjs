@@ -3,7 +3,9 @@
 //   node sign-in.mjs person ISSUER            authorization code with PKCE: ID token
 //   node sign-in.mjs build ISSUER SECRETFILE  client credentials: access token (JWT)
 import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import https from 'node:https';
 
 const [who, issuer, secretFile] = process.argv.slice(2);
 const metadata = await (await fetch(`${issuer}/.well-known/openid-configuration`)).json();
@@ -15,19 +17,20 @@ async function tokens(form, headers = {}) {
   return answer;
 }
 
-// What a browser would do: follow the redirects, keep the cookies.
+// What a browser would do: follow the redirects, keep the cookies. Not with fetch:
+// that of Debian's Node.js does not tell one cookie from the next.
 async function codeOf(url) {
   const cookies = new Map();
   for (let hop = 0; hop < 10; hop++) {
     const cookie = [...cookies].map(([name, value]) => `${name}=${value}`).join('; ');
-    const response = await fetch(url, { redirect: 'manual', headers: { cookie } });
-    for (const line of response.headers.getSetCookie()) {
+    const [response] = await once(https.get(url, { headers: { cookie } }), 'response');
+    response.resume();
+    for (const line of response.headers['set-cookie'] ?? []) {
       const [, name, value] = /^([^=]+)=([^;]*)/.exec(line);
       cookies.set(name, value);
     }
-    const location = response.headers.get('location');
-    if (!location) throw new Error(`${response.status} ${await response.text()}`);
-    url = new URL(location, url);
+    if (!response.headers.location) throw new Error(`${response.statusCode} for ${url.pathname}`);
+    url = new URL(response.headers.location, url);
     if (url.pathname === '/signed-in') {
       if (!url.searchParams.has('code')) throw new Error(url.search);
       return url.searchParams.get('code');
