@@ -610,6 +610,21 @@ static void test_evaluations_accepts_defaults_and_semantics(void **state) {
     answer_done(&answer);
 }
 
+// Every path that is served is in the published description.
+static void test_routes_accepts_only_described_paths(void **state) {
+    static char text[131072];
+    FILE *file = fopen(VAULT_SOURCE_DIR "/schemas/openapi.yaml", "re");
+    assert_non_null(file);
+    text[fread(text, 1, sizeof text - 1, file)] = 0;
+    fclose(file);
+    for (size_t i = 0; i < broker_route_count; i++) {
+        char line[128];
+        snprintf(line, sizeof line, "\n  %s:\n", broker_routes[i].path);
+        if (!strstr(text, line))
+            fail_msg("%s is not in schemas/openapi.yaml", broker_routes[i].path);
+    }
+}
+
 #define CASE(name) cmocka_unit_test_setup(name, reset)
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -633,6 +648,7 @@ int main(void) {
         CASE(test_evaluate_accepts_questions_about_oneself),
         CASE(test_evaluate_rejects_malformed_questions),
         CASE(test_evaluations_accepts_defaults_and_semantics),
+        CASE(test_routes_accepts_only_described_paths),
     };
     return cmocka_run_group_tests_name("broker", tests, open_all, world_close);
 }
