@@ -7,6 +7,10 @@
 
 #include "cli/terminal.h"
 
+// Ctrl-C at a silent prompt. It comes as a character, so that the terminal gets
+// its echo back before this program ends.
+#define INTERRUPT 3
+
 // Up to the capacity; *ret_full when there was more.
 static ssize_t read_all(int fd, uint8_t *at, size_t capacity, bool stops_at_line, bool *ret_full) {
     size_t size = 0;
@@ -14,7 +18,8 @@ static ssize_t read_all(int fd, uint8_t *at, size_t capacity, bool stops_at_line
     for (;;) {
         uint8_t more;
         bool has_room = size < capacity;
-        ssize_t got = read(fd, has_room ? at + size : &more, has_room ? (stops_at_line ? 1 : capacity - size) : 1);
+        size_t want = has_room && !stops_at_line ? capacity - size : 1;
+        ssize_t got = read(fd, has_room ? at + size : &more, want);
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0)
@@ -28,6 +33,10 @@ static ssize_t read_all(int fd, uint8_t *at, size_t capacity, bool stops_at_line
             return (ssize_t)size;
         }
         size += (size_t)got;
+        if (stops_at_line && at[size - 1] == INTERRUPT) {
+            errno = ECANCELED;
+            return -1;
+        }
         if (stops_at_line && at[size - 1] == '\n')
             return (ssize_t)size;
     }
@@ -43,6 +52,8 @@ static vlt_result take(int fd, const char *name, bool stops_at_line, struct secr
     if (size > 0 && at[size - 1] == '\r')
         size--;
     secret_release_sized(secret, size > 0 && !is_full ? (size_t)size : 0);
+    if (size < 0 && errno == ECANCELED)
+        return fault_set(fault, VLT_MALFORMED, "cancelled", "cancelled: nothing was sent");
     if (size < 0)
         return fault_set(fault, VLT_UNAVAILABLE, "not readable", "%s can not be read: %s", name,
                          strerror(errno));
@@ -66,11 +77,12 @@ vlt_result terminal_read_secret(const char *prompt, struct secret *secret, struc
         return fault_set(fault, VLT_UNAVAILABLE, "no terminal", "the terminal can not be silenced");
     }
     silent = before;
-    silent.c_lflag &= ~(tcflag_t)ECHO;
+    silent.c_lflag &= ~(tcflag_t)(ECHO | ISIG);
     silent.c_lflag |= ICANON;
-    dprintf(fd, "%s", prompt);
+    silent.c_cc[VEOL] = INTERRUPT;
     vlt_result result = vlt_fail(VLT_UNAVAILABLE, "the terminal can not be silenced");
     if (tcsetattr(fd, TCSAFLUSH, &silent) == 0) {
+        dprintf(fd, "%s", prompt); // only now: what is typed at once must not show
         result = take(fd, "the terminal", true, secret, fault);
         tcsetattr(fd, TCSAFLUSH, &before);
     }

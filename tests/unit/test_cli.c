@@ -9,10 +9,12 @@
 
 #include <fcntl.h>
 #include <locale.h>
+#include <pty.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "cli/command.h"
@@ -245,6 +247,53 @@ static void vaultctl_accepts_a_first_hour(void **state) {
     assert_int_equal(RUN("", "credential", "delete", "openai-prod", "--yes"), 0);
 }
 
+// At a terminal: types `keys` when asked, collects what the terminal shows.
+static int run_at_terminal(const char *keys, bool *ret_echoes) {
+    int master, status;
+    struct termios after;
+    size_t size = 0;
+    pid_t pid = forkpty(&master, NULL, NULL, NULL);
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        // The second program shows how the first one left the terminal.
+        setenv("VAULTCTL_SERVER", harness.server, 1);
+        execl("/bin/sh", "sh", "-c", VAULTCTL_PROGRAM " credential put typed --profile openai; s=$?; sleep 0.2; exit $s", (char *)NULL);
+        _exit(99);
+    }
+    bool has_typed = false;
+    ssize_t got;
+    output[0] = 0;
+    while (size + 1 < sizeof output && (got = read(master, output + size, sizeof output - 1 - size)) > 0) {
+        output[size += (size_t)got] = 0;
+        if (!has_typed && strstr(output, "(not shown)")) {
+            has_typed = write(master, keys, strlen(keys)) > 0;
+            usleep(100000);
+        }
+        if (has_typed && tcgetattr(master, &after) == 0)
+            *ret_echoes = after.c_lflag & ECHO;
+    }
+    assert_true(has_typed);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    close(master);
+    return WEXITSTATUS(status);
+}
+
+static void vaultctl_accepts_a_value_at_a_silent_prompt(void **state) {
+    bool echoes = false;
+    assert_int_equal(run_at_terminal(MARKER "\n", &echoes), 0);
+    assert_null(strstr(output, MARKER));
+    assert_non_null(strstr(output, "version 1"));
+    assert_true(echoes);
+}
+
+static void vaultctl_survives_an_interrupt_at_the_prompt(void **state) {
+    bool echoes = false;
+    assert_int_equal(run_at_terminal("half of it\003", &echoes), 1);
+    assert_non_null(strstr(output, "cancelled"));
+    assert_true(echoes);
+    assert_int_equal(RUN("", "credential", "show", "typed"), 4);
+}
+
 static void vaultctl_rejects_with_documented_statuses(void **state) {
     assert_int_equal(RUN("", "tenant", "show", "nobody"), 4);
     assert_int_equal(RUN("", "tenant", "create", "default"), 5);
@@ -380,6 +429,8 @@ int main(void) {
         cmocka_unit_test(cli_accepts_classes_as_exit_statuses),
         cmocka_unit_test(cli_survives_steering_characters),
         cmocka_unit_test_setup_teardown(vaultctl_accepts_a_first_hour, start, stop),
+        SERVED(vaultctl_accepts_a_value_at_a_silent_prompt),
+        SERVED(vaultctl_survives_an_interrupt_at_the_prompt),
         SERVED(vaultctl_rejects_with_documented_statuses),
         SERVED(vaultctl_accepts_policies),
         cmocka_unit_test(vaultctl_accepts_completion_in_bash),
