@@ -2,27 +2,34 @@
 // RFC 8785 without reals: members sorted by UTF-16 code units, shortest escapes.
 #include "libvault/base/jsontext.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static vlt_result put_value(const json_t *value, struct buf *out);
 
-void jsontext_put_string(struct buf *out, struct bytes text) {
+static void put_escape(struct buf *out, uint8_t c) {
     static const char short_escapes[] = "btn\0fr"; // for 0x08 to 0x0D
+    char escape[8] = {'\\', (char)c, 0};
+    if (c >= 0x08 && c <= 0x0D && short_escapes[c - 0x08])
+        escape[1] = short_escapes[c - 0x08];
+    else if (c < 0x20)
+        snprintf(escape, sizeof escape, "\\u%04x", c);
+    buf_put_text(out, escape);
+}
+
+// Runs of plain characters are copied whole: nearly every text is one run.
+void jsontext_put_string(struct buf *out, struct bytes text) {
+    size_t run = 0;
     buf_put_byte(out, '"');
     for (size_t i = 0; i < text.size; i++) {
         uint8_t c = text.at[i];
-        if (c == '"' || c == '\\') {
-            buf_put_byte(out, '\\');
-            buf_put_byte(out, c);
-        } else if (c >= 0x08 && c <= 0x0D && short_escapes[c - 0x08]) {
-            buf_put_byte(out, '\\');
-            buf_put_byte(out, (uint8_t)short_escapes[c - 0x08]);
-        } else if (c < 0x20) {
-            buf_put_format(out, "\\u%04x", c);
-        } else {
-            buf_put_byte(out, c);
-        }
+        if (c >= 0x20 && c != '"' && c != '\\')
+            continue;
+        buf_put(out, bytes_of(text.at + run, i - run));
+        put_escape(out, c);
+        run = i + 1;
     }
+    buf_put(out, bytes_from(text, run));
     buf_put_byte(out, '"');
 }
 
