@@ -120,7 +120,7 @@ static void readiness_known(vlt_result result, const struct answer_status *answe
     struct admin_work *work = context;
     bool is_unsealed = vlt_is_ok(result) && answer->state == KEEPER_UNSEALED;
     if (is_unsealed && work->admin->auditor) {
-        answer_json(work->x, 200, json_pack("{s:b}", "ready", 1), 0);
+        answer_json(work->x, 200, json_pack("{s:s}", "status", "ready"), 0);
         work_free(work);
     } else if (is_unsealed) {
         answer_problem(work->x, 503, NULL, "the auditor is not running: nothing can be released");
@@ -139,4 +139,4 @@ OP(op_ready) {
 }
 
 // This process lives; whether the vault serves is /v1/ready.
-OP(op_health) { answer_json(x, 200, json_pack("{s:b}", "alive", 1), 0); }
+OP(op_health) { answer_json(x, 200, json_pack("{s:s}", "status", "alive"), 0); }

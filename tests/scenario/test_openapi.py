@@ -1,0 +1,298 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""schemas/openapi.yaml against running servers: each path and method that it
+describes answers as it says, and nothing is served that it does not describe."""
+
+import json
+import os
+import re
+import sys
+import urllib.parse
+
+import jsonschema
+import yaml
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+from jose import new_client_key, seal  # noqa: E402
+from lab import TREE, Lab, UnixConnection, need, run_cases  # noqa: E402
+
+METHODS = ("get", "post", "put", "patch", "delete")
+FORM = "application/x-www-form-urlencoded"
+
+
+class Document:
+    def __init__(self):
+        with open(f"{TREE}/schemas/openapi.yaml") as text:
+            self.root = yaml.safe_load(text)
+        self.resolver = jsonschema.RefResolver("", self.root)
+        self.operations = {(method.upper(), path): item[method] for path, item in self.root["paths"].items() for method in METHODS
+                           if method in item}
+
+    def resolve(self, part):
+        return self.resolver.resolve(part["$ref"])[1] if "$ref" in part else part
+
+    def faults(self, schema, value):
+        return [f"{'/'.join(map(str, error.path))}: {error.message[:200]}"
+                for error in jsonschema.Draft202012Validator(schema, resolver=self.resolver).iter_errors(value)]
+
+    def check_answer(self, method, path, answer):
+        what = f"{method} {path} answered {answer}"
+        responses = self.operations[method, path]["responses"]
+        documented = responses.get(str(answer.status), responses.get("default"))
+        need(documented, f"{what}, which is not described")
+        content = self.resolve(documented).get("content")
+        if content is None:
+            need(not answer.body, f"{what}: a body that is not described")
+            return
+        media = answer.headers.get("content-type", "").split(";")[0]
+        need(media in content, f"{what}: the media type {media} is not described")
+        body = answer.json if media.endswith("json") else answer.body.decode()
+        need(not self.faults(content[media]["schema"], body), f"{what}: {self.faults(content[media]['schema'], body)}")
+
+    def check_request(self, method, path, body):
+        content = self.resolve(self.operations[method, path]["requestBody"])["content"]["application/json"]["schema"]
+        need(not self.faults(content, body), f"{method} {path}: {self.faults(content, body)} but it was accepted")
+
+
+def document_is_openapi_3_1():
+    document = Document()
+    need(re.fullmatch(r"3\.1\.\d", document.root["openapi"]) and document.root["info"]["version"], "head")
+    names = [operation.get("operationId") for operation in document.operations.values()]
+    need(len(set(names) - {None}) == len([name for name in names if name]), "an operationId is there twice")
+    for (method, path), operation in document.operations.items():
+        what = f"{method} {path}"
+        need(operation["tags"] and set(operation["tags"]) <= {"broker", "redeemer", "admin"}, f"{what}: tags")
+        need(operation.get("summary"), f"{what}: summary")
+        item = document.root["paths"][path]
+        parameters = [document.resolve(part)["name"] for part in item.get("parameters", []) + operation.get("parameters", [])]
+        need(all(name in parameters for name in re.findall(r"\{(\w+)\}", path)), f"{what}: a parameter of the path is not described")
+    for name, schema in document.root["components"]["schemas"].items():
+        jsonschema.Draft202012Validator.check_schema(schema)
+    used = set(re.findall(r"#/components/([\w/]+)", json.dumps(document.root)))
+    defined = {f"{kind}/{name}" for kind, parts in document.root["components"].items() if kind != "securitySchemes" for name in parts}
+    need(used == defined, f"used and not there: {used - defined}; there and not used: {defined - used}")
+
+
+def routes(role, path, prefix=""):
+    with open(f"{TREE}/{path}") as text:
+        source = text.read()
+    for method, tenant, rest in re.findall(r"[({]HTTP_(\w+), (TENANT)?\s*(?:\"([^\"]*)\")?, *op_", source):
+        yield role, method, ("/v1/tenants/{tenant}" if tenant else "") + rest
+
+
+def document_has_every_route_and_no_other():
+    served = {*routes("broker", "vaultd/broker/routes.c"), *routes("redeemer", "vaultd/redeemer/main.c"),
+              *routes("admin", "vaultd/admin/routes.c")}
+    described = {(role, method, path) for (method, path), operation in Document().operations.items() for role in operation["tags"]}
+    need(len(served) > 50, f"the tables were not found: {served}")
+    need(served == described, f"not described: {served - described}; not served: {described - served}")
+
+
+class Caller:
+    """Calls of one lab, each held against the document."""
+
+    def __init__(self, lab):
+        self.lab, self.document, self.called = lab, Document(), set()
+
+    def __call__(self, role, method, path, status, body=None, headers=None, query="", certificate=None, **names):
+        concrete = path.format(**names) + query
+        more = {"certificate": certificate} if role == "broker" else {}
+        text = urllib.parse.urlencode(body) if headers and headers.get("content-type") == FORM else body
+        answer = getattr(self.lab, role)(method, concrete, text, headers, **more)
+        need(answer.status == status, f"{role}: {method} {concrete} answered {answer} and not {status}")
+        self.document.check_answer(method, path, answer)
+        if status < 300 and isinstance(text, dict):
+            self.document.check_request(method, path, text)
+        self.called.add((role, method, path))
+        return answer
+
+
+def call_vault(call):
+    for role in ("broker", "redeemer", "admin"):
+        call(role, "GET", "/v1/health", 200)
+        call(role, "GET", "/v1/ready", 503)
+    call("admin", "GET", "/v1/status", 200)
+    call("admin", "GET", "/v1/tenants", 503)
+    call("admin", "POST", "/v1/init", 201, {})
+    call("admin", "POST", "/v1/init", 409, {})
+    call("admin", "POST", "/v1/init", 400, {"force": True})
+    for role in ("broker", "redeemer", "admin"):
+        call(role, "GET", "/v1/ready", 200)
+    call("admin", "POST", "/v1/seal", 200, {})
+    call("admin", "GET", "/v1/status", 200)
+    call("admin", "POST", "/v1/unseal", 200, {})
+    call("admin", "GET", "/v1/status", 200)
+
+
+def call_records(call):
+    lab, tenant = call.lab, "/v1/tenants/{tenant}"
+    call("admin", "POST", "/v1/tenants", 201, {"name": "acme", "description": "a test"})
+    call("admin", "POST", "/v1/tenants", 409, {"name": "acme"})
+    call("admin", "POST", "/v1/tenants", 400, {"name": "ACME"})
+    call("admin", "GET", "/v1/tenants", 200, query="?limit=1")
+    call("admin", "GET", "/v1/tenants", 400, query="?limit=0")
+    call("admin", "GET", tenant, 200, tenant="acme")
+    call("admin", "GET", tenant, 404, tenant="nobody")
+    call("admin", "PATCH", tenant, 200, {"description": "another"}, tenant="acme")
+    call("admin", "PATCH", tenant, 412, {"disabled": True}, {"if-match": '"1"'}, tenant="acme")
+    issuer = tenant + "/issuers/{name}"
+    call("admin", "PUT", issuer, 201, lab.issuer_record(), tenant="default", name="corp")
+    call("admin", "PUT", issuer, 200, lab.issuer_record(), tenant="default", name="corp")
+    call("admin", "PUT", issuer, 200 + 1, lab.issuer_record(), tenant="acme", name="corp")
+    call("admin", "PUT", issuer, 400, {**lab.issuer_record(), "kind": "robot"}, tenant="default", name="corp")
+    call("admin", "GET", issuer, 200, tenant="default", name="corp")
+    call("admin", "GET", tenant + "/issuers", 200, tenant="default")
+    call("admin", "DELETE", issuer, 200, tenant="acme", name="corp")
+    call("admin", "DELETE", issuer, 404, tenant="acme", name="corp")
+    policies = tenant + "/policies"
+    call("admin", "GET", policies, 200, tenant="default")
+    call("admin", "PUT", policies, 200, {"documents": [{"name": "main", "text": lab.POLICY}]}, tenant="default")
+    call("admin", "PUT", policies, 400, {"documents": [{"name": "main", "text": "permit(principal, action, resource)"}]}, tenant="default")
+    call("admin", "PUT", policies, 409, {"documents": [{"name": "main", "text": lab.POLICY}], "expected_version": 9}, tenant="default")
+    call("admin", "GET", policies, 200, query="?text=1", tenant="default")
+    forwarder = {"name": "nginx", "uid": os.getuid()}
+    call("admin", "POST", "/v1/forwarders", 201, forwarder)
+    call("admin", "POST", "/v1/forwarders", 409, forwarder)
+    call("admin", "POST", "/v1/forwarders", 400, {"name": "both", "uid": 1, "certificate_sha256": "0" * 64})
+    call("admin", "POST", "/v1/forwarders", 201, {"name": "remote", "certificate_sha256": "ab" * 32, "tenants": ["default"]})
+    call("admin", "GET", "/v1/forwarders", 200)
+    call("admin", "GET", "/v1/forwarders/{name}", 200, name="remote")
+    call("admin", "DELETE", "/v1/forwarders/{name}", 200, name="remote")
+    call("admin", "GET", "/v1/forwarders/{name}", 404, name="remote")
+
+
+def call_credentials(call):
+    tenant = "/v1/tenants/{tenant}"
+    credential = tenant + "/credentials/{name}"
+    intake = call("admin", "GET", "/v1/intake-key", 200).json
+    new = {"profile": "openai", "description": "a key", "jwe": seal(intake, b"sk-1")}
+    at = {"tenant": "default", "name": "openai-prod"}
+    call("admin", "POST", credential, 201, new, **at)
+    call("admin", "POST", credential, 409, {**new, "jwe": seal(intake, b"sk-1")}, **at)
+    call("admin", "POST", credential, 400, {"profile": "openai"}, tenant="default", name="x")
+    call("admin", "POST", credential, 400, {"profile": "openai", "jwe": "a.b.c.d.e"}, tenant="default", name="x")
+    call("admin", "GET", credential, 200, **at)
+    call("admin", "GET", credential, 404, tenant="default", name="x")
+    call("admin", "GET", tenant + "/credentials", 200, tenant="default")
+    call("admin", "POST", credential + "/rotate", 200, {"jwe": seal(intake, b"sk-2"), "grace_s": 60}, **at)
+    call("admin", "GET", credential, 200, **at)
+    call("admin", "POST", credential + "/rotate", 404, {"jwe": seal(intake, b"sk-2")}, tenant="default", name="x")
+    call("admin", "POST", credential + "/disable", 200, {}, **at)
+    call("admin", "GET", credential, 200, **at)
+    call("admin", "POST", credential + "/enable", 200, {}, **at)
+    call("admin", "POST", tenant + "/credentials/{name}", 201, {**new, "jwe": seal(intake, b"sk-3")}, tenant="default", name="gone")
+    call("admin", "DELETE", credential, 200, tenant="default", name="gone")
+    call("admin", "DELETE", credential, 404, tenant="default", name="gone")
+
+
+def exchange_form(lab, **more):
+    return {"grant_type": "urn:ietf:params:oauth:grant-type:token-exchange", "subject_token": lab.subject_token("ci-1", ["ci"]),
+            "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+            "authorization_details": json.dumps([{"type": "credential_use", "credential": "openai-prod"}]), **more}
+
+
+def call_broker(call):
+    lab, form = call.lab, {"content-type": FORM}
+    bearer = {"authorization": f"Bearer {lab.subject_token('ci-1', ['ci'])}"}
+    question = {"subject": {"type": "user", "id": f"{lab.issuer}|ci-1"}, "action": {"name": "issue"},
+                "resource": {"type": "credential", "id": "openai-prod"}}
+    token = None
+    for prefix, names, good in (("", {}, 200), ("/t/{tenant}", {"tenant": "default"}, 200), ("/t/{tenant}", {"tenant": "nobody"}, 0)):
+        answer = call("broker", "POST", prefix + "/oauth2/token", good or 400, exchange_form(lab), form, **names)
+        token = answer.json.get("access_token") or token
+        call("broker", "POST", prefix + "/oauth2/token", 400, {"grant_type": "password"}, form, **names)
+        call("broker", "POST", prefix + "/oauth2/token", 400, exchange_form(lab), {**form, "dpop": "x"}, **names)
+        call("broker", "POST", prefix + "/oauth2/introspect", good or 401, {"token": token}, {**form, **bearer}, **names)
+        call("broker", "POST", prefix + "/oauth2/introspect", good or 401, {"token": "x"}, {**form, **bearer}, **names)
+        call("broker", "POST", prefix + "/oauth2/introspect", 401, {"token": token}, form, **names)
+        call("broker", "POST", prefix + "/oauth2/revoke", 200, {"token": "x"}, form, **names)
+        call("broker", "POST", prefix + "/access/v1/evaluation", good or 401, question, bearer, **names)
+        call("broker", "POST", prefix + "/access/v1/evaluation", 401, question, **names)
+        call("broker", "POST", prefix + "/access/v1/evaluations", good or 401, {**question, "evaluations": [{}, {"action": {"name": "redeem"}}]},
+             bearer, **names)
+        call("broker", "POST", prefix + "/access/v1/evaluations", good or 401, question, bearer, **names)
+        for path in ("/.well-known/oauth-authorization-server" + prefix, prefix + "/.well-known/openid-configuration",
+                     "/.well-known/authzen-configuration" + prefix, prefix + "/oauth2/jwks"):
+            call("broker", "GET", path, good or 404, **names)
+    call("broker", "POST", "/access/v1/evaluation", 400, {**question, "colour": 1}, bearer)
+    call("broker", "POST", "/oauth2/revoke", 400, {"x": "y"}, form)
+    return token
+
+
+def call_redeemer(call, token):
+    lab, key = call.lab, new_client_key()
+    body = {"token": token, "scheme": "bearer", "destination": "api.openai.com", "method": "POST", "path": "/v1/chat/completions",
+            "model": "gpt-4o", "source": "127.0.0.1", "request_id": "r-1"}
+    call("redeemer", "POST", "/v1/redeem", 200, body)
+    call("redeemer", "POST", "/v1/redeem", 403, {**body, "destination": "api.anthropic.com"})
+    call("redeemer", "POST", "/v1/redeem", 401, {**body, "token": "x"})
+    call("redeemer", "POST", "/v1/redeem", 401, {**body, "scheme": "dpop", "proof": "x"})
+    call("redeemer", "POST", "/v1/redeem", 400, {**body, "colour": "red"})
+    bound = lab.token(key=key)
+    uri = "https://llm.example.test/v1/chat/completions"
+    call("redeemer", "POST", "/v1/redeem", 200, {**body, "token": bound, "scheme": "dpop", "uri": uri,
+                                                 "proof": key.dpop("POST", uri, access_token=bound)})
+
+
+def read_watch(call):
+    """The stream never ends by itself: its beginning is read."""
+    connection = UnixConnection(call.lab.redeem_socket)
+    try:
+        connection.request("GET", "/v1/watch")
+        response = connection.getresponse()
+        need(response.status == 200, response.status)
+        responses = call.document.operations["GET", "/v1/watch"]["responses"]
+        media = response.getheader("content-type")
+        text = response.readline() + response.readline()
+        need(not call.document.faults(responses["200"]["content"][media]["schema"], text.decode()), text)
+        call.called.add(("redeemer", "GET", "/v1/watch"))
+    finally:
+        connection.close()
+
+
+def every_described_call_answers_as_described():
+    with Lab() as lab:
+        lab.start()
+        call = Caller(lab)
+        call_vault(call)
+        call_records(call)
+        call_credentials(call)
+        token = call_broker(call)
+        call_redeemer(call, token)
+        read_watch(call)
+        call("admin", "POST", "/v1/tenants/{tenant}/revoke", 200, {"kind": "principal", "value": f"{lab.issuer}|alice"}, tenant="default")
+        call("admin", "POST", "/v1/tenants/{tenant}/revoke", 400, {"kind": "colour", "value": "red"}, tenant="default")
+        audit = call("admin", "GET", "/v1/audit", 200, query="?count=1000").json
+        call("admin", "GET", "/v1/audit", 200, query=f"?first={audit['next']}&tenant=default")
+        call("admin", "GET", "/v1/audit", 400, query="?count=1001")
+        with open(f"{TREE}/schemas/audit-entry.schema.json") as text:
+            entry_schema = json.load(text)
+        need(all(not call.document.faults(entry_schema, entry) for entry in audit["entries"]), "an audit entry")
+        all_calls = {(role, method, path) for (method, path), operation in call.document.operations.items() for role in operation["tags"]}
+        need(call.called == all_calls, f"not called: {sorted(all_calls - call.called)}")
+
+
+def refusals_of_the_codec_are_described_too():
+    """Whatever is sent, the answer is one that the document allows."""
+    with Lab() as lab:
+        lab.start()
+        lab.init_with_issuer()
+        document = Document()
+        for (method, path), operation in document.operations.items():
+            concrete = path.format(tenant="default", name="openai-prod")
+            for role in operation["tags"]:
+                for body, headers in ((b"{", {"content-type": "application/json"}), (b"[]", {"content-type": "application/json"}),
+                                      (b"x" * 200, {"content-type": "text/plain"}), (b"y" * 70000, {"content-type": FORM})):
+                    if path == "/v1/watch" or (path == "/v1/init"):
+                        continue
+                    try:
+                        answer = getattr(lab, role)(method, concrete, body, headers)
+                    except (BrokenPipeError, ConnectionResetError):
+                        continue  # refused while we still sent
+                    need(400 <= answer.status < 500, f"{role}: {method} {path}: {answer}")
+                    document.check_answer(method, path, answer)
+
+
+if __name__ == "__main__":
+    run_cases(document_is_openapi_3_1, document_has_every_route_and_no_other, every_described_call_answers_as_described,
+              refusals_of_the_codec_are_described_too)
