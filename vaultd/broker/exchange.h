@@ -12,6 +12,15 @@
 #define EXCHANGE_CORRELATION_SIZE 32
 #define EXCHANGE_AWAITS_MAX 3 // fetches of key sets that one request may wait for
 
+// What the client is told. Descriptions are constant for each code, so that they
+// tell nothing about why (RFC 8693 section 2.2.2: 400, and invalid_request for
+// tokens that are not accepted). Only mistakes in the form of the request, which
+// depend on nothing but what the client sent, are named.
+struct oauth_error {
+    unsigned status;
+    const char *code, *description;
+};
+
 struct exchange {
     struct broker *broker;
     struct http_exchange *x;
@@ -32,15 +41,10 @@ struct exchange {
     struct policy_active active;
     char policies[1024];
     unsigned await_count;
+    struct fault fault;            // what is wrong with the form
+    struct oauth_error form_error; // says it
 };
 
-// What the client is told. Descriptions are constant for each code, so that they
-// tell nothing about why (RFC 8693 section 2.2.2: 400, and invalid_request for
-// tokens that are not accepted).
-struct oauth_error {
-    unsigned status;
-    const char *code, *description;
-};
 extern const struct oauth_error oauth_invalid_request, oauth_unsupported_grant, oauth_invalid_target, oauth_invalid_scope,
     oauth_invalid_details, oauth_invalid_proof, oauth_use_nonce, oauth_denied, oauth_unavailable;
 

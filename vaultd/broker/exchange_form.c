@@ -17,13 +17,19 @@ static bool is_subject_type(struct bytes type) {
 static const struct oauth_error *check_tokens(const struct oauth_form *form, const char **ret_reason) {
     struct bytes actor = oauth_form_get(form, "actor_token"), actor_type = oauth_form_get(form, "actor_token_type");
     struct bytes requested = oauth_form_get(form, "requested_token_type");
-    *ret_reason = "subject_token or its type is missing or unknown";
-    if (oauth_form_get(form, "subject_token").size == 0 || !is_subject_type(oauth_form_get(form, "subject_token_type")))
+    *ret_reason = "subject_token is missing";
+    if (oauth_form_get(form, "subject_token").size == 0)
+        return &oauth_invalid_request;
+    *ret_reason = "subject_token_type must be " TOKEN_TYPE "jwt, id_token or access_token";
+    if (!is_subject_type(oauth_form_get(form, "subject_token_type")))
         return &oauth_invalid_request;
     *ret_reason = "actor_token and actor_token_type come together or not at all";
-    if ((actor.size == 0) != (actor_type.size == 0) || (actor.size && !is_subject_type(actor_type)))
+    if ((actor.size == 0) != (actor_type.size == 0))
         return &oauth_invalid_request;
-    *ret_reason = "requested_token_type is not one that is issued here";
+    *ret_reason = "actor_token_type must be " TOKEN_TYPE "jwt, id_token or access_token";
+    if (actor.size && !is_subject_type(actor_type))
+        return &oauth_invalid_request;
+    *ret_reason = "requested_token_type must be " TOKEN_TYPE "access_token or jwt, or left out";
     if (requested.size && !bytes_equal_text(requested, TOKEN_TYPE "access_token") && !bytes_equal_text(requested, TOKEN_TYPE "jwt"))
         return &oauth_invalid_request;
     return NULL;
@@ -35,17 +41,17 @@ static const struct oauth_error *check_targets(const struct exchange *e, const c
     for (size_t i = 0; i < form->count; i++) {
         bool is_target = bytes_equal_text(form->parameters[i].name, "audience") || bytes_equal_text(form->parameters[i].name, "resource");
         if (is_target && form->parameters[i].value.size && !bytes_equal_text(form->parameters[i].value, e->issuer)) {
-            *ret_reason = "audience or resource is not the vault";
+            *ret_reason = "audience and resource must be the issuer of this vault, or left out";
             return &oauth_invalid_target;
         }
     }
-    *ret_reason = "a scope was asked for; authorization_details say what a token covers";
+    *ret_reason = "scope is not used; authorization_details say what a token covers";
     return oauth_form_get(&e->form, "scope").size ? &oauth_invalid_scope : NULL;
 }
 
 const struct oauth_error *exchange_check_form(struct exchange *e, const char **ret_reason) {
     struct bytes details = oauth_form_get(&e->form, "authorization_details");
-    *ret_reason = "unsupported grant_type";
+    *ret_reason = "grant_type must be " GRANT_TYPE;
     if (!bytes_equal_text(oauth_form_get(&e->form, "grant_type"), GRANT_TYPE))
         return oauth_form_get(&e->form, "grant_type").size ? &oauth_unsupported_grant : &oauth_invalid_request;
     const struct oauth_error *error = check_tokens(&e->form, ret_reason);
@@ -53,11 +59,11 @@ const struct oauth_error *exchange_check_form(struct exchange *e, const char **r
         error = check_targets(e, ret_reason);
     if (error)
         return error;
-    *ret_reason = "authorization_details are missing";
+    *ret_reason = "authorization_details is missing: 1 to 4 objects of type credential_use";
     if (details.size == 0)
         return &oauth_invalid_details;
-    vlt_result result = token_details_parse(details, NULL, &e->details);
-    *ret_reason = result.reason;
+    vlt_result result = token_details_parse(details, &e->fault, &e->details);
+    *ret_reason = fault_or_reason(&e->fault, result);
     return vlt_is_ok(result) ? NULL : &oauth_invalid_details;
 }
 

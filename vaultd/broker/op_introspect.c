@@ -120,12 +120,13 @@ static void answer_token(struct caller *caller, struct bytes token) {
 
 static void answer(struct caller *caller) {
     struct oauth_form form;
-    vlt_result result = oauth_form_read(caller->x, &form);
+    struct fault fault = {0};
+    vlt_result result = oauth_form_read(caller->x, &fault, &form);
     struct bytes token = vlt_is_ok(result) ? oauth_form_get(&form, "token") : bytes_of(NULL, 0);
     if (token.size)
         answer_token(caller, token);
     else
-        http_exchange_reply_oauth_error(caller->x, 400, "invalid_request", "A parameter is missing, malformed or repeated.", NULL, 0);
+        oauth_form_refuse(caller->x, result, &fault);
     if (vlt_is_ok(result))
         oauth_form_done(&form);
 }

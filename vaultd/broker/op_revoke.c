@@ -31,6 +31,7 @@ void op_revoke(struct http_exchange *x, const struct http_parameters *parameters
     struct broker *broker = ctx;
     struct record_tenant tenant;
     struct oauth_form form;
+    struct fault fault = {0};
     if (!vlt_is_ok(broker_snapshot(broker))) {
         on_revoked(vlt_fail(VLT_UNAVAILABLE, "there is no store yet"), NULL, x);
         return;
@@ -41,10 +42,10 @@ void op_revoke(struct http_exchange *x, const struct http_parameters *parameters
         on_revoked(result, NULL, x);
         return;
     }
-    result = oauth_form_read(x, &form);
+    result = oauth_form_read(x, &fault, &form);
     struct bytes token = vlt_is_ok(result) ? oauth_form_get(&form, "token") : bytes_of(NULL, 0);
     if (token.size == 0)
-        http_exchange_reply_oauth_error(x, 400, "invalid_request", "A parameter is missing, malformed or repeated.", NULL, 0);
+        oauth_form_refuse(x, result, &fault);
     else if (token.size > IPC_TOKEN_MAX)
         on_revoked(vlt_fail(VLT_MALFORMED, "too long for a token"), NULL, x);
     else

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // POST /oauth2/token: form → proof of the client's key → who is it → do the
 // policies permit it → ask the keeper to sign.
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "libvault/crypto/random.h"
@@ -50,14 +51,27 @@ static void go_on(void *context) {
     store_snapshot_end(broker->store);
 }
 
+// The same error, with what is wrong instead of the constant description. Quotes
+// may not stand in one (RFC 6749 section 5.2).
+static const struct oauth_error *name_mistake(struct exchange *e, const struct oauth_error *error, const char *mistake) {
+    char said[sizeof e->fault.text];
+    snprintf(said, sizeof said, "%s", mistake); // may view the fault itself
+    for (char *c = said; *c; c++)
+        if (*c == '"')
+            *c = '\'';
+    memcpy(e->fault.text, said, sizeof said);
+    e->form_error = (struct oauth_error){error->status, error->code, e->fault.text};
+    return &e->form_error;
+}
+
 static const struct oauth_error *begin(struct exchange *e, const char **ret_reason) {
-    vlt_result result = oauth_form_read(e->x, &e->form);
+    vlt_result result = oauth_form_read(e->x, &e->fault, &e->form);
     if (!vlt_is_ok(result)) {
-        *ret_reason = result.reason;
-        return result.class == VLT_UNAVAILABLE ? &oauth_unavailable : &oauth_invalid_request;
+        *ret_reason = fault_or_reason(&e->fault, result);
+        return result.class == VLT_UNAVAILABLE ? &oauth_unavailable : name_mistake(e, &oauth_invalid_request, *ret_reason);
     }
     const struct oauth_error *error = exchange_check_form(e, ret_reason);
-    return error ? error : exchange_prove(e, ret_reason);
+    return error ? name_mistake(e, error, *ret_reason) : exchange_prove(e, ret_reason);
 }
 
 void op_token(struct http_exchange *x, const struct http_parameters *parameters, void *ctx) {
