@@ -20,6 +20,9 @@ static const struct option_spec add_options[] = {
     {"--require", OPTION_LIST, "CLAIM=VALUE", "claim that a token must have", 0},
     {"--group", OPTION_LIST, "CLAIM=VALUE:GROUP",
      "puts a subject with that claim value into GROUP; CLAIM=* takes the value as the group", 0},
+    {"--tag", OPTION_LIST, "CLAIM[:NAME]", "claim that policies see as a tag of the subject", 0},
+    {"--device-compliant", OPTION_VALUE, "CLAIM", "claim that says whether the device is compliant", 0},
+    {"--device-managed", OPTION_VALUE, "CLAIM", "claim that says whether the device is managed", 0},
     {"--token-type", OPTION_LIST, "TYP", "accepted `typ` besides JWT, such as at+jwt", 0},
     {"--max-age", OPTION_VALUE, "SECONDS", "oldest token that is accepted, since its iat", 0},
     {0}};
@@ -91,6 +94,40 @@ static vlt_result set_groups(const struct command *command, json_t *record, stru
     return vlt_ok();
 }
 
+// NAME is what follows the last ':' that no '/' follows: "https://ci.example/ref"
+// is a claim without a name.
+static json_t *tag_of(const char *text) {
+    const char *colon = strrchr(text, ':');
+    if (!colon || strchr(colon, '/'))
+        return text[0] ? json_pack("{s:s}", "claim", text) : NULL;
+    if (colon == text || !colon[1])
+        return NULL;
+    return json_pack("{s:s%,s:s}", "claim", text, (size_t)(colon - text), "tag", colon + 1);
+}
+
+static vlt_result set_tags(const struct command *command, json_t *record, struct fault *fault) {
+    json_t *list = json_array(), *device = json_object();
+    const char *value;
+    for (size_t i = 0; (value = command_option_at(command, "--tag", i)); i++) {
+        json_t *tag = tag_of(value);
+        if (!tag) {
+            json_decref(list);
+            json_decref(device);
+            return fault_set(fault, VLT_MALFORMED, "bad option", "--tag %s: give CLAIM or CLAIM:NAME", value);
+        }
+        json_array_append_new(list, tag);
+    }
+    if (json_array_size(list))
+        json_object_set(record, "tags", list);
+    json_decref(list);
+    set_option(command, device, "--device-compliant", "compliant");
+    set_option(command, device, "--device-managed", "managed");
+    if (json_object_size(device))
+        json_object_set(record, "device", device);
+    json_decref(device);
+    return vlt_ok();
+}
+
 static vlt_result json_of_file(const char *path, struct fault *fault, json_t **ret_root) {
     struct buf text;
     buf_init(&text, FILE_MAX_BYTES + 8192);
@@ -154,7 +191,8 @@ static vlt_result record_of_options(const struct command *command, json_t *recor
         json_object_set_new(record, "max_age_s", json_integer((json_int_t)max_age_s));
     VLT_TRY(set_keys(command, record, fault));
     VLT_TRY(set_requirements(command, record, fault));
-    return set_groups(command, record, fault);
+    VLT_TRY(set_groups(command, record, fault));
+    return set_tags(command, record, fault);
 }
 
 static int run_add(struct command *command) {
@@ -234,7 +272,9 @@ const struct verb verb_issuer_add = {
     .examples = "  vaultctl issuer add corp --issuer https://login.example --audience vault \\\n"
                 "      --group groups=*\n"
                 "  vaultctl issuer add k8s --issuer https://cluster.example --audience vault \\\n"
-                "      --kind workload --require kubernetes.io/namespace=prod --jwks jwks.json\n",
+                "      --kind workload --require kubernetes.io/namespace=prod --jwks jwks.json\n"
+                "  vaultctl issuer add ci --issuer https://token.actions.example --audience vault \\\n"
+                "      --kind workload --tag repository --tag ref --tag repository_owner:owner\n",
     .options = add_options, .run = run_add};
 const struct verb verb_issuer_list = {
     .noun = "issuer", .name = "list", .arguments = "",

@@ -43,7 +43,7 @@ struct explanation {
     struct decide_question question;
     struct decide_party actor;
     struct token_detail detail;
-    struct token_list amr;
+    struct token_traits traits, actor_traits;
     struct bytes groups[GROUPS_MAX], actor_groups[GROUPS_MAX], hosts[HOSTS_MAX];
     json_t *credential; // owned; as the vault describes it
     json_t *policies;   // owned; one object for each policy and question
@@ -123,12 +123,12 @@ static vlt_result parties_read(struct command *command, struct explanation *e,
                          "--principal and --actor have the form 'https://issuer|subject'");
     if (kind && !kind_of(kind, &q->subject.kind))
         return fault_set(fault, VLT_MALFORMED, "bad kind", "--kind must be user, workload or agent");
-    e->amr.count = list_option(command, "--amr", e->amr.items, TOKEN_LIST_MAX);
+    e->traits.amr.count = list_option(command, "--amr", e->traits.amr.items, TOKEN_LIST_MAX);
+    e->traits.acr = text_option(command, "--acr", "");
     q->subject.principal = bytes_of_text(principal);
     q->subject.groups = e->groups;
     q->subject.group_count = list_option(command, "--group", e->groups, GROUPS_MAX);
-    q->subject.acr = text_option(command, "--acr", "");
-    q->subject.amr = &e->amr;
+    q->subject.traits = &e->traits;
     if (actor) {
         e->actor = (struct decide_party){
             .principal = bytes_of_text(actor),

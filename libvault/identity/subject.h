@@ -32,8 +32,7 @@ struct subject {
     struct bytes issuer_name; // of the record, for the audit
     uint8_t kind;             // enum token_principal_kind
     struct bytes client;      // azp, else client_id; may be empty
-    struct bytes acr;
-    struct token_list amr;
+    struct token_traits traits;
     struct bytes groups[TOKEN_GROUPS_MAX];
     size_t group_count;
     int64_t issued_at; // 0: absent
@@ -43,6 +42,7 @@ struct subject {
     const json_t *authorization_details; // array, or NULL
     struct bytes key_thumbprint;         // cnf.jkt: holder must prove this key; empty: bearer
     json_t *claims;                      // everything
+    char tag_digits[RECORD_ISSUER_TAG_RULES][24]; // numbers that are tags, spelled
     char *memory;
 };
 

@@ -191,6 +191,42 @@ static vlt_result map_groups(const struct issuer *issuer, struct subject *subjec
     return vlt_ok();
 }
 
+// Tags decide as well. A claim that is absent or null gives none; one that has no
+// single value, or too long a one, refuses the token.
+static vlt_result map_tags(const struct issuer *issuer, struct subject *subject) {
+    for (size_t i = 0; i < issuer->record.tag_rule_count; i++) {
+        const struct record_tag_rule *rule = &issuer->record.tag_rules[i];
+        const json_t *claim = subject_claim_at(subject->claims, rule->claim);
+        if (!claim || json_is_null(claim))
+            continue;
+        struct bytes value = scalar_text(claim, subject->tag_digits[i]);
+        if (!value.at || value.size > TOKEN_TAG_VALUE_MAX ||
+            !token_traits_add_tag(&subject->traits, bytes_of_text(rule->tag), value))
+            return vlt_fail(VLT_DENIED, "a claim that is a tag has no single value, or too long a one");
+    }
+    return vlt_ok();
+}
+
+// true and false, also spelled as a text, which some providers do.
+static bool map_posture(const json_t *claims, const char *path, uint8_t *ret_posture) {
+    char room[24];
+    const json_t *claim = path[0] ? subject_claim_at(claims, path) : NULL;
+    if (!claim || json_is_null(claim))
+        return true;
+    struct bytes value = scalar_text(claim, room);
+    bool is_true = bytes_equal_text(value, "true");
+    if (!is_true && !bytes_equal_text(value, "false"))
+        return false;
+    *ret_posture = is_true ? TOKEN_POSTURE_YES : TOKEN_POSTURE_NO;
+    return true;
+}
+
+static vlt_result map_device(const struct issuer *issuer, struct subject *subject) {
+    bool is_known = map_posture(subject->claims, issuer->record.compliant_claim, &subject->traits.compliant) &&
+                    map_posture(subject->claims, issuer->record.managed_claim, &subject->traits.managed);
+    return is_known ? vlt_ok() : vlt_fail(VLT_DENIED, "a claim about the device is neither true nor false");
+}
+
 static bool map_text(const json_t *claims, const char *name, size_t max, struct bytes *ret) {
     const json_t *value = json_object_get(claims, name);
     if (value && (!json_is_string(value) || json_string_length(value) > max))
@@ -209,7 +245,7 @@ static bool map_amr(struct subject *subject) {
         if (!json_is_string(value) || !json_string_length(value) ||
             json_string_length(value) > TOKEN_NAME_MAX)
             return false;
-        subject->amr.items[subject->amr.count++] = text_of(value);
+        subject->traits.amr.items[subject->traits.amr.count++] = text_of(value);
     }
     return true;
 }
@@ -267,10 +303,12 @@ vlt_result claims_map(const struct issuer *issuer, struct subject *subject) {
     struct bytes client = {NULL, 0};
     VLT_TRY(map_principal(issuer, subject));
     VLT_TRY(map_groups(issuer, subject));
+    VLT_TRY(map_tags(issuer, subject));
+    VLT_TRY(map_device(issuer, subject));
     subject->kind = kinds[issuer->record.kind];
     if (!map_text(claims, "azp", TOKEN_CLIENT_MAX, &subject->client) ||
         !map_text(claims, "client_id", TOKEN_CLIENT_MAX, &client) ||
-        !map_text(claims, "acr", TOKEN_CLIENT_MAX, &subject->acr) || !map_amr(subject) ||
+        !map_text(claims, "acr", TOKEN_CLIENT_MAX, &subject->traits.acr) || !map_amr(subject) ||
         !map_confirmation(subject) || !map_objects(subject))
         return vlt_fail(VLT_DENIED, "a claim of the subject token has another type than expected");
     if (!subject->client.size)

@@ -99,6 +99,65 @@ static void read_group_rules(struct record_json *r, struct record_issuer *issuer
     }
 }
 
+static bool tag_is_new(const struct record_issuer *issuer, size_t count, const char *tag) {
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(issuer->tag_rules[i].tag, tag) == 0)
+            return false;
+    return true;
+}
+
+static bool is_printable_ascii(const char *text) {
+    for (; *text; text++)
+        if (*text <= ' ' || *text > '~')
+            return false;
+    return true;
+}
+
+static void read_tag_rule(struct record_json *inner, struct record_issuer *issuer, size_t i) {
+    struct record_tag_rule *rule = &issuer->tag_rules[i];
+    record_json_text(inner, "claim", RECORD_REQUIRED, rule->claim, sizeof rule->claim);
+    record_json_text(inner, "tag", RECORD_OPTIONAL, rule->tag, sizeof rule->tag);
+    if (record_json_failed(inner))
+        return;
+    if (!rule->tag[0] && strlen(rule->claim) < sizeof rule->tag)
+        memcpy(rule->tag, rule->claim, strlen(rule->claim) + 1);
+    if (!rule->tag[0] || !is_printable_ascii(rule->tag))
+        record_json_fail(inner, "tag", "1 to 64 printable ASCII characters");
+    else if (!tag_is_new(issuer, i, rule->tag))
+        record_json_fail(inner, "tag", "given once");
+}
+
+static void read_tag_rules(struct record_json *r, struct record_issuer *issuer) {
+    static const char *const members[] = {"claim", "tag", NULL};
+    const json_t *list = record_json_array(r, "tags", RECORD_OPTIONAL, RECORD_ISSUER_TAG_RULES);
+    if (!list || json_array_size(list) == 0)
+        return;
+    issuer->tag_rules = calloc(json_array_size(list), sizeof *issuer->tag_rules);
+    if (!issuer->tag_rules) {
+        r->result = vlt_fail(VLT_UNAVAILABLE, "out of memory");
+        return;
+    }
+    issuer->tag_rule_count = json_array_size(list);
+    for (size_t i = 0; i < issuer->tag_rule_count; i++) {
+        struct record_json inner = open_entry(r, "tags", list, i, members);
+        read_tag_rule(&inner, issuer, i);
+        r->result = inner.result;
+    }
+}
+
+static void read_device(struct record_json *r, struct record_issuer *issuer) {
+    static const char *const members[] = {"compliant", "managed", NULL};
+    struct record_json inner = {.object = record_json_object(r, "device", RECORD_OPTIONAL), .fault = r->fault, .result = r->result};
+    if (!inner.object || record_json_failed(r))
+        return;
+    inner.result = jsontext_only_members(inner.object, members, r->fault);
+    record_json_text(&inner, "compliant", RECORD_OPTIONAL, issuer->compliant_claim, sizeof issuer->compliant_claim);
+    record_json_text(&inner, "managed", RECORD_OPTIONAL, issuer->managed_claim, sizeof issuer->managed_claim);
+    if (!record_json_failed(&inner) && !issuer->compliant_claim[0] && !issuer->managed_claim[0])
+        record_json_fail(&inner, "device", "the name of a claim for compliant, managed or both");
+    r->result = inner.result;
+}
+
 static void read_kind(struct record_json *r, struct record_issuer *issuer) {
     char kind[16] = "";
     record_json_text(r, "kind", RECORD_REQUIRED, kind, sizeof kind);
@@ -134,6 +193,8 @@ static void read_issuer(struct record_json *r, struct record_issuer *issuer) {
     read_algorithms(r, issuer);
     read_requirements(r, issuer);
     read_group_rules(r, issuer);
+    read_tag_rules(r, issuer);
+    read_device(r, issuer);
     read_kind(r, issuer);
     record_json_text(r, "subject_claim", RECORD_OPTIONAL, issuer->subject_claim,
                      sizeof issuer->subject_claim);
@@ -150,8 +211,9 @@ vlt_result record_issuer_parse(struct bytes json, struct fault *fault,
                                struct record_issuer *ret_issuer) {
     static const char *const members[] = {
         "name",        "issuer",       "discovery_url", "jwks", "audiences",
-        "algorithms",  "requirements", "groups",        "kind", "subject_claim",
-        "token_types", "max_age_s",    "disabled",      NULL};
+        "algorithms",  "requirements", "groups",        "tags", "device",
+        "kind",        "subject_claim", "token_types",  "max_age_s", "disabled",
+        NULL};
     struct record_json r;
     json_t *root;
     VLT_TRY(record_json_open(json, members, fault, &root, &r));
@@ -170,6 +232,7 @@ void record_issuer_done(struct record_issuer *issuer) {
     json_decref(issuer->jwks);
     free(issuer->requirements);
     free(issuer->group_rules);
+    free(issuer->tag_rules);
     *issuer = (struct record_issuer){0};
 }
 
@@ -202,6 +265,26 @@ static void put_rules(json_t **object, const struct record_issuer *issuer) {
     record_json_put(object, "groups", groups);
 }
 
+static void put_tags_and_device(json_t **object, const struct record_issuer *issuer) {
+    json_t *tags = json_array(), *device = json_object();
+    for (size_t i = 0; i < issuer->tag_rule_count; i++) {
+        json_t *entry = json_object();
+        record_json_put_text(&entry, "claim", issuer->tag_rules[i].claim);
+        record_json_put_text(&entry, "tag", issuer->tag_rules[i].tag);
+        json_array_append_new(tags, entry);
+    }
+    if (json_array_size(tags))
+        record_json_put(object, "tags", tags);
+    else
+        json_decref(tags);
+    record_json_put_text(&device, "compliant", issuer->compliant_claim);
+    record_json_put_text(&device, "managed", issuer->managed_claim);
+    if (json_object_size(device))
+        record_json_put(object, "device", device);
+    else
+        json_decref(device);
+}
+
 json_t *record_issuer_json(const struct record_issuer *issuer) {
     json_t *object = json_object();
     record_json_put_text(&object, "name", issuer->name);
@@ -214,6 +297,7 @@ json_t *record_issuer_json(const struct record_issuer *issuer) {
     put_texts(&object, "algorithms", issuer->algorithms[0], sizeof *issuer->algorithms,
               issuer->algorithm_count);
     put_rules(&object, issuer);
+    put_tags_and_device(&object, issuer);
     record_json_put_text(&object, "kind", kind_names[issuer->kind]);
     record_json_put_text(&object, "subject_claim", issuer->subject_claim);
     put_texts(&object, "token_types", issuer->token_types[0], sizeof *issuer->token_types,

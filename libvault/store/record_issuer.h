@@ -11,6 +11,7 @@
 #define RECORD_ISSUER_REQUIREMENTS 16
 #define RECORD_ISSUER_GROUP_CLAIMS 4
 #define RECORD_ISSUER_GROUP_RULES 64
+#define RECORD_ISSUER_TAG_RULES 16
 
 enum record_principal_kind { RECORD_USER, RECORD_WORKLOAD, RECORD_AGENT };
 
@@ -24,6 +25,11 @@ struct record_group_rule { // claim value → group name; "*" takes the value as
     char group[RECORD_NAME_MAX + 1];
 };
 
+struct record_tag_rule { // this claim is a tag of the principal
+    char claim[128];
+    char tag[65]; // printable ASCII; the claim when the record names none
+};
+
 struct record_issuer {
     char name[RECORD_NAME_MAX + 1];
     char issuer[512];        // exact `iss`
@@ -34,6 +40,9 @@ struct record_issuer {
     size_t audience_count, algorithm_count, requirement_count, group_rule_count;
     struct record_claim_requirement *requirements; // owned
     struct record_group_rule *group_rules;         // owned
+    struct record_tag_rule *tag_rules;             // owned; each tag once
+    size_t tag_rule_count;
+    char compliant_claim[128], managed_claim[128]; // posture of the device; empty: not known
     enum record_principal_kind kind;               // what its subjects are
     char subject_claim[64];                        // default "sub"
     char token_types[4][32]; // accepted `typ` of its tokens besides none and "JWT", e.g. "at+jwt"

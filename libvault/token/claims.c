@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "libvault/token/token_details.h"
+#include "libvault/token/token_text.h"
 
 const char *token_principal_kind_name(uint8_t kind) {
     switch (kind) {
@@ -86,13 +87,13 @@ void token_claims_put(struct wire_writer *w, const struct token_claims *claims) 
         wire_put_u8(w, claims->actors[i].kind);
     }
     put_texts(w, claims->actor_groups, claims->actor_group_count);
+    token_traits_put(w, &claims->actor_traits);
     wire_put_u64(w, (uint64_t)claims->issued_at);
     wire_put_u64(w, (uint64_t)claims->expires_at);
     wire_put_u64(w, (uint64_t)claims->auth_time);
-    wire_put_bytes(w, claims->acr);
     wire_put_bytes(w, claims->correlation);
     wire_put_bytes(w, claims->policy_set);
-    put_list(w, &claims->amr);
+    token_traits_put(w, &claims->traits);
     put_texts(w, claims->groups, claims->group_count);
     wire_put_u8(w, claims->binding);
     wire_put_raw(w, bytes_of(claims->thumbprint, sizeof claims->thumbprint));
@@ -111,6 +112,7 @@ static void get_actors(struct wire_reader *r, struct token_claims *claims) {
     }
     claims->actor_group_count =
         get_texts(r, claims->actor_groups, TOKEN_GROUPS_MAX, TOKEN_GROUP_MAX);
+    token_traits_get(r, &claims->actor_traits);
 }
 
 static void get_proof_and_details(struct wire_reader *r, struct token_claims *claims) {
@@ -140,10 +142,9 @@ vlt_result token_claims_get(struct bytes wire, struct token_claims *ret_claims) 
     claims.issued_at = (int64_t)wire_get_u64(&r);
     claims.expires_at = (int64_t)wire_get_u64(&r);
     claims.auth_time = (int64_t)wire_get_u64(&r);
-    claims.acr = wire_get_bytes(&r, TOKEN_CLIENT_MAX);
     claims.correlation = wire_get_bytes(&r, TOKEN_NAME_MAX);
     claims.policy_set = wire_get_bytes(&r, TOKEN_NAME_MAX);
-    get_list(&r, &claims.amr, TOKEN_NAME_MAX);
+    token_traits_get(&r, &claims.traits);
     claims.group_count = get_texts(&r, claims.groups, TOKEN_GROUPS_MAX, TOKEN_GROUP_MAX);
     get_proof_and_details(&r, &claims);
     VLT_TRY(wire_reader_end(&r));
@@ -154,14 +155,14 @@ vlt_result token_claims_get(struct bytes wire, struct token_claims *ret_claims) 
 
 // ---- What holds wherever claims come from ----
 
-static bool text_fits(struct bytes text, size_t max) {
+bool token_text_fits(struct bytes text, size_t max) {
     return text.size <= max && (!text.size || !memchr(text.at, 0, text.size)) &&
            bytes_is_utf8(text, NULL);
 }
 
-static bool texts_fit(const struct bytes *items, size_t count, size_t max) {
+bool token_texts_fit(const struct bytes *items, size_t count, size_t max) {
     for (size_t i = 0; i < count; i++) {
-        if (!items[i].size || !text_fits(items[i], max))
+        if (!items[i].size || !token_text_fits(items[i], max))
             return false;
     }
     return true;
@@ -169,26 +170,26 @@ static bool texts_fit(const struct bytes *items, size_t count, size_t max) {
 
 static vlt_result check_counts(const struct token_claims *claims) {
     if (claims->actor_count > TOKEN_ACTORS_MAX || claims->group_count > TOKEN_GROUPS_MAX ||
-        claims->actor_group_count > TOKEN_GROUPS_MAX || claims->amr.count > TOKEN_LIST_MAX ||
-        claims->detail_count > TOKEN_DETAILS_MAX)
+        claims->actor_group_count > TOKEN_GROUPS_MAX || claims->detail_count > TOKEN_DETAILS_MAX)
         return vlt_fail(VLT_LIMIT, "too many values in a claim");
-    if (claims->actor_group_count && !claims->actor_count)
-        return vlt_fail(VLT_MALFORMED, "groups of an actor without an actor");
+    const struct token_traits *traits = &claims->actor_traits;
+    bool says_of_actor = claims->actor_group_count || traits->acr.size || traits->amr.count ||
+                         traits->tag_count || traits->compliant || traits->managed;
+    if (says_of_actor && !claims->actor_count)
+        return vlt_fail(VLT_MALFORMED, "something of an actor without an actor");
     return vlt_ok();
 }
 
 static vlt_result check_texts(const struct token_claims *claims) {
-    bool fits = text_fits(claims->issuer, TOKEN_PRINCIPAL_MAX) &&
-                text_fits(claims->audience, TOKEN_PRINCIPAL_MAX) &&
-                text_fits(claims->tenant, TOKEN_NAME_MAX) && text_fits(claims->id, TOKEN_NAME_MAX) &&
-                text_fits(claims->principal, TOKEN_PRINCIPAL_MAX) &&
-                text_fits(claims->client, TOKEN_CLIENT_MAX) &&
-                text_fits(claims->acr, TOKEN_CLIENT_MAX) &&
-                text_fits(claims->correlation, TOKEN_NAME_MAX) &&
-                text_fits(claims->policy_set, TOKEN_NAME_MAX) &&
-                texts_fit(claims->amr.items, claims->amr.count, TOKEN_NAME_MAX) &&
-                texts_fit(claims->groups, claims->group_count, TOKEN_GROUP_MAX) &&
-                texts_fit(claims->actor_groups, claims->actor_group_count, TOKEN_GROUP_MAX);
+    bool fits = token_text_fits(claims->issuer, TOKEN_PRINCIPAL_MAX) &&
+                token_text_fits(claims->audience, TOKEN_PRINCIPAL_MAX) &&
+                token_text_fits(claims->tenant, TOKEN_NAME_MAX) && token_text_fits(claims->id, TOKEN_NAME_MAX) &&
+                token_text_fits(claims->principal, TOKEN_PRINCIPAL_MAX) &&
+                token_text_fits(claims->client, TOKEN_CLIENT_MAX) &&
+                token_text_fits(claims->correlation, TOKEN_NAME_MAX) &&
+                token_text_fits(claims->policy_set, TOKEN_NAME_MAX) &&
+                token_texts_fit(claims->groups, claims->group_count, TOKEN_GROUP_MAX) &&
+                token_texts_fit(claims->actor_groups, claims->actor_group_count, TOKEN_GROUP_MAX);
     return fits ? vlt_ok() : vlt_fail(VLT_MALFORMED, "a claim is empty, too long or not UTF-8");
 }
 
@@ -197,7 +198,7 @@ static vlt_result check_principals(const struct token_claims *claims) {
         return vlt_fail(VLT_MALFORMED, "no principal, or an unknown kind of principal");
     for (size_t i = 0; i < claims->actor_count; i++) {
         const struct token_actor *actor = &claims->actors[i];
-        if (!actor->principal.size || !text_fits(actor->principal, TOKEN_PRINCIPAL_MAX) ||
+        if (!actor->principal.size || !token_text_fits(actor->principal, TOKEN_PRINCIPAL_MAX) ||
             !*token_principal_kind_name(actor->kind))
             return vlt_fail(VLT_MALFORMED, "no actor, or an unknown kind of actor");
     }
@@ -212,6 +213,8 @@ vlt_result token_claims_check(const struct token_claims *claims) {
     VLT_TRY(check_counts(claims));
     VLT_TRY(check_texts(claims));
     VLT_TRY(check_principals(claims));
+    VLT_TRY(token_traits_check(&claims->traits));
+    VLT_TRY(token_traits_check(&claims->actor_traits));
     if (!time_is_sane(claims->issued_at) || !time_is_sane(claims->expires_at) ||
         !time_is_sane(claims->auth_time))
         return vlt_fail(VLT_MALFORMED, "a time out of range");

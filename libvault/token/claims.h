@@ -11,9 +11,9 @@
 #include "libvault/base/buf.h"
 #include "libvault/base/fault.h"
 #include "libvault/base/wire.h"
+#include "libvault/token/token_traits.h"
 
 #define TOKEN_DETAILS_MAX 4
-#define TOKEN_LIST_MAX 16
 #define TOKEN_GROUPS_MAX 32
 #define TOKEN_ACTORS_MAX 4
 #define TOKEN_BYTES_MAX 8192
@@ -29,10 +29,6 @@
 enum token_binding { TOKEN_BEARER, TOKEN_BOUND_DPOP /* cnf.jkt */, TOKEN_BOUND_MTLS /* cnf.x5t#S256 */ };
 enum token_principal_kind { TOKEN_USER, TOKEN_WORKLOAD, TOKEN_AGENT };
 
-struct token_list {
-    size_t count; // 0: not limited
-    struct bytes items[TOKEN_LIST_MAX];
-};
 struct token_detail { // one credential_use
     struct bytes credential;
     struct token_list methods, paths, models, tools; // patterns: '*' at the end only
@@ -51,9 +47,10 @@ struct token_claims {
     size_t actor_count;
     struct bytes actor_groups[TOKEN_GROUPS_MAX]; // of the current actor, actors[0]
     size_t actor_group_count;
+    struct token_traits actor_traits; // of the current actor
     int64_t issued_at, expires_at, auth_time /* 0: absent */;
-    struct bytes acr, correlation /* `txn` */, policy_set /* `pol`, b64u */;
-    struct token_list amr;
+    struct bytes correlation /* `txn` */, policy_set /* `pol`, b64u */;
+    struct token_traits traits;
     struct bytes groups[TOKEN_GROUPS_MAX];
     size_t group_count;
     uint8_t binding;        // enum token_binding

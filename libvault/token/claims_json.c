@@ -79,18 +79,59 @@ void token_details_put_json(const struct token_detail *items, size_t count, stru
     buf_put_byte(out, ']');
 }
 
+// `device` and `tags` come far apart in the order of names, so each by itself.
+static void put_posture(struct buf *out, const char *name, uint8_t posture) {
+    if (posture == TOKEN_POSTURE_UNKNOWN)
+        return;
+    put_name(out, name);
+    buf_put_text(out, posture == TOKEN_POSTURE_YES ? "true" : "false");
+}
+
+static void put_device(struct buf *out, const struct token_traits *traits) {
+    if (!traits->compliant && !traits->managed)
+        return;
+    put_name(out, "device");
+    buf_put_byte(out, '{');
+    put_posture(out, "compliant", traits->compliant);
+    put_posture(out, "managed", traits->managed);
+    buf_put_byte(out, '}');
+}
+
+// Names are ASCII and sorted, which token_traits_check has seen to.
+static void put_tags(struct buf *out, const struct token_traits *traits) {
+    if (!traits->tag_count)
+        return;
+    put_name(out, "tags");
+    buf_put_byte(out, '{');
+    for (size_t i = 0; i < traits->tag_count; i++) {
+        if (i)
+            buf_put_byte(out, ',');
+        jsontext_put_string(out, traits->tags[i].name);
+        buf_put_byte(out, ':');
+        jsontext_put_string(out, traits->tags[i].value);
+    }
+    buf_put_byte(out, '}');
+}
+
 // The current actor outermost, earlier ones inside it (RFC 8693 section 4.1).
 static void put_actors(struct buf *out, const struct token_claims *claims) {
     for (size_t i = 0; i < claims->actor_count; i++) {
         put_name(out, "act");
         buf_put_byte(out, '{');
+        if (i == 0)
+            put_text(out, "acr", claims->actor_traits.acr);
     }
     for (size_t i = claims->actor_count; i-- > 0;) {
         const struct token_actor *actor = &claims->actors[i];
-        if (i == 0)
+        if (i == 0) {
+            put_list(out, "amr", &claims->actor_traits.amr);
+            put_device(out, &claims->actor_traits);
             put_texts(out, "groups", claims->actor_groups, claims->actor_group_count);
+        }
         put_text(out, "sub", actor->principal);
         put_text(out, "sub_profile", bytes_of_text(token_principal_kind_name(actor->kind)));
+        if (i == 0)
+            put_tags(out, &claims->actor_traits);
         buf_put_byte(out, '}');
     }
 }
@@ -109,9 +150,9 @@ static void put_binding(struct buf *out, const struct token_claims *claims) {
 vlt_result token_claims_json(const struct token_claims *claims, struct buf *out) {
     size_t begin = out->size;
     buf_put_byte(out, '{');
-    put_text(out, "acr", claims->acr);
+    put_text(out, "acr", claims->traits.acr);
     put_actors(out, claims);
-    put_list(out, "amr", &claims->amr);
+    put_list(out, "amr", &claims->traits.amr);
     put_text(out, "aud", claims->audience);
     if (claims->auth_time)
         put_number(out, "auth_time", (uint64_t)claims->auth_time);
@@ -121,6 +162,7 @@ vlt_result token_claims_json(const struct token_claims *claims, struct buf *out)
     }
     put_text(out, "client_id", claims->client);
     put_binding(out, claims);
+    put_device(out, &claims->traits);
     put_number(out, "exp", (uint64_t)claims->expires_at);
     put_texts(out, "groups", claims->groups, claims->group_count);
     put_number(out, "iat", (uint64_t)claims->issued_at);
@@ -129,6 +171,7 @@ vlt_result token_claims_json(const struct token_claims *claims, struct buf *out)
     put_text(out, "pol", claims->policy_set);
     put_text(out, "sub", claims->principal);
     put_text(out, "sub_profile", bytes_of_text(token_principal_kind_name(claims->principal_kind)));
+    put_tags(out, &claims->traits);
     put_text(out, "tid", claims->tenant);
     put_text(out, "txn", claims->correlation);
     buf_put_byte(out, '}');

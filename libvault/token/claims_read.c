@@ -58,20 +58,73 @@ static uint8_t read_kind(struct claim_reader *r, const json_t *object) {
     return TOKEN_USER;
 }
 
+static uint8_t read_posture(struct claim_reader *r, const json_t *device, const char *name) {
+    const json_t *value = json_object_get(device, name);
+    if (!value)
+        return TOKEN_POSTURE_UNKNOWN;
+    r->failed = r->failed || !json_is_boolean(value);
+    return json_is_true(value) ? TOKEN_POSTURE_YES : TOKEN_POSTURE_NO;
+}
+
+static void read_device(struct claim_reader *r, const json_t *object, struct token_traits *traits) {
+    static const char *const members[] = {"compliant", "managed", NULL};
+    const json_t *device = json_object_get(object, "device");
+    if (!device)
+        return;
+    if (!json_is_object(device) || !json_object_size(device) ||
+        !vlt_is_ok(jsontext_only_members(device, members, NULL)))
+        r->failed = true;
+    traits->compliant = read_posture(r, device, "compliant");
+    traits->managed = read_posture(r, device, "managed");
+}
+
+static void read_tags(struct claim_reader *r, const json_t *object, struct token_traits *traits) {
+    json_t *tags = json_object_get(object, "tags");
+    const char *name;
+    json_t *value;
+    if (tags && (!json_is_object(tags) || !json_object_size(tags)))
+        r->failed = true;
+    json_object_foreach(tags, name, value) {
+        struct bytes text = bytes_of(json_string_value(value), json_string_length(value));
+        if (!json_is_string(value) || !token_traits_add_tag(traits, bytes_of_text(name), text))
+            r->failed = true;
+    }
+}
+
+static void read_traits(struct claim_reader *r, const json_t *object, struct token_traits *traits) {
+    traits->acr = read_text(r, object, "acr", false);
+    traits->amr.count = read_texts(r, object, "amr", traits->amr.items, TOKEN_LIST_MAX);
+    read_device(r, object, traits);
+    read_tags(r, object, traits);
+}
+
+// What is known of the current actor only.
+static bool names_traits(const json_t *act) {
+    static const char *const members[] = {"acr", "amr", "device", "groups", "tags"};
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+        if (json_object_get(act, members[i]))
+            return true;
+    }
+    return false;
+}
+
 static void read_actors(struct claim_reader *r, const json_t *root, struct token_claims *claims) {
-    static const char *const members[] = {"act", "groups", "sub", "sub_profile", NULL};
+    static const char *const members[] = {"acr", "act",         "amr",  "device", "groups",
+                                          "sub", "sub_profile", "tags", NULL};
     const json_t *act = json_object_get(root, "act");
     for (; act && !r->failed; act = json_object_get(act, "act")) {
         size_t i = claims->actor_count;
         if (i == TOKEN_ACTORS_MAX || !json_is_object(act) ||
             !vlt_is_ok(jsontext_only_members(act, members, NULL)) ||
-            (i && json_object_get(act, "groups"))) {
+            (i && names_traits(act))) {
             r->failed = true;
             return;
         }
-        if (!i)
+        if (!i) {
             claims->actor_group_count =
                 read_texts(r, act, "groups", claims->actor_groups, TOKEN_GROUPS_MAX);
+            read_traits(r, act, &claims->actor_traits);
+        }
         claims->actors[i].principal = read_text(r, act, "sub", true);
         claims->actors[i].kind = read_kind(r, act);
         claims->actor_count++;
@@ -95,8 +148,8 @@ static void read_binding(struct claim_reader *r, const json_t *root, struct toke
 vlt_result claims_read(const json_t *root, struct token_claims *ret_claims) {
     static const char *const members[] = {
         "acr", "act",    "amr", "aud", "auth_time", "authorization_details", "client_id",   "cnf",
-        "exp", "groups", "iat", "iss", "jti",       "pol",                   "sub",         "sub_profile",
-        "tid", "txn",    NULL};
+        "device", "exp", "groups", "iat", "iss", "jti", "pol", "sub", "sub_profile", "tags", "tid", "txn",
+        NULL};
     struct token_claims claims = {0};
     struct claim_reader r = {0};
     VLT_TRY(jsontext_only_members(root, members, NULL));
@@ -110,10 +163,9 @@ vlt_result claims_read(const json_t *root, struct token_claims *ret_claims) {
     claims.issued_at = read_time(&r, root, "iat", true);
     claims.expires_at = read_time(&r, root, "exp", true);
     claims.auth_time = read_time(&r, root, "auth_time", false);
-    claims.acr = read_text(&r, root, "acr", false);
     claims.correlation = read_text(&r, root, "txn", false);
     claims.policy_set = read_text(&r, root, "pol", false);
-    claims.amr.count = read_texts(&r, root, "amr", claims.amr.items, TOKEN_LIST_MAX);
+    read_traits(&r, root, &claims.traits);
     claims.group_count = read_texts(&r, root, "groups", claims.groups, TOKEN_GROUPS_MAX);
     read_actors(&r, root, &claims);
     read_binding(&r, root, &claims);

@@ -21,11 +21,13 @@ static struct subject_expectation expected;
 
 static json_t *issuer_record(const char *name, const char *issuer, json_t *jwks) {
     return json_pack("{s:s, s:s, s:o, s:[s], s:[s,s,s], s:s, s:[s],"
-                     " s:[{s:s,s:s},{s:s,s:s,s:s}]}",
+                     " s:[{s:s,s:s},{s:s,s:s,s:s}], s:[{s:s},{s:s,s:s},{s:s}], s:{s:s,s:s}}",
                      "name", name, "issuer", issuer, "jwks", jwks, "audiences", "vault",
                      "algorithms", "ES256", "RS256", "EdDSA", "kind", "user", "token_types",
                      "at+jwt", "groups", "claim", "groups", "value", "*", "claim", "role/level",
-                     "value", "9", "group", "seniors");
+                     "value", "9", "group", "seniors", "tags", "claim", "repository", "claim",
+                     "k8s/namespace", "tag", "Namespace", "claim", "run", "device", "compliant",
+                     "device/compliant", "managed", "mdm");
 }
 
 static int open_all(void **state) {
@@ -100,8 +102,8 @@ static void test_subject_accepts_and_maps_claims(void **state) {
     assert_true(bytes_equal_text(s->subject, "alice"));
     assert_true(bytes_equal_text(s->issuer_name, "idp"));
     assert_true(bytes_equal_text(s->client, "app"));
-    assert_true(bytes_equal_text(s->acr, "mfa"));
-    assert_int_equal(s->amr.count, 2);
+    assert_true(bytes_equal_text(s->traits.acr, "mfa"));
+    assert_int_equal(s->traits.amr.count, 2);
     assert_int_equal(s->group_count, 3); // eng, ops, and seniors by rule
     assert_true(bytes_equal_text(s->groups[2], "seniors"));
     assert_int_equal(s->expires_at, NOW + 300);
@@ -110,6 +112,50 @@ static void test_subject_accepts_and_maps_claims(void **state) {
     assert_int_equal(s->key_thumbprint.size, 0);
     subject_free(s);
     free(token);
+}
+
+static bool tag_is(const struct token_tag *tag, const char *name, const char *value) {
+    return bytes_equal_text(tag->name, name) && bytes_equal_text(tag->value, value);
+}
+
+static void test_subject_accepts_tags_and_posture(void **state) {
+    struct subject *s = NULL;
+    char *token = idp_sign(es256, NULL,
+                           GOOD ",\"repository\":\"acme/shop\",\"k8s\":{\"namespace\":\"\"},\"run\":-17,"
+                                "\"device\":{\"compliant\":true},\"mdm\":\"false\",\"other\":\"x\"}");
+    assert_string_equal(verify_text(token, &s).reason, "");
+    assert_int_equal(s->traits.tag_count, 3); // in the order of their names
+    assert_true(tag_is(&s->traits.tags[0], "Namespace", ""));
+    assert_true(tag_is(&s->traits.tags[1], "repository", "acme/shop"));
+    assert_true(tag_is(&s->traits.tags[2], "run", "-17"));
+    assert_int_equal(s->traits.compliant, TOKEN_POSTURE_YES);
+    assert_int_equal(s->traits.managed, TOKEN_POSTURE_NO);
+    assert_true(vlt_is_ok(token_traits_check(&s->traits)));
+    subject_free(s);
+    free(token);
+    token = idp_sign(es256, NULL, GOOD ",\"repository\":null,\"run\":true,\"mdm\":null}");
+    assert_string_equal(verify_text(token, &s).reason, "");
+    assert_int_equal(s->traits.tag_count, 1);
+    assert_true(tag_is(&s->traits.tags[0], "run", "true"));
+    assert_int_equal(s->traits.managed, TOKEN_POSTURE_UNKNOWN);
+    subject_free(s);
+    free(token);
+}
+
+static void test_subject_rejects_tags_and_posture_of_other_types(void **state) {
+    static const char *const ends[] = {"\"repository\":[\"a\"]", "\"repository\":{}", "\"run\":1.5",
+                                       "\"device\":{\"compliant\":\"yes\"}", "\"mdm\":1", "\"mdm\":[true]"};
+    char payload[1024];
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        snprintf(payload, sizeof payload, GOOD ",%s}", ends[i]);
+        assert_int_equal(verify(es256, NULL, payload).class, VLT_DENIED);
+    }
+    int head = snprintf(payload, sizeof payload, GOOD ",\"repository\":\"");
+    for (int size = 256; size <= 257; size++) { // as long as it may be, and one more
+        memset(payload + head, 'a', (size_t)size);
+        memcpy(payload + head + size, "\"}", 3);
+        assert_int_equal(vlt_is_ok(verify(es256, NULL, payload)), size == 256);
+    }
 }
 
 static void test_subject_accepts_each_allowed_algorithm(void **state) {
@@ -374,6 +420,8 @@ static void test_discovery_rejects_other_issuer_and_host(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_subject_accepts_and_maps_claims),
+        cmocka_unit_test(test_subject_accepts_tags_and_posture),
+        cmocka_unit_test(test_subject_rejects_tags_and_posture_of_other_types),
         cmocka_unit_test(test_subject_accepts_each_allowed_algorithm),
         cmocka_unit_test(test_subject_accepts_skew_and_aud_list),
         cmocka_unit_test(test_subject_accepts_key_bound_token),

@@ -49,7 +49,8 @@ static const char issuer_text[] =
     "d\","
     "\"audiences\":[\"vault\"],\"algorithms\":[\"RS256\",\"EdDSA\"],\"requirements\":"
     "[{\"claim\":\"hd\",\"value\":\"example\"}],\"groups\":[{\"claim\":\"groups\",\"value\":\"*\"},"
-    "{\"claim\":\"role\",\"value\":\"r1\",\"group\":\"admins\"}],\"kind\":\"workload\","
+    "{\"claim\":\"role\",\"value\":\"r1\",\"group\":\"admins\"}],\"tags\":[{\"claim\":\"ref\","
+    "\"tag\":\"branch\"}],\"device\":{\"compliant\":\"device/ok\",\"managed\":\"mdm\"},\"kind\":\"workload\","
     "\"subject_claim\":\"oid\",\"token_types\":[\"at+jwt\"],\"max_age_s\":600,\"disabled\":true}";
 static const char credential_text[] =
     "{\"name\":\"openai-prod\",\"profile\":\"openai\",\"hosts\":[\"api.openai.com\","
@@ -174,6 +175,33 @@ static void issuer_rejects_unsafe_trust(void **state) {
                    ISSUER(URL, "\"algorithms\":[\"ES256\"],\"groups\":[{\"claim\":\"g\","
                                "\"value\":\"v\"}]"),
                    "group");
+}
+
+static void issuer_rejects_unsound_tags_and_devices(void **state) {
+#define TAGS(tags) ISSUER(URL, "\"algorithms\":[\"ES256\"]," tags)
+    static char many[2048] = "";
+    struct record_issuer issuer;
+    struct fault fault = {0};
+    assert_ok(record_issuer_parse(BYTES_LITERAL(TAGS("\"tags\":[{\"claim\":\"a/b\"},{\"claim\":\"c\",\"tag\":\"d\"}]")),
+                                  &fault, &issuer));
+    assert_string_equal(issuer.tag_rules[0].tag, "a/b"); // the claim names itself
+    assert_string_equal(issuer.tag_rules[1].tag, "d");
+    record_issuer_done(&issuer);
+    expect_refused(trip_issuer, TAGS("\"tags\":[{\"tag\":\"a\"}]"), "claim");
+    expect_refused(trip_issuer, TAGS("\"tags\":[{\"claim\":\"a\"},{\"claim\":\"b\",\"tag\":\"a\"}]"), "tag");
+    expect_refused(trip_issuer, TAGS("\"tags\":[{\"claim\":\"a b\"}]"), "tag");
+    expect_refused(trip_issuer, TAGS("\"tags\":[{\"claim\":\"\xc3\xa9\"}]"), "tag");
+    expect_refused(trip_issuer, TAGS("\"tags\":[{\"claim\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}]"),
+                   "tag"); // 65 bytes: it needs a shorter name
+    expect_refused(trip_issuer, TAGS("\"tags\":{}"), "tags");
+    expect_refused(trip_issuer, TAGS("\"device\":{}"), "device");
+    expect_refused(trip_issuer, TAGS("\"device\":{\"trusted\":\"x\"}"), "trusted");
+    expect_refused(trip_issuer, TAGS("\"device\":[]"), "device");
+    for (size_t i = 0, used = 0; i <= RECORD_ISSUER_TAG_RULES; i++)
+        used += (size_t)snprintf(many + used, sizeof many - used, "%s{\"claim\":\"c%zu\"}", i ? "," : "", i);
+    char text[4096];
+    snprintf(text, sizeof text, TAGS("\"tags\":[%s]"), many);
+    expect_refused(trip_issuer, text, "tags");
 }
 
 static void credential_rejects_odd_hosts(void **state) {
@@ -433,6 +461,7 @@ int main(void) {
         cmocka_unit_test(record_rejects_every_wrong_type),
         cmocka_unit_test(record_survives_mutation),
         cmocka_unit_test(issuer_rejects_unsafe_trust),
+        cmocka_unit_test(issuer_rejects_unsound_tags_and_devices),
         cmocka_unit_test(credential_rejects_odd_hosts),
         cmocka_unit_test(forwarder_rejects_two_identities),
         cmocka_unit_test(policy_set_rejects_another_hash),

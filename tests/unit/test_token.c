@@ -63,10 +63,20 @@ static struct token_claims full_claims(void) {
         .issued_at = NOW,
         .expires_at = NOW + 300,
         .auth_time = NOW - 10,
-        .acr = BYTES_LITERAL("urn:mfa"),
         .correlation = BYTES_LITERAL("txn-1"),
         .policy_set = BYTES_LITERAL("cG9saWN5"),
-        .amr = {2, {BYTES_LITERAL("pwd"), BYTES_LITERAL("otp")}},
+        .traits = {.acr = BYTES_LITERAL("urn:mfa"),
+                   .amr = {2, {BYTES_LITERAL("pwd"), BYTES_LITERAL("otp")}},
+                   .tag_count = 2,
+                   .tags = {{BYTES_LITERAL("ref"), BYTES_LITERAL("refs/heads/main")},
+                            {BYTES_LITERAL("repository"), BYTES_LITERAL("acme/shop \"\xc3\xa9")}},
+                   .compliant = TOKEN_POSTURE_YES,
+                   .managed = TOKEN_POSTURE_NO},
+        .actor_traits = {.acr = BYTES_LITERAL("urn:key"),
+                         .amr = {1, {BYTES_LITERAL("hwk")}},
+                         .tag_count = 1,
+                         .tags = {{BYTES_LITERAL("team"), BYTES_LITERAL("")}},
+                         .managed = TOKEN_POSTURE_YES},
         .group_count = 2,
         .groups = {BYTES_LITERAL("eng"), BYTES_LITERAL("ops")},
         .binding = TOKEN_BOUND_DPOP,
@@ -187,7 +197,56 @@ static void test_claims_check_rejects_contradictions(void **state) {
     c.details[0].paths.items[0] = BYTES_LITERAL("/v1/../admin");
     assert_int_equal(token_claims_check(&c).class, VLT_MALFORMED);
     c = good;
-    c.acr = BYTES_LITERAL("\xff");
+    c.traits.acr = BYTES_LITERAL("\xff");
+    assert_int_equal(token_claims_check(&c).class, VLT_MALFORMED);
+}
+
+static void test_traits_accept_tags_in_any_order(void **state) {
+    (void)state;
+    static const char *const names[] = {"m", "z", "a", "mm", "A", "b"}, sorted[] = "A a b m mm z ";
+    struct token_traits traits = {0};
+    char seen[64] = "";
+    for (size_t i = 0; i < 6; i++)
+        assert_true(token_traits_add_tag(&traits, bytes_of_text(names[i]), BYTES_LITERAL("v")));
+    for (size_t i = 0; i < traits.tag_count; i++)
+        snprintf(seen + strlen(seen), sizeof seen - strlen(seen), "%.*s ", (int)traits.tags[i].name.size,
+                 (const char *)traits.tags[i].name.at);
+    assert_string_equal(seen, sorted);
+    assert_true(vlt_is_ok(token_traits_check(&traits)));
+    assert_false(token_traits_add_tag(&traits, BYTES_LITERAL("mm"), BYTES_LITERAL("w"))); // is there
+    char room[TOKEN_TAGS_MAX][2];
+    for (size_t i = 6; i <= TOKEN_TAGS_MAX; i++) {
+        snprintf(room[i - 6], 2, "%c", (char)('G' + i));
+        assert_int_equal(token_traits_add_tag(&traits, bytes_of_text(room[i - 6]), BYTES_LITERAL("")), i < TOKEN_TAGS_MAX);
+    }
+}
+
+static void test_traits_reject_disorder(void **state) {
+    (void)state;
+    static char longest[TOKEN_TAG_VALUE_MAX + 1];
+    struct token_claims good = full_claims(), c = good;
+    memset(longest, 'a', sizeof longest);
+    c.traits.tags[0].name = BYTES_LITERAL("repository"); // twice
+    assert_int_equal(token_claims_check(&c).class, VLT_MALFORMED);
+    c.traits.tags[0].name = BYTES_LITERAL("s"); // behind the second
+    assert_int_equal(token_claims_check(&c).class, VLT_MALFORMED);
+    c.traits.tags[0].name = BYTES_LITERAL("");
+    assert_int_equal(token_claims_check(&c).class, VLT_MALFORMED);
+    c.traits.tags[0].name = BYTES_LITERAL("\xc3\xa9"); // its place in RFC 8785 is by UTF-16
+    assert_int_equal(token_claims_check(&c).class, VLT_MALFORMED);
+    c = good;
+    c.traits.tags[0].value = bytes_of(longest, TOKEN_TAG_VALUE_MAX);
+    assert_true(vlt_is_ok(token_claims_check(&c)));
+    c.traits.tags[0].value = bytes_of(longest, TOKEN_TAG_VALUE_MAX + 1);
+    assert_int_equal(token_claims_check(&c).class, VLT_MALFORMED);
+    c = good;
+    c.traits.tag_count = TOKEN_TAGS_MAX + 1;
+    assert_int_equal(token_claims_check(&c).class, VLT_LIMIT);
+    c = good;
+    c.actor_traits.managed = TOKEN_POSTURE_YES + 1;
+    assert_int_equal(token_claims_check(&c).class, VLT_MALFORMED);
+    c = good;
+    c.actor_count = c.actor_group_count = 0; // whose posture?
     assert_int_equal(token_claims_check(&c).class, VLT_MALFORMED);
 }
 
@@ -308,6 +367,12 @@ static void test_verify_rejects_other_claims(void **state) {
         "\"exp\":1800000300,\"cnf\":null", "\"exp\":1800000300,\"act\":\"x\"",
         "\"exp\":1800000300,\"act\":{\"sub\":\"a\",\"sub_profile\":\"robot\"}",
         "\"exp\":1800000300,\"act\":{\"sub\":\"a\",\"sub_profile\":\"agent\",\"x\":1}",
+        "\"exp\":1800000300,\"tags\":{}", "\"exp\":1800000300,\"tags\":{\"a\":1}",
+        "\"exp\":1800000300,\"tags\":[\"a\"]", "\"exp\":1800000300,\"tags\":{\"a b\":\"x\"}",
+        "\"exp\":1800000300,\"device\":{}", "\"exp\":1800000300,\"device\":{\"managed\":\"true\"}",
+        "\"exp\":1800000300,\"device\":{\"lost\":true}",
+        "\"exp\":1800000300,\"act\":{\"act\":{\"sub\":\"b\",\"sub_profile\":\"agent\",\"tags\":{\"a\":\"b\"}},"
+        "\"sub\":\"a\",\"sub_profile\":\"agent\"}",
         "\"exp\":1800000300,\"groups\":\"ops\"", "\"exp\":1800000300,\"groups\":[1]",
         "\"exp\":1800000300,\"groups\":[]", "\"exp\":1800000300,\"amr\":[\"\"]",
         "\"exp\":1800000300,\"scope\":\"admin\"", "\"exp\":1800000300,\"sub\":\"i|t\""};
@@ -386,6 +451,8 @@ int main(void) {
         cmocka_unit_test(test_claims_wire_survives_truncation_and_flips),
         cmocka_unit_test(test_claims_json_is_canonical_and_read_by_libjwt),
         cmocka_unit_test(test_claims_check_rejects_contradictions),
+        cmocka_unit_test(test_traits_accept_tags_in_any_order),
+        cmocka_unit_test(test_traits_reject_disorder),
         cmocka_unit_test(test_issuer_text_accepts_default_and_named_tenants),
         cmocka_unit_test(test_verify_accepts_signed_token),
         cmocka_unit_test(test_verify_rejects_other_authority),

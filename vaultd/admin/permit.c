@@ -28,9 +28,11 @@ static void principal_add(struct policy_request *request, const struct subject *
     struct policy_record *attributes = policy_entity_attributes(entity);
     policy_put_string(attributes, "issuer", subject->issuer);
     policy_put_string(attributes, "subject", subject->subject);
-    if (subject->acr.size)
-        policy_put_string(attributes, "acr", subject->acr);
-    policy_put_strings(attributes, "amr", subject->amr.items, subject->amr.count);
+    if (subject->traits.acr.size)
+        policy_put_string(attributes, "acr", subject->traits.acr);
+    policy_put_strings(attributes, "amr", subject->traits.amr.items, subject->traits.amr.count);
+    for (size_t i = 0; i < subject->traits.tag_count; i++)
+        policy_put_string_named(policy_entity_tags(entity), subject->traits.tags[i].name, subject->traits.tags[i].value);
     for (size_t i = 0; i < subject->group_count; i++)
         policy_entity_parent(entity, POLICY_TYPE_GROUP, subject->groups[i]);
     policy_entity_parent(entity, POLICY_TYPE_TENANT, home);

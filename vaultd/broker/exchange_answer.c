@@ -151,8 +151,8 @@ static void fill_claims(const struct exchange *e, struct token_claims *claims) {
     *claims = (struct token_claims){
         .audience = bytes_of_text(e->issuer), .tenant = bytes_of_text(e->tenant_name), .principal = subject->principal,
         .principal_kind = subject->kind, .client = exchange_client(e), .actor_count = e->actor_count, .auth_time = subject->auth_time,
-        .acr = subject->acr, .correlation = bytes_of_text(e->correlation), .policy_set = bytes_of_text(e->active.hash_text),
-        .amr = subject->amr, .group_count = subject->group_count, .binding = (uint8_t)e->binding,
+        .traits = subject->traits, .correlation = bytes_of_text(e->correlation), .policy_set = bytes_of_text(e->active.hash_text),
+        .group_count = subject->group_count, .binding = (uint8_t)e->binding,
         .detail_count = e->details.count};
     memcpy(claims->actors, e->actors, sizeof claims->actors);
     memcpy(claims->groups, subject->groups, sizeof claims->groups);
@@ -162,6 +162,7 @@ static void fill_claims(const struct exchange *e, struct token_claims *claims) {
     if (e->actor) {
         memcpy(claims->actor_groups, e->actor->groups, sizeof claims->actor_groups);
         claims->actor_group_count = e->actor->group_count;
+        claims->actor_traits = e->actor->traits;
     }
 }
 

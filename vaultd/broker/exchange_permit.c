@@ -9,7 +9,7 @@
 #include "vaultd/view/credential_view.h"
 
 static struct decide_party party_of(const struct subject *subject) {
-    return (struct decide_party){subject->principal, subject->kind, subject->groups, subject->group_count, subject->acr, &subject->amr};
+    return (struct decide_party){subject->principal, subject->kind, subject->groups, subject->group_count, &subject->traits};
 }
 
 // The one who acts now: of the actor token, or the outermost `act`, of whom we

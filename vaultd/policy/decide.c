@@ -54,6 +54,8 @@ static bool one_outcome(void *context, const struct policy_outcome *outcome) {
 
 // ---- Entities ----
 
+static const struct token_traits unknown_traits;
+
 static const char *party_type(const struct decide_party *party) {
     static const char *const types[] = {POLICY_TYPE_USER, POLICY_TYPE_WORKLOAD, POLICY_TYPE_AGENT};
     return types[party->kind < 3 ? party->kind : 0];
@@ -65,9 +67,12 @@ static void add_party(struct policy_request *request, const struct decide_party 
     size_t bar = bytes_find(party->principal, '|');
     policy_put_string(attributes, "issuer", bytes_of(party->principal.at, bar));
     policy_put_string(attributes, "subject", bytes_from(party->principal, bar + 1));
-    if (party->acr.size)
-        policy_put_string(attributes, "acr", party->acr);
-    policy_put_strings(attributes, "amr", party->amr ? party->amr->items : NULL, party->amr ? party->amr->count : 0);
+    const struct token_traits *traits = party->traits ? party->traits : &unknown_traits;
+    if (traits->acr.size)
+        policy_put_string(attributes, "acr", traits->acr);
+    policy_put_strings(attributes, "amr", traits->amr.items, traits->amr.count);
+    for (size_t i = 0; i < traits->tag_count; i++)
+        policy_put_string_named(policy_entity_tags(entity), traits->tags[i].name, traits->tags[i].value);
     for (size_t i = 0; i < party->group_count; i++)
         policy_entity_parent(entity, POLICY_TYPE_GROUP, party->groups[i]);
     policy_entity_parent(entity, POLICY_TYPE_TENANT, tenant);
@@ -119,8 +124,20 @@ static struct bytes add_member(struct policy_request *request, const struct deci
 
 // ---- Context ----
 
+// Of the party that is asked: an agent does not inherit the posture of the device
+// at which its user signed in.
+static void put_device(struct policy_record *context, const struct token_traits *traits) {
+    if (!traits || (!traits->compliant && !traits->managed))
+        return;
+    struct policy_record *device = policy_put_record(context, "device");
+    if (traits->compliant)
+        policy_put_bool(device, "compliant", traits->compliant == TOKEN_POSTURE_YES);
+    if (traits->managed)
+        policy_put_bool(device, "managed", traits->managed == TOKEN_POSTURE_YES);
+}
+
 static void put_context(struct policy_request *request, const struct decide_question *q,
-                        const struct decide_party *actor) {
+                        const struct decide_party *party, const struct decide_party *actor) {
     struct policy_record *context = policy_request_context(request);
     bool is_local = q->source.size == 0 || bytes_begin_with(q->source, BYTES_LITERAL("unix"));
     policy_put_ip(context, "sourceIp", is_local ? BYTES_LITERAL("127.0.0.1") : q->source);
@@ -133,6 +150,7 @@ static void put_context(struct policy_request *request, const struct decide_ques
     policy_put_bool(context, "bound", q->is_bound);
     policy_put_long(context, "lifetime", q->lifetime_s);
     policy_put_bool(context, "agentActs", actor != NULL);
+    put_device(context, party->traits);
     if (actor && actor->kind == TOKEN_AGENT)
         policy_put_entity(context, "actor", policy_uid_of(party_type(actor), actor->principal));
     if (q->action == DECIDE_ISSUE)
@@ -242,7 +260,7 @@ static bool ask_party(struct decider *decider, const struct policy_active *activ
     add_groups(request, q);
     policy_entity_add(request, POLICY_TYPE_TENANT, q->tenant);
     add_credential(request, q);
-    put_context(request, q, actor);
+    put_context(request, q, party, actor);
     const char *action = q->action == DECIDE_ISSUE ? "issue" : "redeem";
     bool has_model = q->action == DECIDE_REDEEM && q->model.size;
     bool has_tool = q->action == DECIDE_REDEEM && q->tool.size;

@@ -17,8 +17,7 @@ struct decide_party {
     uint8_t kind;           // enum token_principal_kind
     const struct bytes *groups;
     size_t group_count;
-    struct bytes acr;
-    const struct token_list *amr; // may be NULL
+    const struct token_traits *traits; // NULL: nothing is known
 };
 
 enum decide_action { DECIDE_ISSUE, DECIDE_REDEEM };

@@ -57,7 +57,7 @@ static vlt_result find_tenant(struct redeem *redeem) {
 
 static struct decide_party subject_of(const struct token_claims *claims) {
     return (struct decide_party){claims->principal, claims->principal_kind, claims->groups,
-                                 claims->group_count, claims->acr, &claims->amr};
+                                 claims->group_count, &claims->traits};
 }
 
 static vlt_result ask_policies(struct redeem *redeem) {
@@ -66,7 +66,7 @@ static vlt_result ask_policies(struct redeem *redeem) {
     struct fault fault = {0};
     VLT_TRY(policy_cache_get(redeem->redeemer->policies, redeem->redeemer->store, redeem->tenant, &fault, &redeem->active));
     struct decide_party actor = {claims->actors[0].principal, claims->actors[0].kind, claims->actor_groups,
-                                 claims->actor_group_count, {NULL, 0}, NULL};
+                                 claims->actor_group_count, &claims->actor_traits};
     struct decide_question question = {
         .action = DECIDE_REDEEM, .tenant = claims->tenant, .subject = subject_of(claims),
         .actor = claims->actor_count ? &actor : NULL,
