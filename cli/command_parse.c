@@ -39,7 +39,7 @@ static const char *nearest_noun(const char *word) {
 static const struct option_spec *option_in(const struct option_spec *specs, const char *word,
                                            size_t size) {
     for (; specs && specs->name; specs++) {
-        bool is_name = strlen(specs->name) == size && !memcmp(specs->name, word, size);
+        bool is_name = strlen(specs->name) == size && strncmp(specs->name, word, size) == 0;
         bool is_letter = specs->letter && size == 2 && word[0] == '-' && word[1] == specs->letter;
         if (is_name || is_letter)
             return specs;

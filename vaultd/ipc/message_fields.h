@@ -79,6 +79,13 @@
     FIELD(U32, token_max_lifetime_s, 0)     /* the keeper's own ceiling */                         \
     FIELD(U32, data_key_idle_s, 0)          /* unused data keys leave memory after this */         \
     FIELD(U32, secret_heap_kib, 0)                                                                 \
+    FIELD(U32, publication_s, 0)            /* a new key is public for so long before its use */   \
+    FIELD(U32, intake_overlap_s, 0)         /* an old intake key still opens for so long */        \
+    FIELD(U32, records_per_s, 0)            /* throttle of re-encryption; 0: none */               \
+    FIELD(U32, signing_age_s, 0)            /* rotated when so old; 0: by hand only */             \
+    FIELD(U32, intake_age_s, 0)                                                                    \
+    FIELD(U32, tenant_age_s, 0)                                                                    \
+    FIELD(U32, wrapping_age_s, 0)                                                                  \
     FIELD(U8, log_level, 0)
 #define TELL_SETTINGS_AUDITOR_FIELDS(FIELD)                                                        \
     FIELD(BYTES, directory, IPC_TEXT_MAX)                                                          \
@@ -193,6 +200,56 @@
     FIELD(U8, kind, 0)                      /* enum record_revocation_kind */                      \
     FIELD(BYTES, value, IPC_TEXT_MAX)       /* jti, principal, client or credential */             \
     FIELD(BYTES, event, 8192)
+
+// ---- Auditor to keeper ----
+
+// Signs a checkpoint of the audit log, of which the keeper writes the text. It
+// remembers the last size and root that it signed for each origin and demands a
+// proof that the log only grew since.
+#define ASK_SIGN_CHECKPOINT_FIELDS(FIELD)                                                          \
+    FIELD(BYTES, origin, 255)               /* name of the log */                                  \
+    FIELD(U64, size, 0)                                                                            \
+    FIELD(FIXED, root, 32)                                                                         \
+    FIELD(U64, old_size, 0)                 /* the proof begins there */                           \
+    FIELD(BYTES, proof, 2080)               /* hashes of 32 bytes */
+#define ANSWER_SIGN_CHECKPOINT_FIELDS(FIELD)                                                       \
+    FIELD(U64, last_size, 0)                /* what the keeper signed last */                      \
+    FIELD(BYTES, signature, 64)             /* empty: old_size is not last_size, ask again */      \
+    FIELD(FIXED, public_key, 32)            /* Ed25519 */
+
+// Rotation (rotation_kind.h). `expected_revision` is that of the record of the
+// key in use as the administrator saw it; 0: go on with whatever is under way.
+#define ASK_ROTATE_FIELDS(FIELD)                                                                   \
+    FIELD(U8, kind, 0)                      /* enum rotation_kind */                               \
+    FIELD(U8, mode, 0)                      /* enum rotation_mode */                               \
+    FIELD(U32, tenant, 0)                                                                          \
+    FIELD(U64, expected_revision, 0)                                                               \
+    FIELD(U32, records_per_s, 0)            /* throttle; ROTATION_RATE_… */                        \
+    FIELD(BYTES, event, 8192)
+#define ANSWER_ROTATE_FIELDS(FIELD) FIELD(BYTES, description, 16384) /* JSON object for people */
+// Keys of the vault itself, or (tenant > 0) data keys of tenants from that number on.
+#define ASK_KEY_LIST_FIELDS(FIELD)                                                                 \
+    FIELD(U32, tenant, 0)                                                                          \
+    FIELD(U8, only, 0)                      /* 1: that tenant and no other */
+#define ANSWER_KEY_LIST_FIELDS(FIELD)                                                              \
+    FIELD(BYTES, keys, 120000)              /* JSON array */                                       \
+    FIELD(U32, next_tenant, 0)              /* 0: that was all */
+#define ASK_KEY_DESTROY_FIELDS(FIELD)                                                              \
+    FIELD(U8, kind, 0)                                                                             \
+    FIELD(U32, tenant, 0)                                                                          \
+    FIELD(BYTES, key, 64)                   /* kid, number, or id in hex, as listed */             \
+    FIELD(BYTES, event, 8192)
+#define ANSWER_KEY_DESTROY_FIELDS(FIELD) FIELD(U64, revision, 0)
+// The value of the previous version becomes a new version.
+#define ASK_CREDENTIAL_ROLLBACK_FIELDS(FIELD)                                                      \
+    FIELD(U32, tenant, 0)                                                                          \
+    FIELD(BYTES, name, IPC_NAME_MAX)                                                               \
+    FIELD(U64, expected_revision, 0)                                                               \
+    FIELD(U32, grace_s, 0)                  /* how long the one in use now still opens */          \
+    FIELD(BYTES, event, 8192)
+#define ANSWER_CREDENTIAL_ROLLBACK_FIELDS(FIELD)                                                   \
+    FIELD(U32, version, 0)                                                                         \
+    FIELD(U64, revision, 0)
 
 // ---- Anybody to the auditor ----
 

@@ -33,8 +33,18 @@
     X(answer, credential_put, ANSWER_CREDENTIAL_PUT_FIELDS)                                        \
     X(ask, credential_state, ASK_CREDENTIAL_STATE_FIELDS)                                          \
     X(answer, credential_state, ANSWER_CREDENTIAL_STATE_FIELDS)                                    \
+    X(ask, rotate, ASK_ROTATE_FIELDS)                                                              \
+    X(answer, rotate, ANSWER_ROTATE_FIELDS)                                                        \
+    X(ask, key_list, ASK_KEY_LIST_FIELDS)                                                          \
+    X(answer, key_list, ANSWER_KEY_LIST_FIELDS)                                                    \
+    X(ask, key_destroy, ASK_KEY_DESTROY_FIELDS)                                                    \
+    X(answer, key_destroy, ANSWER_KEY_DESTROY_FIELDS)                                              \
+    X(ask, credential_rollback, ASK_CREDENTIAL_ROLLBACK_FIELDS)                                    \
+    X(answer, credential_rollback, ANSWER_CREDENTIAL_ROLLBACK_FIELDS)                              \
     X(ask, revoke_rule, ASK_REVOKE_RULE_FIELDS)                                                    \
     X(answer, revoke_rule, ANSWER_REVOKE_RULE_FIELDS)                                              \
+    X(ask, sign_checkpoint, ASK_SIGN_CHECKPOINT_FIELDS)                                            \
+    X(answer, sign_checkpoint, ANSWER_SIGN_CHECKPOINT_FIELDS)                                      \
     X(ask, record, ASK_RECORD_FIELDS)                                                              \
     X(answer, record, ANSWER_RECORD_FIELDS)                                                        \
     X(ask, read, ASK_READ_FIELDS)                                                                  \

@@ -54,7 +54,12 @@ const char *keeper_state_name(enum keeper_state state);
     ASK(commit, R(ADMIN), R(KEEPER), S_OPEN)                                                       \
     ASK(credential_put, R(ADMIN), R(KEEPER), S_OPEN)                                               \
     ASK(credential_state, R(ADMIN), R(KEEPER), S_OPEN)                                             \
+    ASK(rotate, R(ADMIN), R(KEEPER), S_OPEN)                                                       \
+    ASK(key_list, R(ADMIN), R(KEEPER), S_OPEN)                                                     \
+    ASK(key_destroy, R(ADMIN), R(KEEPER), S_OPEN)                                                  \
+    ASK(credential_rollback, R(ADMIN), R(KEEPER), S_OPEN)                                          \
     ASK(revoke_rule, R(ADMIN), R(KEEPER), S_READY)                                                 \
+    ASK(sign_checkpoint, R(AUDITOR), R(KEEPER), S_OPEN)                                            \
     ASK(record, R(BROKER) | R(ADMIN) | R(REDEEMER) | R(KEEPER) | R(SUPERVISOR), R(AUDITOR), S_ANY) \
     ASK(read, R(ADMIN), R(AUDITOR), S_ANY)                                                         \
     TELL(generation, R(KEEPER), R(BROKER) | R(ADMIN) | R(REDEEMER))

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "libvault/secret/secret.h"
 #include "vaultd/ipc/reasons.h"
 #include "vaultd/keeper/gate.h"
 
@@ -23,6 +24,7 @@ static vlt_result verify_new(struct keeper *keeper, struct bytes token, const ui
     token_verified_done(&verified);
     if (!seen)
         return vlt_fail(VLT_UNAVAILABLE, "no memory for a token");
+    seen->key_epoch = keeper->key_epoch;
     *ret_token = seen;
     return vlt_ok();
 }
@@ -74,6 +76,9 @@ vlt_result gate_authority(struct keeper *keeper, struct seen_token *token,
                           const struct token_claims *claims) {
     if (token->authority_count == keeper->authority_count)
         return vlt_ok();
+    // It waited for its record while every token was ended.
+    if (token->key_epoch != keeper->key_epoch)
+        return vlt_fail(VLT_DENIED, REASON_TOKEN_REVOKED);
     uint32_t tenant;
     VLT_TRY(tenants_check(keeper->tenants, keeper->store, keeper->authority_count, claims->tenant,
                           &tenant));
@@ -90,7 +95,7 @@ static vlt_result check_binding(const struct ask_open *ask, const struct token_c
         return vlt_ok();
     if (ask->proof_kind != claims->binding)
         return vlt_fail(VLT_DENIED, "the token is bound to a key and that key was not proved");
-    if (!bytes_equal(bytes_of(ask->proof_key, sizeof ask->proof_key),
+    if (!secret_equal(bytes_of(ask->proof_key, sizeof ask->proof_key),
                      bytes_of(claims->thumbprint, sizeof claims->thumbprint)))
         return vlt_fail(VLT_DENIED, "the token is bound to another key");
     if (claims->binding == TOKEN_BOUND_DPOP && replay_id_is_none(ask->proof_id))

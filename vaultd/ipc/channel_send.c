@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+// What goes out: frames are gathered for one turn of the loop and sent together.
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "vaultd/ipc/channel_internal.h"
+
+static uint8_t nothing[1];
+static struct wire_writer nowhere; // what is written for a peer that is gone
+
+static struct wire_writer *discard(void) {
+    wire_writer_init(&nowhere, nothing, 0);
+    return &nowhere;
+}
+
+// ---- Sending ----
+
+void unsent_free(struct unsent *unsent) {
+    if (unsent->descriptor >= 0)
+        close(unsent->descriptor);
+    secret_free(unsent->secret);
+    free(unsent);
+}
+
+static ssize_t send_frame(int fd, const uint8_t *frame, size_t size, int descriptor) {
+    struct iovec part = {(void *)(uintptr_t)frame, size};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    union {
+        char room[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = {{0}};
+    if (descriptor >= 0) {
+        message.msg_control = control.room;
+        message.msg_controllen = sizeof control.room;
+        struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+        head->cmsg_level = SOL_SOCKET;
+        head->cmsg_type = SCM_RIGHTS;
+        head->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(head), &descriptor, sizeof(int));
+    }
+    ssize_t sent;
+    do
+        sent = sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    return sent;
+}
+
+static bool queue_frame(struct channel *channel, const uint8_t *frame, size_t size, int descriptor) {
+    bool is_secret = channel->out_secret != NULL;
+    struct unsent *unsent = calloc(1, sizeof *unsent + (is_secret ? 0 : size));
+    if (!unsent)
+        return false;
+    unsent->descriptor = descriptor;
+    unsent->size = size;
+    if (is_secret) {
+        unsent->secret = secret_new(size);
+        if (!unsent->secret || !vlt_is_ok(secret_set(unsent->secret, frame, size))) {
+            secret_free(unsent->secret);
+            free(unsent);
+            return false;
+        }
+    } else {
+        memcpy(unsent->frame, frame, size);
+    }
+    *channel->unsent_last = unsent;
+    channel->unsent_last = &unsent->next;
+    channel->unsent_count++;
+    event_add(channel->writable, NULL);
+    return true;
+}
+
+// Keeps what the socket has no room for, in order.
+static void keep_batch(struct channel *channel, size_t from) {
+    for (size_t i = from; i < channel->batch_count; i++) {
+        // Without memory the frame is lost; its call ends when the peer is replaced.
+        if (channel->unsent_count >= CHANNEL_PENDING_MAX ||
+            !queue_frame(channel, channel->batch[i].iov_base, channel->batch[i].iov_len, -1))
+            shutdown(channel->fd, SHUT_RDWR);
+    }
+}
+
+void channel_flush(struct channel *channel) {
+    struct mmsghdr messages[BATCH_FRAMES];
+    int sent = 0;
+    if (channel->batch_count == 0)
+        return;
+    memset(messages, 0, channel->batch_count * sizeof *messages);
+    for (size_t i = 0; i < channel->batch_count; i++) {
+        messages[i].msg_hdr.msg_iov = &channel->batch[i];
+        messages[i].msg_hdr.msg_iovlen = 1;
+    }
+    if (!channel->unsent_first) {
+        do
+            sent = sendmmsg(channel->fd, messages, (unsigned)channel->batch_count, MSG_DONTWAIT | MSG_NOSIGNAL);
+        while (sent < 0 && errno == EINTR);
+        // Dead: the read side will say so, and ends every call.
+        bool is_dead = sent < 0 && (errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN);
+        sent = is_dead ? (int)channel->batch_count : sent < 0 ? 0 : sent;
+    }
+    keep_batch(channel, (size_t)sent);
+    if (channel->out_secret) // what was sent may have held a secret
+        secret_cleanse(channel->out, channel->batch_size);
+    channel->batch_count = channel->batch_size = 0;
+}
+
+void channel_on_flush(evutil_socket_t fd, short what, void *context) { channel_flush(context); }
+
+// The frame that was just written joins the batch.
+static bool deliver(struct channel *channel) {
+    if (channel->unsent_count + channel->batch_count >= CHANNEL_PENDING_MAX) {
+        if (channel->out_secret)
+            secret_cleanse(channel->writer.at, channel->writer.size);
+        return false;
+    }
+    channel->batch[channel->batch_count++] = (struct iovec){channel->writer.at, channel->writer.size};
+    channel->batch_size += channel->writer.size;
+    if (channel->batch_count == BATCH_FRAMES)
+        channel_flush(channel);
+    else if (channel->batch_count == 1)
+        event_active(channel->flush, EV_TIMEOUT, 0);
+    return true;
+}
+
+// A frame with a descriptor goes alone, behind everything said before it.
+static void deliver_descriptor(struct channel *channel, int descriptor) {
+    const struct wire_writer frame = channel->writer;
+    channel_flush(channel);
+    if (!channel->unsent_first && send_frame(channel->fd, frame.at, frame.size, descriptor) >= 0)
+        close(descriptor);
+    else if (!queue_frame(channel, frame.at, frame.size, descriptor))
+        close(descriptor);
+}
+
+static const uint8_t *unsent_frame(const struct unsent *unsent) {
+    return unsent->secret ? secret_borrow(unsent->secret) : unsent->frame;
+}
+
+void channel_on_writable(evutil_socket_t fd, short what, void *context) {
+    struct channel *channel = context;
+    while (channel->unsent_first) {
+        struct unsent *unsent = channel->unsent_first;
+        ssize_t sent = send_frame(fd, unsent_frame(unsent), unsent->size, unsent->descriptor);
+        if (unsent->secret)
+            secret_release(unsent->secret);
+        if (sent < 0)
+            return; // no room yet, or dead: the read side will say so
+        channel->unsent_first = unsent->next;
+        if (!channel->unsent_first)
+            channel->unsent_last = &channel->unsent_first;
+        channel->unsent_count--;
+        unsent_free(unsent);
+    }
+    event_del(channel->writable);
+}
+
+static struct wire_writer *begin(struct channel *channel, unsigned message, enum frame_kind kind,
+                                 uint32_t call) {
+    struct wire_writer *w = &channel->writer;
+    if (OUT_BYTES - channel->batch_size < CHANNEL_FRAME_MAX)
+        channel_flush(channel);
+    wire_writer_init(w, channel->out + channel->batch_size, CHANNEL_FRAME_MAX);
+    wire_put_u16(w, (uint16_t)message);
+    wire_put_u8(w, (uint8_t)kind);
+    wire_put_u32(w, call);
+    return w;
+}
+
+struct wire_writer *channel_begin_ask(struct channel *channel, unsigned message) {
+    return channel && !channel->is_closed ? begin(channel, message, FRAME_ASK, channel->next_call)
+                                          : discard();
+}
+
+static vlt_result send_ask(struct channel *channel, unsigned message, void (*done)(void),
+                           void *context) {
+    if (!channel || channel->is_closed)
+        return vlt_fail(VLT_UNAVAILABLE, channel_nobody);
+    struct pending *slot = &channel->pending[channel->next_call % CHANNEL_PENDING_MAX];
+    if (channel->writer.failed)
+        return vlt_fail(VLT_LIMIT, "a field is longer than the message allows");
+    if (slot->done)
+        return vlt_fail(VLT_UNAVAILABLE, "too many calls are in flight");
+    if (!deliver(channel))
+        return vlt_fail(VLT_UNAVAILABLE, "too many messages wait for that process");
+    *slot = (struct pending){message, channel->next_call++, done, context};
+    channel->pending_count++;
+    return vlt_ok();
+}
+
+void channel_send_ask(struct channel *channel, unsigned message, void (*done)(void),
+                      void *context) {
+    vlt_result result = send_ask(channel, message, done, context);
+    if (!vlt_is_ok(result))
+        ipc_dispatch_answer(message, result, bytes_of(NULL, 0), done, context);
+}
+
+struct wire_writer *channel_begin_tell(struct channel *channel, unsigned message) {
+    return channel && !channel->is_closed ? begin(channel, message, FRAME_TELL, 0) : discard();
+}
+
+void channel_send_tell(struct channel *channel, int descriptor) {
+    if (!channel || channel->is_closed || channel->writer.failed) {
+        if (descriptor >= 0)
+            close(descriptor);
+        return;
+    }
+    if (descriptor >= 0)
+        deliver_descriptor(channel, descriptor);
+    else
+        (void)deliver(channel);
+}
+
+// ---- Answering ----
+
+static void begin_answer(struct ipc_call *call, vlt_result result) {
+    struct wire_writer *w = begin(call->channel, call->message, FRAME_ANSWER, call->call);
+    wire_put_u8(w, (uint8_t)result.class);
+    wire_put_text(w, vlt_is_ok(result) ? "" : result.reason);
+}
+
+struct wire_writer *channel_begin_reply(struct ipc_call *call, vlt_result result) {
+    if (!call->channel)
+        return discard();
+    begin_answer(call, result);
+    return &call->channel->writer;
+}
+
+static void call_free(struct ipc_call *call) {
+    if (call->channel) {
+        *call->link = call->next;
+        if (call->next)
+            call->next->link = call->link;
+    }
+    free(call);
+}
+
+void channel_send_reply(struct ipc_call *call) {
+    struct channel *channel = call->channel;
+    if (channel) {
+        if (channel->writer.failed)
+            begin_answer(call, vlt_fail(VLT_LIMIT, "the answer is longer than the message allows"));
+        bool is_kept = deliver(channel);
+        call_free(call);
+        // A peer that takes no answers is of no use; it will be replaced.
+        if (!is_kept)
+            channel_close(channel, "does not take its answers");
+        return;
+    }
+    call_free(call);
+}
+
+void reply_failure(struct ipc_call *call, vlt_result result) {
+    channel_begin_reply(call, result);
+    channel_send_reply(call);
+}
+
+void ipc_call_refuse(struct ipc_call *call, const char *why) {
+    struct channel *channel = call->channel;
+    call_free(call);
+    if (channel)
+        channel_close(channel, why);
+}
+
