@@ -34,7 +34,7 @@ static void read_jwk(struct record_json *r, struct record_key *key) {
 
 vlt_result record_key_parse(struct bytes json, struct fault *fault, struct record_key *ret_key) {
     static const char *const members[] = {"kid",        "use",        "state", "jwk",
-                                          "created_at", "retired_at", NULL};
+                                          "created_at", "retired_at", "keep_until", NULL};
     struct record_json r;
     json_t *root;
     VLT_TRY(record_json_open(json, members, fault, &root, &r));
@@ -47,6 +47,7 @@ vlt_result record_key_parse(struct bytes json, struct fault *fault, struct recor
     read_jwk(&r, &key);
     record_json_number(&r, "created_at", RECORD_REQUIRED, 1, INT64_MAX, &key.created_at);
     record_json_number(&r, "retired_at", RECORD_OPTIONAL, 0, INT64_MAX, &key.retired_at);
+    record_json_number(&r, "keep_until", RECORD_OPTIONAL, 0, INT64_MAX, &key.keep_until);
     json_decref(root);
     if (record_json_failed(&r)) {
         record_key_done(&key);
@@ -69,6 +70,7 @@ json_t *record_key_json(const struct record_key *key) {
     record_json_put(&object, "jwk", json_deep_copy(key->jwk));
     record_json_put_number(&object, "created_at", key->created_at);
     record_json_put_number(&object, "retired_at", key->retired_at);
+    record_json_put_number(&object, "keep_until", key->keep_until);
     return object;
 }
 

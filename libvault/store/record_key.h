@@ -2,7 +2,7 @@
 // STORE_SIGNING_KEY and STORE_INTAKE_KEY: the public half of a key of ours, for
 // everybody; and STORE_SIGNING_SECRET and STORE_INTAKE_SECRET: its private half,
 // encrypted under the system data key. JSON: {kid, use, state, jwk, created_at,
-// retired_at}; the JWK is ready for a JWK Set.
+// retired_at, keep_until}; the JWK is ready for a JWK Set.
 #ifndef VLT_STORE_RECORD_KEY_H
 #define VLT_STORE_RECORD_KEY_H
 
@@ -25,6 +25,7 @@ struct record_key {
     enum record_key_state state;
     json_t *jwk; // owned; public members only
     int64_t created_at, retired_at;
+    int64_t keep_until; // of a retired key: what it made may be in use until then
 };
 vlt_result record_key_parse(struct bytes json, struct fault *fault,
                             struct record_key *ret_key) VLT_MUST_USE;

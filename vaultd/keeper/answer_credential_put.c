@@ -12,12 +12,14 @@
 #include "vaultd/keeper/answer.h"
 #include "vaultd/keeper/change.h"
 #include "vaultd/keeper/datakey.h"
+#include "vaultd/keeper/datakey_use.h"
 #include "vaultd/keeper/system_keys.h"
 
 #define ALGORITHM_XAES 1
 #define GRACE_MAX_S (30 * 86400)
 
 static void answered(struct change *change, vlt_result result, uint64_t revision) {
+    datakey_use_end(change->keeper, change->context);
     struct answer_credential_put answer = {.version = change->number, .revision = revision};
     reply_credential_put(change->call, result, vlt_is_ok(result) ? &answer : NULL);
 }
@@ -247,6 +249,10 @@ static vlt_result prepare(struct keeper *keeper, const struct ask_credential_put
 
 static vlt_result fill(struct keeper *keeper, const struct ask_credential_put *ask,
                        const struct put *put, struct change *change) {
+    // Until the commit is done nobody may think that this key is not needed.
+    change->context = datakey_use_begin(keeper, ask->tenant, put->data_key);
+    if (!change->context)
+        return vlt_fail(VLT_UNAVAILABLE, "out of memory");
     VLT_TRY(add_description(ask, put, change));
     VLT_TRY(add_value(keeper, ask, put, change));
     add_removal_of_older(keeper, ask, put, change);

@@ -15,7 +15,9 @@ static void answered(struct change *change, vlt_result result, uint64_t revision
 
 static bool add_removal(struct bytes name, struct bytes value, uint64_t revision, void *context) {
     struct change *change = context;
-    change_add_removal(change, change->number, STORE_CREDENTIAL_SECRET, name, revision);
+    // Any revision: it may be re-encrypted meanwhile. Whether a version was added
+    // is told by the revision of the state.
+    change_add_removal(change, change->number, STORE_CREDENTIAL_SECRET, name, STORE_ANY_REVISION);
     return !change->has_failed;
 }
 

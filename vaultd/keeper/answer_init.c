@@ -104,7 +104,7 @@ static vlt_result add_data_key(struct init *init, uint32_t tenant, const struct 
 
 static vlt_result add_key(struct init *init, enum record_key_use use) {
     struct system_key_made made;
-    VLT_TRY(system_key_make(init->keys, use, init->now_s, &made));
+    VLT_TRY(system_key_make(init->keys, use, RECORD_KEY_ACTIVE, init->now_s, &made));
     struct bytes kid = bytes_of_text(made.kid);
     change_add(init->change, STORE_SYSTEM_TENANT, system_key_public_class(use), kid,
                bytes_of_text(made.json), 0);

@@ -224,13 +224,12 @@ vlt_result datakey_record(const struct hsm_key *key, struct bytes blob, int64_t 
 // ---- Loading ----
 
 static vlt_result keep_key(struct datakeys *datakeys, struct datakey *entry,
-                           struct device_call *call) {
-    VLT_TRY(call->result);
+                           const struct secret *key32) {
     if (entry->key)
         return vlt_ok();
     if (datakeys->loaded >= DATAKEYS_LOADED_MAX)
         drop_oldest(datakeys);
-    VLT_TRY(xaes_key_new(call->secret, &entry->key));
+    VLT_TRY(xaes_key_new(key32, &entry->key));
     datakeys->loaded++;
     entry->used_ms = clock_elapsed_ms();
     return vlt_ok();
@@ -244,7 +243,9 @@ static void unwrapped(struct device_call *call) {
                                 : NULL;
     if (entry) {
         entry->is_loading = false;
-        vlt_result result = keep_key(datakeys, entry, call);
+        vlt_result result = call->result;
+        if (vlt_is_ok(result))
+            result = keep_key(datakeys, entry, call->secret);
         if (!vlt_is_ok(result)) {
             entry->failed_ms = entry->used_ms = clock_elapsed_ms();
             log_error("data key %u of tenant %u can not be unwrapped: %s", load->number,
@@ -282,6 +283,34 @@ static vlt_result start_load(struct datakeys *datakeys, struct datakey *entry) {
     return vlt_ok();
 }
 
+static bool is_resting(const struct datakey *entry) {
+    return entry->failed_ms && clock_elapsed_ms() - entry->failed_ms < FAILURE_REST_MS;
+}
+
+vlt_result datakey_want(struct datakeys *datakeys, uint32_t tenant, uint32_t number) {
+    struct datakey *entry = find_or_make(datakeys, tenant, number);
+    if (!entry)
+        return vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    if (entry->key || entry->is_loading)
+        return vlt_ok();
+    if (is_resting(entry))
+        return vlt_fail(VLT_UNAVAILABLE, "the data key of the tenant can not be unwrapped");
+    return start_load(datakeys, entry);
+}
+
+vlt_result datakey_keep(struct datakeys *datakeys, uint32_t tenant, uint32_t number,
+                        const struct secret *key32) {
+    struct datakey *entry = find_or_make(datakeys, tenant, number);
+    return entry ? keep_key(datakeys, entry, key32)
+                 : vlt_fail(VLT_UNAVAILABLE, "out of memory");
+}
+
+void datakey_forget(struct datakeys *datakeys, uint32_t tenant, uint32_t number) {
+    struct datakey *entry = find(datakeys, tenant, number);
+    if (entry)
+        unload(datakeys, entry); // the empty entry goes with those that are idle
+}
+
 static struct parked *parked_new(struct ipc_call *call, unsigned message, struct bytes frame) {
     struct parked *parked = calloc(1, sizeof *parked);
     if (!parked)
@@ -304,7 +333,7 @@ vlt_result datakey_park(struct datakeys *datakeys, uint32_t tenant, uint32_t num
     struct datakey *entry = find_or_make(datakeys, tenant, number);
     if (!entry)
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
-    if (entry->failed_ms && clock_elapsed_ms() - entry->failed_ms < FAILURE_REST_MS)
+    if (is_resting(entry))
         return vlt_fail(VLT_UNAVAILABLE, "the data key of the tenant can not be unwrapped");
     struct parked *parked = parked_new(call, message, frame);
     if (!parked)

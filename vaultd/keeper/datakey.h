@@ -34,6 +34,14 @@ vlt_result datakey_active(struct keeper *keeper, uint32_t tenant,
 // moments ago), VLT_NOT_FOUND (no slot for this device). Within a snapshot.
 vlt_result datakey_park(struct datakeys *datakeys, uint32_t tenant, uint32_t number,
                         struct ipc_call *call, unsigned message, struct bytes frame) VLT_MUST_USE;
+// Begins to load a key that nobody waits for: look with datakey_find later. Fine
+// when it is there or on its way. Results as of datakey_park. Within a snapshot.
+vlt_result datakey_want(struct datakeys *datakeys, uint32_t tenant, uint32_t number) VLT_MUST_USE;
+// Keeps a key that was made just now, so that nobody has to wait for the device.
+vlt_result datakey_keep(struct datakeys *datakeys, uint32_t tenant, uint32_t number,
+                        const struct secret *key32) VLT_MUST_USE;
+// Wipes a key that was destroyed.
+void datakey_forget(struct datakeys *datakeys, uint32_t tenant, uint32_t number);
 size_t datakeys_loaded(const struct datakeys *datakeys);
 
 // The slot of a data key that this device can open. VLT_NOT_FOUND.

@@ -24,9 +24,11 @@
 #define KEEPER_PEERS_MAX 16 // of one role
 
 struct commit_queue;
+struct datakey_use;
 struct datakeys;
 struct device_thread;
 struct replay;
+struct rotations;
 struct seen;
 struct sweep_place;
 struct system_keys;
@@ -51,6 +53,7 @@ struct keeper {
 
     struct system_keys *keys; // NULL unless unsealed
     struct datakeys *datakeys;
+    struct datakey_use *datakey_uses; // commits that are under way
     struct seen *seen; // tokens that were verified before
     struct tenants *tenants;
     struct replay *replay;
@@ -61,6 +64,7 @@ struct keeper {
     // of a token (tenants, revocations). What was checked at the same count still
     // holds.
     uint64_t change_count, authority_count;
+    uint64_t key_epoch; // grows when the signing keys are replaced without overlap
 
     struct channel *auditor;
     struct channel *brokers[KEEPER_PEERS_MAX], *admins[KEEPER_PEERS_MAX],
@@ -68,6 +72,7 @@ struct keeper {
     size_t in_flight;          // calls whose answer waits for the auditor, disk or device
     bool has_unseal_to_record; // the vault unsealed itself before the auditor was there
 
+    struct rotations *rotations;
     struct event *retry, *sweep;     // timers
     struct sweep_place *sweep_place; // where the sweep goes on
     bool is_sweeping;                // a commit of the sweep is under way

@@ -42,6 +42,13 @@ vlt_result keeper_settings_decode(struct bytes frame, struct fault *fault,
     VLT_TRY(take_device(&tell, &settings.device, fault));
     settings.token_max_lifetime_s = tell.token_max_lifetime_s;
     settings.data_key_idle_s = tell.data_key_idle_s;
+    settings.publication_s = tell.publication_s;
+    settings.intake_overlap_s = tell.intake_overlap_s;
+    settings.records_per_s = tell.records_per_s;
+    settings.signing_age_s = tell.signing_age_s;
+    settings.intake_age_s = tell.intake_age_s;
+    settings.tenant_age_s = tell.tenant_age_s;
+    settings.wrapping_age_s = tell.wrapping_age_s;
     settings.log_level = tell.log_level;
     if (!settings.issuer[0] || !settings.store_path[0])
         return fault_set(fault, VLT_MALFORMED, "a setting of the keeper is not valid",

@@ -14,6 +14,9 @@ struct keeper_settings {
     struct hsm_settings device;
     uint32_t token_max_lifetime_s;
     uint32_t data_key_idle_s; // 0: data keys stay until the vault is sealed
+    // Rotation; see tell_settings_keeper.
+    uint32_t publication_s, intake_overlap_s, records_per_s;
+    uint32_t signing_age_s, intake_age_s, tenant_age_s, wrapping_age_s;
     uint8_t log_level;
 };
 

@@ -17,6 +17,7 @@ struct seen_token {
     uint8_t key[SEEN_KEY_SIZE];
     uint32_t tenant;          // number; valid while authority_count is that of the keeper
     uint64_t authority_count; // when tenant and revocations were last checked; 0: never
+    uint64_t key_epoch;       // of the keeper when the signature was verified
     unsigned holders;         // calls that are under way, and one for the cache
     struct seen_token *next;  // of the same bucket
     size_t claims_bytes;

@@ -28,15 +28,20 @@ struct system_keys *system_keys_new(void) {
     return keys;
 }
 
+// Everything but the data keys, which a copy of the struct shares.
+static void forget_loaded(struct system_keys *keys) {
+    for (size_t i = 0; i < keys->intake_count; i++)
+        EVP_PKEY_free(keys->intake[i].pkey);
+    jwk_free(keys->checkpoint);
+    jwk_set_free(keys->token_keys);
+}
+
 void system_keys_free(struct system_keys *keys) {
     if (!keys)
         return;
     for (size_t i = 0; i < keys->datakey_count; i++)
         xaes_key_free(keys->datakeys[i].key);
-    for (size_t i = 0; i < keys->intake_count; i++)
-        EVP_PKEY_free(keys->intake[i].pkey);
-    jwk_free(keys->checkpoint);
-    jwk_set_free(keys->token_keys);
+    forget_loaded(keys);
     free(keys);
 }
 
@@ -81,9 +86,10 @@ static vlt_result seal_private(const struct system_keys *keys, enum record_key_u
     return w.failed ? vlt_fail(VLT_BUG, "an encrypted key is too large") : vlt_ok();
 }
 
-static vlt_result describe_public(struct jwk *jwk, enum record_key_use use, int64_t now_s,
+static vlt_result describe_public(struct jwk *jwk, enum record_key_use use,
+                                  enum record_key_state state, int64_t now_s,
                                   struct system_key_made *made) {
-    struct record_key record = {.use = use, .state = RECORD_KEY_ACTIVE, .created_at = now_s};
+    struct record_key record = {.use = use, .state = state, .created_at = now_s};
     static const char *const algs[] = {NULL, "ES256", "EdDSA", "ECDH-ES"};
     memcpy(record.kid, made->kid, sizeof record.kid);
     VLT_TRY(jwk_export(jwk, algs[use], use == RECORD_KEY_INTAKE ? "enc" : "sig", &record.jwk));
@@ -115,7 +121,8 @@ static vlt_result jwk_with_kid(EVP_PKEY *pkey, char kid[RECORD_KID_MAX + 1], str
     return vlt_ok();
 }
 
-vlt_result system_key_make(const struct system_keys *keys, enum record_key_use use, int64_t now_s,
+vlt_result system_key_make(const struct system_keys *keys, enum record_key_use use,
+                           enum record_key_state state, int64_t now_s,
                            struct system_key_made *ret_made) {
     struct system_key_made made = {.json = NULL};
     EVP_PKEY *pkey;
@@ -131,7 +138,7 @@ vlt_result system_key_make(const struct system_keys *keys, enum record_key_use u
     if (vlt_is_ok(result))
         result = seal_private(keys, use, private_key, &made);
     if (vlt_is_ok(result))
-        result = describe_public(jwk, use, now_s, &made);
+        result = describe_public(jwk, use, state, now_s, &made);
     jwk_free(jwk);
     secret_free(private_key);
     if (vlt_is_ok(result))
@@ -259,6 +266,23 @@ vlt_result system_keys_load(struct system_keys *keys, struct store *store, struc
     if (!keys->signing)
         return fault_set(fault, VLT_NOT_FOUND, "there is no active signing key",
                          "the store has no active signing key: restore a backup");
+    return vlt_ok();
+}
+
+vlt_result system_keys_reload(struct system_keys *keys, struct store *store, struct fault *fault) {
+    struct system_keys next = *keys;
+    next.signing = next.checkpoint = NULL;
+    next.intake_count = 0;
+    next.token_keys = calloc(1, sizeof *next.token_keys);
+    if (!next.token_keys)
+        return vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    vlt_result result = system_keys_load(&next, store, fault);
+    if (!vlt_is_ok(result)) {
+        forget_loaded(&next);
+        return result;
+    }
+    forget_loaded(keys);
+    *keys = next;
     return vlt_ok();
 }
 

@@ -45,6 +45,10 @@ vlt_result system_keys_add_datakey(struct system_keys *keys, uint32_t number,
 // VLT_NOT_FOUND: no active signing key.
 vlt_result system_keys_load(struct system_keys *keys, struct store *store,
                             struct fault *fault) VLT_MUST_USE;
+// Again, after a commit that changed them; the data keys stay. On failure nothing
+// has changed. Within a snapshot.
+vlt_result system_keys_reload(struct system_keys *keys, struct store *store,
+                              struct fault *fault) VLT_MUST_USE;
 // VLT_NOT_FOUND.
 vlt_result system_keys_intake(const struct system_keys *keys, struct bytes kid,
                               EVP_PKEY **ret_pkey) VLT_MUST_USE;
@@ -58,7 +62,8 @@ struct system_key_made {
     uint8_t sealed[256]; // private record
     size_t sealed_bytes;
 };
-vlt_result system_key_make(const struct system_keys *keys, enum record_key_use use, int64_t now_s,
+vlt_result system_key_make(const struct system_keys *keys, enum record_key_use use,
+                           enum record_key_state state, int64_t now_s,
                            struct system_key_made *ret_made) VLT_MUST_USE;
 void system_key_made_done(struct system_key_made *made);
 enum store_class system_key_public_class(enum record_key_use use);
