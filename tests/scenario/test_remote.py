@@ -1,0 +1,166 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""What is reached over the network: forwarders by mutual TLS, administrators by
+TLS and an OIDC token, several workers of one role."""
+
+import http.client
+import json
+import os
+import ssl
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+from jose import Signer, new_client_key, new_ec_key  # noqa: E402
+from lab import Answer, Lab, free_port, need, run_cases, wait_until  # noqa: E402
+
+REDEEM = {"destination": "api.openai.com", "method": "POST", "path": "/v1/chat/completions", "uri": "https://llm.test/v1", "model": "gpt-4o"}
+
+
+def ask(lab, port, method, path, body=None, headers=None, certificate=None):
+    context = ssl.create_default_context(cafile=lab.ca)
+    if certificate:
+        context.load_cert_chain(*certificate)
+    connection = http.client.HTTPSConnection("localhost", port, context=context, timeout=10)
+    try:
+        connection.request(method, path, json.dumps(body) if body is not None else None,
+                           {"content-type": "application/json", **(headers or {})})
+        return Answer(connection.getresponse())
+    finally:
+        connection.close()
+
+
+def lab_with(section, port, **more):
+    lab = Lab(config={section: {"listen": f"127.0.0.1:{port}", **more}})
+    lab.extra[section]["tls_certificate"], lab.extra[section]["tls_key"] = lab.make_certificate(section, "localhost")
+    lab.write_config()
+    return lab
+
+
+def a_remote_forwarder_redeems_with_its_certificate():
+    port = free_port()
+    with lab_with("redeemer", port) as lab:
+        lab.start()
+        lab.init_with_issuer()
+        lab.put_credential(value="sk-remote")
+        edge, stranger = lab.make_certificate("edge", "edge-1"), lab.make_certificate("stranger", "edge-1")
+        lab.vaultctl("forwarder", "enrol", "edge-1", "--certificate", edge[0])
+        key = new_client_key()
+        token = lab.token(key=key)
+
+        def body():
+            return {"token": token, "scheme": "dpop", "proof": key.dpop("POST", REDEEM["uri"], access_token=token), **REDEEM}
+
+        answer = ask(lab, port, "POST", "/v1/redeem", body(), certificate=edge)
+        need(answer.status == 200 and "sk-remote" in answer.body.decode(), answer)
+        answer = ask(lab, port, "POST", "/v1/redeem", body(), certificate=stranger)
+        need(answer.status == 403 and "sk-remote" not in answer.body.decode(), f"a certificate of the same name: {answer}")
+        try:
+            answer = ask(lab, port, "POST", "/v1/redeem", body())
+            raise AssertionError(f"without a certificate: {answer}")
+        except (ssl.SSLError, ConnectionError, http.client.HTTPException):
+            pass
+        need(lab.redeem(token, key).status == 403, "the unix socket serves nobody who is not enrolled")
+        lab.vaultctl("forwarder", "remove", "edge-1", "--yes", check=False)
+        need(ask(lab, port, "POST", "/v1/redeem", body(), certificate=edge).status == 403, "a forwarder that was removed")
+
+
+def an_administrator_signs_in_with_oidc():
+    port = free_port()
+    with lab_with("admin", port, oidc_tenant="operators") as lab:
+        lab.start()
+        lab.init_with_issuer()
+        lab.vaultctl("tenant", "create", "operators")
+        staff = Signer(new_ec_key(), "ES256", "staff-1")
+        record = {**lab.issuer_record(staff), "name": "staff", "issuer": "https://staff.example.test"}
+        lab.vaultctl("--tenant", "operators", "issuer", "add", "staff", "--file", lab.put_file("staff.json", json.dumps(record)))
+        lab.vaultctl("--tenant", "operators", "policy", "put", lab.put_file(
+            "ops.cedar", '@id("readers") permit(principal in Group::"readers", action in [Action::"readCredential", Action::"readStatus"], resource);\n'))
+        now = int(time.time())
+
+        def bearer(groups, signer=staff, **claims):
+            return {"authorization": "Bearer " + signer.sign({"iss": "https://staff.example.test", "sub": "olga", "aud": "vaultd", "iat": now,
+                                                              "exp": now + 300, "groups": groups, **claims})}
+
+        need(ask(lab, port, "GET", "/v1/status", headers=bearer(["readers"])).status == 200, "a reader reads the status")
+        need(ask(lab, port, "GET", "/v1/tenants/default/credentials", headers=bearer(["readers"])).status == 200, "and credentials")
+        denied = ask(lab, port, "POST", "/v1/seal", {}, headers=bearer(["readers"]))
+        need(denied.status == 403, f"but does not seal: {denied}")
+        need(ask(lab, port, "GET", "/v1/status", headers=bearer(["sales"])).status == 403, "another group")
+        need(ask(lab, port, "GET", "/v1/status").status == 401, "nobody")
+        need(ask(lab, port, "GET", "/v1/status", headers=bearer(["readers"], Signer(new_ec_key(), "ES256", "staff-1"))).status == 401,
+             "signed by somebody else")
+        need(ask(lab, port, "GET", "/v1/status", headers=bearer(["readers"], exp=now - 300)).status == 401, "expired")
+        denials = [entry for entry in lab.audit() if entry["kind"] == "admin" and entry["outcome"] == "deny"]
+        need(any("olga" in entry.get("administrator", "") for entry in denials), "denials of remote administrators are in the log")
+
+
+def several_workers_share_the_work():
+    with Lab(config={"broker": {"workers": 2}, "redeemer": {"workers": 2}}) as lab:
+        lab.start()
+        lab.init_with_issuer()
+        lab.put_credential()
+        lab.enrol()
+        key = new_client_key()
+        for _ in range(10):
+            token = lab.token(key=key)
+            need(lab.redeem(token, key).status == 200, "redeem")
+        proof = key.dpop("POST", "https://llm.example.test/openai/v1/chat/completions", access_token=token)
+        statuses = [lab.redeem(token, key, proof=proof).status for _ in range(6)]
+        need(statuses.count(200) == 1, f"a proof is good once whichever worker sees it: {statuses}")
+        lab.vaultctl("revoke", "--principal", f"{lab.issuer}|alice")
+        need(all(lab.redeem(token, key).status == 401 for _ in range(6)), "revoked at every worker")
+
+
+def an_issuer_is_found_by_discovery():
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+    import threading
+    with Lab() as lab:
+        lab.start()
+        lab.init_with_issuer()
+        lab.put_credential()
+        port, fetched = free_port(), []
+        issuer = f"https://localhost:{port}"
+        signers = [Signer(new_ec_key(), "ES256", "k1")]
+
+        class Provider(BaseHTTPRequestHandler):
+            def do_GET(self):
+                fetched.append(self.path)
+                document = ({"issuer": issuer, "jwks_uri": f"{issuer}/keys"} if "openid" in self.path
+                            else {"keys": [signer.public_jwk() for signer in signers]})
+                body = json.dumps(document).encode()
+                self.send_response(200)
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *args):
+                pass
+
+        server = HTTPServer(("127.0.0.1", port), Provider)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*lab.make_certificate("idp", "localhost"))
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            lab.vaultctl("issuer", "add", "found", "--issuer", issuer, "--audience", "vaultd", "--group", "groups=*")
+            key, now = new_client_key(), int(time.time())
+            claims = {"iss": issuer, "sub": "alice", "aud": "vaultd", "iat": now, "exp": now + 300, "groups": ["ml"]}
+            need(lab.exchange(signers[0].sign(claims), key=key).status == 200, "with a key that was fetched")
+            before = len(fetched)
+            need(lab.exchange(signers[0].sign(claims), key=key).status == 200 and len(fetched) == before, "from the cache")
+            unknown = Signer(new_ec_key(), "ES256", "k9")
+            need(lab.exchange(unknown.sign(claims), key=key).status == 400, "an unknown key")
+            for _ in range(5):
+                lab.exchange(unknown.sign(claims), key=key)
+            need(len(fetched) - before <= 2, f"an unknown kid leads to {len(fetched) - before} fetches")
+        finally:
+            server.shutdown()
+            server.server_close()
+
+
+if __name__ == "__main__":
+    run_cases(a_remote_forwarder_redeems_with_its_certificate, an_administrator_signs_in_with_oidc, several_workers_share_the_work,
+              an_issuer_is_found_by_discovery)
