@@ -99,7 +99,9 @@ static bool make_folders(int folder, const char *path) {
             continue;
         memcpy(part, path, i);
         part[i] = 0;
-        if (mkdirat(folder, part, 0755) != 0 && errno != EEXIST)
+        // Whoever serves the files is somebody else. The folder of the whole log
+        // decides who may come in.
+        if (mkdirat(folder, part, 0755) == 0 ? fchmodat(folder, part, 0755, 0) != 0 : errno != EEXIST)
             return false;
     }
     return true;
@@ -117,6 +119,24 @@ static bool write_all(int fd, struct bytes bytes) {
     return true;
 }
 
+// The names, as well, of the file and of every folder above it.
+static bool sync_folders(int folder, const char *path) {
+    char part[TILE_PATH_MAX];
+    for (size_t i = strlen(path); i-- > 0;) {
+        if (path[i] != '/' || i >= sizeof part)
+            continue;
+        memcpy(part, path, i);
+        part[i] = 0;
+        int fd = openat(folder, part, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        bool is_synced = fd >= 0 && fsync(fd) == 0;
+        if (fd >= 0)
+            close(fd);
+        if (!is_synced)
+            return false;
+    }
+    return fsync(folder) == 0;
+}
+
 static vlt_result not_written(const char *path, struct fault *fault) {
     return fault_set(fault, VLT_UNAVAILABLE, "a file of the log can not be written",
                      "%s can not be written: %s", path, strerror(errno));
@@ -129,14 +149,12 @@ vlt_result tile_file_write(int folder, const char *path, struct bytes content, b
     int fd = openat(folder, temporary, flags, 0644);
     if (fd < 0)
         return not_written(path, fault);
-    // Whoever serves the files is somebody else: they are public to the machine.
     bool is_written = fchmod(fd, 0644) == 0 && write_all(fd, content) && (!is_synced || fdatasync(fd) == 0);
     if (close(fd) != 0 || !is_written)
         return not_written(path, fault);
-    if (renameat(folder, temporary, folder, path) == 0)
-        return vlt_ok();
-    if (errno != ENOENT || !make_folders(folder, path) ||
-        renameat(folder, temporary, folder, path) != 0)
+    if (renameat(folder, temporary, folder, path) != 0 &&
+        (errno != ENOENT || !make_folders(folder, path) ||
+         renameat(folder, temporary, folder, path) != 0))
         return not_written(path, fault);
-    return vlt_ok();
+    return is_synced && !sync_folders(folder, path) ? not_written(path, fault) : vlt_ok();
 }

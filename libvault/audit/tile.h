@@ -36,8 +36,8 @@ vlt_result tile_entry_take(struct bytes *bundle, struct bytes *ret_entry) VLT_MU
 vlt_result tile_file_read(int folder, const char *path, size_t max_bytes, struct fault *fault,
                           struct buf *out) VLT_MUST_USE;
 // Makes the folders and writes the whole file under another name, then renames
-// it. With is_synced the content is on the disk before the name is; the folder is
-// the caller's to sync.
+// it. With is_synced the content is on the disk before the name is, and both when
+// it returns. One writer for each folder.
 vlt_result tile_file_write(int folder, const char *path, struct bytes content, bool is_synced,
                            struct fault *fault) VLT_MUST_USE;
 

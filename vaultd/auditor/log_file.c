@@ -9,10 +9,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "libvault/audit/tile.h"
+#include "vaultd/auditor/publisher.h"
 #include "vaultd/auditor/segment.h"
 
 #define BATCH_MAX_BYTES (8u << 20)
-#define SEGMENT_MAX_BYTES (256u << 20)
+#define SEGMENT_MAX_BYTES (16u << 20)
 
 struct log_file {
     int folder;
@@ -22,10 +24,26 @@ struct log_file {
     uint64_t durable; // sequence of the last durable entry
     uint64_t next;    // sequence of the next entry, counting the batch
     struct buf batch;
+    struct checkpoint checkpoint;
     bool must_check; // a failed write may have left bytes behind: cut before the next one
 };
 
 uint64_t log_file_next(const struct log_file *file) { return file->next; }
+uint64_t log_file_durable(const struct log_file *file) { return file->durable; }
+const char *log_file_folder(const struct log_file *file) { return file->path; }
+const struct checkpoint *log_file_checkpoint(const struct log_file *file) { return &file->checkpoint; }
+
+uint64_t log_file_segment_of(const struct log_file *file, uint64_t sequence) {
+    size_t i = file->segment_count;
+    while (i > 1 && file->segments[i - 1].first > sequence)
+        i--;
+    return file->segments[i - 1].first;
+}
+
+// Entries that are in full tiles behind the checkpoint.
+static uint64_t in_full_tiles(const struct log_file *file) {
+    return file->checkpoint.size / TILE_WIDTH * TILE_WIDTH;
+}
 
 // ---- Open ----
 
@@ -65,7 +83,10 @@ static vlt_result find_segments(struct log_file *file, struct fault *fault) {
 // Only the newest segment can have a torn end; each one must begin where the one
 // before it ended, or entries are missing.
 static vlt_result check_segments(struct log_file *file, struct fault *fault) {
-    uint64_t expected = file->segment_count ? file->segments[0].first : 1;
+    // The journal reaches back at least to the last full tile.
+    uint64_t tiled = in_full_tiles(file);
+    uint64_t expected = file->segment_count && file->segments[0].first <= tiled + 1 ? file->segments[0].first
+                                                                                  : tiled + 1;
     for (size_t i = 0; i < file->segment_count; i++) {
         struct segment *segment = &file->segments[i];
         if (segment->first != expected)
@@ -90,6 +111,7 @@ static vlt_result open_all(struct log_file *file, struct fault *fault) {
     if (file->folder < 0)
         return fault_set(fault, VLT_UNAVAILABLE, "the audit folder can not be opened",
                          "audit folder %s can not be opened: %s", file->path, strerror(errno));
+    VLT_TRY(publisher_read_checkpoint(file->folder, fault, &file->checkpoint));
     VLT_TRY(find_segments(file, fault));
     VLT_TRY(check_segments(file, fault));
     return file->segment_count ? vlt_ok() : add_segment(file, file->next, true, fault);
@@ -169,6 +191,19 @@ vlt_result log_file_sync(struct log_file *file, struct fault *fault) {
     return result;
 }
 
+void log_file_trim(struct log_file *file, const struct checkpoint *checkpoint) {
+    size_t removed = 0;
+    file->checkpoint = *checkpoint;
+    while (removed + 1 < file->segment_count &&
+           file->segments[removed + 1].first <= in_full_tiles(file) + 1) {
+        // If it stays, it is found and read again at the next start: no harm.
+        unlinkat(file->folder, file->segments[removed].name, 0);
+        segment_close(&file->segments[removed++]);
+    }
+    file->segment_count -= removed;
+    memmove(file->segments, file->segments + removed, file->segment_count * sizeof *file->segments);
+}
+
 // ---- Read ----
 
 static bool line_is_of(struct bytes line, struct bytes tenant) {
@@ -180,7 +215,7 @@ static bool line_is_of(struct bytes line, struct bytes tenant) {
 }
 
 struct reading {
-    uint64_t next;
+    uint64_t next, end; // end: where to stop looking
     uint32_t left;
     struct bytes tenant;
     struct buf *out;
@@ -190,6 +225,8 @@ static bool take_line(struct bytes line, uint64_t sequence, void *context) {
     struct reading *reading = context;
     if (sequence < reading->next)
         return true;
+    if (sequence >= reading->end)
+        return false;
     if (line_is_of(line, reading->tenant)) {
         if (reading->left == 0 || line.size + 1 > reading->out->max - reading->out->size)
             return false;
@@ -201,36 +238,80 @@ static bool take_line(struct bytes line, uint64_t sequence, void *context) {
     return true;
 }
 
-// Where reading must begin so that it ends with the last `count` entries of that
-// tenant; only whole segments' worth is walked, newest first.
-static uint64_t start_of_last(struct log_file *file, uint32_t count, struct bytes tenant) {
-    if (tenant.size == 0)
-        return file->durable >= count ? file->durable - count + 1 : 1;
-    for (size_t i = file->segment_count; i-- > 0;) {
-        uint64_t start = segment_start_of_last(&file->segments[i], count, tenant, line_is_of);
-        if (start)
-            return start;
+// Entries from `from` on that the journal does not hold any more.
+static vlt_result each_tiled(struct log_file *file, uint64_t from, segment_line_fn *each,
+                             void *context, bool *ret_goes_on) {
+    struct tile_reader reader;
+    uint64_t end = file->segments[0].first;
+    vlt_result result = tile_reader_init(&reader, file->folder, in_full_tiles(file));
+    *ret_goes_on = true;
+    for (uint64_t sequence = from; vlt_is_ok(result) && *ret_goes_on && sequence < end;) {
+        struct bytes bundle, entry;
+        uint64_t number = (sequence - 1) / TILE_WIDTH, at = number * TILE_WIDTH + 1;
+        result = tile_reader_bundle(&reader, number, &bundle);
+        for (; vlt_is_ok(result) && *ret_goes_on && bundle.size && at < end; at++) {
+            result = tile_entry_take(&bundle, &entry);
+            if (vlt_is_ok(result) && at >= sequence)
+                *ret_goes_on = each(entry, at, context);
+        }
+        sequence = (number + 1) * TILE_WIDTH + 1;
     }
-    return 1;
+    tile_reader_done(&reader);
+    return result;
+}
+
+static vlt_result each_from(struct log_file *file, uint64_t from, segment_line_fn *each, void *context) {
+    bool goes_on = true;
+    if (from < file->segments[0].first)
+        VLT_TRY(each_tiled(file, from, each, context, &goes_on));
+    for (size_t i = 0; goes_on && i < file->segment_count; i++) {
+        struct segment *segment = &file->segments[i];
+        if (from < segment->first + segment->count)
+            VLT_TRY(segment_each(segment, from, each, context, &goes_on));
+    }
+    return vlt_ok();
+}
+
+struct looking { // for the last lines of a tenant
+    struct bytes tenant;
+    uint64_t *found; // ring of their sequence numbers
+    uint32_t count, next;
+};
+
+static bool look_at_line(struct bytes line, uint64_t sequence, void *context) {
+    struct looking *looking = context;
+    if (line_is_of(line, looking->tenant)) {
+        looking->found[looking->next % looking->count] = sequence;
+        looking->next++;
+    }
+    return true;
+}
+
+// Where reading must begin so that it ends with the last `count` entries of that
+// tenant.
+static vlt_result start_of_last(struct log_file *file, uint32_t count, struct bytes tenant, uint64_t *ret_start) {
+    uint64_t reach = tenant.size ? LOG_FILE_LOOK_MAX : count;
+    uint64_t from = file->durable >= reach ? file->durable - reach + 1 : 1;
+    if (tenant.size == 0 || count == 0) {
+        *ret_start = from;
+        return vlt_ok();
+    }
+    struct looking looking = {.tenant = tenant, .found = calloc(count, sizeof *looking.found), .count = count};
+    vlt_result result = looking.found ? each_from(file, from, look_at_line, &looking)
+                                      : vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    if (vlt_is_ok(result))
+        *ret_start = looking.next >= count ? looking.found[looking.next % count] : from;
+    free(looking.found);
+    return result;
 }
 
 vlt_result log_file_read(struct log_file *file, uint64_t first, uint32_t count,
                          struct bytes tenant, struct buf *out, uint64_t *ret_next) {
-    struct reading reading = {.next = first == UINT64_MAX ? start_of_last(file, count, tenant) : first,
-                              .left = count,
-                              .tenant = tenant,
-                              .out = out};
-    if (reading.next == 0)
-        reading.next = 1;
-    for (size_t i = 0; i < file->segment_count; i++) {
-        struct segment *segment = &file->segments[i];
-        if (reading.next >= segment->first + segment->count)
-            continue;
-        bool goes_on = true;
-        VLT_TRY(segment_each(segment, reading.next, take_line, &reading, &goes_on));
-        if (!goes_on)
-            break;
-    }
+    struct reading reading = {.next = first ? first : 1, .left = count, .tenant = tenant, .out = out};
+    if (first == UINT64_MAX)
+        VLT_TRY(start_of_last(file, count, tenant, &reading.next));
+    reading.end = reading.next < UINT64_MAX - LOG_FILE_LOOK_MAX ? reading.next + LOG_FILE_LOOK_MAX : UINT64_MAX;
+    VLT_TRY(each_from(file, reading.next, take_line, &reading));
     *ret_next = reading.next;
     return vlt_ok();
 }

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// The append-only file of audit entries: one canonical JSON object a line, in
+// The journal of audit entries, append only: one canonical JSON object a line, in
 // segments of bounded size named by the first sequence number they hold
 // (00000000000000000001.jsonl). Entries are added to a batch and become durable
 // together by log_file_sync. A torn last line (power loss) is cut off when the
 // file is opened: its event was never acknowledged.
 //
+// The publisher cuts the journal into tiles. Segments whose entries are all in
+// full tiles behind a signed checkpoint are removed; reading goes on there.
+// Sequence numbers begin with 1: entry n is leaf n - 1 of the tree.
+//
 // Used by the auditor only.
 #ifndef VLT_AUDITOR_LOG_FILE_H
 #define VLT_AUDITOR_LOG_FILE_H
 
+#include "libvault/audit/checkpoint.h"
 #include "libvault/audit/event.h"
 #include "libvault/base/fault.h"
 
@@ -16,6 +21,15 @@ struct log_file;
 vlt_result log_file_open(const char *folder, struct fault *fault,
                          struct log_file **ret_file) VLT_MUST_USE;
 void log_file_close(struct log_file *file);
+// What the folder's checkpoint says; size 0: there is none yet.
+const struct checkpoint *log_file_checkpoint(const struct log_file *file);
+// A checkpoint of that size is on the disk: journal segments before it may go.
+void log_file_trim(struct log_file *file, const struct checkpoint *checkpoint);
+// Last durable sequence number.
+uint64_t log_file_durable(const struct log_file *file);
+// First sequence of the segment that holds this one, or that will hold it.
+uint64_t log_file_segment_of(const struct log_file *file, uint64_t sequence);
+const char *log_file_folder(const struct log_file *file);
 // The sequence number that the next entry gets; the first is 1.
 uint64_t log_file_next(const struct log_file *file);
 // Adds an entry to the batch; it is in no file yet.
@@ -27,7 +41,10 @@ vlt_result log_file_add(struct log_file *file, const struct audit_event *event,
 vlt_result log_file_sync(struct log_file *file, struct fault *fault) VLT_MUST_USE;
 // Appends whole lines from sequence `first` on to `out`, at most `count` and as
 // many as fit; only durable entries. UINT64_MAX as first: the last `count`.
-// Keeps lines of `tenant` only unless it is empty. *ret_next: where to go on.
+// Keeps lines of `tenant` only unless it is empty. *ret_next: where to go on. It
+// looks at LOG_FILE_LOOK_MAX entries and no more, so as not to keep others
+// waiting: with a tenant there can be fewer lines than asked for, and more later.
+#define LOG_FILE_LOOK_MAX 65536
 vlt_result log_file_read(struct log_file *file, uint64_t first, uint32_t count,
                          struct bytes tenant, struct buf *out, uint64_t *ret_next) VLT_MUST_USE;
 

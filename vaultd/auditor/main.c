@@ -5,7 +5,9 @@
 #include <stdlib.h>
 
 #include "libvault/base/clock.h"
+#include "libvault/crypto/crypto.h"
 #include "vaultd/auditor/log_file.h"
+#include "vaultd/auditor/publication.h"
 #include "vaultd/log/log.h"
 #include "vaultd/role/role.h"
 
@@ -19,6 +21,7 @@ struct waiting {
 struct auditor {
     struct role *role;
     struct log_file *file;
+    struct publication *publication;
     struct event *sync_soon;
     struct waiting group[GROUP_MAX];
     size_t group_count;
@@ -54,6 +57,11 @@ static void answer_record(struct auditor *auditor, struct ipc_call *call, struct
     struct audit_event event;
     if (!vlt_is_ok(ask_record_decode(frame, &ask)) || !vlt_is_ok(audit_event_get(ask.event, &event))) {
         ipc_call_refuse(call, "an audit event that does not decode");
+        return;
+    }
+    const char *refusal = publication_refusal(auditor->publication);
+    if (refusal) {
+        reply_failure(call, vlt_fail(VLT_UNAVAILABLE, refusal));
         return;
     }
     if (event.at_us == 0)
@@ -98,18 +106,45 @@ static void asked(struct ipc_call *call, unsigned message, struct bytes frame, v
 
 // ---- Life ----
 
+// The first turn of the loop comes after the sandbox: the thread is in it, too.
+static void begin(evutil_socket_t fd, short what, void *context) {
+    struct auditor *auditor = context;
+    vlt_result result = publication_start(auditor->publication, role_base(auditor->role));
+    if (!vlt_is_ok(result)) {
+        log_error("can not start: %s", result.reason);
+        role_finish(auditor->role, EXIT_FAILURE);
+    }
+}
+
+static void on_peer(struct role *role, enum ipc_role peer, unsigned number, struct channel *channel) {
+    struct auditor *auditor = role_context(role);
+    if (peer == IPC_KEEPER && auditor->publication)
+        publication_set_keeper(auditor->publication, channel);
+}
+
+static void on_peer_gone(struct role *role, enum ipc_role peer, unsigned number) {
+    on_peer(role, peer, number, NULL);
+}
+
 static vlt_result settings(struct role *role, struct bytes frame, bool is_first,
                            struct fault *fault) {
     struct auditor *auditor = role_context(role);
     struct tell_settings_auditor got;
-    char folder[IPC_TEXT_MAX + 1];
+    const struct timeval at_once = {0, 0};
+    char folder[IPC_TEXT_MAX + 1], origin[IPC_TEXT_MAX + 1];
     VLT_TRY(tell_settings_auditor_decode(frame, &got));
     log_set_level((enum log_level)got.log_level);
     if (!is_first)
         return vlt_ok(); // the folder is fixed until a restart: one writer, one log
     if (!bytes_to_text(got.directory, folder, sizeof folder))
         return vlt_fail(VLT_MALFORMED, "audit.directory is not a path");
+    if (!bytes_to_text(got.origin, origin, sizeof origin))
+        return vlt_fail(VLT_MALFORMED, "audit.origin is not a name");
+    VLT_TRY(crypto_open());
     VLT_TRY(log_file_open(folder, fault, &auditor->file));
+    VLT_TRY(publication_new(auditor->file, origin, fault, &auditor->publication));
+    if (event_base_once(role_base(role), -1, EV_TIMEOUT, begin, auditor, &at_once) != 0)
+        return vlt_fail(VLT_UNAVAILABLE, "no event loop");
     auditor->role = role;
     // Lowest priority: after everything that was readable in this turn.
     auditor->sync_soon = event_new(role_base(role), -1, 0, on_sync_soon, auditor);
@@ -129,12 +164,15 @@ int main(void) {
     static const struct role_hooks hooks = {
         .self = IPC_AUDITOR,
         .settings = settings,
+        .peer = on_peer,
+        .peer_gone = on_peer_gone,
         .asked = asked,
         .drain = drain,
     };
     int status = role_run(&hooks, &auditor);
     if (auditor.sync_soon)
         event_free(auditor.sync_soon);
+    publication_free(auditor.publication);
     log_file_close(auditor.file);
     return status;
 }

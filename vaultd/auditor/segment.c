@@ -16,6 +16,10 @@ static vlt_result failed(struct fault *fault, const struct segment *segment, con
 
 // ---- Names and life ----
 
+void segment_name(uint64_t first, char ret_name[SEGMENT_NAME_SIZE]) {
+    snprintf(ret_name, SEGMENT_NAME_SIZE, "%020llu.jsonl", (unsigned long long)first);
+}
+
 bool segment_name_parse(const char *name, uint64_t *ret_first) {
     if (strlen(name) != 26 || strcmp(name + 20, ".jsonl") != 0 || strspn(name, "0123456789") != 20)
         return false;
@@ -27,7 +31,7 @@ vlt_result segment_open(int folder, uint64_t first, bool is_new, struct fault *f
                         struct segment *ret_segment) {
     struct segment segment = {.first = first};
     struct stat status;
-    snprintf(segment.name, sizeof segment.name, "%020llu.jsonl", (unsigned long long)first);
+    segment_name(first, segment.name);
     segment.fd = openat(folder, segment.name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (is_new ? O_CREAT | O_EXCL : 0), 0640);
     if (segment.fd < 0)
         return failed(fault, &segment, "opened");
@@ -175,25 +179,4 @@ vlt_result segment_each(const struct segment *segment, uint64_t from, segment_li
     }
     munmap(map, segment->size);
     return vlt_ok();
-}
-
-uint64_t segment_start_of_last(const struct segment *segment, uint32_t count, struct bytes tenant,
-                               bool (*fits)(struct bytes line, struct bytes tenant)) {
-    if (segment->size == 0 || count == 0)
-        return 0;
-    uint8_t *map = mmap(NULL, segment->size, PROT_READ, MAP_PRIVATE, segment->fd, 0);
-    if (map == MAP_FAILED)
-        return 0;
-    uint64_t sequence = segment->first + segment->count, found = 0;
-    size_t end = segment->size - 1; // at the line end
-    while (!found && sequence > segment->first) {
-        const uint8_t *before = end ? memrchr(map, '\n', end) : NULL;
-        size_t start = before ? (size_t)(before - map) + 1 : 0;
-        sequence--;
-        if (fits(bytes_of(map + start, end - start), tenant) && --count == 0)
-            found = sequence;
-        end = start ? start - 1 : 0;
-    }
-    munmap(map, segment->size);
-    return found;
 }

@@ -10,10 +10,11 @@
 #include "libvault/base/fault.h"
 
 #define SEGMENT_INDEX_STEP 1024
+#define SEGMENT_NAME_SIZE 32
 
 struct segment {
     int fd;
-    char name[32];
+    char name[SEGMENT_NAME_SIZE];
     uint64_t first, count, size; // entries and bytes that are durable
     dev_t device;
     ino_t inode;
@@ -21,6 +22,7 @@ struct segment {
     size_t index_count, index_capacity;
 };
 
+void segment_name(uint64_t first, char ret_name[SEGMENT_NAME_SIZE]);
 bool segment_name_parse(const char *name, uint64_t *ret_first);
 vlt_result segment_open(int folder, uint64_t first, bool is_new, struct fault *fault,
                         struct segment *ret_segment) VLT_MUST_USE;
@@ -42,8 +44,5 @@ typedef bool segment_line_fn(struct bytes line, uint64_t sequence, void *context
 // returns false; *ret_goes_on is false then.
 vlt_result segment_each(const struct segment *segment, uint64_t from, segment_line_fn *each,
                         void *context, bool *ret_goes_on) VLT_MUST_USE;
-// Sequence of the count-th last line that fits, 0 when there are fewer.
-uint64_t segment_start_of_last(const struct segment *segment, uint32_t count, struct bytes tenant,
-                               bool (*fits)(struct bytes line, struct bytes tenant));
 
 #endif

@@ -197,6 +197,7 @@ void keeper_asked(struct ipc_call *call, unsigned message, struct bytes frame, v
         [IPC_ASK_status] = answer_status,
         [IPC_ASK_init] = answer_init,
         [IPC_ASK_seal] = answer_seal,
+        [IPC_ASK_sign_checkpoint] = answer_sign_checkpoint,
     };
     struct keeper *keeper = context;
     struct channel *channel = ipc_call_channel(call);

@@ -78,6 +78,7 @@ static const int auditor_calls[] = {
     SCMP_SYS(pwrite64), SCMP_SYS(pwritev), SCMP_SYS(fsync), SCMP_SYS(fdatasync),
     SCMP_SYS(ftruncate), SCMP_SYS(fallocate), SCMP_SYS(mkdirat), SCMP_SYS(mkdir), SCMP_SYS(unlink),
     SCMP_SYS(unlinkat), SCMP_SYS(rename), SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(fchmod),
+    SCMP_SYS(fchmodat), SCMP_SYS(syncfs),
 };
 
 #define ALLOW(filter, calls) allow(filter, calls, sizeof calls / sizeof *(calls))
@@ -110,6 +111,8 @@ static int allow_role(scmp_filter_ctx filter, enum ipc_role role) {
         failed = ALLOW(filter, file_calls);
     if (!failed && role == IPC_AUDITOR)
         failed = ALLOW(filter, auditor_calls);
+    if (!failed && role == IPC_AUDITOR) // one thread publishes
+        failed = allow_threads(filter);
     if (!failed && role == IPC_KEEPER)
         failed = ALLOW(filter, keeper_calls);
     if (!failed && (role == IPC_KEEPER || role == IPC_BROKER || role == IPC_ADMIN)) {

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vaultd/auditor/publication.h"
+
+#include <stdlib.h>
+
+#include "vaultd/auditor/publisher.h"
+#include "vaultd/keeper/worker.h"
+#include "vaultd/log/log.h"
+
+#define TICK_MS 1000
+
+enum phase { PHASE_IDLE, PHASE_TILES, PHASE_SIGNING, PHASE_CHECKPOINT };
+
+struct publication {
+    struct worker_job job; // first: the worker's view of us
+    struct worker *worker;
+    struct log_file *file;
+    struct channel *keeper;
+    struct event *tick;
+    char origin[NOTE_NAME_MAX + 1];
+    const char *refusal;
+    bool was_failing, is_ending;
+
+    // The loop's between jobs, the thread's during one.
+    enum phase phase;
+    struct publisher *publisher; // NULL: to be opened from `start`
+    struct publisher_start start;
+    uint64_t until;    // entries that are durable
+    uint64_t old_size; // the proof begins there
+    struct merkle_proof proof;
+    struct checkpoint next;
+    struct buf note, vkey;
+    vlt_result result;
+    struct fault fault;
+};
+
+const char *publication_refusal(const struct publication *publication) { return publication->refusal; }
+
+// ---- On the thread ----
+
+static vlt_result make_tiles(struct publication *p) {
+    if (!p->publisher)
+        VLT_TRY(publisher_open(&p->start, &p->fault, &p->publisher));
+    VLT_TRY(publisher_advance(p->publisher, p->until, &p->fault));
+    p->next.size = publisher_size(p->publisher);
+    VLT_TRY(publisher_root(p->publisher, &p->next.root));
+    p->proof.count = 0;
+    if (p->old_size > p->next.size)
+        return vlt_ok(); // the keeper says what that means
+    return publisher_prove(p->publisher, p->old_size, &p->fault, &p->proof);
+}
+
+static void run(struct worker_job *job) {
+    struct publication *p = (struct publication *)job;
+    p->fault = (struct fault){0};
+    p->result = p->phase == PHASE_TILES
+                    ? make_tiles(p)
+                    : publisher_write_checkpoint(p->publisher, buf_bytes(&p->note), buf_bytes(&p->vkey), &p->fault);
+    if (!vlt_is_ok(p->result)) { // what it has in memory may not fit the files
+        publisher_close(p->publisher);
+        p->publisher = NULL;
+    }
+}
+
+// ---- On the loop ----
+
+static void failed(struct publication *p, const char *why) {
+    if (!p->was_failing)
+        log_warning("the audit log is recorded but not published: %s", why);
+    p->was_failing = true;
+    p->phase = PHASE_IDLE;
+}
+
+static void set_start(struct publication *p) {
+    const struct checkpoint *at = log_file_checkpoint(p->file);
+    p->start = (struct publisher_start){
+        .folder = log_file_folder(p->file),
+        .segment = log_file_segment_of(p->file, at->size / TILE_WIDTH * TILE_WIDTH + 1),
+        .durable = log_file_durable(p->file),
+        .at = *at};
+}
+
+static void submit_tiles(struct publication *p, uint64_t old_size) {
+    p->phase = PHASE_TILES;
+    p->until = log_file_durable(p->file);
+    p->old_size = old_size;
+    set_start(p);
+    worker_submit(p->worker, &p->job);
+}
+
+static vlt_result make_note(struct publication *p, const struct answer_sign_checkpoint *answer) {
+    struct note_key key;
+    VLT_TRY(note_key_init(bytes_of_text(p->origin), NOTE_ED25519, answer->public_key, &key));
+    buf_clear(&p->note);
+    buf_clear(&p->vkey);
+    checkpoint_put(&p->next, &p->note);
+    buf_put_byte(&p->note, '\n');
+    note_signature_put(&p->note, key.name, key.id, answer->signature);
+    note_key_text(&key, &p->vkey);
+    struct checkpoint again;
+    vlt_result result = buf_failed(&p->note) || buf_failed(&p->vkey)
+                            ? vlt_fail(VLT_UNAVAILABLE, "out of memory")
+                            : checkpoint_open(buf_bytes(&p->note), &key, &again);
+    note_key_done(&key);
+    return result;
+}
+
+static void refuse(struct publication *p, const char *why) {
+    if (!p->refusal)
+        log_error("decisions stop: %s. Restore the audit folder and restart vaultd, or begin a new "
+                  "log with another audit.origin and an empty folder", why);
+    p->refusal = why;
+    p->phase = PHASE_IDLE;
+}
+
+static void signed_or_not(vlt_result result, const struct answer_sign_checkpoint *answer, void *context) {
+    struct publication *p = context;
+    if (p->phase != PHASE_SIGNING)
+        return;
+    if (result.class == VLT_CONFLICT) {
+        refuse(p, result.reason);
+    } else if (!vlt_is_ok(result)) {
+        failed(p, result.reason);
+    } else if (answer->signature.size == 0 && answer->last_size > p->next.size) {
+        refuse(p, "the audit log is behind its last signed checkpoint");
+    } else if (answer->signature.size == 0) {
+        submit_tiles(p, answer->last_size);
+    } else {
+        vlt_result made = make_note(p, answer);
+        if (!vlt_is_ok(made)) {
+            failed(p, made.reason);
+            return;
+        }
+        p->phase = PHASE_CHECKPOINT;
+        worker_submit(p->worker, &p->job);
+    }
+}
+
+static void ask_signature(struct publication *p) {
+    struct ask_sign_checkpoint ask = {
+        .origin = bytes_of_text(p->origin),
+        .size = p->next.size,
+        .old_size = p->old_size,
+        .proof = bytes_of(p->proof.hashes, p->proof.count * MERKLE_HASH_SIZE)};
+    memcpy(ask.root, p->next.root.at, sizeof ask.root);
+    memcpy(p->next.origin, p->origin, sizeof p->next.origin);
+    p->phase = PHASE_SIGNING;
+    ask_sign_checkpoint(p->keeper, &ask, signed_or_not, p);
+}
+
+static void done(struct worker_job *job) {
+    struct publication *p = (struct publication *)job;
+    if (p->is_ending)
+        return;
+    if (!vlt_is_ok(p->result) && p->result.class == VLT_CONFLICT) {
+        refuse(p, p->result.reason);
+        log_error("%s", fault_or_reason(&p->fault, p->result));
+    } else if (!vlt_is_ok(p->result)) {
+        failed(p, fault_or_reason(&p->fault, p->result));
+    } else if (p->phase == PHASE_TILES && p->keeper && p->next.size) {
+        ask_signature(p);
+    } else if (p->phase == PHASE_TILES) {
+        p->phase = PHASE_IDLE;
+    } else {
+        log_file_trim(p->file, &p->next);
+        if (p->was_failing)
+            log_notice("the audit log is published again");
+        p->was_failing = false;
+        p->phase = PHASE_IDLE;
+    }
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *context) {
+    struct publication *p = context;
+    uint64_t signed_size = log_file_checkpoint(p->file)->size;
+    if (p->phase == PHASE_IDLE && !p->refusal && log_file_durable(p->file) > signed_size)
+        submit_tiles(p, signed_size);
+}
+
+// ---- Life ----
+
+vlt_result publication_new(struct log_file *file, const char *origin, struct fault *fault,
+                           struct publication **ret_publication) {
+    struct publication *p = calloc(1, sizeof *p);
+    if (!p)
+        return vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    p->job.run = run;
+    p->job.done = done;
+    p->file = file;
+    buf_init(&p->note, 8192);
+    buf_init(&p->vkey, NOTE_VKEY_MAX);
+    vlt_result result = vlt_ok();
+    if (!note_name_is_valid(bytes_of_text(origin)) ||
+        !bytes_to_text(bytes_of_text(origin), p->origin, sizeof p->origin))
+        result = fault_set(fault, VLT_MALFORMED, "not a name of a log",
+                           "audit.origin \"%s\" must have no white space and no +", origin);
+    const struct checkpoint *at = log_file_checkpoint(file);
+    if (vlt_is_ok(result) && at->size && strcmp(at->origin, origin) != 0)
+        result = fault_set(fault, VLT_CONFLICT, "the audit folder belongs to another log",
+                           "audit folder %s holds the log \"%s\", not \"%s\": set audit.origin, or "
+                           "choose another folder", log_file_folder(file), at->origin, origin);
+    set_start(p);
+    if (vlt_is_ok(result))
+        result = publisher_open(&p->start, fault, &p->publisher);
+    if (!vlt_is_ok(result)) {
+        publication_free(p);
+        return result;
+    }
+    *ret_publication = p;
+    return vlt_ok();
+}
+
+vlt_result publication_start(struct publication *p, struct event_base *base) {
+    const struct timeval period = {TICK_MS / 1000, TICK_MS % 1000 * 1000};
+    VLT_TRY(worker_new(base, &p->worker));
+    p->tick = event_new(base, -1, EV_PERSIST, on_tick, p);
+    if (!p->tick || event_add(p->tick, &period) != 0)
+        return vlt_fail(VLT_UNAVAILABLE, "no timer");
+    return vlt_ok();
+}
+
+void publication_set_keeper(struct publication *p, struct channel *keeper) {
+    p->keeper = keeper;
+    if (!keeper && p->phase == PHASE_SIGNING)
+        p->phase = PHASE_IDLE;
+}
+
+void publication_free(struct publication *p) {
+    if (!p)
+        return;
+    p->is_ending = true;
+    if (p->tick)
+        event_free(p->tick);
+    worker_free(p->worker);
+    publisher_close(p->publisher);
+    buf_done(&p->note);
+    buf_done(&p->vkey);
+    free(p);
+}

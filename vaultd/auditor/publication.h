@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// When and how the log is published: once a second, if there is something new,
+// a thread cuts the journal into tiles, the keeper signs their root, and the
+// checkpoint is written. Decisions never wait for it.
+//
+//   IDLE ─tick─▶ TILES ─▶ SIGNING ─▶ CHECKPOINT ─▶ IDLE
+//                  ▲         │
+//                  └─────────┘ the keeper signed another size last: prove from there
+//
+// Any failure goes back to IDLE and is tried again with the next tick.
+// Used by the auditor's loop.
+#ifndef VLT_AUDITOR_PUBLICATION_H
+#define VLT_AUDITOR_PUBLICATION_H
+
+#include <event2/event.h>
+
+#include "vaultd/auditor/log_file.h"
+#include "vaultd/ipc/channel.h"
+
+struct publication;
+// Proves first that journal and tiles give the root of the last checkpoint;
+// VLT_CONFLICT when they do not. The file must outlive the publication.
+vlt_result publication_new(struct log_file *file, const char *origin, struct fault *fault,
+                           struct publication **ret_publication) VLT_MUST_USE;
+void publication_free(struct publication *publication); // waits for the thread; NULL is fine
+// Starts the thread, in the sandbox.
+vlt_result publication_start(struct publication *publication, struct event_base *base) VLT_MUST_USE;
+void publication_set_keeper(struct publication *publication, struct channel *keeper); // NULL: gone
+// Not NULL: the log is not what was signed before, and nothing may be added to it.
+const char *publication_refusal(const struct publication *publication);
+
+#endif
