@@ -16,10 +16,11 @@
 #define DPOP_NONCE_TEXT_SIZE 64
 #define DPOP_ALGORITHMS "ES256 ES384 RS256 PS256 EdDSA" // for metadata and challenges
 
-// Stateless nonces: a MAC over the time slot. The key is random for each process;
-// a nonce of another worker is answered like an old one, with a fresh nonce.
+// Stateless nonces: a MAC over the time slot. Workers that share a socket must
+// have the same key, or they refuse each other's nonces.
+#define DPOP_NONCE_KEY_BYTES 32
 struct dpop_nonces;
-vlt_result dpop_nonces_new(struct dpop_nonces **ret_nonces) VLT_MUST_USE;
+vlt_result dpop_nonces_new(const uint8_t key[DPOP_NONCE_KEY_BYTES], struct dpop_nonces **ret_nonces) VLT_MUST_USE;
 void dpop_nonces_free(struct dpop_nonces *nonces);
 vlt_result dpop_nonce_text(const struct dpop_nonces *nonces, int64_t now_s,
                            char ret_text[DPOP_NONCE_TEXT_SIZE]) VLT_MUST_USE;

@@ -61,7 +61,7 @@ def a_remote_forwarder_redeems_with_its_certificate():
         except (ssl.SSLError, ConnectionError, http.client.HTTPException):
             pass
         need(lab.redeem(token, key).status == 403, "the unix socket serves nobody who is not enrolled")
-        lab.vaultctl("forwarder", "remove", "edge-1", "--yes", check=False)
+        lab.vaultctl("forwarder", "remove", "edge-1")
         need(ask(lab, port, "POST", "/v1/redeem", body(), certificate=edge).status == 403, "a forwarder that was removed")
 
 

@@ -237,7 +237,7 @@ static int world_open(void **state) {
     broker->token_lifetime_s = 300;
     broker->store = world.store; // LMDB: once in a process
     assert_true(vlt_is_ok(jwks_cache_new(world.base, BYTES_LITERAL("none"), NULL, &broker->jwks)));
-    assert_true(vlt_is_ok(dpop_nonces_new(&broker->nonces)));
+    assert_true(vlt_is_ok(dpop_nonces_new((const uint8_t[32]){1}, &broker->nonces)));
     broker->book = issuer_book_new(broker->jwks);
     broker->policies = policy_cache_new();
     broker->decider = decider_new();

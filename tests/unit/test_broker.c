@@ -277,7 +277,7 @@ static void test_token_rejects_bad_proofs(void **state) {
     answer_done(&answer);
     // A nonce of another process: the right one comes with the refusal.
     struct dpop_nonces *own = world.broker.nonces, *other = NULL;
-    assert_true(vlt_is_ok(dpop_nonces_new(&other)));
+    assert_true(vlt_is_ok(dpop_nonces_new((const uint8_t[32]){2}, &other)));
     buf_clear(&headers);
     world.broker.nonces = other;
     put_proof(&headers, "/oauth2/token");

@@ -17,7 +17,7 @@ static struct dpop_nonces *nonces;
 static int open_all(void **state) {
     assert_true(vlt_is_ok(secret_heap_open(1u << 20, NULL)));
     key = idp_key_p256(NULL);
-    assert_true(vlt_is_ok(dpop_nonces_new(&nonces)));
+    assert_true(vlt_is_ok(dpop_nonces_new((const uint8_t[32]){1}, &nonces)));
     return 0;
 }
 static int close_all(void **state) {
@@ -184,7 +184,7 @@ static void test_dpop_nonce_accepts_this_slot_and_the_one_before(void **state) {
     assert_false(dpop_nonce_is_good(nonces, BYTES_LITERAL(""), NOW));
     // Another process's nonce.
     struct dpop_nonces *others = NULL;
-    assert_true(vlt_is_ok(dpop_nonces_new(&others)));
+    assert_true(vlt_is_ok(dpop_nonces_new((const uint8_t[32]){2}, &others)));
     assert_false(dpop_nonce_is_good(others, bytes_of_text(nonce), NOW));
     dpop_nonces_free(others);
 }

@@ -37,7 +37,7 @@ static vlt_result start_server(struct broker *broker, const struct tell_settings
 
 static vlt_result start(struct broker *broker, const struct tell_settings_broker *got, struct fault *fault) {
     VLT_TRY(jwks_cache_new(role_base(broker->role), got->issuer_ca, fault, &broker->jwks));
-    VLT_TRY(dpop_nonces_new(&broker->nonces));
+    VLT_TRY(dpop_nonces_new(got->nonce_key, &broker->nonces));
     broker->book = issuer_book_new(broker->jwks);
     broker->policies = policy_cache_new();
     broker->decider = decider_new();

@@ -42,6 +42,7 @@
     FIELD(U32, request_deadline_ms, 0)                                                             \
     FIELD(U32, idle_ms, 0)                                                                         \
     FIELD(U32, token_lifetime_s, 0)         /* default; policy and subject may shorten */          \
+    FIELD(FIXED, nonce_key, 32)             /* of DPoP nonces: the same for every worker */        \
     FIELD(U8, log_level, 0)
 #define TELL_SETTINGS_ADMIN_FIELDS(FIELD)                                                          \
     FIELD(BYTES, issuer, IPC_TEXT_MAX)                                                             \

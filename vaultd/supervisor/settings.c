@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/crypto.h>
+#include <openssl/rand.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -65,6 +66,8 @@ static vlt_result read_all(const struct config *c, struct fault *fault, struct s
     VLT_TRY(read_file(c->admin.tls_key, fault, &files->admin_key));
     VLT_TRY(read_file(c->redeemer.tls_certificate, fault, &files->redeemer_certificate));
     VLT_TRY(read_file(c->redeemer.tls_key, fault, &files->redeemer_key));
+    if (RAND_bytes(files->nonce_key, sizeof files->nonce_key) != 1)
+        return fault_set(fault, VLT_UNAVAILABLE, "no random bytes", "the random generator fails");
     return find_admins(&c->admin, fault, files);
 }
 
@@ -115,6 +118,7 @@ static void tell_broker(struct channel *channel, const struct config *c, const s
         .issuer_ca = T(f->issuer_ca), .max_connections = c->broker.max_connections,
         .request_deadline_ms = c->broker.request_deadline_ms, .idle_ms = c->broker.idle_ms,
         .token_lifetime_s = c->tokens.lifetime_s, .log_level = log_level_number(c->log_level)};
+    memcpy(tell.nonce_key, f->nonce_key, sizeof tell.nonce_key);
     tell_settings_broker(channel, &tell, -1);
 }
 

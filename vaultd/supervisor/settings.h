@@ -15,6 +15,7 @@ struct settings_files {
     char *redeemer_certificate, *redeemer_key;
     uint32_t admin_uids[64];
     size_t admin_uid_count;
+    uint8_t nonce_key[32]; // random; a worker must know the nonces of the others
 };
 vlt_result settings_files_read(const struct config *config, struct fault *fault,
                                struct settings_files *ret_files) VLT_MUST_USE;

@@ -3,6 +3,7 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 
 #include "vaultd/log/log.h"
@@ -58,6 +59,8 @@ static vlt_result reload(struct supervisor *supervisor, struct fault *fault) {
         config_free(config);
         return result;
     }
+    // Workers that were told the key before do not take another one.
+    memcpy(files.nonce_key, supervisor->files.nonce_key, sizeof files.nonce_key);
     keep_fixed(config, supervisor->config);
     config_free(supervisor->config);
     settings_files_done(&supervisor->files);
