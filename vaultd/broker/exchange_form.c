@@ -63,6 +63,10 @@ const struct oauth_error *exchange_check_form(struct exchange *e, const char **r
     if (details.size == 0)
         return &oauth_invalid_details;
     vlt_result result = token_details_parse(details, &e->fault, &e->details);
+    if (!vlt_is_ok(result) && strncmp(e->fault.text, "authorization_details", 21) != 0) {
+        struct fault inner = e->fault;
+        result = fault_set(&e->fault, result.class, result.reason, "authorization_details: %.400s", fault_or_reason(&inner, result));
+    }
     *ret_reason = fault_or_reason(&e->fault, result);
     return vlt_is_ok(result) ? NULL : &oauth_invalid_details;
 }

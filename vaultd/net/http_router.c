@@ -111,7 +111,7 @@ uint64_t http_router_body_max(const struct http_router *router, const struct htt
     struct http_parameters parameters;
     unsigned allowed;
     if (!vlt_is_ok(http_path_normalise(head->path, normal, sizeof normal, &path)))
-        return 0;
+        return HTTP_ROUTE_UNKNOWN_BODY_MAX; // the answer is 400
     const struct http_route *route = find_route(router, head->method, path, &parameters, &allowed);
     return route ? route->body_bytes_max : HTTP_ROUTE_UNKNOWN_BODY_MAX;
 }
