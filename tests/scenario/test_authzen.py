@@ -64,6 +64,11 @@ def decisions_are_those_of_the_policies_and_recorded():
             need(entry["principal"] == f"{lab.issuer}|alice" and entry["operation"] == "policy.evaluate", entry)
             need(entry["subject"] == options.get("action", "redeem") and expected != ("reason" in entry), entry)
         need(records(lab)[6]["policies"] == "small-models", records(lab)[6])
+        # An agent that acts already, as the token says, is asked too.
+        agent = lab.subject_token(act={"sub": "bot"})
+        need(ask(lab, ONE, question(), agent).json == {"decision": False}, "an agent that nothing permits")
+        lab.vaultctl("policy", "put", lab.put_file("more.cedar", POLICY + f'permit(principal == Agent::"{lab.issuer}|bot", action, resource);\n'))
+        need(ask(lab, ONE, question(), agent).json == {"decision": True}, "both are permitted")
         # The same engine, and the same answer: what is permitted here gives a token.
         key = new_client_key()
         token = lab.token(key=key)

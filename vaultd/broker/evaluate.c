@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vaultd/broker/evaluate.h"
 
+#include <stdio.h>
+
 #include "libvault/base/clock.h"
 #include "libvault/base/jsontext.h"
 #include "libvault/token/token_details.h"
@@ -118,6 +120,21 @@ static bool is_caller(const json_t *subject, const struct subject *caller) {
            (bytes_equal(id, caller->principal) || bytes_equal(id, caller->subject));
 }
 
+// Who acts already, as the token's issuer says (RFC 8693 section 4.1): asked here
+// as it is asked before a token is issued.
+static bool read_actor(const struct subject *subject, char name[TOKEN_PRINCIPAL_MAX + 1], struct decide_party *ret_actor) {
+    struct bytes issuer = member_text(subject->act, "iss"), id = member_text(subject->act, "sub");
+    if (!issuer.size)
+        issuer = subject->issuer;
+    if (!id.size || issuer.size + 1 + id.size > TOKEN_PRINCIPAL_MAX)
+        return false;
+    snprintf(name, TOKEN_PRINCIPAL_MAX + 1, "%.*s|%.*s", (int)issuer.size, (const char *)issuer.at, (int)id.size,
+             (const char *)id.at);
+    bool is_user = bytes_equal_text(member_text(subject->act, "sub_profile"), "user");
+    *ret_actor = (struct decide_party){.principal = bytes_of_text(name), .kind = is_user ? TOKEN_USER : TOKEN_AGENT};
+    return true;
+}
+
 static struct decide_answer no(const char *reason) {
     struct decide_answer answer = {0};
     bytes_to_text(bytes_of_text(reason), answer.reason, sizeof answer.reason);
@@ -130,12 +147,19 @@ static void ask(const struct caller *caller, const struct evaluate_question *q,
                 struct decide_answer *answer) {
     const struct subject *subject = caller->subject;
     struct bytes host = member_text(q->context, "host");
+    char actor_name[TOKEN_PRINCIPAL_MAX + 1];
+    struct decide_party actor;
+    if (subject->act && !read_actor(subject, actor_name, &actor)) {
+        *answer = no("act of the token is malformed or too long");
+        return;
+    }
     const struct decide_question question = {
         .action = r->action == EVALUATE_ISSUE ? DECIDE_ISSUE : DECIDE_REDEEM,
         .tenant = bytes_of_text(caller->tenant.name),
         .subject = {.principal = subject->principal, .kind = subject->kind,
                     .groups = subject->groups, .group_count = subject->group_count,
                     .traits = &subject->traits},
+        .actor = subject->act ? &actor : NULL,
         .credential = r->credential,
         .profile = credential->profile,
         .hosts = credential->hosts,
