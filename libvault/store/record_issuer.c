@@ -49,6 +49,17 @@ static struct record_json open_entry(struct record_json *r, const char *member, 
     return inner;
 }
 
+// Takes the entry's failure over, and says in which entry it is.
+static void close_entry(struct record_json *r, const char *member, size_t i, const struct record_json *inner) {
+    if (!record_json_failed(r) && record_json_failed(inner) && r->fault) {
+        struct fault said = *r->fault;
+        r->result = fault_set(r->fault, inner->result.class, inner->result.reason, "entry %zu of \"%s\": %.400s",
+                              i + 1, member, fault_or_reason(&said, inner->result));
+        return;
+    }
+    r->result = inner->result;
+}
+
 static void read_requirements(struct record_json *r, struct record_issuer *issuer) {
     static const char *const members[] = {"claim", "value", NULL};
     const json_t *list =
@@ -68,7 +79,7 @@ static void read_requirements(struct record_json *r, struct record_issuer *issue
                          sizeof requirement->claim);
         record_json_text(&inner, "value", RECORD_REQUIRED, requirement->value,
                          sizeof requirement->value);
-        r->result = inner.result;
+        close_entry(r, "requirements", i, &inner);
     }
 }
 
@@ -95,7 +106,7 @@ static void read_group_rules(struct record_json *r, struct record_issuer *issuer
     for (size_t i = 0; i < issuer->group_rule_count; i++) {
         struct record_json inner = open_entry(r, "groups", list, i, members);
         read_group_rule(&inner, &issuer->group_rules[i]);
-        r->result = inner.result;
+        close_entry(r, "groups", i, &inner);
     }
 }
 

@@ -98,7 +98,7 @@ void listeners_reload(struct supervisor *supervisor) {
 void listeners_close(struct supervisor *supervisor) {
     for (size_t i = 0; i < LISTENER_COUNT; i++) {
         struct listener *listener = &supervisor->listeners[i];
-        if (listener->fd < 0)
+        if (!listener->name || listener->fd < 0) // no name: never came as far as opening them
             continue;
         close(listener->fd);
         if (listener->name[0] == 'u')
