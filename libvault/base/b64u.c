@@ -1,27 +1,77 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libvault/base/b64u.h"
 
-static const char url_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-static const char std_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+// Eight characters are worked on at once, in the bytes of one word, and without a
+// table: nothing may depend on memory that a neighbour can observe, because JWE
+// parts and secrets pass through here too.
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+#define TOPS EACH(0x80)
 
-static size_t encode(struct bytes bytes, const char *alphabet, char *text) {
-    size_t out = 0, i = 0;
-    for (; i + 3 <= bytes.size; i += 3) {
-        uint32_t v = (uint32_t)bytes.at[i] << 16 | (uint32_t)bytes.at[i + 1] << 8 | bytes.at[i + 2];
-        for (int shift = 18; shift >= 0; shift -= 6)
-            text[out++] = alphabet[v >> shift & 63];
-    }
-    size_t left = bytes.size - i;
-    if (left) {
-        uint32_t v = (uint32_t)bytes.at[i] << 16 | (left == 2 ? (uint32_t)bytes.at[i + 1] << 8 : 0);
-        for (size_t k = 0; k <= left; k++)
-            text[out++] = alphabet[v >> (18 - 6 * k) & 63];
-    }
-    return out;
+struct alphabet { // the two characters that are not alike everywhere
+    uint8_t c62, c63;
+};
+static const struct alphabet url_alphabet = {'-', '_'}, std_alphabet = {'+', '/'};
+
+// All bits of each byte that is `from` to `to`. Every byte is below 0x80.
+static uint64_t within(uint64_t word, uint8_t from, uint8_t to) {
+    uint64_t at_least = (word | TOPS) - EACH(from), beyond = (word | TOPS) - EACH(to + 1u);
+    return ((at_least & ~beyond & TOPS) >> 7) * 0xFF;
+}
+
+// Adds byte by byte, modulo 128. Every byte is below 0x80.
+static uint64_t add(uint64_t word, uint64_t more) { return (word + more) & ~TOPS; }
+
+static uint64_t load(const uint8_t *at) {
+    uint64_t word = 0;
+    for (int i = 0; i < 8; i++)
+        word = word << 8 | at[i];
+    return word;
+}
+
+// ---- Encode ----
+
+static uint64_t characters_of(uint64_t values, struct alphabet alphabet) {
+    uint64_t offset = within(values, 0, 25) & EACH('A');
+    offset |= within(values, 26, 51) & EACH('a' - 26);
+    offset |= within(values, 52, 61) & EACH((uint8_t)('0' - 52) & 0x7F);
+    offset |= within(values, 62, 62) & EACH((uint8_t)(alphabet.c62 - 62) & 0x7F);
+    offset |= within(values, 63, 63) & EACH((uint8_t)(alphabet.c63 - 63) & 0x7F);
+    return add(values, offset);
+}
+
+// 48 bits become eight bytes of six.
+static uint64_t spread(uint64_t bits) {
+    bits = (bits << 8 & UINT64_C(0x00FFFFFF00000000)) | (bits & UINT64_C(0x0000000000FFFFFF));
+    bits = (bits << 4 & UINT64_C(0x0FFF00000FFF0000)) | (bits & UINT64_C(0x00000FFF00000FFF));
+    return (bits << 2 & UINT64_C(0x3F003F003F003F00)) | (bits & UINT64_C(0x003F003F003F003F));
+}
+
+static uint64_t encode_six(const uint8_t *at, struct alphabet alphabet) {
+    uint64_t bits = 0;
+    for (int i = 0; i < 6; i++)
+        bits = bits << 8 | at[i];
+    return characters_of(spread(bits), alphabet);
+}
+
+static void put_characters(uint64_t word, size_t count, char *text) {
+    for (size_t i = 0; i < count; i++)
+        text[i] = (char)(word >> (56 - 8 * i));
+}
+
+static void encode(struct bytes bytes, struct alphabet alphabet, char *text) {
+    size_t at = 0;
+    for (; bytes.size - at >= 6; at += 6, text += 8)
+        put_characters(encode_six(bytes.at + at, alphabet), 8, text);
+    if (at == bytes.size)
+        return;
+    uint8_t last[6] = {0};
+    memcpy(last, bytes.at + at, bytes.size - at);
+    put_characters(encode_six(last, alphabet), B64U_SIZE(bytes.size - at), text);
 }
 
 void b64u_encode_text(struct bytes bytes, char *text) {
-    text[encode(bytes, url_alphabet, text)] = 0;
+    encode(bytes, url_alphabet, text);
+    text[B64U_SIZE(bytes.size)] = 0;
 }
 
 void b64u_encode(struct bytes bytes, struct buf *out) {
@@ -39,49 +89,57 @@ void b64_encode(struct bytes bytes, struct buf *out) {
         buf_put_byte(out, '=');
 }
 
-// Without a table: the value of a character must not depend on memory that a
-// neighbour can observe, because JWE parts and secrets pass through here too.
-static int value_of(uint8_t c, uint8_t c62, uint8_t c63) {
-    int value = -1;
-    value += (((int)'A' - 1 - c) & (c - (int)'Z' - 1)) >> 8 & (c - 'A' + 1);
-    value += (((int)'a' - 1 - c) & (c - (int)'z' - 1)) >> 8 & (c - 'a' + 26 + 1);
-    value += (((int)'0' - 1 - c) & (c - (int)'9' - 1)) >> 8 & (c - '0' + 52 + 1);
-    value += ((c62 - 1 - c) & (c - c62 - 1)) >> 8 & 63;
-    value += ((c63 - 1 - c) & (c - c63 - 1)) >> 8 & 64;
-    return value;
+// ---- Decode ----
+
+// Sets a bit of *bad when a character is not of the alphabet.
+static uint64_t values_of(uint64_t characters, struct alphabet alphabet, uint64_t *bad) {
+    uint64_t word = characters & ~TOPS;
+    uint64_t upper = within(word, 'A', 'Z'), lower = within(word, 'a', 'z'), digit = within(word, '0', '9');
+    uint64_t is_62 = within(word, alphabet.c62, alphabet.c62), is_63 = within(word, alphabet.c63, alphabet.c63);
+    *bad |= (characters & TOPS) | ~(upper | lower | digit | is_62 | is_63);
+    uint64_t offset = (upper & EACH(128 - 'A')) | (lower & EACH(128 + 26 - 'a')) | (digit & EACH(52 - '0'));
+    offset |= (is_62 & EACH((uint8_t)(62 - alphabet.c62) & 0x7F)) | (is_63 & EACH((uint8_t)(63 - alphabet.c63) & 0x7F));
+    return add(word, offset) & EACH(0x3F);
 }
 
-static vlt_result decode(struct bytes text, uint8_t c62, uint8_t c63, uint8_t *out, size_t capacity,
+// Eight bytes of six bits become 48 bits.
+static uint64_t gather(uint64_t values) {
+    values = (values & UINT64_C(0x3F003F003F003F00)) >> 2 | (values & UINT64_C(0x003F003F003F003F));
+    values = (values & UINT64_C(0x0FFF00000FFF0000)) >> 4 | (values & UINT64_C(0x00000FFF00000FFF));
+    return (values & UINT64_C(0x00FFFFFF00000000)) >> 8 | (values & UINT64_C(0x0000000000FFFFFF));
+}
+
+static void store(uint64_t bits, size_t count, uint8_t *out) {
+    for (size_t i = 0; i < count; i++)
+        out[i] = (uint8_t)(bits >> (40 - 8 * i));
+}
+
+static vlt_result decode(struct bytes text, struct alphabet alphabet, uint8_t *out, size_t capacity,
                          size_t *ret_size) {
-    size_t size = B64U_DECODED_MAX(text.size);
+    size_t size = B64U_DECODED_MAX(text.size), at = 0, left = size;
+    uint64_t bad = 0, bits = 0;
     if (text.size % 4 == 1)
         return vlt_fail(VLT_MALFORMED, "base64: impossible length");
     if (size > capacity)
         return vlt_fail(VLT_LIMIT, "base64: too long");
-    uint32_t bits = 0;
-    unsigned held = 0;
-    size_t done = 0;
-    int bad = 0;
-    for (size_t i = 0; i < text.size; i++) {
-        int value = value_of(text.at[i], c62, c63);
-        bad |= value;
-        bits = bits << 6 | (uint32_t)(value & 63);
-        held += 6;
-        if (held >= 8) {
-            held -= 8;
-            out[done++] = (uint8_t)(bits >> held);
-        }
+    for (; text.size - at >= 8; at += 8, left -= 6, out += 6)
+        store(gather(values_of(load(text.at + at), alphabet, &bad)), 6, out);
+    if (at < text.size) {
+        uint8_t last[8] = "AAAAAAAA"; // zeros behind what is left
+        memcpy(last, text.at + at, text.size - at);
+        bits = gather(values_of(load(last), alphabet, &bad));
+        store(bits, left, out);
     }
-    if (bad < 0)
+    if (bad)
         return vlt_fail(VLT_MALFORMED, "base64: character outside the alphabet");
-    if (bits & ((1u << held) - 1))
+    if (bits & ((UINT64_C(1) << (48 - 8 * left)) - 1))
         return vlt_fail(VLT_MALFORMED, "base64: unused bits are not zero");
-    *ret_size = done;
+    *ret_size = size;
     return vlt_ok();
 }
 
 vlt_result b64u_decode(struct bytes text, uint8_t *out, size_t capacity, size_t *ret_size) {
-    return decode(text, '-', '_', out, capacity, ret_size);
+    return decode(text, url_alphabet, out, capacity, ret_size);
 }
 
 vlt_result b64_decode(struct bytes text, uint8_t *out, size_t capacity, size_t *ret_size) {
@@ -90,5 +148,5 @@ vlt_result b64_decode(struct bytes text, uint8_t *out, size_t capacity, size_t *
     size_t pad = 0;
     while (pad < 2 && pad < text.size && text.at[text.size - 1 - pad] == '=')
         pad++;
-    return decode(bytes_of(text.at, text.size - pad), '+', '/', out, capacity, ret_size);
+    return decode(bytes_of(text.at, text.size - pad), std_alphabet, out, capacity, ret_size);
 }

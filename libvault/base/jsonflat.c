@@ -57,25 +57,24 @@ static size_t unescape(const uint8_t *at, struct walk *w) {
 // than what it stands for, so `room` is large enough.
 static struct bytes take_text(struct walk *w) {
     const uint8_t *start = w->json.at + ++w->at;
-    uint8_t *copy = NULL;
-    size_t size = 0;
-    for (uint8_t c; (c = w->json.at[w->at]) != '"';) {
-        if (c == '\\' && !copy) { // from here on the text differs from its spelling
-            copy = w->room + w->used;
-            memcpy(copy, start, size);
-            w->used += size;
-        }
-        if (c == '\\') {
-            w->at += 1 + unescape(w->json.at + w->at + 1, w);
-            continue;
-        }
-        if (copy)
-            w->room[w->used++] = c;
-        size++;
+    size_t run = jsontext_plain_run(w->json, w->at);
+    w->at += run;
+    if (w->json.at[w->at] == '"') { // nearly always
         w->at++;
+        return bytes_of(start, run);
+    }
+    uint8_t *copy = w->room + w->used; // the text differs from its spelling
+    memcpy(copy, start, run);
+    w->used += run;
+    while (w->json.at[w->at] != '"') {
+        w->at += 1 + unescape(w->json.at + w->at + 1, w);
+        run = jsontext_plain_run(w->json, w->at);
+        memcpy(w->room + w->used, w->json.at + w->at, run);
+        w->used += run;
+        w->at += run;
     }
     w->at++;
-    return copy ? bytes_of(copy, (size_t)(w->room + w->used - copy)) : bytes_of(start, size);
+    return bytes_of(copy, (size_t)(w->room + w->used - copy));
 }
 
 // ---- Members ----

@@ -44,6 +44,10 @@ vlt_result jsontext_canonical(const json_t *root, struct buf *out) VLT_MUST_USE;
 // Appends text as a JSON string with its quotes, escaped as RFC 8785 says.
 void jsontext_put_string(struct buf *out, struct bytes text);
 
+// How many bytes from `from` on stand for themselves inside a JSON string: no
+// quote, no backslash, no control character.
+size_t jsontext_plain_run(struct bytes text, size_t from);
+
 // Refuses (VLT_MALFORMED, naming the member) when `object` has a member that is
 // not in the NULL-terminated list.
 vlt_result jsontext_only_members(const json_t *object, const char *const *names,

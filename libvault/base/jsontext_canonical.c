@@ -19,17 +19,14 @@ static void put_escape(struct buf *out, uint8_t c) {
 
 // Runs of plain characters are copied whole: nearly every text is one run.
 void jsontext_put_string(struct buf *out, struct bytes text) {
-    size_t run = 0;
     buf_put_byte(out, '"');
-    for (size_t i = 0; i < text.size; i++) {
-        uint8_t c = text.at[i];
-        if (c >= 0x20 && c != '"' && c != '\\')
-            continue;
-        buf_put(out, bytes_of(text.at + run, i - run));
-        put_escape(out, c);
-        run = i + 1;
+    for (size_t at = 0; at < text.size;) {
+        size_t run = jsontext_plain_run(text, at);
+        buf_put(out, bytes_of(text.at + at, run));
+        at += run;
+        if (at < text.size)
+            put_escape(out, text.at[at++]);
     }
-    buf_put(out, bytes_from(text, run));
     buf_put_byte(out, '"');
 }
 

@@ -7,6 +7,11 @@ vlt_result http_percent_decode(struct bytes text, bool plus_is_space, uint8_t *o
                                size_t capacity, size_t *ret_size) {
     size_t size = 0;
     for (size_t i = 0; i < text.size; i++) {
+        // Most of a text stands for itself.
+        while (i < text.size && size < capacity && text.at[i] != '%' && text.at[i] != '+')
+            out[size++] = text.at[i++];
+        if (i == text.size)
+            break;
         uint8_t c = text.at[i];
         if (c == '%') {
             if (text.size - i < 3 || !http_class_is(text.at[i + 1], CLASS_HEX) ||

@@ -8,6 +8,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "libvault/secret/secret.h"
+
 #if defined(__SANITIZE_ADDRESS__)
 #define HEAP_LEAK_ROOTS 1
 #elif defined(__has_feature)
@@ -179,7 +181,7 @@ void secret_heap_give_back(void *at) {
     if (!at)
         return;
     struct block *b = block_in_use(at);
-    OPENSSL_cleanse(at, size_of(b));
+    secret_cleanse(at, size_of(b));
     pthread_mutex_lock(&heap.lock);
     b->size_and_use &= ~(size_t)IN_USE;
     heap.used_bytes -= size_of(b);

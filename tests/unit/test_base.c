@@ -44,6 +44,28 @@ static void b64u_survives_every_length(void **state) {
     }
 }
 
+// Each byte value at each place of a text longer than what is decoded at once.
+static void b64u_survives_every_character_at_every_place(void **state) {
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    for (size_t place = 0; place < 12; place++)
+        for (unsigned c = 0; c < 256; c++) {
+            char text[] = "AAAAAAAAAAAA", again[16];
+            uint8_t out[9];
+            size_t size = 0;
+            text[place] = (char)c;
+            const char *known = c ? strchr(alphabet, (int)c) : NULL;
+            assert_int_equal(vlt_is_ok(b64u_decode(bytes_of(text, 12), out, sizeof out, &size)), known != NULL);
+            if (!known)
+                continue;
+            unsigned shift = 18 - 6 * (place % 4);
+            const uint8_t *group = out + place / 4 * 3;
+            uint32_t bits = (uint32_t)group[0] << 16 | (uint32_t)group[1] << 8 | group[2];
+            assert_int_equal(bits, (uint32_t)(known - alphabet) << shift);
+            b64u_encode_text(bytes_of(out, size), again);
+            assert_string_equal(again, text);
+        }
+}
+
 static void b64_accepts_padding(void **state) {
     uint8_t out[8];
     size_t size = 0;
@@ -59,6 +81,28 @@ static void utf8_rejects_what_rfc3629_forbids(void **state) {
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         assert_false(bytes_is_utf8(bytes_of_text(wrong[i]), NULL));
     assert_true(bytes_is_utf8(bytes_of_text("é€\xf0\x9f\x98\x80\xef\xbf\xbf"), NULL));
+}
+
+static void utf8_rejects_a_bad_byte_wherever_it_is(void **state) {
+    for (size_t place = 0; place < 20; place++) {
+        char text[] = "abcdefghijklmnopqrst";
+        size_t bad_at = 99;
+        text[place] = '\xff';
+        assert_false(bytes_is_utf8(bytes_of_text(text), &bad_at));
+        assert_int_equal(bad_at, place);
+        assert_false(bytes_equal_text(bytes_of_text(text), "abcdefghijklmnopqrst"));
+    }
+}
+
+static void plain_run_survives_every_byte_at_every_place(void **state) {
+    for (size_t place = 0; place < 20; place++)
+        for (unsigned c = 0; c < 256; c++) {
+            char text[] = "abcdefgh\xc3\xa4klmnopqrst";
+            text[place] = (char)c;
+            bool is_plain = c >= 0x20 && c != '"' && c != '\\';
+            assert_int_equal(jsontext_plain_run(bytes_of(text, 20), 0), is_plain ? 20 : place);
+            assert_int_equal(jsontext_plain_run(bytes_of(text, 20), 20), 0);
+        }
 }
 
 static void wire_accepts_what_it_wrote(void **state) {
@@ -157,6 +201,9 @@ static void hex_rejects(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(b64u_accepts_one_spelling), cmocka_unit_test(b64u_rejects_every_other_spelling),
+        cmocka_unit_test(b64u_survives_every_character_at_every_place),
+        cmocka_unit_test(utf8_rejects_a_bad_byte_wherever_it_is),
+        cmocka_unit_test(plain_run_survives_every_byte_at_every_place),
         cmocka_unit_test(b64u_survives_every_length), cmocka_unit_test(b64_accepts_padding),
         cmocka_unit_test(utf8_rejects_what_rfc3629_forbids), cmocka_unit_test(wire_accepts_what_it_wrote),
         cmocka_unit_test(wire_rejects_truncation_and_leftovers), cmocka_unit_test(buf_survives_its_maximum),
