@@ -205,6 +205,86 @@ static void tell_passes_a_descriptor(void **state) {
     event_base_free(base);
 }
 
+static unsigned open_descriptors(void) {
+    unsigned count = 0;
+    for (int fd = 0; fd < 256; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
+// A frame of a peer with more descriptors than any message has.
+static void channel_rejects_two_descriptors_and_keeps_none(void **state) {
+    struct pair pair;
+    pair_open(&pair);
+    unsigned before = open_descriptors();
+    uint8_t frame[] = {0, IPC_TELL_generation, 3, 0, 0, 0, 0};
+    struct iovec part = {frame, sizeof frame};
+    union {
+        char room[CMSG_SPACE(2 * sizeof(int))];
+        struct cmsghdr align;
+    } control = {{0}};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof control.room};
+    struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+    const int two[] = {0, 1};
+    head->cmsg_level = SOL_SOCKET;
+    head->cmsg_type = SCM_RIGHTS;
+    head->cmsg_len = CMSG_LEN(sizeof two);
+    memcpy(CMSG_DATA(head), two, sizeof two);
+    assert_int_equal(sendmsg(pair.near_fd, &message, 0), sizeof frame);
+    turn(&pair);
+    assert_int_equal(pair.far_closed, 1);
+    assert_int_equal(open_descriptors(), before);
+    pair_close(&pair);
+}
+
+// A call that takes long must not keep those after it from being made.
+static void channel_survives_a_call_that_takes_long(void **state) {
+    struct pair pair;
+    pair_open(&pair);
+    pair.answer_now = false;
+    ask_open(pair.near, &sample, opened, &pair);
+    turn(&pair);
+    struct ipc_call *slow = pair.held;
+    assert_non_null(slow);
+    pair.answer_now = true;
+    for (unsigned i = 0; i < 2 * CHANNEL_PENDING_MAX; i++) {
+        ask_open(pair.near, &sample, opened, &pair);
+        if (i % 256 == 255)
+            turn(&pair);
+        assert_true(vlt_is_ok(pair.last));
+    }
+    assert_int_equal(pair.answered, 2 * CHANNEL_PENDING_MAX);
+    reply_failure(slow, vlt_fail(VLT_DENIED, "late"));
+    turn(&pair);
+    assert_int_equal(pair.last.class, VLT_DENIED);
+    assert_int_equal(channel_pending(pair.near), 0);
+    pair_close(&pair);
+}
+
+static const char *closed_why = "";
+static void note_why(struct channel *channel, const char *why, void *context) { closed_why = why; }
+
+// What a peer is told ends its caches: one that does not listen is cut off, as an
+// offender, rather than left to go on with them.
+static void tell_rejects_a_peer_that_does_not_listen(void **state) {
+    const struct tell_generation tell = {.revision = 1};
+    const struct channel_events events = {.closed = note_why};
+    struct event_base *base = event_base_new();
+    int fds[2];
+    char frame[64];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds), 0);
+    struct channel *near = channel_new(base, fds[0], IPC_KEEPER, IPC_REDEEMER, &events, NULL);
+    for (unsigned i = 0; i < 2 * CHANNEL_PENDING_MAX; i++)
+        tell_generation(near, &tell, -1);
+    while (recv(fds[1], frame, sizeof frame, MSG_DONTWAIT) > 0)
+        event_base_loop(base, EVLOOP_NONBLOCK);
+    assert_int_equal(recv(fds[1], frame, sizeof frame, MSG_DONTWAIT), 0); // closed
+    assert_string_equal(closed_why, "does not take what it is told");
+    close(fds[1]);
+    channel_free(near);
+    event_base_free(base);
+}
+
 static void table_accepts_only_frames_that_fit(void **state) {
     for (unsigned i = 1; i < IPC_MESSAGE_COUNT; i++) {
         const struct ipc_message_row *row = ipc_message_row(i);
@@ -228,6 +308,9 @@ int main(void) {
         cmocka_unit_test(channel_survives_a_peer_that_dies),
         cmocka_unit_test(ask_rejects_a_field_that_is_too_long),
         cmocka_unit_test(tell_passes_a_descriptor),
+        cmocka_unit_test(tell_rejects_a_peer_that_does_not_listen),
+        cmocka_unit_test(channel_rejects_two_descriptors_and_keeps_none),
+        cmocka_unit_test(channel_survives_a_call_that_takes_long),
         cmocka_unit_test(table_accepts_only_frames_that_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -49,8 +49,10 @@ static void channel_destroy(struct channel *channel) {
 struct channel *channel_new(struct event_base *base, int fd, enum ipc_role self, enum ipc_role peer,
                             const struct channel_events *events, void *context) {
     struct channel *channel = calloc(1, sizeof *channel);
-    if (!channel)
+    if (!channel) {
+        close(fd);
         return NULL;
+    }
     channel->fd = fd;
     channel->self = self;
     channel->peer = peer;
@@ -201,20 +203,21 @@ static ssize_t read_frame(struct channel *channel, int *ret_descriptor) {
         struct cmsghdr align;
     } control;
     struct iovec part = {channel->in, CHANNEL_FRAME_MAX};
+    // CMSG_LEN, not the room, which its padding makes large enough for a second
+    // descriptor: the kernel would open that one here and nobody would close it.
     struct msghdr message = {.msg_iov = &part,
                              .msg_iovlen = 1,
                              .msg_control = control.room,
-                             .msg_controllen = sizeof control.room};
+                             .msg_controllen = CMSG_LEN(sizeof(int))};
     ssize_t size = recvmsg(channel->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (size < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -1;
-    if (size == 0 || message.msg_flags & MSG_TRUNC)
-        return -1;
     struct cmsghdr *head = CMSG_FIRSTHDR(&message);
     if (head && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS &&
         head->cmsg_len == CMSG_LEN(sizeof(int)))
         memcpy(ret_descriptor, CMSG_DATA(head), sizeof(int));
-    return size;
+    bool is_cut = message.msg_flags & (MSG_TRUNC | MSG_CTRUNC);
+    return size == 0 || is_cut ? -1 : size;
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *context) {
@@ -225,8 +228,8 @@ static void on_readable(evutil_socket_t fd, short what, void *context) {
         ssize_t size = read_frame(channel, &descriptor);
         if (size == 0)
             break;
-        const char *why = size < 0 ? CHANNEL_PEER_GONE
-                                   : receive(channel, bytes_of(channel->in, (size_t)size), &descriptor);
+        const char *gone = channel->cut_off_why ? channel->cut_off_why : CHANNEL_PEER_GONE;
+        const char *why = size < 0 ? gone : receive(channel, bytes_of(channel->in, (size_t)size), &descriptor);
         if (descriptor >= 0)
             close(descriptor); // nobody took it
         if (channel->in_secret && size > 0)

@@ -36,7 +36,8 @@ struct channel_events {
     bool (*permits)(unsigned states, void *context);
 };
 
-// Takes the descriptor. Events must outlive the channel.
+// Takes the descriptor, also on failure (NULL: out of memory). Events must
+// outlive the channel.
 struct channel *channel_new(struct event_base *base, int fd, enum ipc_role self, enum ipc_role peer,
                             const struct channel_events *events, void *context);
 void channel_free(struct channel *channel); // pending calls end with VLT_UNAVAILABLE; NULL is fine

@@ -55,6 +55,7 @@ struct channel {
     struct unsent *unsent_first, **unsent_last;
     size_t unsent_count;
     struct ipc_call *calls;
+    const char *cut_off_why; // static; NULL: it is not
     bool is_busy, is_doomed, is_closed;
 };
 

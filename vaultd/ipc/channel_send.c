@@ -70,13 +70,21 @@ static bool queue_frame(struct channel *channel, const uint8_t *frame, size_t si
     return true;
 }
 
+// For a peer that would otherwise go on without something it had to hear. The
+// read side ends the channel and says why: whoever is sending now may not expect
+// to lose a peer meanwhile.
+static void cut_off(struct channel *channel, const char *why) {
+    channel->cut_off_why = why;
+    shutdown(channel->fd, SHUT_RDWR);
+}
+
 // Keeps what the socket has no room for, in order.
 static void keep_batch(struct channel *channel, size_t from) {
     for (size_t i = from; i < channel->batch_count; i++) {
         // Without memory the frame is lost; its call ends when the peer is replaced.
         if (channel->unsent_count >= CHANNEL_PENDING_MAX ||
             !queue_frame(channel, channel->batch[i].iov_base, channel->batch[i].iov_len, -1))
-            shutdown(channel->fd, SHUT_RDWR);
+            cut_off(channel, "no room for what it does not take");
     }
 }
 
@@ -166,9 +174,19 @@ static struct wire_writer *begin(struct channel *channel, unsigned message, enum
     return w;
 }
 
+// The next call's number is that of a free slot: one that takes long must not
+// hold up those that come after it.
+static void find_slot(struct channel *channel) {
+    if (channel->pending_count < CHANNEL_PENDING_MAX)
+        while (channel->pending[channel->next_call % CHANNEL_PENDING_MAX].done)
+            channel->next_call++;
+}
+
 struct wire_writer *channel_begin_ask(struct channel *channel, unsigned message) {
-    return channel && !channel->is_closed ? begin(channel, message, FRAME_ASK, channel->next_call)
-                                          : discard();
+    if (!channel || channel->is_closed)
+        return discard();
+    find_slot(channel);
+    return begin(channel, message, FRAME_ASK, channel->next_call);
 }
 
 static vlt_result send_ask(struct channel *channel, unsigned message, void (*done)(void),
@@ -206,8 +224,8 @@ void channel_send_tell(struct channel *channel, int descriptor) {
     }
     if (descriptor >= 0)
         deliver_descriptor(channel, descriptor);
-    else
-        (void)deliver(channel);
+    else if (!deliver(channel))
+        cut_off(channel, "does not take what it is told");
 }
 
 // ---- Answering ----

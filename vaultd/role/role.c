@@ -97,7 +97,6 @@ static void peer_joins(struct role *role, struct bytes frame, int descriptor) {
                         &peer_events, role->context);
     if (!*slot) {
         log_error("no memory for the channel to %s", ipc_role_name((enum ipc_role)tell.role));
-        close(descriptor);
         return;
     }
     if (role->hooks->peer)

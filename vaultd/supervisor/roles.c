@@ -180,10 +180,8 @@ static vlt_result start_child(struct supervisor *supervisor, struct child *child
     child->started_ms = clock_elapsed_ms();
     child->is_ready = false;
     child->channel = channel_new(supervisor->base, ends[0], IPC_SUPERVISOR, child->row->role, &child_events, child);
-    if (!child->channel) {
-        close(ends[0]);
+    if (!child->channel)
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
-    }
     settings_tell(child->channel, child->row->role, supervisor->config, &supervisor->files);
     listeners_tell(supervisor, child);
     introduce_to_peers(supervisor, child);
