@@ -27,7 +27,7 @@ static void initialised(vlt_result result, const struct answer_init *answer, voi
             work_free(work);
             return;
         }
-        work_fail(work, result);
+        work_fail_device(work, result);
         return;
     }
     work->reply = json_pack("{s:s,s:s%}", "state", "unsealed", "note", (const char *)answer->note.at,
@@ -62,8 +62,10 @@ static void sealed(vlt_result result, const struct answer_seal *answer, void *co
     struct admin_work *work = context;
     if (vlt_is_ok(result))
         work_reply(work, 0);
-    else
+    else if (result.class == VLT_UNAVAILABLE)
         work_fail(work, result);
+    else
+        work_fail_device(work, result);
 }
 
 static void seal_or_unseal(struct admin *admin, struct http_exchange *x, bool seals) {

@@ -105,6 +105,22 @@ static void state_known(vlt_result result, const struct answer_status *answer, v
     work_free(work);
 }
 
+static void device_state_known(vlt_result result, const struct answer_status *answer, void *context) {
+    struct admin_work *work = context;
+    char reason[400] = "";
+    if (vlt_is_ok(result))
+        keeper_reason(answer, reason, sizeof reason);
+    answer_problem(work->x, 503, NULL, "%s failed: %s%s", work->operation, work->failure.reason, reason);
+    work_free(work);
+}
+
+void work_fail_device(struct admin_work *work, vlt_result result) {
+    const struct ask_status ask = {0};
+    log_notice("%s by %s failed: %s", work->operation, work->caller.name, result.reason);
+    work->failure = result;
+    ask_status(work->admin->keeper, &ask, device_state_known, work);
+}
+
 void work_fail(struct admin_work *work, vlt_result result) {
     if (result.class == VLT_UNAVAILABLE) {
         work->failure = result;
