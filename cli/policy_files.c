@@ -104,6 +104,75 @@ void policy_files_done(struct policy_files *files) {
     files->count = 0;
 }
 
+// ---- Quoting ----
+
+// The text from a place on; columns count characters.
+static struct bytes text_at(struct bytes text, unsigned line, unsigned column) {
+    for (; line > 1 && text.size; line--) {
+        size_t end = bytes_find(text, '\n');
+        text = bytes_from(text, end < text.size ? end + 1 : text.size);
+    }
+    for (; column > 1 && text.size; column--) {
+        size_t size = 1;
+        while (size < text.size && (text.at[size] & 0xc0) == 0x80)
+            size++;
+        text = bytes_from(text, size);
+    }
+    return text;
+}
+
+struct quoting {
+    unsigned depth;
+    bool in_string, saw_or;
+};
+
+static bool ends_here(struct quoting *q, struct bytes rest, bool is_true) {
+    uint8_t c = rest.at[0];
+    if (q->in_string || c == '"') {
+        q->in_string = !q->in_string || c != '"';
+        return false;
+    }
+    if (c == '(' || c == '[' || c == '{')
+        q->depth++;
+    else if (c == ')' || c == ']' || c == '}')
+        return q->depth-- == 0;
+    if (q->depth)
+        return false;
+    bool is_or = bytes_begin_with(rest, BYTES_LITERAL("||")), is_and = bytes_begin_with(rest, BYTES_LITERAL("&&"));
+    q->saw_or = q->saw_or || is_or;
+    return c == ',' || c == ';' || (is_true ? is_or : is_and && !q->saw_or);
+}
+
+void policy_files_quote(const struct policy_files *files, struct bytes document, unsigned line, unsigned column,
+                        bool is_true, char quote[POLICY_QUOTE_SIZE]) {
+    struct bytes text = {NULL, 0};
+    struct quoting q = {0};
+    size_t used = 0;
+    for (size_t i = 0; i < files->count; i++)
+        if (bytes_equal_text(document, files->names[i]))
+            text = text_at(buf_bytes(&files->texts[i]), line, column);
+    while (text.size && !ends_here(&q, text, is_true)) {
+        bool is_space = strchr(" \t\r\n", text.at[0]) != NULL;
+        if (used >= POLICY_QUOTE_SIZE - 5 && (text.at[0] & 0xc0) != 0x80) {
+            memcpy(quote + used, "…", 3);
+            used += 3;
+            break;
+        }
+        if (!is_space)
+            quote[used++] = (char)text.at[0];
+        else if (used && quote[used - 1] != ' ')
+            quote[used++] = ' ';
+        if (text.at[0] == '\\' && q.in_string && text.size > 1) { // an escaped character ends nothing
+            quote[used++] = (char)text.at[1];
+            text = bytes_from(text, 1);
+        }
+        text = bytes_from(text, 1);
+    }
+    while (used && quote[used - 1] == ' ')
+        used--;
+    quote[used] = 0;
+}
+
 // ---- Faults with their place ----
 
 // Columns count characters, bytes do not matter to a person.

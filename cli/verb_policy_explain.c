@@ -5,10 +5,9 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "cli/explanation.h"
 #include "cli/listing.h"
-#include "cli/policy_files.h"
 #include "cli/verbs.h"
-#include "libvault/policy/policy_decide.h"
 #include "vaultd/policy/decide.h"
 
 #define LIFETIME_S 300
@@ -19,10 +18,13 @@ static const struct option_spec options[] = {
     {"--principal", OPTION_VALUE, "ISSUER|SUBJECT", "who the authority belongs to", 0},
     {"--kind", OPTION_VALUE, "KIND", "user, workload or agent (default user)", 0},
     {"--group", OPTION_LIST, "NAME", "group of the principal", 0},
+    {"--tag", OPTION_LIST, "NAME=VALUE", "tag of the principal", 0},
+    {"--device", OPTION_LIST, "POSTURE", "compliant, managed, not-compliant or not-managed", 0},
     {"--acr", OPTION_VALUE, "TEXT", "how the principal logged in", 0},
     {"--amr", OPTION_LIST, "TEXT", "means of login, such as mfa", 0},
     {"--actor", OPTION_VALUE, "ISSUER|SUBJECT", "the agent that acts for the principal", 0},
     {"--actor-group", OPTION_LIST, "NAME", "group of the agent", 0},
+    {"--actor-tag", OPTION_LIST, "NAME=VALUE", "tag of the agent", 0},
     {"--action", OPTION_VALUE, "ACTION", "issue or redeem (default: issue)", 0},
     {"--credential", OPTION_VALUE, "NAME", "the credential", 0},
     {"--profile", OPTION_VALUE, "NAME", "its profile, where the vault can not be asked", 0},
@@ -37,6 +39,7 @@ static const struct option_spec options[] = {
     {"--forwarder", OPTION_VALUE, "NAME", "forwarder of a redeem", 0},
     {"--bearer", OPTION_FLAG, NULL, "the token is bound to no key", 0},
     {"--policies", OPTION_LIST, "FILE|DIR", "policies to ask (default: those in force)", 0},
+    {"--all", OPTION_FLAG, NULL, "every policy and how far it came, as a table", 'a'},
     {0}};
 
 struct explanation {
@@ -47,7 +50,7 @@ struct explanation {
     struct bytes groups[GROUPS_MAX], actor_groups[GROUPS_MAX], hosts[HOSTS_MAX];
     json_t *credential; // owned; as the vault describes it
     json_t *policies;   // owned; one object for each policy and question
-    const struct command *command;
+    const struct policy_files *files;
 };
 
 static struct bytes text_option(const struct command *command, const char *name,
@@ -113,6 +116,35 @@ static void credential_look(struct command *command, struct explanation *e) {
     q->host = host ? bytes_of_text(host) : e->hosts[0];
 }
 
+static vlt_result tags_read(const struct command *command, const char *option, struct token_traits *traits,
+                            struct fault *fault) {
+    const char *text;
+    for (size_t i = 0; (text = command_option_at(command, option, i)); i++) {
+        const char *equals = strchr(text, '=');
+        struct bytes name = bytes_of(text, equals ? (size_t)(equals - text) : 0);
+        if (!token_tag_name_is_valid(name) || !token_traits_add_tag(traits, name, bytes_of_text(equals + 1)))
+            return fault_set(fault, VLT_MALFORMED, "bad tag", "%s %s: give NAME=VALUE, each name once", option, text);
+    }
+    return vlt_ok();
+}
+
+static vlt_result device_read(const struct command *command, struct token_traits *traits, struct fault *fault) {
+    const char *text;
+    for (size_t i = 0; (text = command_option_at(command, "--device", i)); i++) {
+        bool is_not = !strncmp(text, "not-", 4);
+        const char *name = text + (is_not ? 4 : 0);
+        uint8_t posture = is_not ? TOKEN_POSTURE_NO : TOKEN_POSTURE_YES;
+        if (!strcmp(name, "compliant"))
+            traits->compliant = posture;
+        else if (!strcmp(name, "managed"))
+            traits->managed = posture;
+        else
+            return fault_set(fault, VLT_MALFORMED, "bad posture",
+                             "--device must be compliant, managed, not-compliant or not-managed");
+    }
+    return vlt_ok();
+}
+
 static vlt_result parties_read(struct command *command, struct explanation *e,
                                struct fault *fault) {
     struct decide_question *q = &e->question;
@@ -129,10 +161,14 @@ static vlt_result parties_read(struct command *command, struct explanation *e,
     q->subject.groups = e->groups;
     q->subject.group_count = list_option(command, "--group", e->groups, GROUPS_MAX);
     q->subject.traits = &e->traits;
+    VLT_TRY(tags_read(command, "--tag", &e->traits, fault));
+    VLT_TRY(tags_read(command, "--actor-tag", &e->actor_traits, fault));
+    VLT_TRY(device_read(command, &e->traits, fault));
     if (actor) {
         e->actor = (struct decide_party){
             .principal = bytes_of_text(actor),
             .kind = TOKEN_AGENT,
+            .traits = &e->actor_traits,
             .groups = e->actor_groups,
             .group_count = list_option(command, "--actor-group", e->actor_groups, GROUPS_MAX)};
         q->actor = &e->actor;
@@ -174,61 +210,36 @@ static vlt_result question_read(struct command *command, struct explanation *e,
 
 // ---- What each policy said ----
 
-static const char *stage_text(enum policy_stage stage) {
-    switch (stage) {
-    case POLICY_STAGE_PRINCIPAL:
-        return "is about another principal";
-    case POLICY_STAGE_ACTION:
-        return "is about another action";
-    case POLICY_STAGE_RESOURCE:
-        return "is about another resource";
-    case POLICY_STAGE_CONDITION:
-        return "a condition was not met";
-    case POLICY_STAGE_ERRORED:
-        return "could not be evaluated";
-    case POLICY_STAGE_SATISFIED:
-        return "applies";
-    }
-    return "?";
-}
-
 static void outcome_keep(void *context, struct bytes principal, const char *action,
                          const struct policy_outcome *outcome) {
     struct explanation *e = context;
-    const struct policy_view *view = &outcome->policy;
-    if (view->is_template)
-        return;
-    json_t *object = json_pack(
-        "{s:s%,s:s,s:s%,s:s,s:s%,s:s,s:i,s:i}", "principal", (const char *)principal.at,
-        principal.size, "action", action, "policy", (const char *)view->id.at, view->id.size,
-        "effect", view->is_forbid ? "forbid" : "permit", "document", (const char *)view->document.at,
-        view->document.size, "stage", stage_text(outcome->stage), "line", (int)outcome->line,
-        "column", (int)outcome->column);
-    if (object && outcome->message.size)
-        json_object_set_new(object, "message", json_stringn((const char *)outcome->message.at, outcome->message.size));
-    if (object)
-        json_object_set_new(object, "applies", json_boolean(outcome->stage == POLICY_STAGE_SATISFIED));
-    json_array_append_new(e->policies, object);
+    if (!outcome->policy.is_template)
+        json_array_append_new(e->policies, explanation_of_outcome(e->files, principal, action, outcome));
 }
 
-static void policies_print(const json_t *policies) {
-    static const char *const headings[] = {"ACTION", "PRINCIPAL", "POLICY", "EFFECT", "WHAT IT SAID", "WHERE", NULL};
-    struct table table;
-    table_init(&table, headings);
-    for (size_t i = 0; i < json_array_size(policies); i++) {
-        const json_t *policy = json_array_get(policies, i);
-        char place[CELL_SIZE] = "", said[CELL_SIZE];
-        json_int_t line = json_integer_value(json_object_get(policy, "line"));
-        if (line)
-            snprintf(place, sizeof place, "%.120s:%lld:%lld", member_text(policy, "document"), (long long)line,
-                     (long long)json_integer_value(json_object_get(policy, "column")));
-        const char *message = member_text(policy, "message");
-        snprintf(said, sizeof said, "%s%s%.180s", member_text(policy, "stage"), message[0] ? ": " : "", message);
-        const char *const cells[] = {member_text(policy, "action"), member_text(policy, "principal"),
-                                     member_text(policy, "policy"), member_text(policy, "effect"), said, place};
-        table_row(&table, cells);
-    }
-    (void)table_print(&table, "There is no policy: everything is denied.");
+// The facts, so that nobody takes the answer for that to another question.
+static void question_print(const struct decide_question *q) {
+    char time_text[32];
+    struct tm broken;
+    time_t now = (time_t)q->now_s;
+    gmtime_r(&now, &broken);
+    strftime(time_text, sizeof time_text, "%Y-%m-%dT%H:%M:%SZ", &broken);
+    struct buf text;
+    buf_init(&text, 4096);
+    buf_put_format(&text, "%s of %.*s for %.*s", q->action == DECIDE_ISSUE ? "issue" : "redeem", (int)q->credential.size,
+                   (const char *)q->credential.at, (int)q->subject.principal.size, (const char *)q->subject.principal.at);
+    if (q->actor)
+        buf_put_format(&text, " through %.*s", (int)q->actor->principal.size, (const char *)q->actor->principal.at);
+    if (q->model.size)
+        buf_put_format(&text, ", model %.*s", (int)q->model.size, (const char *)q->model.at);
+    if (q->tool.size)
+        buf_put_format(&text, ", tool %.*s", (int)q->tool.size, (const char *)q->tool.at);
+    buf_put_format(&text, ", at %s from ", time_text);
+    buf_put(&text, q->source.size ? q->source : BYTES_LITERAL("127.0.0.1"));
+    const char *sentence = buf_text(&text);
+    terminal_put(stdout, sentence ? sentence : "");
+    putchar('\n');
+    buf_done(&text);
 }
 
 static int answer_print(struct command *command, struct explanation *e,
@@ -244,8 +255,13 @@ static int answer_print(struct command *command, struct explanation *e,
     }
     printf("%s: ", answer->is_allowed ? "ALLOWED" : "DENIED");
     terminal_put(stdout, answer->reason);
-    printf("\n\n");
-    policies_print(e->policies);
+    putchar('\n');
+    question_print(&e->question);
+    putchar('\n');
+    if (command_flag(command, "--all"))
+        explanation_print_all(e->policies);
+    else
+        explanation_print(e->policies);
     return status;
 }
 
@@ -267,7 +283,7 @@ static int run(struct command *command) {
     static struct explanation e;
     struct fault fault = {0};
     struct policy_files files;
-    e = (struct explanation){.command = command};
+    e = (struct explanation){.files = &files};
     vlt_result result = question_read(command, &e, &fault);
     if (!vlt_is_ok(result))
         return command_usage(command, "%s", fault_or_reason(&fault, result));
@@ -288,8 +304,9 @@ const struct verb verb_policy_explain = {
     .noun = "policy", .name = "explain", .arguments = "",
     .summary = "Would this be allowed, and which policy says so?",
     .details = "Asks the same engine with the same entities as the broker and the redeemer, for facts\n"
-               "that you make up. Where an agent acts for a principal, both must be permitted. For each\n"
-               "policy it says how far it came, and where it stopped. Exit status 3 when denied.",
+               "that you make up. Where an agent acts for a principal, both must be permitted. It names\n"
+               "the policies that decide and, for a denial, what the nearest permits lacked. Exit\n"
+               "status 3 when denied.",
     .examples = "  vaultctl policy explain --principal 'https://login.example|alice' --group ops \\\n"
                 "      --actor 'https://agents.example|helper' --credential openai-prod \\\n"
                 "      --model gpt-4o --time 03:00 --ip 10.1.2.3 --action redeem\n",

@@ -75,7 +75,7 @@ _vaultctl() {
         "tenant show") options="" ;;
         "tenant disable") options="" ;;
         "tenant enable") options="" ;;
-        "issuer add") options=" --file --issuer --discovery --jwks --audience --algorithm --kind --subject-claim --require --group --token-type --max-age" ;;
+        "issuer add") options=" --file --issuer --discovery --jwks --audience --algorithm --kind --subject-claim --require --group --tag --device-compliant --device-managed --token-type --max-age" ;;
         "issuer list") options="" ;;
         "issuer show") options="" ;;
         "issuer remove") options="" ;;
@@ -83,7 +83,7 @@ _vaultctl() {
         "policy check") options="" ;;
         "policy show") options=" --text" ;;
         "policy test") options=" --policies --verbose" ;;
-        "policy explain") options=" --principal --kind --group --acr --amr --actor --actor-group --action --credential --profile --host --method --path --model --tool --ip --time --client --forwarder --bearer --policies" ;;
+        "policy explain") options=" --principal --kind --group --tag --device --acr --amr --actor --actor-group --actor-tag --action --credential --profile --host --method --path --model --tool --ip --time --client --forwarder --bearer --policies --all" ;;
         "credential put") options=" --file --profile --host --parameter --description" ;;
         "credential list") options="" ;;
         "credential show") options="" ;;

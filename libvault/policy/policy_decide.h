@@ -43,11 +43,20 @@ enum policy_stage {
     POLICY_STAGE_ERRORED,   // while evaluating a condition: message
     POLICY_STAGE_SATISFIED,
 };
+struct policy_unmet {
+    enum policy_stage stage;
+    unsigned line, column; // of the scope's part, or of the innermost expression that decided
+    bool is_true;          // of a condition: it is true, and must be false
+};
 struct policy_outcome {
     struct policy_view policy;
     enum policy_stage stage;
     unsigned line, column; // of the clause that stopped it
     struct bytes message;  // of an error
+    // Everything of the scope that did not match, not only the first; when all of
+    // it did, the condition that said no or erred. Empty when satisfied.
+    size_t unmet_count;
+    struct policy_unmet unmet[3];
 };
 // Every policy of the set in turn, without the index, for `vaultctl policy
 // explain`. The callback returns false to stop. Results as policy_authorize.

@@ -265,8 +265,8 @@ vlt_result policy_eval_expression(struct policy_eval *eval, const struct policy_
     return result;
 }
 
-static bool scope_matches(struct policy_eval *eval, const struct policy_scope *scope,
-                          const struct policy_key *key) {
+bool policy_eval_scope(struct policy_eval *eval, const struct policy_scope *scope,
+                       const struct policy_key *key) {
     switch (scope->kind) {
     case POLICY_SCOPE_ANY:
         return true;
@@ -297,7 +297,7 @@ vlt_result policy_eval_policy(struct policy_eval *eval, const struct policy *pol
     eval->where = NULL;
     eval->work++;
     for (int i = 0; i < 3; i++)
-        if (!scope_matches(eval, scopes[i], &party[i])) {
+        if (!policy_eval_scope(eval, scopes[i], &party[i])) {
             *ret_match = stopped[i];
             return vlt_ok();
         }

@@ -353,10 +353,15 @@ static void vaultctl_accepts_policies(void **state) {
     assert_int_equal(RUN("", "policy", "explain", "--principal", "https://i|a", "--group", "ops", "--credential",
                          "c", "--profile", "openai", "--bearer"), 3);
     assert_non_null(strstr(output, "DENIED"));
+    assert_non_null(strstr(output, "is false:  context.bound")); // quoted from good.cedar
+    assert_int_equal(RUN("", "policy", "explain", "--principal", "https://i|a", "--group", "ops", "--credential",
+                         "c", "--profile", "openai", "--bearer", "--all"), 3);
     assert_non_null(strstr(output, "a condition was not met"));
     assert_int_equal(RUN("", "policy", "explain", "--principal", "https://i|a", "--group", "ops", "--credential",
                          "c", "--profile", "openai", "--actor", "https://agents|x"), 3);
-    assert_non_null(strstr(output, "is about another principal"));
+    assert_non_null(strstr(output, "must be:  principal in Group::\"ops\""));
+    assert_int_equal(RUN("", "policy", "explain", "--principal", "https://i|a", "--credential", "c", "--tag", "x"), 2);
+    assert_int_equal(RUN("", "policy", "explain", "--principal", "https://i|a", "--credential", "c", "--device", "lost"), 2);
 }
 
 static void vaultctl_accepts_completion_in_bash(void **state) {

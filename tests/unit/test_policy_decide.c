@@ -117,6 +117,55 @@ static void explain_accepts_every_stage(void **state) {
     policy_set_free(set);
 }
 
+struct unmet {
+    size_t count;
+    struct policy_outcome outcomes[8];
+};
+
+static bool keep_outcome(void *context, const struct policy_outcome *outcome) {
+    struct unmet *unmet = context;
+    unmet->outcomes[unmet->count++] = *outcome;
+    return unmet->count < 8;
+}
+
+static void explain_accepts_everything_that_was_missing(void **state) {
+    static const struct {
+        size_t count;
+        struct policy_unmet unmet[3];
+    } expected[] = {
+        {3, {{POLICY_STAGE_PRINCIPAL, 1, 8, false}, {POLICY_STAGE_ACTION, 2, 2, false}, {POLICY_STAGE_RESOURCE, 3, 2, false}}},
+        {1, {{POLICY_STAGE_RESOURCE, 4, 27, false}}},
+        {1, {{POLICY_STAGE_CONDITION, 7, 1, false}}},          // b of `a && (x || b …`: the part that is false
+        {1, {{POLICY_STAGE_CONDITION, 9, 20, true}}},         // the part of an unless that is true
+        {1, {{POLICY_STAGE_CONDITION, 10, 46, true}}},         // inside of a negation
+        {1, {{POLICY_STAGE_ERRORED, 11, 52, false}}},
+        {0, {{.stage = 0}}},
+    };
+    struct policy_set *set = set_of("permit(principal == User::\"b\",\n action == Action::\"redeem\",\n resource is Model);\n"
+                                    "permit(principal, action, resource is Model);\n"
+                                    "permit(principal, action, resource) when { true &&\n (\n1 == 2 || false) && true };\n"
+                                    "permit(principal, action, resource)\nunless { false || (1 == 1) };\n"
+                                    "permit(principal, action, resource) when { !(1 == 1) };\n"
+                                    "permit(principal, action, resource) when { true && context.absent };\n"
+                                    "permit(principal, action, resource);");
+    struct policy_request *request = request_of_alice();
+    struct unmet unmet = {0};
+    assert_true(vlt_is_ok(policy_explain(set, request, keep_outcome, &unmet)));
+    assert_int_equal(unmet.count, sizeof expected / sizeof *expected);
+    for (size_t i = 0; i < unmet.count; i++) {
+        const struct policy_outcome *outcome = &unmet.outcomes[i];
+        assert_int_equal(outcome->unmet_count, expected[i].count);
+        for (size_t k = 0; k < outcome->unmet_count; k++) {
+            assert_int_equal(outcome->unmet[k].stage, expected[i].unmet[k].stage);
+            assert_int_equal(outcome->unmet[k].line, expected[i].unmet[k].line);
+            assert_int_equal(outcome->unmet[k].column, expected[i].unmet[k].column);
+            assert_int_equal(outcome->unmet[k].is_true, expected[i].unmet[k].is_true);
+        }
+    }
+    policy_request_free(request);
+    policy_set_free(set);
+}
+
 static void assert_unknown(const char *text, unsigned line, unsigned column, const char *sentence) {
     struct policy_set *set = set_of(text);
     struct fault fault = {0};
@@ -301,6 +350,7 @@ int main(void) {
         cmocka_unit_test(decide_rejects_closed),
         cmocka_unit_test(decide_rejects_what_cannot_be_evaluated),
         cmocka_unit_test(explain_accepts_every_stage),
+        cmocka_unit_test(explain_accepts_everything_that_was_missing),
         cmocka_unit_test(vocabulary_accepts_known_names),
         cmocka_unit_test(vocabulary_rejects_unknown_names),
         cmocka_unit_test(schema_says_what_the_table_says),

@@ -231,6 +231,11 @@ static void put_reason(struct decide_answer *answer, const char *action, const s
 static bool ask(struct decider *decider, const struct policy_active *active, const struct decide_party *principal,
                 const char *action, const char *resource_type, struct bytes resource, bool is_use,
                 struct decide_answer *answer) {
+    struct decide_answer unused;
+    if (!answer->is_allowed) { // for the explanation only: what denied first is the answer
+        unused = *answer;
+        answer = &unused;
+    }
     policy_request_ask(decider->request, policy_uid_of(party_type(principal), principal->principal),
                        policy_uid_of(POLICY_TYPE_ACTION, bytes_of_text(action)),
                        policy_uid_of(resource_type, resource));
@@ -274,9 +279,12 @@ static bool ask_party(struct decider *decider, const struct policy_active *activ
         policy_vocabulary_action(request, "callTool");
         tool = add_member(request, q, POLICY_TYPE_TOOL, q->tool, &tool_name);
     }
-    return ask(decider, active, party, action, POLICY_TYPE_CREDENTIAL, q->credential, true, answer) &&
-           (!has_model || ask(decider, active, party, "callModel", POLICY_TYPE_MODEL, model, false, answer)) &&
-           (!has_tool || ask(decider, active, party, "callTool", POLICY_TYPE_TOOL, tool, false, answer));
+    bool goes_on = ask(decider, active, party, action, POLICY_TYPE_CREDENTIAL, q->credential, true, answer) || decider->explain;
+    if (goes_on && has_model)
+        goes_on = ask(decider, active, party, "callModel", POLICY_TYPE_MODEL, model, false, answer) || decider->explain;
+    if (goes_on && has_tool)
+        goes_on = ask(decider, active, party, "callTool", POLICY_TYPE_TOOL, tool, false, answer) || decider->explain;
+    return goes_on;
 }
 
 void decide(struct decider *decider, const struct policy_active *active, const struct decide_question *question,
