@@ -13,6 +13,7 @@
 #include "libvault/policy/policy_decide.h"
 #include "libvault/policy/policy_vocabulary.h"
 
+#define ROUNDS 5
 #define GROUPS 20
 
 static const size_t sizes[] = {10, 100, 1000, 10000};
@@ -95,7 +96,7 @@ static double now_s(void) {
 }
 
 // Calls for about `seconds`; returns microseconds for one.
-static double measure(const struct policy_set *set, struct policy_request *request, bool builds,
+static double measure_round(const struct policy_set *set, struct policy_request *request, bool builds,
                       double seconds, bool *ret_is_allowed) {
     double start = now_s(), took;
     size_t calls = 0;
@@ -109,6 +110,17 @@ static double measure(const struct policy_set *set, struct policy_request *reque
         took = now_s() - start;
     } while (took < seconds);
     return took / (double)calls * 1e6;
+}
+
+// The best round: what else runs on the machine only ever adds.
+static double measure(const struct policy_set *set, struct policy_request *request, bool builds,
+                      double seconds, bool *ret_is_allowed) {
+    double best = measure_round(set, request, builds, seconds / ROUNDS, ret_is_allowed);
+    for (int i = 1; i < ROUNDS; i++) {
+        double round = measure_round(set, request, builds, seconds / ROUNDS, ret_is_allowed);
+        best = round < best ? round : best;
+    }
+    return best;
 }
 
 static struct policy_set *parse(size_t size, struct buf *text) {

@@ -9,6 +9,7 @@ const require = createRequire(new URL('../tests/differential/cedar.mjs', import.
 const cedar = require('@cedar-policy/cedar-wasm/nodejs');
 const program = process.argv[2];
 const seconds = 1;
+const rounds = 5;
 
 // The same request as build() in policy.c, as JSON.
 function caseOf(groups) {
@@ -31,13 +32,16 @@ for (const size of [10, 100, 1000, 10000]) {
   const call = { ...caseOf(groups), preparsedPolicySetId: 'bench' };
   const parsed = cedar.preparsePolicySet('bench', { staticPolicies: policies });
   if (parsed.type !== 'success') throw new Error(JSON.stringify(parsed));
-  const start = performance.now();
-  let calls = 0;
   let decision;
-  do {
-    for (let i = 0; i < 8; i++, calls++) decision = cedar.statefulIsAuthorized(call).response.decision;
-  } while (performance.now() - start < seconds * 1000);
-  const us = ((performance.now() - start) / calls) * 1000;
+  let us = Infinity;
+  for (let round = 0; round < rounds; round++) { // the best one, as in policy.c
+    const start = performance.now();
+    let calls = 0;
+    do {
+      for (let i = 0; i < 8; i++, calls++) decision = cedar.statefulIsAuthorized(call).response.decision;
+    } while (performance.now() - start < (seconds * 1000) / rounds);
+    us = Math.min(us, ((performance.now() - start) / calls) * 1000);
+  }
   console.log(`official ${String(size).padStart(5)} policies: build and authorize ${us.toFixed(2)} us (${Math.round(1e6 / us)}/s), ${decision}`);
 }
 process.stdout.write(execFileSync(program, [String(seconds)]));
