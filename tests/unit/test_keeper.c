@@ -419,7 +419,9 @@ static void seal_wipes_and_unseal_brings_back(void **state) {
     assert_ok(fixture_put(f, &openai, NULL));
     sign_openai(f, &token);
     assert_ok(try_open(f, token.token, &opened));
+    unsigned generations = f->generations;
     assert_ok(fixture_seal(f, true));
+    assert_int_equal(f->generations, generations + 1); // forwarders drop what they hold
     assert_int_equal(f->keeper->state, KEEPER_SEALED);
     assert_null(f->keeper->keys);
     assert_int_equal(try_open(f, token.token, &opened).class, VLT_UNAVAILABLE);

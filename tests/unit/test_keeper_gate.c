@@ -317,6 +317,9 @@ static void sign_rejects_beyond_its_limits(void **state) {
     expect_not_signed(f, &claims, 1, 300, VLT_NOT_FOUND);
     claims.detail_count = 0;
     expect_not_signed(f, &claims, 1, 300, VLT_DENIED);
+    fixture_claims(&claims, "openai", 0x11);
+    claims.audience = BYTES_LITERAL("sts.amazonaws.com"); // somebody who trusts our keys
+    expect_not_signed(f, &claims, 1, 300, VLT_DENIED);
     f->max_lifetime_s = 60; // SIGHUP
     assert_ok(keeper_fixture_reload(f, NULL));
     fixture_claims(&claims, "openai", 0x11);

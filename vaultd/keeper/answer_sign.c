@@ -94,8 +94,10 @@ static vlt_result set_ours(struct keeper *keeper, const struct ask_sign *ask, in
         return vlt_fail(VLT_LIMIT, "the issuer's name is too long");
     VLT_TRY(random_text(JTI_ENTROPY_BYTES, ours->id));
     claims->issuer = bytes_of_text(ours->issuer);
-    if (claims->audience.size == 0)
-        claims->audience = claims->issuer;
+    // Others may trust our keys, too: what we sign is for us and never for them.
+    if (claims->audience.size && !bytes_equal(claims->audience, claims->issuer))
+        return vlt_fail(VLT_DENIED, "the token would be for another audience");
+    claims->audience = claims->issuer;
     claims->id = bytes_of_text(ours->id);
     claims->issued_at = now_s;
     claims->expires_at = now_s + ask->lifetime_s;

@@ -156,6 +156,17 @@ static void tell_all(struct channel *const *channels, const struct tell_generati
             tell_generation(channels[i], tell, -1);
 }
 
+static void tell_peers(struct keeper *keeper, const struct tell_generation *tell) {
+    tell_all(keeper->brokers, tell);
+    tell_all(keeper->admins, tell);
+    tell_all(keeper->redeemers, tell);
+}
+
+void keeper_end_reuse(struct keeper *keeper) {
+    const struct tell_generation anything = {.kind = 0};
+    tell_peers(keeper, &anything);
+}
+
 void keeper_committed(struct keeper *keeper, const struct store_change *changes, size_t count,
                       uint64_t revision) {
     struct tell_generation tell = {
@@ -171,9 +182,7 @@ void keeper_committed(struct keeper *keeper, const struct store_change *changes,
     keeper->change_count++;
     if (ends_authority)
         keeper->authority_count++;
-    tell_all(keeper->brokers, &tell);
-    tell_all(keeper->admins, &tell);
-    tell_all(keeper->redeemers, &tell);
+    tell_peers(keeper, &tell);
 }
 
 void keeper_commit_failed(struct keeper *keeper, vlt_result result) {

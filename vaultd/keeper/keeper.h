@@ -112,5 +112,7 @@ void keeper_commit_failed(struct keeper *keeper, vlt_result result);
 // A commit is durable: drop what may be stale, tell the peers.
 void keeper_committed(struct keeper *keeper, const struct store_change *changes, size_t count,
                       uint64_t revision);
+// Nothing was committed, but no answer given before may be used again: sealed.
+void keeper_end_reuse(struct keeper *keeper);
 
 #endif

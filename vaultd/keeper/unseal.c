@@ -386,6 +386,7 @@ void unseal_undo(struct keeper *keeper, const char *why) {
     datakeys_clear(keeper->datakeys);
     secret_wipe(keeper->plaintext);
     keeper->device_id_count = 0;
+    keeper_end_reuse(keeper);
     struct device_call *call = device_call_new(DEVICE_CLOSE, device_closed, NULL);
     if (call)
         device_submit(keeper->device, call);
