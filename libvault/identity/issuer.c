@@ -17,6 +17,7 @@ struct shelf {
 
 struct issuer_book {
     struct jwks_cache *cache;
+    uint64_t read_count;
     struct shelf *shelves[SHELVES];
 };
 
@@ -104,6 +105,7 @@ static bool on_record(struct bytes name, struct bytes value, uint64_t revision, 
             return true;
         }
         issuer->revision = revision;
+        issuer->serial = ++reading->book->read_count;
     }
     fresh->issuers[fresh->count++] = issuer;
     return true;

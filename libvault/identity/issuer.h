@@ -10,6 +10,7 @@
 struct issuer {
     struct record_issuer record;
     uint64_t revision;   // of the record
+    uint64_t serial;     // no two that were ever read into one book have the same
     unsigned algorithms; // set of JWS_BIT
     bool is_spiffe;      // `issuer` is spiffe://TRUST-DOMAIN: JWT-SVIDs, which may lack iss
     struct jwk_set *keys;       // given in the record, or NULL

@@ -6,15 +6,18 @@
 #include "libvault/base/jsontext.h"
 #include "libvault/crypto/jws.h"
 #include "libvault/identity/spiffe_id.h"
+#include "libvault/identity/subject_cache.h"
 #include "libvault/identity/subject_claims.h"
 
 void subject_free(struct subject *subject) {
-    if (!subject)
+    if (!subject || (subject->holders && --subject->holders))
         return;
     json_decref(subject->claims);
     free(subject->memory);
     free(subject);
 }
+
+void subject_hold(struct subject *subject) { subject->holders++; }
 
 // ---- typ ----
 
@@ -79,11 +82,16 @@ static vlt_result verify_signature(const struct jws_parts *parts, const struct i
     return vlt_fail(VLT_UNAVAILABLE, "the issuer's keys are not here yet");
 }
 
+static uint64_t keys_generation(const struct issuer *issuer) {
+    return issuer->fetched ? jwks_entry_generation(issuer->fetched) : 0;
+}
+
+// Fills `seen` with what subject_cache needs to know beside the key.
 static vlt_result verify_parts(const struct jws_parts *parts,
                                const struct subject_expectation *expected,
-                               struct subject *subject, struct jwks_entry **ret_await) {
+                               struct subject_seen *seen, struct jwks_entry **ret_await) {
     const struct issuer *issuer = NULL;
-    struct registered_claims registered;
+    struct subject *subject = seen->subject;
     // The strict parser reads the payload before the signature is checked, because
     // iss is in there; nothing else of it is used until then.
     VLT_TRY(jsontext_parse(parts->payload, &jsontext_token_limits, NULL, &subject->claims));
@@ -93,27 +101,76 @@ static vlt_result verify_parts(const struct jws_parts *parts,
     if (!(issuer->algorithms & JWS_BIT(parts->alg)))
         return vlt_fail(VLT_CRYPTO, "an algorithm that the issuer is not allowed");
     VLT_TRY(verify_signature(parts, issuer, ret_await));
-    VLT_TRY(claims_read_registered(parts->payload, subject->claims, &registered));
-    VLT_TRY(claims_check(issuer, expected, subject->claims, &registered));
-    subject->issued_at = registered.iat;
-    subject->expires_at = registered.exp;
-    subject->auth_time = registered.auth_time;
+    VLT_TRY(claims_read_registered(parts->payload, subject->claims, &seen->registered));
+    VLT_TRY(claims_check(issuer, expected, subject->claims, &seen->registered));
+    subject->issued_at = seen->registered.iat;
+    subject->expires_at = seen->registered.exp;
+    subject->auth_time = seen->registered.auth_time;
+    seen->issuer_serial = issuer->serial;
+    seen->keys_generation = keys_generation(issuer);
+    memcpy(seen->kid, parts->has_kid ? parts->kid : "", parts->has_kid ? strlen(parts->kid) + 1 : 1);
     return claims_map(issuer, subject);
+}
+
+static vlt_result verify(struct bytes token, const struct subject_expectation *expected,
+                         struct subject_seen *seen, struct jwks_entry **ret_await) {
+    struct jws_parts parts;
+    VLT_TRY(jws_split(token, 0, &parts));
+    seen->subject = calloc(1, sizeof *seen->subject);
+    vlt_result result = vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    if (seen->subject) {
+        seen->subject->holders = 1;
+        result = verify_parts(&parts, expected, seen, ret_await);
+    }
+    jws_parts_done(&parts);
+    return result;
+}
+
+// ---- Seen before ----
+
+// Would it be verified again in the same way, by the same key? Asking for the key
+// also renews a key set that is due, as it does for a token that is new.
+static bool is_still_good(const struct subject_seen *seen, const struct subject_expectation *expected) {
+    const struct issuer *issuer = NULL;
+    return vlt_is_ok(find_issuer(expected, seen->subject->claims, &issuer)) &&
+           issuer->serial == seen->issuer_serial && issuer_key(issuer, bytes_of_text(seen->kid)) &&
+           keys_generation(issuer) == seen->keys_generation &&
+           vlt_is_ok(claims_check_times(issuer, expected->now_s, &seen->registered));
+}
+
+static struct subject *recall(const struct subject_expectation *expected, const uint8_t key[SUBJECT_CACHE_KEY_SIZE]) {
+    const struct subject_seen *seen = subject_cache_find(expected->cache, key);
+    if (seen && is_still_good(seen, expected)) {
+        subject_hold(seen->subject);
+        return seen->subject;
+    }
+    subject_cache_drop(expected->cache, key); // and what is wrong with it is found out again
+    return NULL;
 }
 
 vlt_result subject_verify(struct bytes token, const struct subject_expectation *expected,
                           struct subject **ret_subject, struct jwks_entry **ret_await) {
-    struct jws_parts parts;
     struct jwks_entry *await = NULL;
-    VLT_TRY(jws_split(token, 0, &parts));
-    struct subject *subject = calloc(1, sizeof *subject);
-    vlt_result result = subject ? verify_parts(&parts, expected, subject, &await)
-                                : vlt_fail(VLT_UNAVAILABLE, "out of memory");
-    jws_parts_done(&parts);
-    if (vlt_is_ok(result))
-        *ret_subject = subject;
-    else
-        subject_free(subject);
+    struct subject_seen seen = {.subject = NULL};
+    *ret_await = NULL;
+    if (token.size > JWS_MAX_BYTES)
+        return vlt_fail(VLT_LIMIT, "token is too long");
+    if (expected->cache) {
+        VLT_TRY(subject_cache_key(token, expected, seen.key));
+        struct subject *known = recall(expected, seen.key);
+        if (known) {
+            *ret_subject = known;
+            return vlt_ok();
+        }
+    }
+    vlt_result result = verify(token, expected, &seen, &await);
+    if (vlt_is_ok(result)) {
+        if (expected->cache)
+            subject_cache_put(expected->cache, &seen);
+        *ret_subject = seen.subject;
+    } else {
+        subject_free(seen.subject);
+    }
     *ret_await = await;
     return result;
 }

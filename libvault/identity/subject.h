@@ -16,8 +16,11 @@
 
 enum subject_token_type { SUBJECT_JWT, SUBJECT_ID_TOKEN, SUBJECT_ACCESS_TOKEN };
 
+struct subject_cache; // subject_cache.h
+
 struct subject_expectation {
     struct issuer_book *book;
+    struct subject_cache *cache; // NULL: every token is verified from the start
     struct store *store; // with an open snapshot
     uint32_t tenant;
     int64_t now_s;
@@ -42,6 +45,7 @@ struct subject {
     const json_t *authorization_details; // array, or NULL
     struct bytes key_thumbprint;         // cnf.jkt: holder must prove this key; empty: bearer
     json_t *claims;                      // everything
+    unsigned holders;                    // frees itself with the last one
     char tag_digits[RECORD_ISSUER_TAG_RULES][24]; // numbers that are tags, spelled
     char *memory;
 };
@@ -54,7 +58,8 @@ struct subject {
 vlt_result subject_verify(struct bytes token, const struct subject_expectation *expected,
                           struct subject **ret_subject,
                           struct jwks_entry **ret_await) VLT_MUST_USE;
-void subject_free(struct subject *subject); // NULL is fine
+void subject_free(struct subject *subject); // gives up one hold; NULL is fine
+void subject_hold(struct subject *subject); // one more subject_free will come
 
 // The member at `path`: names joined by '/', where a name may itself hold '/'
 // ("https://sts.amazonaws.com//aws_account"): the longest name that fits wins.

@@ -119,7 +119,7 @@ static bool authorized_party_is_ours(const struct issuer *issuer, const json_t *
     return !azp || (json_is_string(azp) && audience_is_ours(issuer, azp));
 }
 
-static vlt_result check_times(const struct issuer *issuer, int64_t now,
+vlt_result claims_check_times(const struct issuer *issuer, int64_t now,
                               const struct registered_claims *r) {
     if (!r->exp || r->exp + SUBJECT_SKEW_S <= now)
         return vlt_fail(VLT_DENIED, "the subject token has no exp or is expired");
@@ -141,7 +141,7 @@ vlt_result claims_check(const struct issuer *issuer, const struct subject_expect
         return vlt_fail(VLT_DENIED, "the ID token was issued to another party");
     if (json_object_get(claims, "events")) // logout and security event tokens
         return vlt_fail(VLT_DENIED, "an event token is not a subject token");
-    VLT_TRY(check_times(issuer, expected->now_s, registered));
+    VLT_TRY(claims_check_times(issuer, expected->now_s, registered));
     for (size_t i = 0; i < issuer->record.requirement_count; i++) {
         const struct record_claim_requirement *wanted = &issuer->record.requirements[i];
         if (!claim_has(subject_claim_at(claims, wanted->claim), wanted->value))

@@ -15,6 +15,9 @@ vlt_result claims_read_registered(struct bytes payload, const json_t *claims,
 // aud, azp, exp, nbf, iat, age, and the issuer's requirements. VLT_DENIED.
 vlt_result claims_check(const struct issuer *issuer, const struct subject_expectation *expected,
                         const json_t *claims, const struct registered_claims *registered) VLT_MUST_USE;
+// The part of claims_check that changes as time goes by.
+vlt_result claims_check_times(const struct issuer *issuer, int64_t now_s,
+                              const struct registered_claims *registered) VLT_MUST_USE;
 // Fills principal, client, groups, acr, amr, … of subject from subject->claims.
 vlt_result claims_map(const struct issuer *issuer, struct subject *subject) VLT_MUST_USE;
 

@@ -6,6 +6,7 @@
 #include "libvault/identity/cache_control.h"
 #include "libvault/identity/jwks_document.h"
 #include "libvault/identity/spiffe_id.h"
+#include "libvault/identity/subject_cache.h"
 
 #define NOW 1800000000
 #define HEAD "{\"iss\":\"" IDP "\",\"aud\":\"vault\",\"sub\":\"alice\""
@@ -295,6 +296,66 @@ static void test_subject_rejects_other_tenant_and_disabled_issuer(void **state) 
     idp_commit(store, TENANT, STORE_ISSUER, "idp", issuer_record("idp", IDP, idp_jwks(keys, 3)));
 }
 
+// ---- Seen before ----
+
+static void put_idp(struct jwk *const *keys, size_t count, bool is_disabled) {
+    json_t *record = issuer_record("idp", IDP, idp_jwks(keys, count));
+    if (is_disabled)
+        json_object_set_new(record, "disabled", json_true());
+    idp_commit(store, TENANT, STORE_ISSUER, "idp", record);
+}
+
+static struct subject *accepted(const char *token) {
+    struct subject *subject = NULL;
+    assert_string_equal(verify_text(token, &subject).reason, "");
+    return subject;
+}
+
+static void test_subject_cache_accepts_the_same_token_again(void **state) {
+    char *token = idp_sign(rs256, NULL, GOOD ",\"groups\":[\"a\"],\"role\":{\"level\":9}}");
+    expected.cache = subject_cache_new();
+    struct subject *first = accepted(token), *again = accepted(token);
+    assert_ptr_equal(first, again);
+    subject_free(first);
+    assert_true(bytes_equal_text(again->groups[1], "seniors")); // a text of the issuer's record
+    subject_cache_free(expected.cache);
+    assert_true(bytes_equal_text(again->principal, IDP "|alice"));
+    subject_free(again);
+    expected.cache = NULL;
+    free(token);
+}
+
+static void test_subject_cache_rejects_what_has_ended(void **state) {
+    struct jwk *const keys[] = {es256, rs256, eddsa};
+    struct subject *subject = NULL;
+    char *token = idp_sign(rs256, NULL, GOOD "}");
+    expected.cache = subject_cache_new();
+    subject_free(accepted(token));
+    expected.now_s = 1800000300 + SUBJECT_SKEW_S;
+    assert_int_equal(verify_text(token, &subject).class, VLT_DENIED);
+    expected.now_s = NOW;
+    subject_free(accepted(token));
+    expected.tenant = TENANT + 1;
+    assert_int_equal(verify_text(token, &subject).class, VLT_NOT_FOUND);
+    expected.tenant = TENANT;
+    expected.type = SUBJECT_ID_TOKEN; // verified as another type before
+    subject_free(accepted(token));
+    expected.type = SUBJECT_JWT;
+    put_idp(keys, 3, true);
+    assert_int_equal(verify_text(token, &subject).class, VLT_NOT_FOUND);
+    put_idp(keys, 3, false);
+    subject_free(accepted(token));
+    put_idp(keys, 1, false); // without the key that signed it
+    assert_int_equal(verify_text(token, &subject).class, VLT_CRYPTO);
+    put_idp(keys, 3, false);
+    token[strlen(token) - 5] ^= 1;
+    assert_int_equal(verify_text(token, &subject).class, VLT_CRYPTO);
+    assert_null(subject);
+    subject_cache_free(expected.cache);
+    expected.cache = NULL;
+    free(token);
+}
+
 static void test_subject_rejects_missing_requirement(void **state) {
     json_t *record = issuer_record("idp", IDP, idp_jwks(&es256, 1));
     json_object_set_new(record, "requirements",
@@ -431,6 +492,8 @@ int main(void) {
         cmocka_unit_test(test_subject_rejects_id_token_of_another_party),
         cmocka_unit_test(test_subject_rejects_other_keys),
         cmocka_unit_test(test_subject_rejects_other_tenant_and_disabled_issuer),
+        cmocka_unit_test(test_subject_cache_accepts_the_same_token_again),
+        cmocka_unit_test(test_subject_cache_rejects_what_has_ended),
         cmocka_unit_test(test_subject_rejects_missing_requirement),
         cmocka_unit_test(test_subject_rejects_too_many_groups),
         cmocka_unit_test(test_subject_survives_mutation),

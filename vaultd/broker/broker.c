@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "libvault/store/record_tenant.h"
 #include "vaultd/broker/broker.h"
 
 vlt_result broker_snapshot(struct broker *broker) {
@@ -11,7 +10,7 @@ vlt_result broker_snapshot(struct broker *broker) {
 
 vlt_result broker_tenant(struct broker *broker, struct bytes name, struct record_tenant *ret_tenant) {
     struct record_tenant tenant;
-    vlt_result result = record_tenant_find(broker->store, name, &tenant);
+    vlt_result result = tenant_view_find(&broker->tenants, broker->store, name, &tenant);
     if (result.class == VLT_NOT_FOUND || (vlt_is_ok(result) && tenant.disabled))
         return vlt_fail(VLT_DENIED, "no such tenant, or it is disabled");
     VLT_TRY(result);

@@ -13,6 +13,7 @@
 #include "vaultd/policy/decide.h"
 #include "vaultd/role/role.h"
 #include "vaultd/view/signing_keys.h"
+#include "vaultd/view/tenant_view.h"
 
 struct broker {
     struct role *role;
@@ -23,8 +24,10 @@ struct broker {
     struct http_server *server;
     struct http_router router;
     struct signing_keys keys;
+    struct tenant_view tenants;
     struct jwks_cache *jwks;
     struct issuer_book *book;
+    struct subject_cache *subjects;
     struct policy_cache *policies;
     struct decider *decider;
     struct dpop_nonces *nonces;

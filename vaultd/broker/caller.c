@@ -62,7 +62,8 @@ static vlt_result verify_bearer(struct caller *caller, struct jwks_entry **ret_a
     VLT_TRY(http_authorization_parse(value, &scheme, &token));
     if (!bytes_equal_nocase(scheme, BYTES_LITERAL("Bearer")))
         return vlt_fail(VLT_DENIED, "not Bearer");
-    const struct subject_expectation expected = {.book = caller->broker->book, .store = caller->broker->store, .tenant = caller->tenant.number,
+    const struct subject_expectation expected = {.book = caller->broker->book, .cache = caller->broker->subjects,
+                                                 .store = caller->broker->store, .tenant = caller->tenant.number,
                                                  .now_s = clock_now_s(), .type = SUBJECT_JWT};
     VLT_TRY(subject_verify(token, &expected, &caller->subject, ret_await));
     // A token that is bound to a key is not a bearer token (RFC 9449 section 7.1).

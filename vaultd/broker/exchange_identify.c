@@ -16,7 +16,8 @@ static enum subject_token_type type_of(struct bytes type) {
 
 static const struct oauth_error *verify(struct exchange *e, const char *token, const char *type, struct subject **ret_subject,
                                         struct jwks_entry **ret_await, const char **ret_reason) {
-    const struct subject_expectation expected = {.book = e->broker->book, .store = e->broker->store, .tenant = e->tenant.number,
+    const struct subject_expectation expected = {.book = e->broker->book, .cache = e->broker->subjects,
+                                                 .store = e->broker->store, .tenant = e->tenant.number,
                                                  .now_s = clock_now_s(), .type = type_of(oauth_form_get(&e->form, type))};
     subject_free(*ret_subject);
     *ret_subject = NULL;

@@ -3,6 +3,7 @@
 #include <openssl/ssl.h>
 #include <stdlib.h>
 
+#include "libvault/identity/subject_cache.h"
 #include "vaultd/broker/broker.h"
 #include "vaultd/log/log.h"
 #include "vaultd/net/tls.h"
@@ -39,9 +40,10 @@ static vlt_result start(struct broker *broker, const struct tell_settings_broker
     VLT_TRY(jwks_cache_new(role_base(broker->role), got->issuer_ca, fault, &broker->jwks));
     VLT_TRY(dpop_nonces_new(got->nonce_key, &broker->nonces));
     broker->book = issuer_book_new(broker->jwks);
+    broker->subjects = subject_cache_new();
     broker->policies = policy_cache_new();
     broker->decider = decider_new();
-    if (!broker->book || !broker->policies || !broker->decider)
+    if (!broker->book || !broker->subjects || !broker->policies || !broker->decider)
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
     return start_server(broker, got);
 }
@@ -114,6 +116,7 @@ static void drain(struct role *role, unsigned within_ms) {
 
 static void done(struct broker *broker) {
     http_server_free(broker->server);
+    subject_cache_free(broker->subjects);
     issuer_book_free(broker->book);
     jwks_cache_free(broker->jwks);
     signing_keys_done(&broker->keys);

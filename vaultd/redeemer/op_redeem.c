@@ -6,7 +6,6 @@
 #include "libvault/base/clock.h"
 #include "libvault/crypto/random.h"
 #include "libvault/http/http_media.h"
-#include "libvault/store/record_tenant.h"
 #include "vaultd/redeemer/redeem.h"
 #include "vaultd/redeemer/token_cache.h"
 
@@ -28,27 +27,11 @@ static vlt_result verify_token(struct redeem *redeem) {
     return token_cache_verify(redeemer->tokens, redeem->request.token, &expected, &redeem->claims);
 }
 
-// The record of the tenant; those read before are good until the store changes.
-static vlt_result read_tenant(struct redeemer *redeemer, struct bytes name, struct record_tenant *ret_tenant) {
-    uint64_t revision = store_snapshot_revision(redeemer->store);
-    if (redeemer->tenants_revision != revision)
-        memset(redeemer->tenants, 0, sizeof redeemer->tenants);
-    redeemer->tenants_revision = revision;
-    for (size_t i = 0; i < REDEEMER_TENANTS_KNOWN; i++)
-        if (bytes_equal_text(name, redeemer->tenants[i].name)) {
-            *ret_tenant = redeemer->tenants[i];
-            return vlt_ok();
-        }
-    VLT_TRY(record_tenant_find(redeemer->store, name, ret_tenant));
-    redeemer->tenants[ret_tenant->number % REDEEMER_TENANTS_KNOWN] = *ret_tenant;
-    return vlt_ok();
-}
-
 static vlt_result find_tenant(struct redeem *redeem) {
     struct record_tenant tenant;
     if (!forwarder_serves(&redeem->forwarder, redeem->claims->tenant))
         return vlt_fail(VLT_DENIED, "the forwarder does not serve this tenant");
-    VLT_TRY(read_tenant(redeem->redeemer, redeem->claims->tenant, &tenant));
+    VLT_TRY(tenant_view_find(&redeem->redeemer->tenants, redeem->redeemer->store, redeem->claims->tenant, &tenant));
     if (tenant.disabled)
         return vlt_fail(VLT_DENIED, "the tenant is disabled");
     redeem->tenant = tenant.number;

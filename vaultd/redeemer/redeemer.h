@@ -16,8 +16,7 @@
 #include "vaultd/redeemer/forwarder.h"
 #include "vaultd/role/role.h"
 #include "vaultd/view/signing_keys.h"
-
-#define REDEEMER_TENANTS_KNOWN 64
+#include "vaultd/view/tenant_view.h"
 
 struct watcher;
 struct token_cache;
@@ -34,8 +33,7 @@ struct redeemer {
     struct signing_keys keys;
     struct token_cache *tokens;
     struct forwarders forwarders;
-    struct record_tenant tenants[REDEEMER_TENANTS_KNOWN]; // by number; good for tenants_revision
-    uint64_t tenants_revision;
+    struct tenant_view tenants;
     struct policy_cache *policies;
     struct decider *decider;
     uint64_t epoch;                   // grows with every change that may end an answer
