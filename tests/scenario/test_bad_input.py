@@ -406,7 +406,8 @@ def bodies_of_the_admin_api():
         wrong("POST", "/v1/forwarders", {"name": "f", "uid": 1}, "tenants", "default", [1], [""], ["A"], ["a"] * 33)
         wrong("POST", f"{tenant}/revoke", {"kind": "token", "value": "x"}, "kind", *not_text, "colour", "")
         wrong("POST", f"{tenant}/revoke", {"kind": "principal"}, "value", *not_text, "", "x" * 600)
-        wrong("PUT", f"{tenant}/policies", {}, "documents", "x", [1], [{}], [{"name": "a"}], [{"name": "A", "text": ""}], {}, [{"name": "a", "text": 1}])
+        wrong("PUT", f"{tenant}/policies", {}, "documents", "x", [1], [{}], [{"name": "a"}], {}, [{"name": "a", "text": 1}])
+        cases.append(("PUT", f"{tenant}/policies", {"documents": [{"name": "A", "text": ""}]}, "name"))
         wrong("PUT", f"{tenant}/policies", {"documents": []}, "expected_version", "1", -1, 1.5)
         for method, path, good in (("POST", "/v1/tenants", {"name": "x"}), ("PATCH", tenant, {"disabled": True}), ("PUT", put, issuer),
                                    ("POST", new, credential), ("POST", "/v1/forwarders", {"name": "f", "uid": 1}), ("POST", "/v1/seal", {}),
@@ -481,7 +482,7 @@ def arguments_of_vaultctl():
             (["credential", "put", "a", "-", "--profile", "nope"], 1, "nope", ""), (["credential", "put", "a", "--value", "sk-1"], 2, "--value", "--help"),
             (["credential", "put", "a", "--file", "/nonexistent", "--profile", "openai"], 4, "/nonexistent", ""),
             (["credential", "show", "nobody"], 4, "nobody", ""), (["credential", "delete", "nobody", "--yes"], 4, "nobody", ""),
-            (["credential", "put", "openai-prod", "-", "--profile", "openai"], 5, "exists", "rotate"),
+            (["credential", "put", "openai-prod", "-", "--profile", "openai"], 5, "openai-prod", "rotate"),
             (["--tenant", "nobody", "credential", "list"], 4, "nobody", "vaultctl tenant list"), (["--tenant", "A", "credential", "list"], 1, "tenant", ""),
             (["policy", "put", "/nonexistent"], 4, "/nonexistent", ""), (["issuer", "add", "x", "--file", "/nonexistent"], 2, "/nonexistent", ""),
             (["issuer", "add", "x", "--file", lab.put_file("bad.json", "{")], 1, "bad.json", ""),

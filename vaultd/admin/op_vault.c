@@ -62,8 +62,6 @@ static void sealed(vlt_result result, const struct answer_seal *answer, void *co
     struct admin_work *work = context;
     if (vlt_is_ok(result))
         work_reply(work, 0);
-    else if (result.class == VLT_UNAVAILABLE)
-        work_fail(work, result);
     else
         work_fail_device(work, result);
 }

@@ -110,7 +110,10 @@ static void device_state_known(vlt_result result, const struct answer_status *an
     char reason[400] = "";
     if (vlt_is_ok(result))
         keeper_reason(answer, reason, sizeof reason);
-    answer_problem(work->x, 503, NULL, "%s failed: %s%s", work->operation, work->failure.reason, reason);
+    if (vlt_is_ok(result) && answer->state == KEEPER_UNINITIALISED && !reason[0])
+        answer_problem(work->x, 503, NULL, "%s", advice(KEEPER_UNINITIALISED));
+    else
+        answer_problem(work->x, 503, NULL, "%s failed: %s%s", work->operation, work->failure.reason, reason);
     work_free(work);
 }
 
