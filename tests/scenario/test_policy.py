@@ -11,7 +11,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 from jose import Signer, new_client_key, new_ec_key  # noqa: E402
-from lab import TREE, Lab, need, run_cases  # noqa: E402
+from lab import TREE, Failure, Lab, need, run, run_cases  # noqa: E402
 
 AGENTS = "https://agents.example.test"
 JWT = "urn:ietf:params:oauth:token-type:jwt"
@@ -314,8 +314,69 @@ def an_act_chain_without_an_actor_token_is_asked_too():
         need(lab.exchange(lab.subject_token(act={"iss": "x"}), None, key).status == 400, "an actor without a name")
 
 
+# ---- For people ----
+
+def explain_says_what_the_vault_does():
+    """Offline and with the set in force: the same answer as redeem gives, and why."""
+    policy = ('@id("people")\npermit(principal in Group::"ml", action in Action::"use", resource);\n'
+              '@id("agents-at-daytime")\npermit(principal is Agent in Group::"coders", action in Action::"use", resource)\n'
+              'when { context.now.toTime() >= duration("7h") && context.sourceIp.isInRange(ip("10.0.0.0/8")) };\n'
+              '@id("no-gpt-x")\nforbid(principal is Agent, action == Action::"callModel", resource) when { resource.name == "gpt-x" };\n')
+    with Lab() as lab:
+        ready(lab, policy)
+        alices_agent = ("policy", "explain", "--principal", f"{lab.issuer}|alice", "--group", "ml", "--actor", f"{AGENTS}|coder",
+                        "--actor-group", "coders", "--credential", "openai-prod", "--action", "redeem", "--path", "/v1/chat/completions")
+        files = ("--policies", f"{lab.folder}/main.cedar", "--profile", "openai", "--host", "api.openai.com")
+        for name, options, allowed, decided in (
+                ("in the daytime", ("--model", "gpt-4o", "--time", "10:00", "--ip", "10.1.2.3"), True, "people agents-at-daytime"),
+                ("at night", ("--model", "gpt-4o", "--time", "03:00", "--ip", "10.1.2.3"), False, ""),
+                ("from elsewhere", ("--model", "gpt-4o", "--time", "10:00", "--ip", "192.0.2.1"), False, ""),
+                ("gpt-x", ("--model", "gpt-x", "--time", "10:00", "--ip", "10.1.2.3"), False, "no-gpt-x")):
+            for where, source in (("in force", ()), ("offline", files)):
+                env = {"VAULTCTL_SERVER": "unix:/nowhere"} if source else {}
+                done = lab.vaultctl("--json", *alices_agent, *options, *source, check=False, env=env)
+                need(done.returncode == (0 if allowed else 3), f"{name}, {where}: {done}")
+                answer = json.loads(done.stdout)
+                need(answer["allowed"] is allowed and answer["policies"] == decided, f"{name}, {where}: {answer['policies']}")
+                asked = [(outcome["principal"].split("|")[1], outcome["action"]) for outcome in answer["outcomes"]]
+                need(list(dict.fromkeys(asked)) == [("alice", "redeem"), ("alice", "callModel"), ("coder", "redeem"), ("coder", "callModel")], asked)
+        text = lab.vaultctl(*alices_agent, "--model", "gpt-x", "--time", "03:00", "--ip", "10.1.2.3", check=False).stdout
+        need(text.startswith("DENIED"), text)
+        need("agents-at-daytime (main.cedar:5)\n        is false:  context.now.toTime() >= duration(\"7h\")\n" in text, text)
+        need("no-gpt-x (main.cedar:6) forbids" in text and "people (main.cedar:1) permits" in text, text)
+        need("at 20" in text and "T03:00:00Z from 10.1.2.3" in text, text)
+
+
+def starter_policies_have_tests_that_pass():
+    names = sorted(name for name in os.listdir(f"{TREE}/deploy/policies") if name.endswith(".cedar"))
+    vaultctl = f"{os.environ['VAULT_PREFIX']}/bin/vaultctl"
+    total = 0
+    for name in names:
+        path = f"{TREE}/deploy/policies/{name}"
+        tests = path.replace(".cedar", ".tests.json")
+        with open(tests) as text:
+            cases = json.load(text)
+        need({case["expect"] for case in cases} == {"allow", "deny"}, f"{tests} expects only one answer")
+        need(run(vaultctl, "policy", "test", tests, "--policies", path).endswith(f"{len(cases)} passed, 0 failed\n"), tests)
+        turned = f"/tmp/vaultd-turned-{os.getpid()}.json"
+        with open(turned, "w") as out:
+            json.dump([{**case, "expect": "deny" if case["expect"] == "allow" else "allow"} for case in cases], out)
+        try:
+            run(vaultctl, "policy", "test", turned, "--policies", path)
+            raise Failure(f"{tests}: the contrary passes too")
+        except Failure as failure:
+            need(f"0 passed, {len(cases)} failed" in str(failure), str(failure))
+        finally:
+            os.unlink(turned)
+        total += len(cases)
+    together = run(vaultctl, "policy", "test", *[f"{TREE}/deploy/policies/{name.replace('.cedar', '.tests.json')}" for name in names],
+                   "--policies", f"{TREE}/deploy/policies")
+    need(together.endswith(f"{total} passed, 0 failed\n"), together)
+
+
 if __name__ == "__main__":
     run_cases(claims_of_a_build_job_are_tags_at_issue_and_redeem, posture_of_the_device_decides, options_of_issuer_add_name_tags_and_devices,
               the_source_address_is_asked_again, the_time_of_day_is_asked_again, a_new_set_decides_from_the_next_redeem_on,
               activation_is_atomic_and_versioned, a_set_with_unknown_names_changes_nothing, a_forbid_that_errs_denies_and_is_named,
-              both_are_asked_with_what_is_known_of_each, an_act_chain_without_an_actor_token_is_asked_too)
+              both_are_asked_with_what_is_known_of_each, an_act_chain_without_an_actor_token_is_asked_too,
+              explain_says_what_the_vault_does, starter_policies_have_tests_that_pass)
