@@ -32,6 +32,38 @@ def works(lab, token, key):
         return False
 
 
+class Watch:
+    """What a forwarder hears: it drops its answers when the epoch is another one."""
+
+    def __init__(self, lab):
+        connection = UnixConnection(lab.redeem_socket)
+        connection.request("GET", "/v1/watch")
+        self.stream = connection.getresponse()
+        need(self.stream.status == 200, self.stream.status)
+        self.epoch = self.hear()
+
+    def hear(self):
+        return int(self.stream.readline().split()[1])
+
+    def need_another(self, why):
+        deadline = time.monotonic() + 5
+        while (epoch := self.hear()) == self.epoch:
+            need(time.monotonic() < deadline, f"forwarders keep their answers although {why}")
+        self.epoch = epoch
+
+
+def forwarders_drop_answers_after_a_seal_and_with_a_new_keeper():
+    with Lab() as lab:
+        key, token = ready(lab)
+        watch = Watch(lab)
+        os.kill(lab.pids()["keeper"], signal.SIGKILL)
+        watch.need_another("a keeper died, and nobody knows what it could not tell")
+        wait_until("service", lambda: works(lab, token, key))
+        watch = Watch(lab)
+        lab.vaultctl("seal")
+        watch.need_another("the vault is sealed")
+
+
 def a_killed_role_is_replaced():
     with Lab() as lab:
         key, token = ready(lab)
@@ -195,6 +227,7 @@ def seal_ends_every_release():
 
 
 if __name__ == "__main__":
-    run_cases(a_killed_role_is_replaced, acknowledged_writes_survive_kill, a_reload_keeps_connections, a_bad_reload_changes_nothing,
+    run_cases(forwarders_drop_answers_after_a_seal_and_with_a_new_keeper, a_killed_role_is_replaced,
+              acknowledged_writes_survive_kill, a_reload_keeps_connections, a_bad_reload_changes_nothing,
               sigterm_finishes_what_is_in_flight, decisions_stop_when_the_audit_log_is_full, nothing_is_released_without_an_auditor,
               a_replaced_audit_file_is_noticed, seal_ends_every_release)

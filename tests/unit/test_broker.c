@@ -317,6 +317,7 @@ static void test_token_rejects_actor_that_may_not_act(void **state) {
     assert_int_equal(answer.status, 200);
     answer_done(&answer);
     static const char *const others[] = {
+        ALICE ",\"may_act\":{\"sub\":\"bot\"}", // of alice's issuer, and this bot is of another
         ALICE ",\"may_act\":{\"sub\":\"other\"}", ALICE ",\"may_act\":{}",
         ALICE ",\"may_act\":{\"sub\":\"bot\",\"iss\":\"https://else.example\"}",
         ALICE ",\"may_act\":{\"sub\":\"bot\",\"client_id\":\"else\"}",

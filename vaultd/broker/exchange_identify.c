@@ -55,13 +55,18 @@ static bool add_act(struct exchange *e, const json_t *act) {
 }
 
 // Every member of may_act that is there must be the actor's (RFC 8693 section 4.4).
-static bool may_act(const json_t *rule, const struct subject *actor) {
+static bool may_act(const struct subject *subject, const struct subject *actor) {
+    const json_t *rule = subject->may_act;
     const char *name;
     json_t *value;
     if (!rule)
         return true;
     if (!text_of(rule, "sub").size)
         return false; // names nobody
+    // A name without its issuer is one of the same issuer: at another one it is
+    // whoever took it there.
+    if (!json_object_get(rule, "iss") && !bytes_equal(subject->issuer, actor->issuer))
+        return false;
     json_object_foreach((json_t *)(uintptr_t)rule, name, value)
         if (!json_equal(value, json_object_get(actor->claims, name)))
             return false;
@@ -72,7 +77,7 @@ static const struct oauth_error *gather_actors(struct exchange *e, const char **
     e->actor_count = 0;
     if (e->actor) {
         *ret_reason = "may_act of the subject token names another actor";
-        if (!may_act(e->subject->may_act, e->actor))
+        if (!may_act(e->subject, e->actor))
             return &oauth_denied;
         e->actors[e->actor_count++] = (struct token_actor){e->actor->principal, e->actor->kind};
     }

@@ -76,7 +76,10 @@ static void set_peer(struct role *role, enum ipc_role peer, struct channel *chan
         broker->auditor = channel;
 }
 static void on_peer(struct role *role, enum ipc_role peer, unsigned number, struct channel *channel) {
+    struct broker *broker = role_context(role);
     set_peer(role, peer, channel);
+    if (peer == IPC_KEEPER) // the one before it may have changed keys and not told
+        broker->keys.is_stale = true;
 }
 static void on_peer_gone(struct role *role, enum ipc_role peer, unsigned number) { set_peer(role, peer, NULL); }
 

@@ -109,8 +109,24 @@ static void set_peer(struct role *role, enum ipc_role peer, struct channel *chan
     else if (peer == IPC_AUDITOR)
         redeemer->auditor = channel;
 }
+static void forget_keys(struct redeemer *redeemer) {
+    redeemer->keys.is_stale = true;
+    if (redeemer->tokens) // else there are no settings yet
+        token_cache_clear(redeemer->tokens);
+}
+
+static void end_answers(struct redeemer *redeemer) {
+    redeemer->epoch++;
+    watchers_tell(redeemer);
+}
+
 static void on_peer(struct role *role, enum ipc_role peer, unsigned number, struct channel *channel) {
     set_peer(role, peer, channel);
+    if (peer != IPC_KEEPER)
+        return;
+    // What the keeper before it committed as its last, it may not have told.
+    forget_keys(role_context(role));
+    end_answers(role_context(role));
 }
 static void on_peer_gone(struct role *role, enum ipc_role peer, unsigned number) {
     set_peer(role, peer, NULL);
@@ -121,12 +137,9 @@ static void on_told(struct role *role, enum ipc_role peer, unsigned message, str
     struct tell_generation tell;
     if (message != IPC_TELL_generation || !vlt_is_ok(tell_generation_decode(frame, &tell)))
         return;
-    if (tell.kind == STORE_SIGNING_KEY || tell.kind == 0) {
-        redeemer->keys.is_stale = true;
-        token_cache_clear(redeemer->tokens);
-    }
-    redeemer->epoch++;
-    watchers_tell(redeemer);
+    if (tell.kind == STORE_SIGNING_KEY || tell.kind == 0)
+        forget_keys(redeemer);
+    end_answers(redeemer);
 }
 
 static void on_listener(struct role *role, struct bytes name, int fd) {
