@@ -20,6 +20,7 @@ void buf_clear(struct buf *buf);          // size and failure back to zero, memo
 void buf_put(struct buf *buf, struct bytes bytes);
 void buf_put_text(struct buf *buf, const char *text);
 void buf_put_byte(struct buf *buf, uint8_t byte);
+void buf_put_number(struct buf *buf, uint64_t number); // decimal
 void buf_put_format(struct buf *buf, const char *format, ...) VLT_PRINTF(2, 3);
 // Room for exactly `size` more bytes, already counted; NULL when it failed.
 uint8_t *buf_extend(struct buf *buf, size_t size);

@@ -101,7 +101,8 @@ static void put_answer(const struct exchange *e, const struct answer_sign *answe
     jsontext_put_string(out, answer->token);
     buf_put_text(out, ",\"authorization_details\":");
     token_details_put_json(e->details.items, e->details.count, out);
-    buf_put_format(out, ",\"expires_in\":%lld", (long long)(left > 0 ? left : 0));
+    buf_put_text(out, ",\"expires_in\":");
+    buf_put_number(out, left > 0 ? (uint64_t)left : 0);
     buf_put_text(out, ",\"issued_token_type\":\"urn:ietf:params:oauth:token-type:");
     bool is_jwt = bytes_equal_text(oauth_form_get(&e->form, "requested_token_type"), "urn:ietf:params:oauth:token-type:jwt");
     buf_put_text(out, is_jwt ? "jwt\",\"token_type\":" : "access_token\",\"token_type\":");
@@ -167,8 +168,8 @@ static void fill_claims(const struct exchange *e, struct token_claims *claims) {
 }
 
 void exchange_sign(struct exchange *e) {
+    static uint8_t claims_room[12288], event_room[8192]; // one loop, one thread: zeroed once, not each time
     struct token_claims claims;
-    uint8_t claims_room[12288], event_room[8192];
     struct wire_writer claims_writer, event_writer;
     fill_claims(e, &claims);
     wire_writer_init(&claims_writer, claims_room, sizeof claims_room);

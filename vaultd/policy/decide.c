@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vaultd/policy/decide.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "libvault/policy/policy_decide.h"
@@ -113,9 +112,13 @@ struct member_name {
 
 static struct bytes add_member(struct policy_request *request, const struct decide_question *q,
                                const char *type, struct bytes name, struct member_name *room) {
-    int size = snprintf(room->id, sizeof room->id, "%.*s/%.*s", (int)q->profile.size, (const char *)q->profile.at,
-                        (int)name.size, (const char *)name.at);
-    struct bytes id = bytes_of(room->id, size > 0 && size < (int)sizeof room->id ? (size_t)size : 0);
+    struct bytes id = {NULL, 0};
+    if (q->profile.size + 1 + name.size <= sizeof room->id) {
+        memcpy(room->id, q->profile.at, q->profile.size);
+        room->id[q->profile.size] = '/';
+        memcpy(room->id + q->profile.size + 1, name.at, name.size);
+        id = bytes_of(room->id, q->profile.size + 1 + name.size);
+    }
     struct policy_entity *entity = policy_entity_add(request, type, id);
     policy_put_string(policy_entity_attributes(entity), "name", name);
     policy_entity_parent(entity, POLICY_TYPE_PROVIDER, q->profile);
@@ -186,13 +189,14 @@ static void append_policies(struct decide_answer *answer, const struct policy_de
         struct bytes id = decision->answer.reasons[i];
         if (names(answer->policies, id))
             continue;
-        int size = snprintf(answer->policies + used, sizeof answer->policies - used, "%s%.*s", used ? " " : "",
-                            (int)id.size, (const char *)id.at);
-        if (size < 0 || used + (size_t)size >= sizeof answer->policies) {
-            answer->policies[used] = 0; // whole ids only
-            return;
-        }
-        used += (size_t)size;
+        size_t gap = used ? 1 : 0;
+        if (used + gap + id.size >= sizeof answer->policies)
+            return; // whole ids only
+        if (gap)
+            answer->policies[used] = ' ';
+        memcpy(answer->policies + used + gap, id.at, id.size);
+        used += gap + id.size;
+        answer->policies[used] = 0;
     }
 }
 
@@ -220,10 +224,15 @@ static void read_annotations(const struct policy_active *active, const struct po
 static void put_reason(struct decide_answer *answer, const char *action, const struct policy_decision *decision) {
     struct buf text;
     buf_init(&text, 2048);
-    buf_put_format(&text, "%s ", action);
+    buf_put_text(&text, action);
+    buf_put_byte(&text, ' ');
     policy_decision_text(decision, &text);
     const char *sentence = buf_text(&text);
-    snprintf(answer->reason, sizeof answer->reason, "%s", sentence ? sentence : "denied: out of memory");
+    if (!sentence)
+        sentence = "denied: out of memory";
+    size_t size = strnlen(sentence, sizeof answer->reason - 1);
+    memcpy(answer->reason, sentence, size);
+    answer->reason[size] = 0;
     buf_done(&text);
 }
 

@@ -59,22 +59,27 @@ static uint64_t cache_seconds(const struct redeem *redeem, const struct answer_o
     return left < redeem->redeemer->cache_max_s ? left : redeem->redeemer->cache_max_s;
 }
 
-// Everything but the secret part.
+// Everything but the secret part. Without printf, which costs more than the rest.
 static void put_rest(const struct redeem *redeem, const struct profile *profile,
                      const struct answer_open *answer, struct buf *out) {
-    buf_put_text(out, ",\"remove\":");
+    char upstream[sizeof "https://" + sizeof redeem->destination] = "https://";
+    size_t scheme_bytes = strlen(upstream), host_bytes = strlen(redeem->destination);
+    memcpy(upstream + scheme_bytes, redeem->destination, host_bytes);
+    buf_put(out, BYTES_LITERAL(",\"remove\":"));
     profile_put_remove(profile, out);
-    buf_put_text(out, ",\"upstream\":");
-    struct buf upstream;
-    buf_init(&upstream, 300);
-    buf_put_format(&upstream, "https://%s", redeem->destination);
-    jsontext_put_string(out, buf_bytes(&upstream));
-    buf_done(&upstream);
-    buf_put_text(out, ",\"credential\":");
+    buf_put(out, BYTES_LITERAL(",\"upstream\":"));
+    jsontext_put_string(out, bytes_of(upstream, scheme_bytes + host_bytes));
+    buf_put(out, BYTES_LITERAL(",\"credential\":"));
     jsontext_put_string(out, bytes_of_text(redeem->credential));
-    buf_put_format(out, ",\"credential_version\":%u,\"cache_s\":%llu,\"epoch\":%llu,\"model_required\":%s,\"txn\":",
-                   answer->version, (unsigned long long)cache_seconds(redeem, answer),
-                   (unsigned long long)redeem->epoch, redeem->model_required ? "true" : "false");
+    buf_put(out, BYTES_LITERAL(",\"credential_version\":"));
+    buf_put_number(out, answer->version);
+    buf_put(out, BYTES_LITERAL(",\"cache_s\":"));
+    buf_put_number(out, cache_seconds(redeem, answer));
+    buf_put(out, BYTES_LITERAL(",\"epoch\":"));
+    buf_put_number(out, redeem->epoch);
+    buf_put(out, BYTES_LITERAL(",\"model_required\":"));
+    buf_put_text(out, redeem->model_required ? "true" : "false");
+    buf_put(out, BYTES_LITERAL(",\"txn\":"));
     jsontext_put_string(out, bytes_of_text(redeem->correlation));
     buf_put_byte(out, '}');
 }
