@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "cli/audit_log.h"
 #include "cli/listing.h"
 #include "cli/verbs.h"
 
@@ -29,7 +30,7 @@ static void put_member(const json_t *entry, const char *member, const char *labe
 }
 
 // One line: time, outcome, what, who, on what, why.
-static void entry_print(const json_t *entry) {
+void audit_entry_print(const json_t *entry) {
     const char *outcome = member_text(entry, "outcome");
     terminal_put(stdout, first_of(entry, "time", "at"));
     printf("  %-5s  ", outcome[0] ? outcome : "-");
@@ -60,7 +61,7 @@ static int page_print(struct command *command, const json_t *page) {
             json_dumpf(entry, stdout, JSON_COMPACT | JSON_SORT_KEYS);
             putchar('\n');
         } else {
-            entry_print(entry);
+            audit_entry_print(entry);
         }
     }
     return fflush(stdout) == 0 ? EXIT_OK : EXIT_FAILED;

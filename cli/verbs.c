@@ -34,6 +34,12 @@ const struct verb *const verbs[] = {
     &verb_exec,
     &verb_revoke,
     &verb_audit_tail,
+    &verb_audit_search,
+    &verb_audit_show,
+    &verb_audit_export,
+    &verb_audit_verify,
+    &verb_audit_prove,
+    &verb_audit_check,
     &verb_completion,
     0,
 };

@@ -15,6 +15,8 @@ extern const struct verb verb_credential_put, verb_credential_list, verb_credent
     verb_credential_rotate, verb_credential_disable, verb_credential_enable, verb_credential_delete;
 extern const struct verb verb_forwarder_enrol, verb_forwarder_list, verb_forwarder_remove;
 extern const struct verb verb_token_get, verb_exec, verb_revoke;
+extern const struct verb verb_audit_verify, verb_audit_prove, verb_audit_check, verb_audit_search,
+    verb_audit_show, verb_audit_export;
 extern const struct verb verb_audit_tail, verb_completion;
 
 #endif

@@ -355,12 +355,26 @@ class Lab:
         return self.redeemer("POST", "/v1/redeem", body)
 
     def audit(self):
-        entries = []
+        """Every entry: those in full tiles, then what the journal holds beyond them."""
+        entries = {}
+        for bundle in self._full_bundles():
+            while bundle:
+                size = int.from_bytes(bundle[:2], "big")
+                entry = json.loads(bundle[2:2 + size])
+                entries[entry["sequence"]] = entry
+                bundle = bundle[2 + size:]
         for name in sorted(os.listdir(self.audit_folder)):
             if name.endswith(".jsonl"):
                 with open(f"{self.audit_folder}/{name}") as lines:
-                    entries += [json.loads(line) for line in lines]
-        return entries
+                    entries.update((entry["sequence"], entry) for entry in map(json.loads, lines))
+        return [entries[sequence] for sequence in sorted(entries)]
+
+    def _full_bundles(self):
+        for folder, _, names in sorted(os.walk(f"{self.audit_folder}/tile/entries")):
+            for name in sorted(names):
+                if not folder.endswith(".p"):
+                    with open(f"{folder}/{name}", "rb") as file:
+                        yield file.read()
 
 
 def is_zombie(pid):

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/audit_log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "cli/terminal.h"
+#include "libvault/base/jsontext.h"
+
+// "NAME+ID+KEY", or the first line of a file that holds it.
+int audit_key_read(struct command *command, const char *text, struct note_key *ret_key) {
+    struct fault fault = {0};
+    struct buf content;
+    vlt_result result = note_key_parse(bytes_of_text(text), ret_key);
+    if (vlt_is_ok(result) || strchr(text, '+'))
+        return vlt_is_ok(result) ? EXIT_OK : command_fail(command, result, NULL);
+    buf_init(&content, NOTE_VKEY_MAX);
+    result = file_read(text, NOTE_VKEY_MAX, &content, &fault);
+    if (vlt_is_ok(result)) {
+        struct bytes line = bytes_of(content.at, bytes_find(buf_bytes(&content), '\n'));
+        result = note_key_parse(line, ret_key);
+    }
+    buf_done(&content);
+    return vlt_is_ok(result) ? EXIT_OK : command_fail(command, result, &fault);
+}
+
+static int read_own_key(struct command *command, struct audit_log *log) {
+    struct fault fault = {0};
+    struct buf content;
+    buf_init(&content, NOTE_VKEY_MAX);
+    vlt_result result = tile_file_read(log->folder, "vkey", NOTE_VKEY_MAX, &fault, &content);
+    if (vlt_is_ok(result))
+        result = note_key_parse(bytes_of(content.at, bytes_find(buf_bytes(&content), '\n')), &log->key);
+    buf_done(&content);
+    log->has_own_key = true;
+    return vlt_is_ok(result) ? EXIT_OK : command_fail(command, result, &fault);
+}
+
+int audit_log_open(struct command *command, const char *path, struct audit_log *ret_log) {
+    struct audit_log log = {.folder = -1};
+    struct fault fault = {0};
+    const char *key = command_option(command, "--key");
+    if (!path)
+        path = command_setting(command, "--log", "VAULTCTL_AUDIT_LOG", AUDIT_LOG_DEFAULT);
+    log.folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (log.folder < 0)
+        return command_fail(command,
+                            fault_set(&fault, errno == ENOENT ? VLT_NOT_FOUND : VLT_UNAVAILABLE,
+                                      "the folder of the log can not be opened",
+                                      "%s can not be opened: %s", path, strerror(errno)),
+                            &fault);
+    int status = key ? audit_key_read(command, key, &log.key) : read_own_key(command, &log);
+    if (status != EXIT_OK) {
+        close(log.folder);
+        return status;
+    }
+    *ret_log = log;
+    return EXIT_OK;
+}
+
+void audit_log_close(struct audit_log *log) {
+    note_key_done(&log->key);
+    close(log->folder);
+}
+
+struct bytes audit_entry_member(struct bytes entry, const char *name) {
+    char opening[64];
+    int size = snprintf(opening, sizeof opening, "\"%s\":\"", name);
+    // A quote inside a text is escaped, so this can only be a member.
+    const uint8_t *at = entry.size ? memmem(entry.at, entry.size, opening, (size_t)size) : NULL;
+    if (!at)
+        return bytes_of(NULL, 0);
+    struct bytes rest = bytes_from(entry, (size_t)(at - entry.at) + (size_t)size);
+    for (size_t i = 0; i < rest.size; i++) {
+        if (rest.at[i] == '\\')
+            i++;
+        else if (rest.at[i] == '"')
+            return bytes_of(rest.at, i);
+    }
+    return bytes_of(NULL, 0);
+}
+
+int audit_entry_show(const struct command *command, struct bytes entry) {
+    if (command->wants_json) {
+        fwrite(entry.at, 1, entry.size, stdout);
+        putchar('\n');
+        return EXIT_OK;
+    }
+    struct fault fault = {0};
+    json_t *object = NULL;
+    vlt_result result = jsontext_parse(entry, &jsontext_document_limits, &fault, &object);
+    if (!vlt_is_ok(result))
+        return command_fail(command, result, &fault);
+    audit_entry_print(object);
+    json_decref(object);
+    return EXIT_OK;
+}

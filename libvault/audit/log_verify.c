@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libvault/audit/log_verify.h"
+
+#include <stdio.h>
+
+#define PROGRESS_STEP 256 // tiles
+
+struct walk {
+    const struct log_verify *what;
+    struct fault *fault;
+    struct tile_reader reader;
+    struct merkle_source source;
+    struct checkpoint checkpoint;
+};
+
+vlt_result log_checkpoint(int folder, const struct note_key *key, struct fault *fault, struct buf *out,
+                          struct checkpoint *ret_checkpoint) {
+    struct buf note;
+    buf_init(&note, NOTE_MAX_BYTES);
+    vlt_result result = tile_file_read(folder, "checkpoint", NOTE_MAX_BYTES, fault, &note);
+    if (vlt_is_ok(result)) {
+        result = checkpoint_open(buf_bytes(&note), key, ret_checkpoint);
+        if (!vlt_is_ok(result))
+            result = fault_set(fault, result.class, result.reason, "checkpoint: %s", result.reason);
+    }
+    if (vlt_is_ok(result) && out)
+        buf_put(out, buf_bytes(&note));
+    buf_done(&note);
+    return result;
+}
+
+static vlt_result bad_entry(struct walk *walk, uint64_t index, const char *why) {
+    return fault_set(walk->fault, VLT_CRYPTO, "an entry of the log is not what was signed",
+                     "entry %llu (index %llu) %s", (unsigned long long)index + 1,
+                     (unsigned long long)index, why);
+}
+
+// The number in the entry is the number of the entry: none was left out when the
+// events were counted.
+static bool says_sequence(struct bytes entry, uint64_t sequence) {
+    char text[40];
+    int size = snprintf(text, sizeof text, "\"sequence\":%llu", (unsigned long long)sequence);
+    const uint8_t *at = entry.size ? memmem(entry.at, entry.size, text, (size_t)size) : NULL;
+    const uint8_t *end = at ? at + size : NULL;
+    return end && end < entry.at + entry.size && (*end == ',' || *end == '}');
+}
+
+static vlt_result verify_entries(struct walk *walk, uint64_t number) {
+    struct bytes bundle, entry;
+    struct merkle_hash leaf, stored;
+    unsigned width = tile_width(TILE_ENTRIES, number, walk->checkpoint.size);
+    VLT_TRY(tile_reader_bundle(&walk->reader, number, &bundle));
+    for (unsigned i = 0; i < width; i++) {
+        uint64_t index = number * TILE_WIDTH + i;
+        if (!vlt_is_ok(tile_entry_take(&bundle, &entry)))
+            return bad_entry(walk, index, "is cut short");
+        VLT_TRY(merkle_leaf(entry, &leaf));
+        VLT_TRY(walk->source.read(0, index, walk->source.context, &stored));
+        if (!merkle_hash_equal(&leaf, &stored))
+            return bad_entry(walk, index, "does not give the hash that its tile holds");
+        if (!says_sequence(entry, index + 1))
+            return bad_entry(walk, index, "does not bear its own number");
+    }
+    // Behind the last entry there may be more only where a full file stands in
+    // for a partial one.
+    if (bundle.size && width == TILE_WIDTH)
+        return bad_entry(walk, number * TILE_WIDTH + width - 1, "is followed by bytes that are no entry");
+    return vlt_ok();
+}
+
+// A tile that is full gives a hash of the tile above it, and so on upward.
+static vlt_result verify_above(struct walk *walk, unsigned level, uint64_t number) {
+    while (level + 1 < TILE_LEVELS && tile_width(level, number, walk->checkpoint.size) == TILE_WIDTH) {
+        struct merkle_hash made, stored, hash;
+        struct merkle_range range;
+        merkle_range_init(&range);
+        for (uint64_t i = 0; i < TILE_WIDTH; i++) {
+            VLT_TRY(walk->source.read(level * TILE_HEIGHT, number * TILE_WIDTH + i, walk->source.context, &hash));
+            VLT_TRY(merkle_range_add(&range, &hash));
+        }
+        VLT_TRY(merkle_range_root(&range, &made));
+        VLT_TRY(walk->source.read((level + 1) * TILE_HEIGHT, number, walk->source.context, &stored));
+        if (!merkle_hash_equal(&made, &stored)) {
+            char path[TILE_PATH_MAX];
+            tile_path(level, number, TILE_WIDTH, path);
+            unsigned shift = level * TILE_HEIGHT;
+            return fault_set(walk->fault, VLT_CRYPTO, "a tile of the log is not what was signed",
+                             "%s does not give the hash above it: entries from %llu on are not what "
+                             "was signed", path, (unsigned long long)(number * TILE_WIDTH << shift) + 1);
+        }
+        if ((number + 1) % TILE_WIDTH)
+            break; // the tile above is verified with its last part
+        level++;
+        number /= TILE_WIDTH;
+    }
+    return vlt_ok();
+}
+
+static vlt_result verify_growth(struct walk *walk) {
+    const struct checkpoint *from = walk->what->from;
+    struct merkle_proof proof;
+    if (!from || from->size == 0)
+        return vlt_ok();
+    if (from->size > walk->checkpoint.size)
+        return fault_set(walk->fault, VLT_CRYPTO, "the log was cut",
+                         "the log has %llu entries and had %llu before: it was cut",
+                         (unsigned long long)walk->checkpoint.size, (unsigned long long)from->size);
+    VLT_TRY(merkle_consistency_prove(&walk->source, from->size, walk->checkpoint.size, &proof));
+    vlt_result result = merkle_consistency_verify(from->size, &from->root, walk->checkpoint.size,
+                                                  &walk->checkpoint.root, &proof);
+    return vlt_is_ok(result) ? result
+                             : fault_set(walk->fault, VLT_CRYPTO, "the log was rewritten",
+                                         "the log is not what it was at %llu entries: it was rewritten",
+                                         (unsigned long long)from->size);
+}
+
+static vlt_result verify_root(struct walk *walk) {
+    struct merkle_hash root;
+    VLT_TRY(merkle_root(&walk->source, walk->checkpoint.size, &root));
+    return merkle_hash_equal(&root, &walk->checkpoint.root)
+               ? vlt_ok()
+               : fault_set(walk->fault, VLT_CRYPTO, "the tiles do not give the signed root",
+                           "the tiles do not give the root of the signed checkpoint");
+}
+
+static vlt_result walk_all(struct walk *walk) {
+    uint64_t tiles = (walk->checkpoint.size + TILE_WIDTH - 1) / TILE_WIDTH;
+    uint64_t first = walk->what->from ? walk->what->from->size / TILE_WIDTH : 0;
+    for (uint64_t number = first; number < tiles; number++) {
+        VLT_TRY(verify_entries(walk, number));
+        VLT_TRY(verify_above(walk, 0, number));
+        if (walk->what->progress && number % PROGRESS_STEP == 0)
+            walk->what->progress(number * TILE_WIDTH, walk->checkpoint.size, walk->what->context);
+    }
+    VLT_TRY(verify_root(walk));
+    return verify_growth(walk);
+}
+
+vlt_result log_verify(const struct log_verify *what, struct fault *fault, struct checkpoint *ret_checkpoint) {
+    struct walk walk = {.what = what, .fault = fault};
+    VLT_TRY(log_checkpoint(what->folder, what->key, fault, NULL, &walk.checkpoint));
+    VLT_TRY(tile_reader_init(&walk.reader, what->folder, walk.checkpoint.size));
+    walk.reader.fault = fault;
+    walk.source = tile_reader_source(&walk.reader);
+    vlt_result result = walk_all(&walk);
+    tile_reader_done(&walk.reader);
+    if (vlt_is_ok(result))
+        *ret_checkpoint = walk.checkpoint;
+    return result;
+}

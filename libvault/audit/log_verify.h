@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// Verification of a log in a folder (C2SP tlog-tiles): the checkpoint is signed,
+// every entry gives the hash that its tile holds, every tile gives the hash above
+// it, the topmost give the signed root, and entry n says that it is number n.
+// Needs nothing but the files and the log's key. Any program.
+#ifndef VLT_AUDIT_LOG_VERIFY_H
+#define VLT_AUDIT_LOG_VERIFY_H
+
+#include "libvault/audit/checkpoint.h"
+#include "libvault/audit/tile.h"
+
+struct log_verify {
+    int folder;                    // of the log
+    const struct note_key *key;
+    const struct checkpoint *from; // one that was verified before, or NULL: only what
+                                   // came later is read, and that the log grew from it
+    // May be NULL. Called from time to time.
+    void (*progress)(uint64_t entries, uint64_t of, void *context);
+    void *context;
+};
+// The checkpoint of a folder, its signature verified; the note itself is appended
+// to `out` unless that is NULL. VLT_NOT_FOUND, VLT_CRYPTO, VLT_MALFORMED.
+vlt_result log_checkpoint(int folder, const struct note_key *key, struct fault *fault, struct buf *out,
+                          struct checkpoint *ret_checkpoint) VLT_MUST_USE;
+// VLT_CRYPTO: something is not what was signed; the fault names the first bad
+// entry or tile. VLT_NOT_FOUND or VLT_MALFORMED: a file is missing or broken.
+vlt_result log_verify(const struct log_verify *what, struct fault *fault,
+                      struct checkpoint *ret_checkpoint) VLT_MUST_USE;
+
+#endif

@@ -1,0 +1,274 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""The audit log as an outsider sees it: written by the real daemon, verified by a
+program that shares nothing with it, through crashes and full disks."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, f"{HERE}/lib")
+from lab import Failure, Lab, TREE, need, run, run_cases, wait_until  # noqa: E402
+
+ENTRIES = int(os.environ.get("VAULT_AUDIT_ENTRIES", "100000"))
+CHANGES = int(os.environ.get("VAULT_AUDIT_CHANGES", "3000"))
+KILLS = int(os.environ.get("VAULT_AUDIT_KILLS", "24"))
+PIPELINE = 32
+CONNECTIONS = 64
+
+
+def checkpoint_size(lab):
+    try:
+        with open(f"{lab.audit_folder}/checkpoint") as text:
+            return int(text.read().split("\n")[1])
+    except FileNotFoundError:
+        return 0
+
+
+def serve(lab):
+    lab.start()
+    lab.init_with_issuer()
+    lab.put_credential()
+    lab.enrol()
+    return lab.token(lab.subject_token(groups=("ml", "ci")))
+
+
+class Load:
+    """Redeems over one connection, many at a time; knows which were answered."""
+
+    def __init__(self, lab, token):
+        self.lab, self.token, self.sent, self.answered = lab, token, 0, []
+
+    def _request(self, number):
+        # Every third one is refused: another host than the credential's.
+        host = "api.openai.com" if number % 3 else "elsewhere.example"
+        body = json.dumps({"token": self.token, "scheme": "bearer", "destination": host, "method": "POST", "path": "/v1/chat/completions",
+                           "uri": "https://llm.example.test/v1/chat/completions", "source": "127.0.0.1", "model": "gpt-4o-mini",
+                           "request_id": f"load-{number}"}).encode()
+        return (b"POST /v1/redeem HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: "
+                + str(len(body)).encode() + b"\r\n\r\n" + body)
+
+    @staticmethod
+    def _take_answer(reader):
+        line = reader.readline()
+        if not line:
+            raise ConnectionError("closed")
+        size, status = 0, int(line.split()[1])
+        while True:
+            line = reader.readline()
+            if line in (b"\r\n", b""):
+                break
+            if line.lower().startswith(b"content-length:"):
+                size = int(line.split(b":")[1])
+        if len(reader.read(size)) != size:
+            raise ConnectionError("cut short")
+        return status
+
+    def run(self, count, until=None):
+        """Over many connections, so that the vault has much to sync at once. Ends
+        early when the vault does, or when `until` is true."""
+        links = []
+        try:
+            for _ in range(min(CONNECTIONS, (count + PIPELINE - 1) // PIPELINE)):
+                link = socket.socket(socket.AF_UNIX)
+                links.append(link)
+                link.settimeout(10)
+                link.connect(self.lab.redeem_socket)
+            readers = [link.makefile("rb") for link in links]
+            while count > 0 and not (until and until()):
+                batches = []
+                for link in links:
+                    numbers = range(self.sent, self.sent + min(PIPELINE, count))
+                    self.sent += len(numbers)
+                    count -= len(numbers)
+                    batches.append(numbers)
+                    link.sendall(b"".join(self._request(n) for n in numbers))
+                for numbers, reader in zip(batches, readers):
+                    self._take_answers(numbers, reader)
+        except OSError:
+            pass
+        finally:
+            for link in links:
+                link.close()
+
+    def _take_answers(self, numbers, reader):
+        for number in numbers:
+            if self._take_answer(reader) in (200, 403):  # decided; anything else says that it was not
+                self.answered.append(number)
+
+
+def verifier(lab):
+    program = f"{lab.folder}/verifier"
+    if not os.path.exists(program):
+        run(f"{TREE}/tests/verifier/build", program)
+    return program
+
+
+def vkey(lab):
+    with open(f"{lab.audit_folder}/vkey") as text:
+        return text.read().strip()
+
+
+def published(lab, count):
+    wait_until(f"a checkpoint of {count} entries", lambda: checkpoint_size(lab) >= count, 60)
+
+
+def correlations(lab):
+    found = {}
+    for line in lab.vaultctl("audit", "export", "--log", lab.audit_folder).stdout.splitlines():
+        entry = json.loads(line)
+        found.setdefault(entry.get("correlation"), []).append(entry)
+    return found
+
+
+def a_log_of_the_daemon_is_verified_by_others():
+    with Lab("softhsm") as lab:
+        load = Load(lab, serve(lab))
+        published(lab, 1)
+        shutil.copy(f"{lab.audit_folder}/checkpoint", f"{lab.folder}/old")
+        began = time.monotonic()
+        load.run(ENTRIES)
+        took = time.monotonic() - began
+        need(len(load.answered) == ENTRIES, f"{len(load.answered)} of {ENTRIES} answered")
+        print(f"     {ENTRIES} decisions in {took:.1f} s", flush=True)
+        published(lab, ENTRIES)
+        check, key = verifier(lab), vkey(lab)
+        print("     " + run(check, "verify", lab.audit_folder, key, f"{lab.folder}/old").strip(), flush=True)
+        began = time.monotonic()
+        told = lab.vaultctl_json("audit", "verify", lab.audit_folder, "--key", key)
+        need(told["entries"] >= ENTRIES and not told["key_from_folder"], told)
+        print(f"     vaultctl: {told['entries']} entries in {time.monotonic() - began:.2f} s", flush=True)
+        lab.vaultctl("audit", "verify", lab.audit_folder, "--from", f"{lab.folder}/old")
+        # A proof that travels without the log.
+        for number in (1, 256, 257, 65537, ENTRIES):
+            proof, entry = f"{lab.folder}/proof", f"{lab.folder}/entry"
+            lab.vaultctl("audit", "prove", str(number), "--log", lab.audit_folder, "-o", proof, "--entry", entry)
+            run(check, "proof", proof, entry, key)
+            need(f"entry {number} " in lab.vaultctl("audit", "check", proof, entry, "--key", key).stdout, number)
+            with open(entry, "ab") as out:
+                out.write(b" ")
+            need(lab.vaultctl("audit", "check", proof, entry, "--key", key, check=False).returncode != 0, "a changed entry was taken")
+        # What was decided, found again.
+        entries = lab.vaultctl("--json", "audit", "show", "load-3", "--log", lab.audit_folder).stdout.splitlines()
+        need(len(entries) == 1 and json.loads(entries[0])["outcome"] == "deny", entries)
+        denied = lab.vaultctl("--json", "audit", "search", "--decision", "deny", "--principal", f"{lab.issuer}|alice", "--log",
+                              lab.audit_folder).stdout.splitlines()
+        need(len(denied) == len(range(0, ENTRIES, 3)), f"{len(denied)} denials found")
+        print("     " + run(check, "mutate", lab.audit_folder, key, str(CHANGES), "1").strip(), flush=True)
+        stale_journal_is_gone(lab)
+        damage_is_named(lab, key)
+
+
+def stale_journal_is_gone(lab):
+    size = sum(os.path.getsize(f"{lab.audit_folder}/{name}") for name in os.listdir(lab.audit_folder) if name.endswith(".jsonl"))
+    need(size < 40 << 20, f"the journal still has {size} bytes")
+
+
+def damage_is_named(lab, key):
+    """A copy of the log with one byte of entry 1000 changed, then with a tile cut."""
+    copy = f"{lab.folder}/copy"
+    shutil.copytree(lab.audit_folder, copy)
+    path = f"{copy}/tile/entries/003"  # entries 769 to 1024
+    with open(path, "rb") as file:
+        bundle = bytearray(file.read())
+    at = bundle.index(b'"sequence":1000,')
+    bundle[at + 20] ^= 1
+    with open(path, "wb") as file:
+        file.write(bundle)
+    done = lab.vaultctl("audit", "verify", copy, "--key", key, check=False)
+    need(done.returncode != 0 and "entry 1000 " in done.stderr, done.stderr)
+    os.truncate(f"{copy}/tile/0/002", 100)
+    done = lab.vaultctl("audit", "verify", copy, "--key", key, check=False)
+    need(done.returncode != 0 and "tile/0/002" in done.stderr, done.stderr)
+
+
+def every_answer_has_its_record_after_kill():
+    with Lab("softhsm") as lab:
+        load = Load(lab, serve(lab))
+        chance = random.Random(7)
+        for _ in range(KILLS):
+            wait_until("service", lambda: serves(lab, load), 20)
+            end = time.monotonic() + chance.uniform(0.01, 1.5)
+            victim = chance.choice(("auditor", "keeper", "everything"))
+            pid = subprocess.Popen(["sh", "-c", f"sleep {max(0.0, end - time.monotonic()):.3f}; kill -9 {victims(lab, victim)}"])
+            load.run(1000000, until=lambda: time.monotonic() > end + 0.3)
+            pid.wait()
+            if victim == "everything":
+                lab.process.wait(10)
+                wait_until("end of every process", lambda: not lab.pids(), 10)
+                lab.process = None
+                lab.start()
+        wait_until("service", lambda: serves(lab, load), 20)
+        all_recorded(lab, load)
+
+
+def serves(lab, load):
+    before = len(load.answered)
+    load.run(1)
+    return len(load.answered) > before
+
+
+def victims(lab, which):
+    pids = lab.pids()
+    return " ".join(str(pid) for pid in ([lab.process.pid, *pids.values()] if which == "everything" else [pids[which]]))
+
+
+def all_recorded(lab, load):
+    recorded = len(lab.audit())
+    published(lab, recorded)
+    found = correlations(lab)
+    missing = [n for n in load.answered if f"load-{n}" not in found]
+    need(not missing, f"{len(missing)} of {len(load.answered)} answers have no record, first {missing[:5]}")
+    print(f"     {len(load.answered)} answers, all recorded", flush=True)
+    run(verifier(lab), "verify", lab.audit_folder, vkey(lab))
+    lab.vaultctl("audit", "verify", lab.audit_folder)
+
+
+def a_log_that_was_rolled_back_is_refused():
+    """Yesterday's copy of the whole folder fits itself; the keeper knows better."""
+    with Lab("softhsm") as lab:
+        load = Load(lab, serve(lab))
+        load.run(300)
+        published(lab, 300)
+        lab.stop()
+        shutil.copytree(lab.audit_folder, f"{lab.folder}/yesterday")
+        lab.start()
+        load.run(300)
+        published(lab, 600)
+        lab.stop()
+        shutil.rmtree(lab.audit_folder)
+        shutil.move(f"{lab.folder}/yesterday", lab.audit_folder)
+        run("chown", "-R", "vault-auditor:vaultd" if lab.users else str(os.getuid()), lab.audit_folder)
+        lab.start()
+        wait_until("the refusal", lambda: "behind its last signed checkpoint" in lab.log(), 15)
+        before = len(load.answered)
+        load.run(10)
+        need(len(load.answered) == before, "decisions go on over a log that was rolled back")
+
+
+def an_altered_log_is_refused():
+    with Lab("softhsm") as lab:
+        load = Load(lab, serve(lab))
+        load.run(300)
+        published(lab, len(lab.audit()))
+        lab.stop()
+        name = [name for name in os.listdir(lab.audit_folder) if name.endswith(".jsonl")][0]
+        with open(f"{lab.audit_folder}/{name}", "r+b") as journal:
+            text = journal.read()
+            at = text.index(b'"load-299"')  # behind the last full tile
+            journal.seek(at + 1)
+            journal.write(b"L")
+        lab.start(wait=False)
+        wait_until("the refusal", lambda: "was altered" in lab.log(), 15)
+
+
+if __name__ == "__main__":
+    run_cases(a_log_of_the_daemon_is_verified_by_others, every_answer_has_its_record_after_kill, a_log_that_was_rolled_back_is_refused,
+              an_altered_log_is_refused)
