@@ -207,7 +207,7 @@ vlt_result publisher_read_checkpoint(int folder, struct fault *fault, struct che
 
 // ---- Open ----
 
-// The rows above the entries: each hash is the root of a full tile below it.
+// The rows above the entries, as the tiles of the last checkpoint have them.
 static vlt_result load_rows(struct publisher *publisher, struct fault *fault) {
     struct tile_reader reader;
     vlt_result result = tile_reader_init(&reader, publisher->folder, publisher->size);
