@@ -142,7 +142,8 @@ void vault_cache_key(vault_ctx_t *ctx) {
                                   ask->model,
                                   ask->tool,
                                   ask->destination,
-                                  ask->client_certificate};
+                                  ask->client_certificate,
+                                  ask->source};
     if (!digest)
         digest = EVP_MD_CTX_new();
     if (!sha256)

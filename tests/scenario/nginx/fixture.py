@@ -150,7 +150,8 @@ class Case(unittest.TestCase):
         self.provider.release.clear()
         self.redeemer.answer = lambda ask: grant()
 
-    def send(self, path, method="POST", body=None, headers=None, authorize=True, encode_chunked=False):
+    def send(self, path, method="POST", body=None, headers=None, authorize=True, encode_chunked=False,
+             source="127.0.0.1"):
         """(status, headers, body) of one request; JSON bodies may be given as objects."""
         sent = {"authorization": "Bearer " + token()} if authorize else {}
         if isinstance(body, (dict, list)):
@@ -158,7 +159,7 @@ class Case(unittest.TestCase):
         if body is not None:
             sent["content-type"] = "application/json"
         sent.update(headers or {})
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20, source_address=(source, 0))
         try:
             connection.request(method, path, body, sent, encode_chunked=encode_chunked)
             answer = connection.getresponse()

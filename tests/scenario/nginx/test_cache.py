@@ -46,7 +46,8 @@ class Cache(Case):
     def test_keeps_apart_what_the_decision_depends_on(self):
         asks = [lambda: self.ask(), lambda: self.ask(sub="bob"), lambda: self.ask(method="DELETE"),
                 lambda: self.ask("/cached/v1/files"), lambda: self.ask(method="POST", body={"model": "a"}),
-                lambda: self.ask(method="POST", body={"model": "b"}), lambda: self.ask(method="POST", body={})]
+                lambda: self.ask(method="POST", body={"model": "b"}), lambda: self.ask(method="POST", body={}),
+                lambda: self.ask(source="127.0.0.2")]  # policies may look at where a request comes from
         for _ in range(2):
             for ask in asks:
                 self.assertEqual(ask(), 200)
