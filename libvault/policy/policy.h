@@ -83,6 +83,9 @@ struct policy_answer {
     const struct bytes *reasons; // ids of the determining policies
     size_t error_count;
     const struct policy_error *errors;
+    // A policy about this principal, action and resource looks at context.sourceIp,
+    // now or tokenAge: the answer is good for this request only.
+    bool is_momentary;
 };
 
 // The specification's authorizer: allowed when a permit and no forbid is

@@ -18,6 +18,7 @@ struct verdict {
     struct ids permits, forbids;
     struct policy_error *errors;
     size_t error_count, error_capacity;
+    bool is_momentary;
 };
 
 struct bytes policy_error_message(const struct policy_set *set, const struct policy *policy,
@@ -69,8 +70,10 @@ static vlt_result add_error(struct verdict *verdict, const struct policy *policy
 }
 
 static vlt_result try_policy(struct verdict *verdict, const struct policy *policy) {
-    enum policy_match match;
+    enum policy_match match = POLICY_MATCH_CLAUSE; // also of one that errs
     vlt_result result = policy_eval_policy(&verdict->eval, policy, &match, NULL);
+    if (match >= POLICY_MATCH_CLAUSE)
+        verdict->is_momentary = verdict->is_momentary || policy->reads_moment;
     if (result.class == VLT_MALFORMED)
         return add_error(verdict, policy, result);
     VLT_TRY(result);
@@ -111,6 +114,7 @@ vlt_result policy_authorize(const struct policy_set *set, struct policy_request 
                                          .reason_count = reasons->count,
                                          .reasons = reasons->items,
                                          .error_count = verdict.error_count,
-                                         .errors = verdict.errors};
+                                         .errors = verdict.errors,
+                                         .is_momentary = verdict.is_momentary};
     return vlt_ok();
 }

@@ -159,6 +159,21 @@ def the_source_address_is_asked_again():
             need(last(lab, "redeem")["source"] == source, last(lab, "redeem"))
 
 
+def an_answer_that_depends_on_the_moment_is_not_used_again():
+    """A forwarder may keep an answer for a bearer token, unless source, time or age were looked at."""
+    inside = '@id("inside")\nforbid(principal, action == Action::"redeem", resource) unless { context.sourceIp.isInRange(ip("10.0.0.0/8")) };\n'
+    age = '@id("young")\nforbid(principal, action == Action::"callModel", resource) when { context.tokenAge > 100 };\n'
+    other = '@id("elsewhere")\nforbid(principal, action in Action::"administer", resource) unless { context.sourceIp.isLoopback() };\n'
+    with Lab() as lab:
+        ready(lab, Lab.POLICY)
+        token = lab.token(lab.subject_token("pipeline", ["ci"]))
+        for text, model, may in (("", "gpt-4o", True), (inside, "gpt-4o", False), (other, "gpt-4o", True), (age, "gpt-4o", False),
+                                 (age, None, True)):
+            put(lab, Lab.POLICY + text)
+            answer = lab.redeem(token, source="10.1.2.3", model=model)
+            need(answer.status == 200 and (answer.json["cache_s"] > 0) is may, f"{text!r}, model {model}: {answer}")
+
+
 def the_time_of_day_is_asked_again():
     with Lab() as lab:
         key = ready(lab, Lab.POLICY)
@@ -376,7 +391,7 @@ def starter_policies_have_tests_that_pass():
 
 if __name__ == "__main__":
     run_cases(claims_of_a_build_job_are_tags_at_issue_and_redeem, posture_of_the_device_decides, options_of_issuer_add_name_tags_and_devices,
-              the_source_address_is_asked_again, the_time_of_day_is_asked_again, a_new_set_decides_from_the_next_redeem_on,
+              the_source_address_is_asked_again, an_answer_that_depends_on_the_moment_is_not_used_again, the_time_of_day_is_asked_again, a_new_set_decides_from_the_next_redeem_on,
               activation_is_atomic_and_versioned, a_set_with_unknown_names_changes_nothing, a_forbid_that_errs_denies_and_is_named,
               both_are_asked_with_what_is_known_of_each, an_act_chain_without_an_actor_token_is_asked_too,
               explain_says_what_the_vault_does, starter_policies_have_tests_that_pass)

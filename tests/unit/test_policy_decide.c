@@ -117,6 +117,33 @@ static void explain_accepts_every_stage(void **state) {
     policy_set_free(set);
 }
 
+static bool is_momentary(const char *text) {
+    struct policy_set *set = set_of(text);
+    struct policy_request *request = request_of_alice();
+    bool result = policy_decide(set, request).answer.is_momentary;
+    policy_request_free(request);
+    policy_set_free(set);
+    return result;
+}
+
+static void decide_accepts_answers_that_may_be_used_again(void **state) {
+    static const char *const lasting[] = {
+        "permit(principal, action, resource);", "permit(principal, action, resource) when { context has bound && context.bound };",
+        "permit(principal, action, resource); forbid(principal, action == Action::\"seal\", resource) when { context.now == context.now };",
+        "permit(principal, action, resource) when { {now: 1}.now == 1 };"};
+    static const char *const momentary[] = {
+        "permit(principal, action, resource) when { context.now < datetime(\"2026-01-01\") };",
+        "permit(principal, action, resource); forbid(principal, action, resource) unless { true || context.sourceIp.isLoopback() };",
+        "permit(principal, action, resource); permit(principal, action, resource) when { [1, {a: context has tokenAge}].isEmpty() };",
+        "permit(principal, action, resource) when { context == {} };", "permit(principal, action, resource) unless { if true then context else context };"};
+    for (size_t i = 0; i < sizeof lasting / sizeof *lasting; i++)
+        if (is_momentary(lasting[i]))
+            fail_msg("%s", lasting[i]);
+    for (size_t i = 0; i < sizeof momentary / sizeof *momentary; i++)
+        if (!is_momentary(momentary[i]))
+            fail_msg("%s", momentary[i]);
+}
+
 struct unmet {
     size_t count;
     struct policy_outcome outcomes[8];
@@ -349,6 +376,7 @@ int main(void) {
         cmocka_unit_test(decide_accepts_a_clean_permit),
         cmocka_unit_test(decide_rejects_closed),
         cmocka_unit_test(decide_rejects_what_cannot_be_evaluated),
+        cmocka_unit_test(decide_accepts_answers_that_may_be_used_again),
         cmocka_unit_test(explain_accepts_every_stage),
         cmocka_unit_test(explain_accepts_everything_that_was_missing),
         cmocka_unit_test(vocabulary_accepts_known_names),

@@ -253,6 +253,7 @@ static bool ask(struct decider *decider, const struct policy_active *active, con
         answer->policies[0] = 0; // those that denied, not those that allowed something else before
         answer->is_allowed = answer->allows_bearer = false;
     }
+    answer->is_momentary = answer->is_momentary || decision.answer.is_momentary;
     append_policies(answer, &decision);
     put_reason(answer, action, &decision);
     if (decision.is_allowed && is_use)

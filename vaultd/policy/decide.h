@@ -45,6 +45,7 @@ struct decide_question {
 struct decide_answer {
     bool is_allowed;
     bool allows_bearer;   // a determining permit of each party is annotated @bearer("allow")
+    bool is_momentary;    // source, time or the token's age were looked at: not to be used again
     uint32_t lifetime_s;  // shortest @lifetime("<seconds>") of determining permits; 0: none
     char policies[1024];  // ids of the determining policies, joined by a space
     char reason[512];     // one sentence for audit and explain

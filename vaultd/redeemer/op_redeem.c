@@ -79,7 +79,8 @@ static void ask_keeper(struct redeem *redeem) {
     memcpy(ask.proof_key, redeem->claims->thumbprint, sizeof ask.proof_key);
     memcpy(ask.proof_id, redeem->proof_id, sizeof ask.proof_id);
     bytes_to_text(r->destination, redeem->destination, sizeof redeem->destination);
-    redeem->may_cache = redeem->claims->binding != TOKEN_BOUND_DPOP; // each proof must be seen
+    // Each proof must be seen; conditions that can change are asked at each use.
+    redeem->may_cache = redeem->claims->binding != TOKEN_BOUND_DPOP && !redeem->decision.is_momentary;
     redeem->model_required = redeem->detail->models.count > 0;
     redeem->epoch = redeem->redeemer->epoch;
     ask_open(redeem->redeemer->keeper, &ask, redeem_opened, redeem);
