@@ -29,7 +29,8 @@ vlt_result record_device_get(struct bytes value, struct record_device *ret_devic
     device.created_at = wire_get_u64(&r);
     device.key = wire_get_bytes(&r, RECORD_DEVICE_KEY_MAX);
     VLT_TRY(wire_reader_end(&r));
-    if (version == 0 || !is_state(device.state) || device.key.size == 0)
+    bool is_known = is_state(device.state) || device.state == RECORD_WRAPPING_ENDING;
+    if (version == 0 || !is_known || device.key.size == 0)
         return vlt_fail(VLT_MALFORMED, "the record of a wrapping key is damaged");
     *ret_device = device;
     return vlt_ok();

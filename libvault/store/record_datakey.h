@@ -13,8 +13,13 @@
 #define RECORD_SLOT_BLOB_MAX 512
 #define RECORD_DATAKEY_MAX 5120 // bytes of a record
 
-// What may be done with a key. `retired` opens what it once closed, no more.
-enum record_wrapping_state { RECORD_WRAPPING_ACTIVE = 1, RECORD_WRAPPING_RETIRED };
+// What may be done with a key. `retired` opens what it once closed, no more;
+// `ending` (wrapping keys only) opens nothing: the device is about to destroy it.
+enum record_wrapping_state {
+    RECORD_WRAPPING_ACTIVE = 1,
+    RECORD_WRAPPING_RETIRED,
+    RECORD_WRAPPING_ENDING
+};
 
 // Its name in the store is its id.
 struct record_device {

@@ -15,6 +15,7 @@
 #define FIRST_DATA_KEY 1
 
 static void answered(struct change *change, vlt_result result, uint64_t revision) {
+    change->keeper->wraps_in_flight--;
     struct answer_tenant_create answer = {.tenant = change->number, .revision = revision};
     reply_tenant_create(change->call, result, vlt_is_ok(result) ? &answer : NULL);
 }
@@ -62,6 +63,7 @@ static vlt_result add_data_key(struct change *change, const struct device_call *
         .state = RECORD_WRAPPING_ACTIVE, .created_at = (uint64_t)clock_now_s(), .slot_count = 1};
     struct bytes blob = bytes_of(call->blob, call->blob_bytes);
     VLT_TRY(hsm_blob_key_id(blob, device));
+    VLT_TRY(datakey_wrapped_by_known(change->keeper, device));
     memcpy(datakey.slots[0].device, device, sizeof device);
     datakey.slots[0].generation = change->keeper->device_description.generation;
     datakey.slots[0].blob = blob;
@@ -87,7 +89,9 @@ static void wrapped(struct device_call *call) {
     if (vlt_is_ok(result))
         change_run(change);
     else
-        change_refuse(change, vlt_fail(VLT_UNAVAILABLE, "the device did not wrap a data key"));
+        change_refuse(change, result.class == VLT_CONFLICT
+                                  ? result
+                                  : vlt_fail(VLT_UNAVAILABLE, "the device did not wrap a data key"));
 }
 
 static vlt_result prepare(struct keeper *keeper, const struct ask_tenant_create *ask,
@@ -124,6 +128,7 @@ void answer_tenant_create(struct keeper *keeper, struct ipc_call *call, struct b
         audit_refuse(keeper, call, &event, vlt_fail(VLT_UNAVAILABLE, "no memory for a change"));
         return;
     }
+    keeper->wraps_in_flight++;
     vlt_result result = prepare(keeper, &ask, change);
     struct device_call *wrap =
         vlt_is_ok(result) ? device_call_new(DEVICE_WRAP, wrapped, change) : NULL;

@@ -205,6 +205,15 @@ vlt_result datakey_slot(struct keeper *keeper, const struct record_datakey *reco
     return vlt_fail(VLT_NOT_FOUND, "a data key has no slot for this device");
 }
 
+vlt_result datakey_wrapped_by_known(const struct keeper *keeper,
+                                    const uint8_t id[HSM_KEY_ID_BYTES]) {
+    for (size_t i = 0; i < keeper->device_id_count; i++)
+        if (bytes_equal(bytes_of(id, HSM_KEY_ID_BYTES),
+                        bytes_of(keeper->device_ids[i], HSM_KEY_ID_BYTES)))
+            return vlt_ok();
+    return vlt_fail(VLT_CONFLICT, "the wrapping key is being rotated: try again");
+}
+
 vlt_result datakey_record(const struct hsm_key *key, struct bytes blob, int64_t now_s,
                           uint8_t *room, size_t capacity, size_t *ret_size) {
     enum hsm_kind kind;

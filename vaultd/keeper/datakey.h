@@ -47,6 +47,10 @@ size_t datakeys_loaded(const struct datakeys *datakeys);
 // The slot of a data key that this device can open. VLT_NOT_FOUND.
 vlt_result datakey_slot(struct keeper *keeper, const struct record_datakey *record,
                         const struct record_slot **ret_slot) VLT_MUST_USE;
+// Is the wrapping key of that id one that the store knows? VLT_CONFLICT: it was
+// made a moment ago and its record is not durable yet, so nothing may rely on it.
+vlt_result datakey_wrapped_by_known(const struct keeper *keeper,
+                                    const uint8_t id[HSM_KEY_ID_BYTES]) VLT_MUST_USE;
 // A record with one slot: what a device wrapped just now, by wrapping key `key`.
 vlt_result datakey_record(const struct hsm_key *key, struct bytes blob, int64_t now_s,
                           uint8_t *room, size_t capacity, size_t *ret_size) VLT_MUST_USE;

@@ -46,19 +46,24 @@ static vlt_result open_keys(struct device_thread *thread, struct device_call *ca
     return vlt_ok();
 }
 
-static vlt_result create_key(struct device_thread *thread, struct device_call *call) {
-    VLT_TRY(reach(thread, call));
+static vlt_result generate_key(struct device_thread *thread, struct device_call *call,
+                               uint32_t first) {
     vlt_result result = vlt_ok();
-    // An init that was cut off before its commit leaves a key that nothing
-    // refers to: step over it.
-    for (uint32_t generation = 1; generation <= GENERATION_TRIES; generation++) {
+    // An init or rotation that was cut off before its commit leaves a key that
+    // nothing refers to: step over it.
+    for (uint32_t i = 0; i < GENERATION_TRIES; i++) {
         call->fault = (struct fault){0};
-        result = hsm_key_create(thread->hsm, generation, &call->fault, &call->keys[0]);
+        result = hsm_key_create(thread->hsm, first + i, &call->fault, &call->keys[0]);
         if (result.class != VLT_CONFLICT)
             break;
     }
     call->key_count = vlt_is_ok(result) ? 1 : 0;
     return result;
+}
+
+static vlt_result create_key(struct device_thread *thread, struct device_call *call) {
+    VLT_TRY(reach(thread, call));
+    return generate_key(thread, call, 1);
 }
 
 static vlt_result wrap(struct device_thread *thread, struct device_call *call) {
@@ -74,6 +79,42 @@ static vlt_result wrap(struct device_thread *thread, struct device_call *call) {
     }
     buf_done(&blob);
     return result;
+}
+
+static bool is_same_key(const struct secret *a, const struct secret *b) {
+    bool is_same = secret_equal(bytes_of(secret_borrow(a), secret_size(a)),
+                                bytes_of(secret_borrow(b), secret_size(b)));
+    secret_release(a);
+    secret_release(b);
+    return is_same;
+}
+
+// What replaces a blob must be able to do what it could.
+static vlt_result prove(struct device_thread *thread, struct device_call *call) {
+    struct secret *again = secret_new(HSM_DATA_KEY_BYTES);
+    if (!again)
+        return vlt_fail(VLT_UNAVAILABLE, "no secret memory left");
+    vlt_result result = hsm_unwrap(thread->hsm, bytes_of(call->purpose, call->purpose_bytes),
+                                   bytes_of(call->blob, call->blob_bytes), &call->fault, again);
+    if (vlt_is_ok(result) && !is_same_key(call->secret, again))
+        result = vlt_fail(VLT_CRYPTO, "the device does not give back what it wrapped");
+    secret_free(again);
+    return result;
+}
+
+static vlt_result rewrap(struct device_thread *thread, struct device_call *call) {
+    VLT_TRY(hsm_unwrap(thread->hsm, bytes_of(call->purpose, call->purpose_bytes),
+                       bytes_of(call->blob, call->blob_bytes), &call->fault, call->secret));
+    vlt_result result = wrap(thread, call);
+    if (vlt_is_ok(result))
+        result = prove(thread, call);
+    secret_wipe(call->secret);
+    return result;
+}
+
+static vlt_result destroy_key(struct device_thread *thread, struct device_call *call) {
+    vlt_result result = hsm_key_destroy(thread->hsm, &call->keys[0], &call->fault);
+    return result.class == VLT_NOT_FOUND ? vlt_ok() : result;
 }
 
 static vlt_result serve(struct device_thread *thread, struct device_call *call) {
@@ -92,6 +133,12 @@ static vlt_result serve(struct device_thread *thread, struct device_call *call) 
         return vlt_fail(VLT_UNAVAILABLE, "no device is open");
     if (call->kind == DEVICE_WRAP)
         return wrap(thread, call);
+    if (call->kind == DEVICE_GENERATE)
+        return generate_key(thread, call, call->generation);
+    if (call->kind == DEVICE_REWRAP)
+        return rewrap(thread, call);
+    if (call->kind == DEVICE_DESTROY)
+        return destroy_key(thread, call);
     return hsm_unwrap(thread->hsm, bytes_of(call->purpose, call->purpose_bytes),
                       bytes_of(call->blob, call->blob_bytes), &call->fault, call->secret);
 }
@@ -101,6 +148,8 @@ static void job_run(struct worker_job *job) {
     struct device_thread *thread = device->thread;
     struct device_call *call = &device->call;
     call->result = serve(thread, call);
+    if (thread->hsm && (call->kind == DEVICE_GENERATE || call->kind == DEVICE_DESTROY))
+        hsm_describe(thread->hsm, &call->description);
     if (call->kind != DEVICE_OPEN && call->kind != DEVICE_CREATE)
         return;
     if (!vlt_is_ok(call->result)) {
@@ -129,7 +178,7 @@ struct device_call *device_call_new(enum device_call_kind kind,
     device->call.kind = kind;
     device->call.done = done;
     device->call.context = context;
-    if (kind == DEVICE_WRAP || kind == DEVICE_UNWRAP) {
+    if (kind == DEVICE_WRAP || kind == DEVICE_UNWRAP || kind == DEVICE_REWRAP) {
         device->call.secret = secret_new(HSM_DATA_KEY_BYTES);
         if (!device->call.secret) {
             free(device);

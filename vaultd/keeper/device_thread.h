@@ -17,6 +17,9 @@ enum device_call_kind {
     DEVICE_CREATE, // reach the device and make a wrapping key: `keys[0]`
     DEVICE_WRAP,   // `secret` into `blob`
     DEVICE_UNWRAP, // `blob` into `secret`
+    DEVICE_GENERATE, // one more wrapping key, of `generation` or the next that is free: `keys[0]`
+    DEVICE_REWRAP,   // `blob` under the newest wrapping key, and proven to open
+    DEVICE_DESTROY,  // `keys[0]` for ever; fine when it is gone already
     DEVICE_CLOSE
 };
 
@@ -28,6 +31,7 @@ struct device_call {
     struct hsm_settings settings; // DEVICE_OPEN, DEVICE_CREATE
     struct hsm_key keys[DEVICE_KEYS_MAX];
     size_t key_count;
+    uint32_t generation; // DEVICE_GENERATE
     uint8_t purpose[RECORD_DATAKEY_CONTEXT_MAX]; // what the device binds to the key
     size_t purpose_bytes;
     struct secret *secret;
@@ -38,7 +42,7 @@ struct device_call {
     // Results, valid in done.
     vlt_result result;
     struct fault fault;
-    struct hsm_description description; // after DEVICE_OPEN and DEVICE_CREATE
+    struct hsm_description description; // after calls that change which keys are open
 };
 
 struct device_thread;

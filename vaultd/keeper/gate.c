@@ -24,6 +24,7 @@ static vlt_result verify_new(struct keeper *keeper, struct bytes token, const ui
     token_verified_done(&verified);
     if (!seen)
         return vlt_fail(VLT_UNAVAILABLE, "no memory for a token");
+    seen->key_epoch = keeper->key_epoch;
     *ret_token = seen;
     return vlt_ok();
 }
@@ -75,6 +76,9 @@ vlt_result gate_authority(struct keeper *keeper, struct seen_token *token,
                           const struct token_claims *claims) {
     if (token->authority_count == keeper->authority_count)
         return vlt_ok();
+    // It waited for its record while every token was ended.
+    if (token->key_epoch != keeper->key_epoch)
+        return vlt_fail(VLT_DENIED, REASON_TOKEN_REVOKED);
     uint32_t tenant;
     VLT_TRY(tenants_check(keeper->tenants, keeper->store, keeper->authority_count, claims->tenant,
                           &tenant));

@@ -11,6 +11,7 @@
 #include "vaultd/keeper/device_thread.h"
 #include "vaultd/keeper/permit.h"
 #include "vaultd/keeper/replay.h"
+#include "vaultd/keeper/rotation.h"
 #include "vaultd/keeper/seen.h"
 #include "vaultd/keeper/sweep.h"
 #include "vaultd/keeper/system_keys.h"
@@ -51,6 +52,7 @@ void keeper_free(struct keeper *keeper) {
     // Threads first: what they finish still finds everything in its place.
     device_thread_free(keeper->device);
     commit_queue_free(keeper->commits);
+    rotations_done(keeper);
     unseal_done(keeper);
     sweep_done(keeper);
     datakeys_free(keeper->datakeys);
@@ -91,6 +93,7 @@ vlt_result keeper_start(struct keeper *keeper) {
     VLT_TRY(commit_queue_new(keeper->base, &keeper->commits));
     VLT_TRY(unseal_new(keeper));
     VLT_TRY(sweep_new(keeper));
+    VLT_TRY(rotations_new(keeper));
     unseal_at_start(keeper);
     return vlt_ok();
 }
@@ -116,6 +119,11 @@ void keeper_set_state(struct keeper *keeper, enum keeper_state state, const char
 bool keeper_permits(unsigned states, void *context) {
     const struct keeper *keeper = context;
     return permit_states(states, keeper->state);
+}
+
+void keeper_drain(struct keeper *keeper) {
+    keeper->is_draining = true;
+    rotations_stop(keeper);
 }
 
 bool keeper_is_idle(const struct keeper *keeper) {
@@ -206,6 +214,10 @@ void keeper_asked(struct ipc_call *call, unsigned message, struct bytes frame, v
         [IPC_ASK_status] = answer_status,
         [IPC_ASK_init] = answer_init,
         [IPC_ASK_seal] = answer_seal,
+        [IPC_ASK_rotate] = answer_rotate,
+        [IPC_ASK_key_list] = answer_key_list,
+        [IPC_ASK_key_destroy] = answer_key_destroy,
+        [IPC_ASK_credential_rollback] = answer_credential_rollback,
         [IPC_ASK_sign_checkpoint] = answer_sign_checkpoint,
     };
     struct keeper *keeper = context;

@@ -69,6 +69,8 @@ struct keeper {
     struct channel *auditor;
     struct channel *brokers[KEEPER_PEERS_MAX], *admins[KEEPER_PEERS_MAX],
         *redeemers[KEEPER_PEERS_MAX];
+    size_t wraps_in_flight; // wrapped data keys on their way to the disk
+    bool is_draining;       // begins nothing new
     size_t in_flight;          // calls whose answer waits for the auditor, disk or device
     bool has_unseal_to_record; // the vault unsealed itself before the auditor was there
 
@@ -105,6 +107,8 @@ bool keeper_permits(unsigned states, void *context);
 
 // Changes the state, says so to log and supervisor. `why` may be NULL.
 void keeper_set_state(struct keeper *keeper, enum keeper_state state, const char *why);
+// Begins nothing by itself any more: the process is about to end.
+void keeper_drain(struct keeper *keeper);
 // Nothing is under way that a peer waits for.
 bool keeper_is_idle(const struct keeper *keeper);
 // A commit failed. Ends the process when the store can not be written any more.

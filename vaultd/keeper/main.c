@@ -106,6 +106,7 @@ static void on_drain(struct role *role, unsigned within_ms) {
         role_finish(role, EXIT_SUCCESS);
         return;
     }
+    keeper_drain(program->keeper);
     program->drain_until_ms = clock_elapsed_ms() + within_ms;
     program->drain_look = event_new(role_base(role), -1, EV_PERSIST, look_if_idle, program);
     if (!program->drain_look || event_add(program->drain_look, &period) != 0)

@@ -9,6 +9,7 @@
 #include "vaultd/keeper/commit_queue.h"
 #include "vaultd/keeper/datakey.h"
 #include "vaultd/keeper/device_thread.h"
+#include "vaultd/keeper/rotation.h"
 #include "vaultd/keeper/seen.h"
 #include "vaultd/keeper/system_keys.h"
 #include "vaultd/keeper/tenants.h"
@@ -262,7 +263,7 @@ static bool take_key(struct bytes name, struct bytes value, uint64_t revision, v
         return false;
     // Keys of another kind of device are other slots' business.
     if (record.kind != (uint8_t)search->keeper->settings.device.kind ||
-        record.key.size > HSM_KEY_MAX_BYTES)
+        record.key.size > HSM_KEY_MAX_BYTES || record.state == RECORD_WRAPPING_ENDING)
         return true;
     if (call->key_count == DEVICE_KEYS_MAX) {
         search->result = vlt_fail(VLT_LIMIT, "there are too many wrapping keys");
@@ -379,6 +380,7 @@ static void device_closed(struct device_call *call) {}
 void unseal_undo(struct keeper *keeper, const char *why) {
     struct system_keys *keys = keeper->keys;
     keeper->keys = NULL;
+    rotations_stop(keeper);
     event_del(keeper->retry);
     keeper_set_state(keeper, KEEPER_SEALED, why);
     system_keys_free(keys);

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rotation: every key replaced while it is in use (docs/rotation.md). What is
+// under way is never kept anywhere but in the store itself: states and numbers
+// of keys, and which record names which key. A keeper that was killed looks there
+// and goes on.
+//
+// One tick a second while the vault is unsealed: promotes keys whose publication
+// is over, destroys those that nothing refers to, begins what is due by age.
+#ifndef VLT_KEEPER_ROTATION_H
+#define VLT_KEEPER_ROTATION_H
+
+#include <jansson.h>
+
+#include "vaultd/ipc/rotation_kind.h"
+#include "vaultd/keeper/change.h"
+#include "vaultd/keeper/keeper.h"
+
+struct reencrypt;
+struct rewrap;
+
+struct rotations {
+    struct keeper *keeper;
+    struct event *tick;
+    uint64_t tick_count;
+    bool is_changing_keys; // a change of signing or intake keys is under way
+    bool needs_reload;     // the keys in memory are older than those in the store
+    struct reencrypt *reencrypt;
+    struct rewrap *rewrap;
+    bool is_generating;    // a wrapping key is being made or destroyed
+    bool is_dirty;         // some tenant may have an old data key
+    uint32_t look_tenant;  // where the look for it goes on; 0: not under way
+    uint32_t schedule_tenant; // where the look at ages goes on
+};
+
+vlt_result rotations_new(struct keeper *keeper) VLT_MUST_USE;
+void rotations_done(struct keeper *keeper);
+// The vault is sealed: forgets what was under way; the store knows.
+void rotations_stop(struct keeper *keeper);
+// One turn; the timer calls it, and tests do.
+void rotations_tick(struct keeper *keeper);
+
+// An event of a step that no administrator asked for. `operation` and `subject`
+// must outlive the call that takes the event.
+void rotation_event(struct audit_event *event, const char *operation, const char *subject);
+// Answers an ask_rotate. Takes `description`; NULL is answered as out of memory.
+void rotation_reply(struct ipc_call *call, json_t *description);
+
+#endif
