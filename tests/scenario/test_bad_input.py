@@ -485,7 +485,7 @@ def arguments_of_vaultctl():
             (["credential", "put", "openai-prod", "-", "--profile", "openai"], 5, "openai-prod", "rotate"),
             (["--tenant", "nobody", "credential", "list"], 4, "nobody", "vaultctl tenant list"), (["--tenant", "A", "credential", "list"], 1, "tenant", ""),
             (["policy", "put", "/nonexistent"], 4, "/nonexistent", ""), (["issuer", "add", "x", "--file", "/nonexistent"], 2, "/nonexistent", ""),
-            (["issuer", "add", "x", "--file", lab.put_file("bad.json", "{")], 1, "bad.json", ""),
+            (["issuer", "add", "x", "--file", lab.put_file("bad.json", "{")], 2, "bad.json", ""),
             (["issuer", "add", "x", "--file", lab.put_file("other.json", '{"colour":1}')], 1, "colour", ""),
             (["forwarder", "enrol", "x"], 2, "--uid", "--help"), (["forwarder", "enrol", "x", "--uid", "abc"], 2, "--uid", "--help"),
             (["forwarder", "enrol", "x", "--user", "no-such-user"], 4, "no-such-user", ""), (["revoke"], 2, "", "--help"),
@@ -500,11 +500,11 @@ def arguments_of_vaultctl():
             need(done.stderr.startswith("vaultctl: ") or "usage:" in done.stderr, f"{what}: {done.stderr}")
             need(word in done.stderr and hint in done.stderr, f"{what}: {word!r} {hint!r} is not in {done.stderr!r}")
             need("sk-" not in done.stderr + done.stdout or "sk-1" in " ".join(arguments), f"{what} shows the value")
-        for value in ("", "x" * 40000, "a\nb"):
+        for value in ("", "x" * 40000):
             done = lab.vaultctl("credential", "put", "a", "-", "--profile", "openai", check=False, input=value)
             need(done.returncode in (1, 2) and done.stderr.startswith("vaultctl: "), f"a value of {len(value)} bytes: {done}")
         done = lab.vaultctl("--json", "tenant", "create", "UP", check=False)
-        need(done.returncode == 1 and json.loads(done.stdout)["error"]["problem"]["status"] == 400, done)
+        need(done.returncode == 1 and json.loads(done.stderr)["error"]["problem"]["status"] == 400, done)
 
 
 # ---- HTTP ----

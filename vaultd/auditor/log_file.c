@@ -75,7 +75,7 @@ static vlt_result find_segments(struct log_file *file, struct fault *fault) {
             result = add_segment(file, first, false, fault);
     }
     closedir(folder);
-    if (vlt_is_ok(result))
+    if (vlt_is_ok(result) && file->segments) // qsort takes no NULL
         qsort(file->segments, file->segment_count, sizeof *file->segments, segment_order);
     return result;
 }

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+// Audit events on the wire between our processes and as canonical JSON.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libvault/audit/event.h"
+#include "libvault/base/jsontext.h"
+
+#define AT_US UINT64_C(1700000000123456)
+static uint8_t room[16384];
+
+static struct bytes put(const struct audit_event *event) {
+    struct wire_writer w;
+    wire_writer_init(&w, room, sizeof room);
+    audit_event_put(&w, event);
+    assert_false(w.failed);
+    return bytes_of(room, w.size);
+}
+
+static const struct audit_event sample = {
+    .kind = AUDIT_REDEEM, .outcome = AUDIT_DENY, .version = 3, .at_us = AT_US,
+    .tenant = BYTES_LITERAL("default"), .operation = BYTES_LITERAL("credential.redeem"),
+    .principal = BYTES_LITERAL("https://idp.test|alice"), .path = BYTES_LITERAL("/v1/x\"\\\n"), .reason = BYTES_LITERAL("no")};
+
+static void event_accepts_what_was_put(void **state) {
+    struct audit_event event;
+    assert_true(vlt_is_ok(audit_event_get(put(&sample), &event)));
+    assert_int_equal(event.kind, AUDIT_REDEEM);
+    assert_int_equal(event.outcome, AUDIT_DENY);
+    assert_int_equal(event.version, 3);
+    assert_true(event.at_us == AT_US);
+#define SAME(name, max) assert_true(bytes_equal(event.name, sample.name));
+    AUDIT_TEXTS(SAME)
+}
+
+static void event_accepts_every_name(void **state) {
+    for (unsigned kind = 1; kind < AUDIT_KIND_COUNT; kind++)
+        assert_true(audit_kind_name((enum audit_kind)kind)[0]);
+    for (unsigned outcome = 1; outcome < AUDIT_OUTCOME_COUNT; outcome++)
+        assert_true(audit_outcome_name((enum audit_outcome)outcome)[0]);
+    assert_string_equal(audit_kind_name(AUDIT_KIND_COUNT), "");
+    assert_string_equal(audit_outcome_name((enum audit_outcome)-1), "");
+}
+
+// ---- JSON ----
+
+static struct bytes json_of(const struct audit_event *event, uint64_t sequence, struct buf *out) {
+    buf_clear(out);
+    audit_event_json(event, sequence, out);
+    assert_false(buf_failed(out));
+    return buf_bytes(out);
+}
+
+static void event_accepts_canonical_json(void **state) {
+    struct buf out, canonical;
+    json_t *root = NULL;
+    buf_init(&out, 32768);
+    buf_init(&canonical, 32768);
+    struct bytes text = json_of(&sample, 7, &out);
+    assert_true(bytes_equal_text(text, "{\"credential_version\":3,\"kind\":\"redeem\",\"operation\":\"credential.redeem\",\"outcome\":\"deny\","
+                                       "\"path\":\"/v1/x\\\"\\\\\\n\",\"principal\":\"https://idp.test|alice\",\"reason\":\"no\","
+                                       "\"sequence\":7,\"tenant\":\"default\",\"time\":\"2023-11-14T22:13:20.123Z\"}"));
+    assert_true(vlt_is_ok(jsontext_parse(text, &jsontext_document_limits, NULL, &root)));
+    assert_true(vlt_is_ok(jsontext_canonical(root, &canonical)));
+    assert_true(bytes_equal(buf_bytes(&canonical), text)); // RFC 8785
+    json_decref(root);
+    buf_done(&out);
+    buf_done(&canonical);
+}
+
+// An event must be written whatever a caller sent.
+static void event_survives_texts_that_are_not_utf8(void **state) {
+    static const char *const texts[] = {"\xff", "a\xc3", "\xc3\xa9\xff\xe2\x82", "\xed\xa0\x80", "\xf4\x90\x80\x80x", "\x80\x80\x80", "a\x01\x7f"};
+    struct buf out;
+    buf_init(&out, 32768);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct audit_event event = sample;
+        json_t *root = NULL;
+        event.model = bytes_of_text(texts[i]);
+        struct bytes line = json_of(&event, 1, &out);
+        assert_true(bytes_is_utf8(line, NULL));
+        assert_int_equal(bytes_find(line, '\n'), line.size); // one line, whatever is in it
+        assert_true(vlt_is_ok(jsontext_parse(line, &jsontext_document_limits, NULL, &root)));
+        assert_true(json_is_string(json_object_get(root, "model")));
+        json_decref(root);
+    }
+    buf_done(&out);
+}
+
+static void event_survives_long_texts(void **state) {
+    static uint8_t longer[3000];
+    struct audit_event event = sample, back;
+    memset(longer, 'x', sizeof longer);
+    memcpy(longer + 255, "\xE2\x82\xAC", 3); // of a limit of 256, the euro sign stands across
+#define LONG(name, max) event.name = bytes_of(longer, sizeof longer);
+    AUDIT_TEXTS(LONG)
+    assert_true(vlt_is_ok(audit_event_get(put(&event), &back)));
+#define CUT(name, max) assert_true(back.name.size <= (max) && back.name.size + 3 > (max));
+    AUDIT_TEXTS(CUT)
+    assert_true(bytes_is_utf8(back.model, NULL));
+    assert_int_equal(back.model.size, 255);
+}
+
+static void event_rejects_unknown_kinds(void **state) {
+    struct audit_event event = sample, back = {.kind = 77};
+    const uint8_t bad[][2] = {{0, 1}, {AUDIT_KIND_COUNT, 1}, {255, 1}, {1, 0}, {1, AUDIT_OUTCOME_COUNT}, {1, 255}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        event.kind = bad[i][0];
+        event.outcome = bad[i][1];
+        assert_int_equal(audit_event_get(put(&event), &back).class, VLT_MALFORMED);
+        assert_int_equal(back.kind, 77);
+    }
+}
+
+static void try_bytes(const uint8_t *at, size_t size) {
+    struct audit_event event;
+    struct buf out;
+    uint8_t *exact = malloc(size ? size : 1);
+    assert_non_null(exact);
+    memcpy(exact, at, size);
+    buf_init(&out, 65536);
+    if (vlt_is_ok(audit_event_get(bytes_of(exact, size), &event)))
+        audit_event_json(&event, 1, &out);
+    assert_false(buf_failed(&out));
+    buf_done(&out);
+    free(exact);
+}
+
+static void event_survives_mutation(void **state) {
+    uint8_t text[2048];
+    struct bytes good = put(&sample);
+    struct audit_event event;
+    memcpy(text, good.at, good.size);
+    text[good.size] = 0;
+    assert_false(vlt_is_ok(audit_event_get(bytes_of(text, good.size + 1), &event))); // one byte too many
+    for (size_t size = 0; size < good.size; size++) {
+        assert_false(vlt_is_ok(audit_event_get(bytes_of(text, size), &event)));
+        try_bytes(text, size);
+    }
+    for (size_t at = 0; at < good.size; at++)
+        for (unsigned bit = 0; bit < 8; bit++) {
+            text[at] ^= (uint8_t)(1u << bit);
+            try_bytes(text, good.size);
+            text[at] ^= (uint8_t)(1u << bit);
+        }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(event_accepts_what_was_put),             cmocka_unit_test(event_accepts_every_name),
+        cmocka_unit_test(event_accepts_canonical_json),           cmocka_unit_test(event_survives_texts_that_are_not_utf8),
+        cmocka_unit_test(event_survives_long_texts),              cmocka_unit_test(event_rejects_unknown_kinds),
+        cmocka_unit_test(event_survives_mutation),
+    };
+    return cmocka_run_group_tests_name("audit_event", tests, NULL, NULL);
+}
