@@ -371,8 +371,7 @@ static void test_verify_rejects_other_claims(void **state) {
         "\"exp\":1800000300,\"tags\":[\"a\"]", "\"exp\":1800000300,\"tags\":{\"a b\":\"x\"}",
         "\"exp\":1800000300,\"device\":{}", "\"exp\":1800000300,\"device\":{\"managed\":\"true\"}",
         "\"exp\":1800000300,\"device\":{\"lost\":true}",
-        "\"exp\":1800000300,\"act\":{\"act\":{\"sub\":\"b\",\"sub_profile\":\"agent\",\"tags\":{\"a\":\"b\"}},"
-        "\"sub\":\"a\",\"sub_profile\":\"agent\"}",
+        "\"exp\":1800000300,\"act\":{\"act\":{\"sub\":\"b\",\"sub_profile\":\"agent\",\"tags\":{\"a\":\"b\"}},\"sub\":\"a\",\"sub_profile\":\"agent\"}",
         "\"exp\":1800000300,\"groups\":\"ops\"", "\"exp\":1800000300,\"groups\":[1]",
         "\"exp\":1800000300,\"groups\":[]", "\"exp\":1800000300,\"amr\":[\"\"]",
         "\"exp\":1800000300,\"scope\":\"admin\"", "\"exp\":1800000300,\"sub\":\"i|t\""};
