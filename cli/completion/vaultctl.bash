@@ -58,7 +58,7 @@ _vaultctl() {
         ;;
     audit)
         if [[ -z $name && $current != -* ]]; then
-            COMPREPLY=($(compgen -W "tail" -- "$current"))
+            COMPREPLY=($(compgen -W "tail search show export verify prove check" -- "$current"))
             return
         fi
         ;;
@@ -98,6 +98,12 @@ _vaultctl() {
         "exec") options=" --credential --model --path --method --tool --max-tokens --subject-token-file --subject-token-type --actor-token-file --profile --forwarder --bind --profiles-dir" ;;
         "revoke") options=" --principal --client --credential --token-file --key" ;;
         "audit tail") options=" --follow --count --all-tenants" ;;
+        "audit search") options=" --log --key --principal --credential --decision --correlation --token-id --operation --since --until --count" ;;
+        "audit show") options=" --log --key" ;;
+        "audit export") options=" --log --key --first --last" ;;
+        "audit verify") options=" --log --key --from" ;;
+        "audit prove") options=" --log --key --output --entry" ;;
+        "audit check") options=" --key" ;;
         "completion") options="" ;;
         *) options="" ;;
         esac

@@ -1,3 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
 vault_unit_test(audit_event LINK vault_audit)
 vault_unit_test(auditor LINK vault_auditor)
+vault_unit_test(auditor_crash LINK vault_auditor)

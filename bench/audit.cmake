@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+vault_program(bench_audit SOURCES ${CMAKE_CURRENT_LIST_DIR}/audit.c LINK vault_auditor)
