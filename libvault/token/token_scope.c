@@ -35,8 +35,11 @@ static bool escape_is_normal(struct bytes rest) {
     return !is_control && !is_slash && !is_backslash && !is_dot;
 }
 
+// What some servers read as nothing, "." or "..": they cut a segment at ';'.
 static bool segment_is_dots(struct bytes segment) {
-    return bytes_equal_text(segment, ".") || bytes_equal_text(segment, "..");
+    size_t name_bytes = bytes_find(segment, ';');
+    struct bytes name = bytes_of(segment.at, name_bytes);
+    return (name_bytes == 0 && segment.size > 0) || bytes_equal_text(name, ".") || bytes_equal_text(name, "..");
 }
 
 // Second line of defence behind http_path_normalise: a prefix pattern must never

@@ -136,6 +136,7 @@ def each_role_is_locked_up():
             need(re.search(r"Seccomp:\s+2", text), f"{role}: no system-call filter")
             with open(f"/proc/{pid}/limits") as limits:
                 need(re.search(r"Max core file size\s+0\s+0", limits.read()), f"{role}: core files are possible")
+            need(os.getsid(pid) == pid, f"{role}: shares a terminal with the supervisor")
             uids.add(re.search(r"Uid:\s+(\d+)", text).group(1))
         if lab.users:
             need(len(uids) == len(ROLES) and "0" not in uids, f"uids {uids}")

@@ -56,12 +56,14 @@ static void test_pattern_inside_agrees_with_matching(void **state) {
 static void test_path_normal_rejects_ways_out(void **state) {
     (void)state;
     static const char *const good[] = {"/",      "/v1/chat/completions", "/v1/",       "/a/..b/c",
-                                       "/a/b.c", "/v1/x%20y",            "/a/.../b", "/v1/m:run"};
+                                       "/a/b.c", "/v1/x%20y",            "/a/.../b", "/v1/m:run",
+                                       "/v1/a;b=c/d"};
     static const char *const bad[] = {"",         "v1",        "/v1/../x",   "/..",        "/v1/..",
                                       "/./v1",    "//v1",      "/v1//x",     "/v1?x",      "/v1#x",
                                       "/v1\\x",   "/v1/%2e/x", "/v1/%2E%2E", "/v1/%2Fx",   "/v1/%2f",
                                       "/v1/%00",  "/v1/%5C",   "/v1/%",      "/v1/%4",     "/v1/ x",
-                                      "/v1/\x7f", "/v1/%0A",   "/v1/\xc3\xa9", "/v1/.",    "/%zz"};
+                                      "/v1/\x7f", "/v1/%0A",   "/v1/\xc3\xa9", "/v1/.",    "/%zz",
+                                      "/v1/..;/x", "/v1/..;a=b", "/v1/.;/x", "/v1/;a/x", "/v1/;"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         if (!token_path_is_normal(bytes_of_text(good[i])))
             fail_msg("refused %s", good[i]);

@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 vlt_result sandbox_begin(struct fault *fault) {
     const struct rlimit no_core = {0, 0};
@@ -42,7 +43,7 @@ static const int common_calls[] = {
     SCMP_SYS(clock_gettime), SCMP_SYS(clock_nanosleep), SCMP_SYS(nanosleep), SCMP_SYS(gettimeofday),
     SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(getuid), SCMP_SYS(geteuid), SCMP_SYS(getgid),
     SCMP_SYS(getegid), SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),
-    SCMP_SYS(sigaltstack), SCMP_SYS(tgkill), SCMP_SYS(restart_syscall), SCMP_SYS(exit),
+    SCMP_SYS(sigaltstack), SCMP_SYS(restart_syscall), SCMP_SYS(exit),
     SCMP_SYS(exit_group), SCMP_SYS(sysinfo), SCMP_SYS(uname), SCMP_SYS(membarrier),
     SCMP_SYS(set_robust_list), SCMP_SYS(rseq), SCMP_SYS(prlimit64), SCMP_SYS(sched_getaffinity),
 };
@@ -105,8 +106,16 @@ static int allow_threads(scmp_filter_ctx filter) {
     return failed;
 }
 
+// abort and pthread_kill; roles may run as one user, and none may end another.
+static int allow_own_signals(scmp_filter_ctx filter) {
+    return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+                            SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+}
+
 static int allow_role(scmp_filter_ctx filter, enum ipc_role role) {
     int failed = ALLOW(filter, common_calls);
+    if (!failed)
+        failed = allow_own_signals(filter);
     if (!failed)
         failed = ALLOW(filter, file_calls);
     if (!failed && role == IPC_AUDITOR)

@@ -20,6 +20,9 @@ static void become(const struct child_start *start) {
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGCHLD, SIG_DFL);
+    // Away from the terminal: what is typed there is for the supervisor, and a role
+    // must not be able to type for whoever sits there (TIOCSTI).
+    setsid();
     // Locked memory is limited for ordinary users; the keeper's heap needs room.
     struct rlimit locked = {RLIM_INFINITY, RLIM_INFINITY};
     if (setrlimit(RLIMIT_MEMLOCK, &locked) != 0 && getrlimit(RLIMIT_MEMLOCK, &locked) == 0) {
