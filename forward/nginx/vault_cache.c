@@ -125,13 +125,7 @@ char *vault_cache_zone(ngx_conf_t *cf, vault_main_conf_t *main_conf, ngx_str_t s
     return NGX_CONF_OK;
 }
 
-static bool digest_put(EVP_MD_CTX *digest, struct bytes part) {
-    uint32_t size = (uint32_t)part.size;
-    return EVP_DigestUpdate(digest, &size, sizeof size) &&
-           EVP_DigestUpdate(digest, part.at, part.size);
-}
-
-// Everything on which the decision depends; each part with its length.
+// Everything on which the decision depends; first how long each part is.
 void vault_cache_key(vault_ctx_t *ctx) {
     static EVP_MD_CTX *digest;
     static EVP_MD *sha256;
@@ -148,9 +142,23 @@ void vault_cache_key(vault_ctx_t *ctx) {
         digest = EVP_MD_CTX_new();
     if (!sha256)
         sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-    bool done = digest && sha256 && EVP_DigestInit_ex(digest, sha256, NULL);
-    for (size_t i = 0; done && i < sizeof parts / sizeof *parts; i++)
-        done = digest_put(digest, parts[i]);
+    uint32_t sizes[sizeof parts / sizeof *parts];
+    uint8_t small[512]; // most parts are a few bytes, and each update has its price
+    size_t used = 0;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        sizes[i] = (uint32_t)parts[i].size;
+    bool done = digest && sha256 && EVP_DigestInit_ex(digest, sha256, NULL) &&
+                EVP_DigestUpdate(digest, sizes, sizeof sizes);
+    for (size_t i = 0; done && i < sizeof parts / sizeof *parts; i++) {
+        bool fits = parts[i].size <= sizeof small - used;
+        if (fits && parts[i].size)
+            ngx_memcpy(small + used, parts[i].at, parts[i].size);
+        used += fits ? parts[i].size : 0;
+        done = fits || (EVP_DigestUpdate(digest, small, used) &&
+                        EVP_DigestUpdate(digest, parts[i].at, parts[i].size));
+        used = fits ? used : 0;
+    }
+    done = done && EVP_DigestUpdate(digest, small, used);
     if (!done || !EVP_DigestFinal_ex(digest, ctx->key, NULL))
         ctx->generation = 0; // without a key nothing is looked up or kept
 }
