@@ -18,7 +18,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
     static const char record[] =
         "{\"name\":\"idp\",\"issuer\":\"https://idp\",\"jwks\":{\"keys\":[]},\"audiences\":[\"v\"],"
         "\"algorithms\":[\"ES256\"],\"kind\":\"agent\",\"subject_claim\":\"sub\",\"groups\":["
-        "{\"claim\":\"groups\",\"value\":\"*\"},{\"claim\":\"a/b\",\"value\":\"1\",\"group\":\"g\"}]}";
+        "{\"claim\":\"groups\",\"value\":\"*\"},{\"claim\":\"a/b\",\"value\":\"1\",\"group\":\"g\"}],"
+        "\"tags\":[{\"claim\":\"a/t\",\"tag\":\"z\"},{\"claim\":\"run\"}],\"device\":{\"compliant\":\"d\"}}";
     if (!vlt_is_ok(secret_heap_open(1u << 20, NULL)) ||
         !vlt_is_ok(record_issuer_parse(bytes_of_text(record), NULL, &issuer.record)))
         abort();
@@ -37,7 +38,8 @@ static void read_payload(struct bytes payload) {
         if (vlt_is_ok(checked) && registered.exp + SUBJECT_SKEW_S <= expected.now_s)
             abort();
         if (vlt_is_ok(claims_map(&issuer, subject)) &&
-            (!subject->principal.size || subject->group_count > TOKEN_GROUPS_MAX))
+            (!subject->principal.size || subject->group_count > TOKEN_GROUPS_MAX ||
+             !vlt_is_ok(token_traits_check(&subject->traits))))
             abort();
         (void)subject_claim_at(subject->claims, "a/b/c/d/e/f/g/h/i/j");
     }
