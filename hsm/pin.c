@@ -46,7 +46,8 @@ static vlt_result pin_check_file(int fd, const char *path, struct fault *fault) 
     if (fstat(fd, &st) || !S_ISREG(st.st_mode))
         return fault_set(fault, VLT_MALFORMED, "PIN file is not a regular file",
                          "PIN file %s is not a regular file", path);
-    if (st.st_mode & (S_IWGRP | S_IRWXO))
+    // The roles share a group: what it may read, the process that faces agents may.
+    if (st.st_mode & (S_IRWXG | S_IRWXO))
         return fault_set(fault, VLT_DENIED, "PIN file is open to others",
                          "PIN file %s has mode %04o: others can read or change it; run "
                          "chmod 0400 %s and, if it was readable, change the PIN",
