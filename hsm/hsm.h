@@ -50,9 +50,9 @@ struct hsm_settings {
     char p11_module[256]; // path of the module; "" = as the URI says, else all of p11-kit's
     enum hsm_mechanism mechanism;
     // Where the PIN is: an absolute path, or the name of a systemd credential
-    // ($CREDENTIALS_DIRECTORY/NAME). One line of at most 64 bytes; not writable
-    // by group or others, not readable by others. For a TPM it is optional and
-    // becomes part of the key's authorization.
+    // ($CREDENTIALS_DIRECTORY/NAME). One line of at most 64 bytes; accessible to
+    // its owner alone. For a TPM it is optional and becomes part of the key's
+    // authorization.
     char pin_source[256];
     unsigned timeout_ms; // of one TPM command; 0 = 20 000. A PKCS#11 module cannot be timed.
 };
