@@ -16,7 +16,7 @@ _vaultctl() {
         fi
     done
     if [[ -z $noun && $current != -* ]]; then
-        COMPREPLY=($(compgen -W "init status seal unseal tenant issuer policy credential forwarder token exec revoke audit completion help" -- "$current"))
+        COMPREPLY=($(compgen -W "init status seal unseal tenant issuer policy credential rotate key forwarder token exec revoke audit completion help" -- "$current"))
         return
     fi
     case $noun in
@@ -40,7 +40,19 @@ _vaultctl() {
         ;;
     credential)
         if [[ -z $name && $current != -* ]]; then
-            COMPREPLY=($(compgen -W "put list show rotate disable enable delete" -- "$current"))
+            COMPREPLY=($(compgen -W "put list show rotate rollback disable enable delete" -- "$current"))
+            return
+        fi
+        ;;
+    rotate)
+        if [[ -z $name && $current != -* ]]; then
+            COMPREPLY=($(compgen -W "signing intake tenant wrapping" -- "$current"))
+            return
+        fi
+        ;;
+    key)
+        if [[ -z $name && $current != -* ]]; then
+            COMPREPLY=($(compgen -W "list destroy" -- "$current"))
             return
         fi
         ;;
@@ -88,9 +100,16 @@ _vaultctl() {
         "credential list") options="" ;;
         "credential show") options="" ;;
         "credential rotate") options=" --file --profile --host --parameter --description --grace" ;;
+        "credential rollback") options=" --grace" ;;
         "credential disable") options="" ;;
         "credential enable") options="" ;;
         "credential delete") options=" --yes" ;;
+        "rotate signing") options=" --emergency --dry-run" ;;
+        "rotate intake") options=" --emergency --dry-run" ;;
+        "rotate tenant") options=" --all --rate --detach --dry-run" ;;
+        "rotate wrapping") options=" --detach --dry-run" ;;
+        "key list") options=" --all" ;;
+        "key destroy") options="" ;;
         "forwarder enrol") options=" --user --uid --certificate --thumbprint --for-tenant" ;;
         "forwarder list") options="" ;;
         "forwarder remove") options="" ;;

@@ -59,6 +59,8 @@ const struct policy_word_action policy_word_actions[] = {
     ADMINISTER("revokeToken"),
     ADMINISTER("readAudit"),
     ADMINISTER("readStatus"),
+    ADMINISTER("readKey"),
+    ADMINISTER("rotateKey"),
     ADMINISTER("seal"),
     {NULL, NULL, NULL, NULL, NULL},
 };

@@ -38,6 +38,17 @@ OP(op_credential_disable);
 OP(op_credential_enable);
 OP(op_credential_delete);
 
+OP(op_credential_rollback);
+
+OP(op_rotate);
+OP(op_rotate_show);
+OP(op_tenant_rotate);
+OP(op_tenant_rotate_show);
+OP(op_key_list);
+OP(op_tenant_key_list);
+OP(op_key_destroy);
+OP(op_tenant_key_destroy);
+
 OP(op_forwarder_list);
 OP(op_forwarder_show);
 OP(op_forwarder_enrol);

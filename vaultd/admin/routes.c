@@ -40,6 +40,15 @@
     ROUTE(HTTP_POST, TENANT "/credentials/{name}/rotate", op_credential_rotate, "rotateCredential", CREDENTIAL)\
     ROUTE(HTTP_POST, TENANT "/credentials/{name}/disable", op_credential_disable, "disableCredential", SMALL)\
     ROUTE(HTTP_POST, TENANT "/credentials/{name}/enable", op_credential_enable, "disableCredential", SMALL)\
+    ROUTE(HTTP_POST, TENANT "/credentials/{name}/rollback", op_credential_rollback, "rotateCredential", SMALL)\
+    ROUTE(HTTP_GET, TENANT "/keys", op_tenant_key_list, "readKey", NONE)                           \
+    ROUTE(HTTP_DELETE, TENANT "/keys/{key}", op_tenant_key_destroy, "rotateKey", NONE)             \
+    ROUTE(HTTP_GET, TENANT "/rotate", op_tenant_rotate_show, "readKey", NONE)                      \
+    ROUTE(HTTP_POST, TENANT "/rotate", op_tenant_rotate, "rotateKey", SMALL)                       \
+    ROUTE(HTTP_GET, "/v1/keys", op_key_list, "readKey", NONE)                                      \
+    ROUTE(HTTP_DELETE, "/v1/keys/{kind}/{key}", op_key_destroy, "rotateKey", NONE)                 \
+    ROUTE(HTTP_GET, "/v1/rotate/{kind}", op_rotate_show, "readKey", NONE)                          \
+    ROUTE(HTTP_POST, "/v1/rotate/{kind}", op_rotate, "rotateKey", SMALL)                           \
     ROUTE(HTTP_GET, "/v1/forwarders", op_forwarder_list, "readForwarder", NONE)                    \
     ROUTE(HTTP_GET, "/v1/forwarders/{name}", op_forwarder_show, "readForwarder", NONE)             \
     ROUTE(HTTP_POST, "/v1/forwarders", op_forwarder_enrol, "writeForwarder", SMALL)                \

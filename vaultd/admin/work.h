@@ -10,6 +10,7 @@
 #include "vaultd/admin/admin.h"
 #include "vaultd/admin/answer.h"
 #include "vaultd/admin/body.h"
+#include "vaultd/ipc/rotation_kind.h"
 
 #define WORK_EVENT_MAX 8192
 
@@ -68,6 +69,10 @@ bool store_begin(struct admin *admin, struct http_exchange *x, struct store **re
 // has replied 400 that names `parameter`.
 bool name_take(struct http_exchange *x, const struct http_parameters *parameters,
                const char *parameter, char name[RECORD_NAME_MAX + 1]);
+
+// The kind of key in the path: one of the vault itself. false: it has replied.
+bool rotation_kind_take(struct http_exchange *x, const struct http_parameters *parameters,
+                        enum rotation_kind *ret_kind);
 
 // Lists records of a class: {"items":[…],"next":"name"}; ?after= and ?limit=.
 // `keep` (may be NULL) says whether a record is shown and may add members.

@@ -58,12 +58,17 @@ static const cyaml_schema_field_t config_audit_fields[] = {
     TEXT(config_audit, directory), TEXT(config_audit, origin), CYAML_FIELD_END};
 static const cyaml_schema_field_t config_tokens_fields[] = {
     NUMBER(config_tokens, lifetime_s), NUMBER(config_tokens, max_lifetime_s), CYAML_FIELD_END};
+static const cyaml_schema_field_t config_rotation_fields[] = {
+    NUMBER(config_rotation, publication_s), NUMBER(config_rotation, intake_overlap_s),
+    NUMBER(config_rotation, records_per_s), NUMBER(config_rotation, signing_days),
+    NUMBER(config_rotation, intake_days),   NUMBER(config_rotation, tenant_days),
+    NUMBER(config_rotation, wrapping_days), CYAML_FIELD_END};
 static const cyaml_schema_field_t config_fields[] = {
     TEXT(config, issuer),       TEXT(config, store),        TEXT(config, profiles),
     TEXT(config, log_level),    NUMBER(config, drain_ms),   GROUP(users, users),
     GROUP(device, device),      GROUP(broker, broker),      GROUP(admin, admin),
     GROUP(redeemer, redeemer),  GROUP(keeper, keeper),      GROUP(audit, audit),
-    GROUP(tokens, tokens),      CYAML_FIELD_END};
+    GROUP(tokens, tokens),      GROUP(rotation, rotation),  CYAML_FIELD_END};
 static const cyaml_schema_value_t config_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct config, config_fields),
 };
@@ -121,6 +126,9 @@ static void set_number_defaults(struct config *c) {
     set_number(&c->redeemer.cache_max_s, 30);
     set_number(&c->keeper.data_key_idle_s, 3600);
     set_number(&c->keeper.secret_heap_kib, 16384);
+    set_number(&c->rotation.publication_s, 300);
+    set_number(&c->rotation.intake_overlap_s, 86400);
+    set_number(&c->rotation.records_per_s, 20000);
     set_number(&c->tokens.max_lifetime_s, 3600);
     set_number(&c->tokens.lifetime_s, c->tokens.max_lifetime_s < 300 ? c->tokens.max_lifetime_s : 300);
 }
@@ -215,6 +223,13 @@ static vlt_result check_ranges(const struct checking *checking, const struct con
         {"redeemer.cache_max_s", c->redeemer.cache_max_s, 1, 300},
         {"keeper.data_key_idle_s", c->keeper.data_key_idle_s, 1, 31536000},
         {"keeper.secret_heap_kib", c->keeper.secret_heap_kib, 4096, 1048576},
+        {"rotation.publication_s", c->rotation.publication_s, 1, 2592000},
+        {"rotation.intake_overlap_s", c->rotation.intake_overlap_s, 1, 2592000},
+        {"rotation.records_per_s", c->rotation.records_per_s, 1, UINT32_MAX},
+        {"rotation.signing_days", c->rotation.signing_days, 0, 3650},
+        {"rotation.intake_days", c->rotation.intake_days, 0, 3650},
+        {"rotation.tenant_days", c->rotation.tenant_days, 0, 3650},
+        {"rotation.wrapping_days", c->rotation.wrapping_days, 0, 3650},
         {"tokens.max_lifetime_s", c->tokens.max_lifetime_s, 1, 86400},
         {"tokens.lifetime_s", c->tokens.lifetime_s, 1, c->tokens.max_lifetime_s},
     };

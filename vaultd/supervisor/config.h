@@ -48,6 +48,10 @@ struct config_audit {
 struct config_tokens {
     uint32_t lifetime_s, max_lifetime_s;
 };
+struct config_rotation { // ages in days; 0: by hand only
+    uint32_t publication_s, intake_overlap_s, records_per_s;
+    uint32_t signing_days, intake_days, tenant_days, wrapping_days;
+};
 struct config {
     char *issuer, *store, *profiles, *log_level;
     uint32_t drain_ms;
@@ -59,6 +63,7 @@ struct config {
     struct config_keeper keeper;
     struct config_audit audit;
     struct config_tokens tokens;
+    struct config_rotation rotation;
 };
 
 // VLT_NOT_FOUND, VLT_LIMIT, VLT_MALFORMED; the fault names the file, the key's line

@@ -148,6 +148,8 @@ static void tell_redeemer(struct channel *channel, const struct config *c, const
     tell_settings_redeemer(channel, &tell, -1);
 }
 
+#define DAY_S 86400u
+
 static void tell_keeper(struct channel *channel, const struct config *c) {
     struct tell_settings_keeper tell = {
         .issuer = T(c->issuer), .store_path = T(c->store), .device_kind = T(c->device.kind),
@@ -155,6 +157,13 @@ static void tell_keeper(struct channel *channel, const struct config *c) {
         .device_module = T(c->device.module), .device_pin_file = T(c->device.pin_file),
         .token_max_lifetime_s = c->tokens.max_lifetime_s,
         .data_key_idle_s = c->keeper.data_key_idle_s,
+        .publication_s = c->rotation.publication_s,
+        .intake_overlap_s = c->rotation.intake_overlap_s,
+        .records_per_s = c->rotation.records_per_s,
+        .signing_age_s = c->rotation.signing_days * DAY_S,
+        .intake_age_s = c->rotation.intake_days * DAY_S,
+        .tenant_age_s = c->rotation.tenant_days * DAY_S,
+        .wrapping_age_s = c->rotation.wrapping_days * DAY_S,
         .secret_heap_kib = c->keeper.secret_heap_kib, .log_level = log_level_number(c->log_level)};
     tell_settings_keeper(channel, &tell, -1);
 }
