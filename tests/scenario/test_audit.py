@@ -231,6 +231,24 @@ def all_recorded(lab, load):
     lab.vaultctl("audit", "verify", lab.audit_folder)
 
 
+def an_answer_carries_its_receipt():
+    with Lab("softhsm") as lab:
+        token = serve(lab)
+        issued = lab.exchange(lab.subject_token(groups=("ml", "ci")))
+        redeemed = lab.redeem(token, request_id="receipt-1")
+        need(issued.status == 200 and redeemed.status == 200, f"{issued} {redeemed}")
+        published(lab, int(redeemed.headers["vault-audit-entry"]))
+        for answer, kind in ((issued, "issue"), (redeemed, "redeem")):
+            proof, entry = f"{lab.folder}/proof", f"{lab.folder}/entry"
+            number = answer.headers["vault-audit-entry"]
+            lab.vaultctl("audit", "prove", number, "--log", lab.audit_folder, "-o", proof, "--entry", entry)
+            run(verifier(lab), "proof", proof, entry, vkey(lab))
+            with open(entry) as text:
+                event = json.load(text)
+            need(event["kind"] == kind and event["outcome"] == "allow" and str(event["sequence"]) == number, event)
+        need(event["correlation"] == "receipt-1", event)
+
+
 def a_log_that_was_rolled_back_is_refused():
     """Yesterday's copy of the whole folder fits itself; the keeper knows better."""
     with Lab("softhsm") as lab:
@@ -270,5 +288,6 @@ def an_altered_log_is_refused():
 
 
 if __name__ == "__main__":
-    run_cases(a_log_of_the_daemon_is_verified_by_others, every_answer_has_its_record_after_kill, a_log_that_was_rolled_back_is_refused,
+    run_cases(a_log_of_the_daemon_is_verified_by_others, every_answer_has_its_record_after_kill,
+              an_answer_carries_its_receipt, a_log_that_was_rolled_back_is_refused,
               an_altered_log_is_refused)

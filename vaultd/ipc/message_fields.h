@@ -114,7 +114,8 @@
     FIELD(BYTES, event, 8192)               /* audit_event_put: what the broker knows */
 #define ANSWER_SIGN_FIELDS(FIELD)                                                                  \
     FIELD(BYTES, token, IPC_TOKEN_MAX)                                                             \
-    FIELD(U64, expires_at, 0)
+    FIELD(U64, expires_at, 0)                                                                      \
+    FIELD(U64, sequence, 0)                 /* of the audit entry */
 // Revokes the token itself (RFC 7009). The keeper verifies it first.
 #define ASK_REVOKE_TOKEN_FIELDS(FIELD)                                                             \
     FIELD(U32, tenant, 0)                                                                          \
@@ -142,7 +143,8 @@
     FIELD(BYTES, hosts, 4096)               /* list of texts */                                    \
     FIELD(BYTES, parameters, 4096)          /* JSON object of the profile's parameters */          \
     FIELD(U32, version, 0)                                                                         \
-    FIELD(U64, reuse_until, 0)              /* POSIX seconds: expiry, grace, …; 0: never reuse */
+    FIELD(U64, reuse_until, 0)              /* POSIX seconds: expiry, grace, …; 0: never reuse */  \
+    FIELD(U64, sequence, 0)                 /* of the audit entry */
 
 // ---- Admin to keeper ----
 

@@ -84,7 +84,8 @@ static void reply(struct keeper *keeper, struct opening *opening,
         .hosts = secret->hosts,
         .parameters = secret->parameters,
         .version = opening->version,
-        .reuse_until = (uint64_t)opening->expires_at};
+        .reuse_until = (uint64_t)opening->expires_at,
+        .sequence = opening->wait.sequence};
     reply_open(opening->call, vlt_ok(), &answer);
     secret_release(keeper->plaintext);
     secret_wipe(keeper->plaintext);

@@ -33,7 +33,8 @@ static void release(struct audit_wait *wait, vlt_result result) {
     if (vlt_is_ok(result) && wait->keeper->state != KEEPER_UNSEALED)
         result = vlt_fail(VLT_UNAVAILABLE, "the vault is sealed");
     struct answer_sign answer = {.token = bytes_of(signed_token->token, signed_token->token_bytes),
-                                 .expires_at = signed_token->expires_at};
+                                 .expires_at = signed_token->expires_at,
+                                 .sequence = wait->sequence};
     reply_sign(signed_token->call, result, vlt_is_ok(result) ? &answer : NULL);
     secret_cleanse(signed_token->token, signed_token->token_bytes);
     free(signed_token);

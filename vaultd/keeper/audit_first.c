@@ -15,6 +15,7 @@ static vlt_result audit_result(vlt_result result) {
 static void recorded(vlt_result result, const struct answer_record *answer, void *context) {
     struct audit_wait *wait = context;
     wait->keeper->in_flight--;
+    wait->sequence = answer ? answer->sequence : 0;
     wait->done(wait, audit_result(result));
 }
 

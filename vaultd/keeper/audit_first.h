@@ -16,6 +16,7 @@
 struct audit_wait {
     struct keeper *keeper;
     void (*done)(struct audit_wait *wait, vlt_result result);
+    uint64_t sequence; // of the record, when the result is good: the receipt
 };
 void audit_first(struct keeper *keeper, const struct audit_event *event, struct audit_wait *wait);
 

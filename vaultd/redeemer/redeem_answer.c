@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The end of a redeem: a refusal (recorded first), or the credential rendered
 // into locked memory and sent from there.
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "libvault/base/clock.h"
@@ -112,13 +113,21 @@ static void free_secret(void *secret) {
     secret_free(secret);
 }
 
-static void send_secret(struct http_exchange *x, struct secret *body) {
+// The receipt: which entry of the audit log this decision is.
+static struct bytes number_text(uint64_t number, char text[24]) {
+    int size = snprintf(text, 24, "%llu", (unsigned long long)number);
+    return bytes_of(text, (size_t)size);
+}
+
+static void send_secret(struct http_exchange *x, struct secret *body, uint64_t sequence) {
+    char text[24];
     const struct http_header headers[] = {
         HTTP_HEADER("content-type", BYTES_LITERAL(HTTP_JSON_MEDIA)),
         HTTP_HEADER("cache-control", BYTES_LITERAL("no-store")),
+        HTTP_HEADER("vault-audit-entry", number_text(sequence, text)),
     };
     // Borrowed until the last byte has left: free_secret ends it.
-    http_exchange_reply_secret(x, 200, headers, 2, secret_borrow(body), secret_size(body), free_secret, body);
+    http_exchange_reply_secret(x, 200, headers, 3, secret_borrow(body), secret_size(body), free_secret, body);
 }
 
 // Wiping and zeroing what is never used costs more than the rest of an answer, so
@@ -172,7 +181,7 @@ void redeem_opened(vlt_result result, const struct answer_open *answer, void *co
     } else {
         result = render(redeem, answer, &body);
         if (vlt_is_ok(result)) {
-            send_secret(redeem->x, body);
+            send_secret(redeem->x, body, answer->sequence);
         } else {
             log_error("credential %s can not be rendered: %s", redeem->credential, result.reason);
             answer_refuse(redeem->x, &refusal_unavailable);
