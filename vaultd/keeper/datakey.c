@@ -280,6 +280,8 @@ static vlt_result start_load(struct datakeys *datakeys, struct datakey *entry) {
     struct load *load = malloc(sizeof *load);
     struct device_call *call = load ? device_call_new(DEVICE_UNWRAP, unwrapped, load) : NULL;
     if (!call || slot->blob.size > sizeof call->blob) {
+        if (call)
+            device_call_free(call);
         free(load);
         return vlt_fail(VLT_UNAVAILABLE, "a data key can not be unwrapped now");
     }
