@@ -40,44 +40,56 @@ static const char *missing_name(const struct policy_unmet *unmet) {
     }
 }
 
-static json_t *missing_list(const struct policy_files *files, const struct policy_outcome *outcome) {
+static json_t *missing_list(const struct policy_files *files,
+                            const struct policy_outcome *outcome) {
     json_t *list = json_array();
     for (size_t i = 0; i < outcome->unmet_count; i++) {
         const struct policy_unmet *unmet = &outcome->unmet[i];
         char quote[POLICY_QUOTE_SIZE];
-        policy_files_quote(files, outcome->policy.document, unmet->line, unmet->column, unmet->is_true, quote);
-        json_array_append_new(list, json_pack("{s:s,s:s,s:i,s:i}", "what", missing_name(unmet), "text", quote, "line",
-                                              (int)unmet->line, "column", (int)unmet->column));
+        policy_files_quote(files, outcome->policy.document, unmet->line, unmet->column,
+                           unmet->is_true, quote);
+        json_array_append_new(list, json_pack("{s:s,s:s,s:i,s:i}", "what", missing_name(unmet),
+                                              "text", quote, "line", (int)unmet->line, "column",
+                                              (int)unmet->column));
     }
     return list;
 }
 
-json_t *explanation_of_outcome(const struct policy_files *files, struct bytes principal, const char *action,
-                               const struct policy_outcome *outcome) {
+json_t *explanation_of_outcome(const struct policy_files *files, struct bytes principal,
+                               const char *action, const struct policy_outcome *outcome) {
     const struct policy_view *view = &outcome->policy;
     json_t *object = json_pack(
-        "{s:s%,s:s,s:s%,s:s,s:s%,s:s,s:i,s:i,s:b,s:o}", "principal", (const char *)principal.at, principal.size,
-        "action", action, "policy", (const char *)view->id.at, view->id.size, "effect",
-        view->is_forbid ? "forbid" : "permit", "document", (const char *)view->document.at, view->document.size,
-        "stage", stage_text(outcome->stage), "line", (int)outcome->line, "column", (int)outcome->column, "applies",
+        "{s:s%,s:s,s:s%,s:s,s:s%,s:s,s:i,s:i,s:b,s:o}", "principal", (const char *)principal.at,
+        principal.size, "action", action, "policy", (const char *)view->id.at, view->id.size,
+        "effect", view->is_forbid ? "forbid" : "permit", "document",
+        (const char *)view->document.at, view->document.size, "stage", stage_text(outcome->stage),
+        "line", (int)outcome->line, "column", (int)outcome->column, "applies",
         outcome->stage == POLICY_STAGE_SATISFIED, "missing", missing_list(files, outcome));
     if (object && outcome->message.size)
-        json_object_set_new(object, "message", json_stringn((const char *)outcome->message.at, outcome->message.size));
+        json_object_set_new(object, "message",
+                            json_stringn((const char *)outcome->message.at, outcome->message.size));
     return object;
 }
 
 // ---- One question ----
 
-static bool is_permit(const json_t *outcome) { return strcmp(member_text(outcome, "effect"), "permit") == 0; }
-static bool applies(const json_t *outcome) { return json_is_true(json_object_get(outcome, "applies")); }
-static bool has_erred(const json_t *outcome) { return member_text(outcome, "message")[0] != 0; }
+static bool is_permit(const json_t *outcome) {
+    return strcmp(member_text(outcome, "effect"), "permit") == 0;
+}
+static bool applies(const json_t *outcome) {
+    return json_is_true(json_object_get(outcome, "applies"));
+}
+static bool has_erred(const json_t *outcome) {
+    return member_text(outcome, "message")[0] != 0;
+}
 
 static void line_print(const char *indent, const json_t *outcome, const char *sentence) {
     printf("%s", indent);
     terminal_put(stdout, member_text(outcome, "policy"));
     printf(" (");
     terminal_put(stdout, member_text(outcome, "document"));
-    printf(":%lld)%s%s\n", (long long)json_integer_value(json_object_get(outcome, "line")), sentence[0] ? " " : "", sentence);
+    printf(":%lld)%s%s\n", (long long)json_integer_value(json_object_get(outcome, "line")),
+           sentence[0] ? " " : "", sentence);
 }
 
 // How far from applying: another action is another matter altogether, another
@@ -105,7 +117,9 @@ static void missing_print(const json_t *outcome) {
             printf("        ");
             terminal_put(stdout, member_text(outcome, "message"));
         } else {
-            printf("        %s  ", is_scope ? "must be:" : strstr(member_text(one, "what"), "false") ? "is true: " : "is false:");
+            printf("        %s  ", is_scope                                    ? "must be:"
+                                   : strstr(member_text(one, "what"), "false") ? "is true: "
+                                                                               : "is false:");
             terminal_put(stdout, member_text(one, "text"));
         }
         putchar('\n');
@@ -138,12 +152,13 @@ static void question_print(const json_t *outcomes, size_t first, size_t end) {
     for (size_t i = first; i < end; i++) {
         const json_t *outcome = json_array_get(outcomes, i);
         is_permitted = is_permitted || (is_permit(outcome) && applies(outcome));
-        is_forbidden = is_forbidden || (!is_permit(outcome) && (applies(outcome) || has_erred(outcome)));
+        is_forbidden =
+            is_forbidden || (!is_permit(outcome) && (applies(outcome) || has_erred(outcome)));
     }
     const json_t *head = json_array_get(outcomes, first);
     char title[CELL_SIZE * 4];
-    snprintf(title, sizeof title, "%s by %.600s: %s", member_text(head, "action"), member_text(head, "principal"),
-             is_permitted && !is_forbidden ? "allowed" : "denied");
+    snprintf(title, sizeof title, "%s by %.600s: %s", member_text(head, "action"),
+             member_text(head, "principal"), is_permitted && !is_forbidden ? "allowed" : "denied");
     printf("  ");
     terminal_heading(stdout, title);
     putchar('\n');
@@ -179,7 +194,8 @@ void explanation_print(const json_t *outcomes) {
 }
 
 void explanation_print_all(const json_t *outcomes) {
-    static const char *const headings[] = {"ACTION", "PRINCIPAL", "POLICY", "EFFECT", "WHAT IT SAID", "WHERE", NULL};
+    static const char *const headings[] = {"ACTION",       "PRINCIPAL", "POLICY", "EFFECT",
+                                           "WHAT IT SAID", "WHERE",     NULL};
     struct table table;
     table_init(&table, headings);
     for (size_t i = 0; i < json_array_size(outcomes); i++) {
@@ -189,9 +205,14 @@ void explanation_print_all(const json_t *outcomes) {
                  (long long)json_integer_value(json_object_get(outcome, "line")),
                  (long long)json_integer_value(json_object_get(outcome, "column")));
         const char *message = member_text(outcome, "message");
-        snprintf(said, sizeof said, "%s%s%.180s", member_text(outcome, "stage"), message[0] ? ": " : "", message);
-        const char *const cells[] = {member_text(outcome, "action"), member_text(outcome, "principal"),
-                                     member_text(outcome, "policy"), member_text(outcome, "effect"), said, place};
+        snprintf(said, sizeof said, "%s%s%.180s", member_text(outcome, "stage"),
+                 message[0] ? ": " : "", message);
+        const char *const cells[] = {member_text(outcome, "action"),
+                                     member_text(outcome, "principal"),
+                                     member_text(outcome, "policy"),
+                                     member_text(outcome, "effect"),
+                                     said,
+                                     place};
         table_row(&table, cells);
     }
     (void)table_print(&table, "There is no policy: everything is denied.");

@@ -9,8 +9,8 @@
 
 // One object for each policy and question: {"principal","action","policy",
 // "effect","document","line","column","stage","applies","message","missing":[…]}.
-json_t *explanation_of_outcome(const struct policy_files *files, struct bytes principal, const char *action,
-                               const struct policy_outcome *outcome);
+json_t *explanation_of_outcome(const struct policy_files *files, struct bytes principal,
+                               const char *action, const struct policy_outcome *outcome);
 
 // For each question: the verdict, who decided it, and for a denial without a
 // forbid the permits that came nearest, with everything that they lacked.

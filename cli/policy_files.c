@@ -138,13 +138,14 @@ static bool ends_here(struct quoting *q, struct bytes rest, bool is_true) {
         return q->depth-- == 0;
     if (q->depth)
         return false;
-    bool is_or = bytes_begin_with(rest, BYTES_LITERAL("||")), is_and = bytes_begin_with(rest, BYTES_LITERAL("&&"));
+    bool is_or = bytes_begin_with(rest, BYTES_LITERAL("||")),
+         is_and = bytes_begin_with(rest, BYTES_LITERAL("&&"));
     q->saw_or = q->saw_or || is_or;
     return c == ',' || c == ';' || (is_true ? is_or : is_and && !q->saw_or);
 }
 
-void policy_files_quote(const struct policy_files *files, struct bytes document, unsigned line, unsigned column,
-                        bool is_true, char quote[POLICY_QUOTE_SIZE]) {
+void policy_files_quote(const struct policy_files *files, struct bytes document, unsigned line,
+                        unsigned column, bool is_true, char quote[POLICY_QUOTE_SIZE]) {
     struct bytes text = {NULL, 0};
     struct quoting q = {0};
     size_t used = 0;
@@ -162,7 +163,8 @@ void policy_files_quote(const struct policy_files *files, struct bytes document,
             quote[used++] = (char)text.at[0];
         else if (used && quote[used - 1] != ' ')
             quote[used++] = ' ';
-        if (text.at[0] == '\\' && q.in_string && text.size > 1) { // an escaped character ends nothing
+        if (text.at[0] == '\\' && q.in_string &&
+            text.size > 1) { // an escaped character ends nothing
             quote[used++] = (char)text.at[1];
             text = bytes_from(text, 1);
         }
@@ -181,7 +183,8 @@ static void line_show(struct bytes text, const struct fault *fault) {
         text = bytes_from(text, bytes_find(text, '\n') + 1);
     char shown[LINE_SHOWN_MAX + 1];
     size_t size = bytes_find(text, '\n');
-    if (!fault->line || size > LINE_SHOWN_MAX || !bytes_to_text(bytes_of(text.at, size), shown, sizeof shown))
+    if (!fault->line || size > LINE_SHOWN_MAX ||
+        !bytes_to_text(bytes_of(text.at, size), shown, sizeof shown))
         return;
     for (char *c = shown; *c; c++)
         if (*c == '\t')
@@ -195,9 +198,9 @@ static void fault_show(const struct policy_files *files, size_t i, const struct 
                        vlt_result result, bool wants_json) {
     const char *path = i < files->count ? files->paths[i] : "";
     if (wants_json) {
-        json_t *object = json_pack("{s:s,s:i,s:i,s:s}", "document", path, "line", (int)fault->line,
-                                   "column", (int)fault->column, "detail",
-                                   fault_or_reason(fault, result));
+        json_t *object =
+            json_pack("{s:s,s:i,s:i,s:s}", "document", path, "line", (int)fault->line, "column",
+                      (int)fault->column, "detail", fault_or_reason(fault, result));
         json_dumpf(object, stderr, JSON_COMPACT);
         fputc('\n', stderr);
         json_decref(object);

@@ -8,20 +8,24 @@
 #define FILE_MAX_BYTES (256u << 10)
 
 static const struct option_spec add_options[] = {
-    {"--file", OPTION_VALUE, "JSON", "the whole record (schemas/issuer.schema.json); \"-\": standard input", 0},
+    {"--file", OPTION_VALUE, "JSON",
+     "the whole record (schemas/issuer.schema.json); \"-\": standard input", 0},
     {"--issuer", OPTION_VALUE, "URL", "the exact `iss` of its tokens", 0},
     {"--discovery", OPTION_VALUE, "URL",
      "its discovery document (default: the issuer + /.well-known/openid-configuration)", 0},
     {"--jwks", OPTION_VALUE, "FILE", "its key set, instead of discovery", 0},
     {"--audience", OPTION_LIST, "TEXT", "an `aud` that is meant for this vault", 0},
     {"--algorithm", OPTION_LIST, "NAME", "RS256, PS256, ES256, ES384, EdDSA (default: these)", 0},
-    {"--kind", OPTION_VALUE, "KIND", "what its subjects are: user, workload or agent (default user)", 0},
-    {"--subject-claim", OPTION_VALUE, "CLAIM", "claim that identifies the subject (default sub)", 0},
+    {"--kind", OPTION_VALUE, "KIND",
+     "what its subjects are: user, workload or agent (default user)", 0},
+    {"--subject-claim", OPTION_VALUE, "CLAIM", "claim that identifies the subject (default sub)",
+     0},
     {"--require", OPTION_LIST, "CLAIM=VALUE", "claim that a token must have", 0},
     {"--group", OPTION_LIST, "CLAIM=VALUE:GROUP",
      "puts a subject with that claim value into GROUP; CLAIM=* takes the value as the group", 0},
     {"--tag", OPTION_LIST, "CLAIM[:NAME]", "claim that policies see as a tag of the subject", 0},
-    {"--device-compliant", OPTION_VALUE, "CLAIM", "claim that says whether the device is compliant", 0},
+    {"--device-compliant", OPTION_VALUE, "CLAIM", "claim that says whether the device is compliant",
+     0},
     {"--device-managed", OPTION_VALUE, "CLAIM", "claim that says whether the device is managed", 0},
     {"--token-type", OPTION_LIST, "TYP", "accepted `typ` besides JWT, such as at+jwt", 0},
     {"--max-age", OPTION_VALUE, "SECONDS", "oldest token that is accepted, since its iat", 0},
@@ -53,7 +57,8 @@ static vlt_result set_requirements(const struct command *command, json_t *record
         const char *equals = strchr(value, '=');
         if (!equals || equals == value || !equals[1]) {
             json_decref(list);
-            return fault_set(fault, VLT_MALFORMED, "bad option", "--require %s: give CLAIM=VALUE", value);
+            return fault_set(fault, VLT_MALFORMED, "bad option", "--require %s: give CLAIM=VALUE",
+                             value);
         }
         json_array_append_new(list, json_pack("{s:s%,s:s}", "claim", value,
                                               (size_t)(equals - value), "value", equals + 1));
@@ -113,7 +118,8 @@ static vlt_result set_tags(const struct command *command, json_t *record, struct
         if (!tag) {
             json_decref(list);
             json_decref(device);
-            return fault_set(fault, VLT_MALFORMED, "bad option", "--tag %s: give CLAIM or CLAIM:NAME", value);
+            return fault_set(fault, VLT_MALFORMED, "bad option",
+                             "--tag %s: give CLAIM or CLAIM:NAME", value);
         }
         json_array_append_new(list, tag);
     }
@@ -225,23 +231,28 @@ static int run_list(struct command *command) {
     json_t *items = NULL;
     int status = listing_fetch(command, "/v1/tenants/%s/issuers", command->tenant, &items);
     if (status != EXIT_OK || command->wants_json)
-        return status == EXIT_OK ? command_print_json(json_pack("{s:o}", "issuers", items)) : status;
-    static const char *const headings[] = {"NAME", "KIND", "STATE", "ISSUER", "AUDIENCES", "KEYS", NULL};
+        return status == EXIT_OK ? command_print_json(json_pack("{s:o}", "issuers", items))
+                                 : status;
+    static const char *const headings[] = {"NAME",      "KIND", "STATE", "ISSUER",
+                                           "AUDIENCES", "KEYS", NULL};
     struct table table;
     table_init(&table, headings);
     for (size_t i = 0; i < json_array_size(items); i++) {
         const json_t *item = json_array_get(items, i);
         char audiences[CELL_SIZE];
-        const char *const cells[] = {
-            member_text(item, "name"), member_text(item, "kind"),
-            json_is_true(json_object_get(item, "disabled")) ? "disabled" : "active",
-            member_text(item, "issuer"), member_list(item, "audiences", audiences),
-            json_object_get(item, "jwks") ? "key set" : "discovery"};
+        const char *const cells[] = {member_text(item, "name"),
+                                     member_text(item, "kind"),
+                                     json_is_true(json_object_get(item, "disabled")) ? "disabled"
+                                                                                     : "active",
+                                     member_text(item, "issuer"),
+                                     member_list(item, "audiences", audiences),
+                                     json_object_get(item, "jwks") ? "key set" : "discovery"};
         table_row(&table, cells);
     }
     json_decref(items);
     return table_print(&table, "This tenant trusts nobody: `vaultctl issuer add` changes that.")
-               ? EXIT_OK : EXIT_FAILED;
+               ? EXIT_OK
+               : EXIT_FAILED;
 }
 
 static int run_show(struct command *command) {
@@ -262,29 +273,47 @@ static int run_remove(struct command *command) {
         return status;
     if (command->wants_json)
         return command_print_json(json_pack("{s:s}", "removed", command->arguments[0]));
-    puts("Removed. Tokens that were issued already end by themselves; `vaultctl revoke` ends them now.");
+    puts("Removed. Tokens that were issued already end by themselves; `vaultctl revoke` ends them "
+         "now.");
     return EXIT_OK;
 }
 
 const struct verb verb_issuer_add = {
-    .noun = "issuer", .name = "add", .arguments = "NAME", .argument_min = 1, .argument_max = 1,
+    .noun = "issuer",
+    .name = "add",
+    .arguments = "NAME",
+    .argument_min = 1,
+    .argument_max = 1,
     .summary = "Trust the tokens of an identity provider, or change how",
-    .examples = "  vaultctl issuer add corp --issuer https://login.example --audience vault \\\n"
-                "      --group groups=*\n"
-                "  vaultctl issuer add k8s --issuer https://cluster.example --audience vault \\\n"
-                "      --kind workload --require kubernetes.io/namespace=prod --jwks jwks.json\n"
-                "  vaultctl issuer add ci --issuer https://token.actions.example --audience vault \\\n"
-                "      --kind workload --tag repository --tag ref --tag repository_owner:owner\n",
-    .options = add_options, .run = run_add};
-const struct verb verb_issuer_list = {
-    .noun = "issuer", .name = "list", .arguments = "",
-    .summary = "List the identity providers that a tenant trusts",
-    .examples = "  vaultctl issuer list --tenant acme\n", .run = run_list};
-const struct verb verb_issuer_show = {
-    .noun = "issuer", .name = "show", .arguments = "NAME", .argument_min = 1, .argument_max = 1,
-    .summary = "Show one identity provider",
-    .examples = "  vaultctl issuer show corp --json > corp.json\n", .run = run_show};
-const struct verb verb_issuer_remove = {
-    .noun = "issuer", .name = "remove", .arguments = "NAME", .argument_min = 1, .argument_max = 1,
-    .summary = "Trust an identity provider no more",
-    .examples = "  vaultctl issuer remove corp\n", .run = run_remove};
+    .examples =
+        "  vaultctl issuer add corp --issuer https://login.example --audience vault \\\n"
+        "      --group groups=*\n"
+        "  vaultctl issuer add k8s --issuer https://cluster.example --audience vault \\\n"
+        "      --kind workload --require kubernetes.io/namespace=prod --jwks jwks.json\n"
+        "  vaultctl issuer add ci --issuer https://token.actions.example --audience vault \\\n"
+        "      --kind workload --tag repository --tag ref --tag repository_owner:owner\n",
+    .options = add_options,
+    .run = run_add};
+const struct verb verb_issuer_list = {.noun = "issuer",
+                                      .name = "list",
+                                      .arguments = "",
+                                      .summary = "List the identity providers that a tenant trusts",
+                                      .examples = "  vaultctl issuer list --tenant acme\n",
+                                      .run = run_list};
+const struct verb verb_issuer_show = {.noun = "issuer",
+                                      .name = "show",
+                                      .arguments = "NAME",
+                                      .argument_min = 1,
+                                      .argument_max = 1,
+                                      .summary = "Show one identity provider",
+                                      .examples =
+                                          "  vaultctl issuer show corp --json > corp.json\n",
+                                      .run = run_show};
+const struct verb verb_issuer_remove = {.noun = "issuer",
+                                        .name = "remove",
+                                        .arguments = "NAME",
+                                        .argument_min = 1,
+                                        .argument_max = 1,
+                                        .summary = "Trust an identity provider no more",
+                                        .examples = "  vaultctl issuer remove corp\n",
+                                        .run = run_remove};

@@ -34,7 +34,8 @@ static const struct option_spec options[] = {
     {"--model", OPTION_VALUE, "NAME", "model of the request", 0},
     {"--tool", OPTION_VALUE, "NAME", "tool of the request", 0},
     {"--ip", OPTION_VALUE, "ADDRESS", "where the request comes from (default 127.0.0.1)", 0},
-    {"--time", OPTION_VALUE, "TIME", "2026-11-21T03:00:00Z, 2026-11-21T03:00Z or 03:00 (UTC, today)", 0},
+    {"--time", OPTION_VALUE, "TIME",
+     "2026-11-21T03:00:00Z, 2026-11-21T03:00Z or 03:00 (UTC, today)", 0},
     {"--client", OPTION_VALUE, "ID", "client_id of the caller", 0},
     {"--forwarder", OPTION_VALUE, "NAME", "forwarder of a redeem", 0},
     {"--bearer", OPTION_FLAG, NULL, "the token is bound to no key", 0},
@@ -98,11 +99,12 @@ static bool kind_of(const char *text, uint8_t *ret_kind) {
 static void credential_look(struct command *command, struct explanation *e) {
     struct decide_question *q = &e->question;
     if (!command_option(command, "--profile")) {
-        int status = command_call_path(command, "GET", NULL, &e->credential,
-                                       "/v1/tenants/%s/credentials/%s", command->tenant,
-                                       command_option(command, "--credential"));
+        int status =
+            command_call_path(command, "GET", NULL, &e->credential, "/v1/tenants/%s/credentials/%s",
+                              command->tenant, command_option(command, "--credential"));
         if (status != EXIT_OK)
-            fprintf(stderr, "vaultctl: going on without the credential's profile; --profile names it\n");
+            fprintf(stderr,
+                    "vaultctl: going on without the credential's profile; --profile names it\n");
     }
     const char *profile = json_string_value(json_object_get(e->credential, "profile"));
     q->profile = text_option(command, "--profile", profile ? profile : "unknown");
@@ -116,19 +118,22 @@ static void credential_look(struct command *command, struct explanation *e) {
     q->host = host ? bytes_of_text(host) : e->hosts[0];
 }
 
-static vlt_result tags_read(const struct command *command, const char *option, struct token_traits *traits,
-                            struct fault *fault) {
+static vlt_result tags_read(const struct command *command, const char *option,
+                            struct token_traits *traits, struct fault *fault) {
     const char *text;
     for (size_t i = 0; (text = command_option_at(command, option, i)); i++) {
         const char *equals = strchr(text, '=');
         struct bytes name = bytes_of(text, equals ? (size_t)(equals - text) : 0);
-        if (!token_tag_name_is_valid(name) || !token_traits_add_tag(traits, name, bytes_of_text(equals + 1)))
-            return fault_set(fault, VLT_MALFORMED, "bad tag", "%s %s: give NAME=VALUE, each name once", option, text);
+        if (!token_tag_name_is_valid(name) ||
+            !token_traits_add_tag(traits, name, bytes_of_text(equals + 1)))
+            return fault_set(fault, VLT_MALFORMED, "bad tag",
+                             "%s %s: give NAME=VALUE, each name once", option, text);
     }
     return vlt_ok();
 }
 
-static vlt_result device_read(const struct command *command, struct token_traits *traits, struct fault *fault) {
+static vlt_result device_read(const struct command *command, struct token_traits *traits,
+                              struct fault *fault) {
     const char *text;
     for (size_t i = 0; (text = command_option_at(command, "--device", i)); i++) {
         bool is_not = !strncmp(text, "not-", 4);
@@ -149,12 +154,14 @@ static vlt_result parties_read(struct command *command, struct explanation *e,
                                struct fault *fault) {
     struct decide_question *q = &e->question;
     const char *principal = command_option(command, "--principal");
-    const char *actor = command_option(command, "--actor"), *kind = command_option(command, "--kind");
+    const char *actor = command_option(command, "--actor"),
+               *kind = command_option(command, "--kind");
     if (!principal || !strchr(principal, '|') || (actor && !strchr(actor, '|')))
         return fault_set(fault, VLT_MALFORMED, "bad principal",
                          "--principal and --actor have the form 'https://issuer|subject'");
     if (kind && !kind_of(kind, &q->subject.kind))
-        return fault_set(fault, VLT_MALFORMED, "bad kind", "--kind must be user, workload or agent");
+        return fault_set(fault, VLT_MALFORMED, "bad kind",
+                         "--kind must be user, workload or agent");
     e->traits.amr.count = list_option(command, "--amr", e->traits.amr.items, TOKEN_LIST_MAX);
     e->traits.acr = text_option(command, "--acr", "");
     q->subject.principal = bytes_of_text(principal);
@@ -179,10 +186,12 @@ static vlt_result parties_read(struct command *command, struct explanation *e,
 static vlt_result question_read(struct command *command, struct explanation *e,
                                 struct fault *fault) {
     struct decide_question *q = &e->question;
-    const char *action = command_option(command, "--action"), *at = command_option(command, "--time");
+    const char *action = command_option(command, "--action"),
+               *at = command_option(command, "--time");
     VLT_TRY(parties_read(command, e, fault));
     if (!command_option(command, "--credential"))
-        return fault_set(fault, VLT_MALFORMED, "option missing", "which credential? Give --credential");
+        return fault_set(fault, VLT_MALFORMED, "option missing",
+                         "which credential? Give --credential");
     if (action && strcmp(action, "issue") && strcmp(action, "redeem"))
         return fault_set(fault, VLT_MALFORMED, "bad action", "--action must be issue or redeem");
     q->now_s = time(NULL);
@@ -214,7 +223,8 @@ static void outcome_keep(void *context, struct bytes principal, const char *acti
                          const struct policy_outcome *outcome) {
     struct explanation *e = context;
     if (!outcome->policy.is_template)
-        json_array_append_new(e->policies, explanation_of_outcome(e->files, principal, action, outcome));
+        json_array_append_new(e->policies,
+                              explanation_of_outcome(e->files, principal, action, outcome));
 }
 
 // The facts, so that nobody takes the answer for that to another question.
@@ -226,10 +236,12 @@ static void question_print(const struct decide_question *q) {
     strftime(time_text, sizeof time_text, "%Y-%m-%dT%H:%M:%SZ", &broken);
     struct buf text;
     buf_init(&text, 4096);
-    buf_put_format(&text, "%s of %.*s for %.*s", q->action == DECIDE_ISSUE ? "issue" : "redeem", (int)q->credential.size,
-                   (const char *)q->credential.at, (int)q->subject.principal.size, (const char *)q->subject.principal.at);
+    buf_put_format(&text, "%s of %.*s for %.*s", q->action == DECIDE_ISSUE ? "issue" : "redeem",
+                   (int)q->credential.size, (const char *)q->credential.at,
+                   (int)q->subject.principal.size, (const char *)q->subject.principal.at);
     if (q->actor)
-        buf_put_format(&text, " through %.*s", (int)q->actor->principal.size, (const char *)q->actor->principal.at);
+        buf_put_format(&text, " through %.*s", (int)q->actor->principal.size,
+                       (const char *)q->actor->principal.at);
     if (q->model.size)
         buf_put_format(&text, ", model %.*s", (int)q->model.size, (const char *)q->model.at);
     if (q->tool.size)
@@ -246,10 +258,10 @@ static int answer_print(struct command *command, struct explanation *e,
                         const struct decide_answer *answer) {
     int status = answer->is_allowed ? EXIT_OK : EXIT_DENIED;
     if (command->wants_json) {
-        json_t *object = json_pack("{s:b,s:s,s:s,s:b,s:i,s:O}", "allowed", answer->is_allowed, "reason",
-                                   answer->reason, "policies", answer->policies, "bearer_allowed",
-                                   answer->allows_bearer, "lifetime_s", (int)answer->lifetime_s,
-                                   "outcomes", e->policies);
+        json_t *object = json_pack("{s:b,s:s,s:s,s:b,s:i,s:O}", "allowed", answer->is_allowed,
+                                   "reason", answer->reason, "policies", answer->policies,
+                                   "bearer_allowed", answer->allows_bearer, "lifetime_s",
+                                   (int)answer->lifetime_s, "outcomes", e->policies);
         int printed = command_print_json(object);
         return printed == EXIT_OK ? status : printed;
     }
@@ -301,13 +313,18 @@ static int run(struct command *command) {
 }
 
 const struct verb verb_policy_explain = {
-    .noun = "policy", .name = "explain", .arguments = "",
+    .noun = "policy",
+    .name = "explain",
+    .arguments = "",
     .summary = "Would this be allowed, and which policy says so?",
-    .details = "Asks the same engine with the same entities as the broker and the redeemer, for facts\n"
-               "that you make up. Where an agent acts for a principal, both must be permitted. It names\n"
-               "the policies that decide and, for a denial, what the nearest permits lacked. Exit\n"
-               "status 3 when denied.",
-    .examples = "  vaultctl policy explain --principal 'https://login.example|alice' --group ops \\\n"
-                "      --actor 'https://agents.example|helper' --credential openai-prod \\\n"
-                "      --model gpt-4o --time 03:00 --ip 10.1.2.3 --action redeem\n",
-    .options = options, .run = run};
+    .details =
+        "Asks the same engine with the same entities as the broker and the redeemer, for facts\n"
+        "that you make up. Where an agent acts for a principal, both must be permitted. It names\n"
+        "the policies that decide and, for a denial, what the nearest permits lacked. Exit\n"
+        "status 3 when denied.",
+    .examples =
+        "  vaultctl policy explain --principal 'https://login.example|alice' --group ops \\\n"
+        "      --actor 'https://agents.example|helper' --credential openai-prod \\\n"
+        "      --model gpt-4o --time 03:00 --ip 10.1.2.3 --action redeem\n",
+    .options = options,
+    .run = run};

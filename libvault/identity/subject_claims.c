@@ -186,7 +186,8 @@ static vlt_result map_groups(const struct issuer *issuer, struct subject *subjec
         else if (claim_has(claim, rule->value))
             fits = add_group(subject, bytes_of_text(rule->group));
         if (!fits)
-            return vlt_fail(VLT_LIMIT, "the subject token has too many groups or one that is no group");
+            return vlt_fail(VLT_LIMIT,
+                            "the subject token has too many groups or one that is no group");
     }
     return vlt_ok();
 }
@@ -202,7 +203,8 @@ static vlt_result map_tags(const struct issuer *issuer, struct subject *subject)
         struct bytes value = scalar_text(claim, subject->tag_digits[i]);
         if (!value.at || value.size > TOKEN_TAG_VALUE_MAX ||
             !token_traits_add_tag(&subject->traits, bytes_of_text(rule->tag), value))
-            return vlt_fail(VLT_DENIED, "a claim that is a tag has no single value, or too long a one");
+            return vlt_fail(VLT_DENIED,
+                            "a claim that is a tag has no single value, or too long a one");
     }
     return vlt_ok();
 }
@@ -222,9 +224,11 @@ static bool map_posture(const json_t *claims, const char *path, uint8_t *ret_pos
 }
 
 static vlt_result map_device(const struct issuer *issuer, struct subject *subject) {
-    bool is_known = map_posture(subject->claims, issuer->record.compliant_claim, &subject->traits.compliant) &&
-                    map_posture(subject->claims, issuer->record.managed_claim, &subject->traits.managed);
-    return is_known ? vlt_ok() : vlt_fail(VLT_DENIED, "a claim about the device is neither true nor false");
+    bool is_known =
+        map_posture(subject->claims, issuer->record.compliant_claim, &subject->traits.compliant) &&
+        map_posture(subject->claims, issuer->record.managed_claim, &subject->traits.managed);
+    return is_known ? vlt_ok()
+                    : vlt_fail(VLT_DENIED, "a claim about the device is neither true nor false");
 }
 
 static bool map_text(const json_t *claims, const char *name, size_t max, struct bytes *ret) {

@@ -40,7 +40,8 @@ enum policy_match {
     POLICY_MATCH_CLAUSE,
     POLICY_MATCH_ALL,
 };
-bool policy_eval_scope(struct policy_eval *eval, const struct policy_scope *scope, const struct policy_key *key);
+bool policy_eval_scope(struct policy_eval *eval, const struct policy_scope *scope,
+                       const struct policy_key *key);
 // The whole policy: scope, then clauses in order. *ret_clause (may be NULL) is
 // the clause that stopped it or erred.
 vlt_result policy_eval_policy(struct policy_eval *eval, const struct policy *policy,

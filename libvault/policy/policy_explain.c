@@ -28,13 +28,18 @@ static void place(struct policy_outcome *outcome, const struct policy *policy,
                                      : scope->place.column;
 }
 
-static void unmet_add(struct policy_outcome *outcome, enum policy_stage stage, unsigned line, unsigned column) {
-    outcome->unmet[outcome->unmet_count++] = (struct policy_unmet){.stage = stage, .line = line, .column = column};
+static void unmet_add(struct policy_outcome *outcome, enum policy_stage stage, unsigned line,
+                      unsigned column) {
+    outcome->unmet[outcome->unmet_count++] =
+        (struct policy_unmet){.stage = stage, .line = line, .column = column};
 }
 
-static void unmet_of_scope(struct policy_eval *eval, const struct policy *policy, struct policy_outcome *outcome) {
-    static const enum policy_stage stages[] = {POLICY_STAGE_PRINCIPAL, POLICY_STAGE_ACTION, POLICY_STAGE_RESOURCE};
-    const struct policy_scope *const scopes[] = {&policy->principal, &policy->action, &policy->resource};
+static void unmet_of_scope(struct policy_eval *eval, const struct policy *policy,
+                           struct policy_outcome *outcome) {
+    static const enum policy_stage stages[] = {POLICY_STAGE_PRINCIPAL, POLICY_STAGE_ACTION,
+                                               POLICY_STAGE_RESOURCE};
+    const struct policy_scope *const scopes[] = {&policy->principal, &policy->action,
+                                                 &policy->resource};
     for (int i = 0; i < 3; i++)
         if (!policy_eval_scope(eval, scopes[i], &eval->request->party[i]))
             unmet_add(outcome, stages[i], scopes[i]->place.line, scopes[i]->place.column);
@@ -42,7 +47,8 @@ static void unmet_of_scope(struct policy_eval *eval, const struct policy *policy
 
 // Down to the part of `a && b` that is false, or of `a || b` that is true where a
 // false one was wanted. What was evaluated once without an error is so again.
-static const struct policy_node *decisive(struct policy_eval *eval, const struct policy_node *node, bool value, bool *ret_value) {
+static const struct policy_node *decisive(struct policy_eval *eval, const struct policy_node *node,
+                                          bool value, bool *ret_value) {
     *ret_value = value;
     bool is_decided_by_one = node->kind == (value ? POLICY_NODE_OR : POLICY_NODE_AND);
     if (node->kind == POLICY_NODE_NOT)
@@ -60,17 +66,19 @@ static const struct policy_node *decisive(struct policy_eval *eval, const struct
 // Where the text of an expression begins: a method's node stands at its name.
 static const struct policy_node *leftmost(const struct policy_node *node) {
     const struct policy_node *first = node;
-    while (first->part_count && (first->parts[0]->line < first->line ||
-                                 (first->parts[0]->line == first->line && first->parts[0]->column <= first->column)))
+    while (first->part_count &&
+           (first->parts[0]->line < first->line ||
+            (first->parts[0]->line == first->line && first->parts[0]->column <= first->column)))
         first = first->parts[0];
     return first;
 }
 
-static void find_unmet(struct policy_eval *eval, const struct policy *policy, const struct policy_clause *clause,
-                       struct policy_outcome *outcome) {
+static void find_unmet(struct policy_eval *eval, const struct policy *policy,
+                       const struct policy_clause *clause, struct policy_outcome *outcome) {
     if (outcome->stage == POLICY_STAGE_CONDITION) {
         bool is_true = false;
-        const struct policy_node *node = decisive(eval, clause->condition, clause->is_unless, &is_true);
+        const struct policy_node *node =
+            decisive(eval, clause->condition, clause->is_unless, &is_true);
         unmet_add(outcome, outcome->stage, leftmost(node)->line, leftmost(node)->column);
         outcome->unmet[0].is_true = is_true;
     } else if (outcome->stage == POLICY_STAGE_ERRORED) {

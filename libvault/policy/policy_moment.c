@@ -6,7 +6,8 @@
 // Of the context. What else is in there is the token's, or is the request's own
 // and part of what a forwarder remembers an answer by.
 static bool is_momentary(struct bytes name) {
-    return bytes_equal_text(name, "sourceIp") || bytes_equal_text(name, "now") || bytes_equal_text(name, "tokenAge");
+    return bytes_equal_text(name, "sourceIp") || bytes_equal_text(name, "now") ||
+           bytes_equal_text(name, "tokenAge");
 }
 
 static bool is_context(const struct policy_node *node) {

@@ -50,11 +50,13 @@ static struct record_json open_entry(struct record_json *r, const char *member, 
 }
 
 // Takes the entry's failure over, and says in which entry it is.
-static void close_entry(struct record_json *r, const char *member, size_t i, const struct record_json *inner) {
+static void close_entry(struct record_json *r, const char *member, size_t i,
+                        const struct record_json *inner) {
     if (!record_json_failed(r) && record_json_failed(inner) && r->fault) {
         struct fault said = *r->fault;
-        r->result = fault_set(r->fault, inner->result.class, inner->result.reason, "entry %zu of \"%s\": %.400s",
-                              i + 1, member, fault_or_reason(&said, inner->result));
+        r->result = fault_set(r->fault, inner->result.class, inner->result.reason,
+                              "entry %zu of \"%s\": %.400s", i + 1, member,
+                              fault_or_reason(&said, inner->result));
         return;
     }
     r->result = inner->result;
@@ -158,12 +160,16 @@ static void read_tag_rules(struct record_json *r, struct record_issuer *issuer) 
 
 static void read_device(struct record_json *r, struct record_issuer *issuer) {
     static const char *const members[] = {"compliant", "managed", NULL};
-    struct record_json inner = {.object = record_json_object(r, "device", RECORD_OPTIONAL), .fault = r->fault, .result = r->result};
+    struct record_json inner = {.object = record_json_object(r, "device", RECORD_OPTIONAL),
+                                .fault = r->fault,
+                                .result = r->result};
     if (!inner.object || record_json_failed(r))
         return;
     inner.result = jsontext_only_members(inner.object, members, r->fault);
-    record_json_text(&inner, "compliant", RECORD_OPTIONAL, issuer->compliant_claim, sizeof issuer->compliant_claim);
-    record_json_text(&inner, "managed", RECORD_OPTIONAL, issuer->managed_claim, sizeof issuer->managed_claim);
+    record_json_text(&inner, "compliant", RECORD_OPTIONAL, issuer->compliant_claim,
+                     sizeof issuer->compliant_claim);
+    record_json_text(&inner, "managed", RECORD_OPTIONAL, issuer->managed_claim,
+                     sizeof issuer->managed_claim);
     if (!record_json_failed(&inner) && !issuer->compliant_claim[0] && !issuer->managed_claim[0])
         record_json_fail(&inner, "device", "the name of a claim for compliant, managed or both");
     r->result = inner.result;
@@ -221,10 +227,9 @@ static void read_issuer(struct record_json *r, struct record_issuer *issuer) {
 vlt_result record_issuer_parse(struct bytes json, struct fault *fault,
                                struct record_issuer *ret_issuer) {
     static const char *const members[] = {
-        "name",        "issuer",       "discovery_url", "jwks", "audiences",
-        "algorithms",  "requirements", "groups",        "tags", "device",
-        "kind",        "subject_claim", "token_types",  "max_age_s", "disabled",
-        NULL};
+        "name",         "issuer",    "discovery_url", "jwks",   "audiences", "algorithms",
+        "requirements", "groups",    "tags",          "device", "kind",      "subject_claim",
+        "token_types",  "max_age_s", "disabled",      NULL};
     struct record_json r;
     json_t *root;
     VLT_TRY(record_json_open(json, members, fault, &root, &r));

@@ -115,8 +115,7 @@ static void read_actors(struct claim_reader *r, const json_t *root, struct token
     for (; act && !r->failed; act = json_object_get(act, "act")) {
         size_t i = claims->actor_count;
         if (i == TOKEN_ACTORS_MAX || !json_is_object(act) ||
-            !vlt_is_ok(jsontext_only_members(act, members, NULL)) ||
-            (i && names_traits(act))) {
+            !vlt_is_ok(jsontext_only_members(act, members, NULL)) || (i && names_traits(act))) {
             r->failed = true;
             return;
         }
@@ -147,9 +146,10 @@ static void read_binding(struct claim_reader *r, const json_t *root, struct toke
 
 vlt_result claims_read(const json_t *root, struct token_claims *ret_claims) {
     static const char *const members[] = {
-        "acr", "act",    "amr", "aud", "auth_time", "authorization_details", "client_id",   "cnf",
-        "device", "exp", "groups", "iat", "iss", "jti", "pol", "sub", "sub_profile", "tags", "tid", "txn",
-        NULL};
+        "acr",       "act", "amr",    "aud", "auth_time",   "authorization_details",
+        "client_id", "cnf", "device", "exp", "groups",      "iat",
+        "iss",       "jti", "pol",    "sub", "sub_profile", "tags",
+        "tid",       "txn", NULL};
     struct token_claims claims = {0};
     struct claim_reader r = {0};
     VLT_TRY(jsontext_only_members(root, members, NULL));

@@ -32,7 +32,8 @@ bool token_traits_add_tag(struct token_traits *traits, struct bytes name, struct
     }
     if (traits->tag_count == TOKEN_TAGS_MAX)
         return false;
-    memmove(&traits->tags[at + 1], &traits->tags[at], (traits->tag_count - at) * sizeof *traits->tags);
+    memmove(&traits->tags[at + 1], &traits->tags[at],
+            (traits->tag_count - at) * sizeof *traits->tags);
     traits->tags[at] = (struct token_tag){name, value};
     traits->tag_count++;
     return true;
@@ -76,7 +77,8 @@ void token_traits_get(struct wire_reader *r, struct token_traits *ret_traits) {
 static bool tags_are_sound(const struct token_traits *traits) {
     for (size_t i = 0; i < traits->tag_count; i++) {
         const struct token_tag *tag = &traits->tags[i];
-        if (!token_tag_name_is_valid(tag->name) || !token_text_fits(tag->value, TOKEN_TAG_VALUE_MAX) ||
+        if (!token_tag_name_is_valid(tag->name) ||
+            !token_text_fits(tag->value, TOKEN_TAG_VALUE_MAX) ||
             (i && compare_names(traits->tags[i - 1].name, tag->name) >= 0))
             return false;
     }
