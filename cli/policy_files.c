@@ -153,8 +153,9 @@ void policy_files_quote(const struct policy_files *files, struct bytes document,
         if (bytes_equal_text(document, files->names[i]))
             text = text_at(buf_bytes(&files->texts[i]), line, column);
     while (text.size && !ends_here(&q, text, is_true)) {
+        // Room for the longest character, an escape before it, the dots and the NUL.
         bool is_space = strchr(" \t\r\n", text.at[0]) != NULL;
-        if (used >= POLICY_QUOTE_SIZE - 5 && (text.at[0] & 0xc0) != 0x80) {
+        if (used >= POLICY_QUOTE_SIZE - 12 && (text.at[0] & 0xc0) != 0x80) {
             memcpy(quote + used, "…", 3);
             used += 3;
             break;
