@@ -109,7 +109,7 @@ static int allow_threads(scmp_filter_ctx filter) {
 // abort and pthread_kill; roles may run as one user, and none may end another.
 static int allow_own_signals(scmp_filter_ctx filter) {
     return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-                            SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+                            SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
 }
 
 static int allow_role(scmp_filter_ctx filter, enum ipc_role role) {
