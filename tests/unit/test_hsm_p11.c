@@ -63,13 +63,13 @@ static void pin_rejects_a_device_on_its_last_try(void **state) {
 
 static void pin_rejects_files_that_others_can_use(void **state) {
     struct bench *b = *state;
-    static const unsigned modes[] = {0640, 0644, 0604, 0620, 0602, 0666, 0660};
+    static const unsigned modes[] = {0440, 0640, 0644, 0604, 0620, 0602, 0666, 0660};
     for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
         set_pin_file(b, "open", DEVICE_FIXTURE_PIN "\n", modes[i]);
         OPEN_FAILS(VLT_DENIED, "chmod 0400");
     }
     assert_int_equal(shim->login_count, 0);
-    set_pin_file(b, "group", DEVICE_FIXTURE_PIN "\n", 0440);
+    set_pin_file(b, "owner", DEVICE_FIXTURE_PIN "\n", 0400);
     bench_open(b);
 }
 
