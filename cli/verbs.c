@@ -47,6 +47,7 @@ const struct verb *const verbs[] = {
     &verb_audit_verify,
     &verb_audit_prove,
     &verb_audit_check,
+    &verb_audit_witness,
     &verb_completion,
     0,
 };

@@ -70,7 +70,7 @@ _vaultctl() {
         ;;
     audit)
         if [[ -z $name && $current != -* ]]; then
-            COMPREPLY=($(compgen -W "tail search show export verify prove check" -- "$current"))
+            COMPREPLY=($(compgen -W "tail search show export verify prove check witness" -- "$current"))
             return
         fi
         ;;
@@ -123,6 +123,7 @@ _vaultctl() {
         "audit verify") options=" --log --key --from" ;;
         "audit prove") options=" --log --key --output --entry" ;;
         "audit check") options=" --key" ;;
+        "audit witness") options=" --log --key --witness-key --output" ;;
         "completion") options="" ;;
         *) options="" ;;
         esac

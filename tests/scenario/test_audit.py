@@ -3,11 +3,11 @@
 """The audit log as an outsider sees it: written by the real daemon, verified by a
 program that shares nothing with it, through crashes and full disks."""
 
+import http.client
 import json
 import os
 import random
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -15,7 +15,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, f"{HERE}/lib")
-from lab import Failure, Lab, TREE, need, run, run_cases, wait_until  # noqa: E402
+from lab import Lab, TREE, free_port, need, run, run_cases, wait_until  # noqa: E402
 
 ENTRIES = int(os.environ.get("VAULT_AUDIT_ENTRIES", "100000"))
 CHANGES = int(os.environ.get("VAULT_AUDIT_CHANGES", "3000"))
@@ -249,6 +249,107 @@ def an_answer_carries_its_receipt():
         need(event["correlation"] == "receipt-1", event)
 
 
+class Witness:
+    """vault-witness as another process with a folder of its own."""
+
+    def __init__(self, lab, key):
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.process = subprocess.Popen([f"{lab.prefix}/sbin/vault-witness", "--name", "witness.example", "--state", f"{lab.folder}/witness",
+                                         "--listen", f"127.0.0.1:{self.port}", "--log", key], stdout=subprocess.PIPE, text=True)
+        self.key = self.process.stdout.readline().strip()
+        wait_until("the witness", self._listens)
+
+    def _listens(self):
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def add(self, body):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection.request("POST", "/add-checkpoint", body=body.encode())
+        answer = connection.getresponse()
+        found = answer.status, answer.getheader("content-type"), answer.read().decode()
+        connection.close()
+        return found
+
+    def stop(self):
+        self.process.terminate()
+        need(self.process.wait(10) == 0, "the witness did not end well")
+        self.process.stdout.close()
+
+
+def ask_witness(lab, witness, folder, check=True):
+    return lab.vaultctl("audit", "witness", witness.url, "--witness-key", witness.key, "--log", folder, "-o", f"{lab.folder}/cosigned",
+                        check=check)
+
+
+def a_witness_sees_split_views_and_cuts():
+    with Lab("softhsm") as lab:
+        load = Load(lab, serve(lab))
+        load.run(300)
+        published(lab, 300)
+        lab.stop()
+        early = f"{lab.folder}/early"
+        shutil.copytree(lab.audit_folder, early)
+        witness = Witness(lab, vkey(lab))
+        try:
+            ask_witness(lab, witness, lab.audit_folder)
+            lab.start()
+            load.run(300)
+            published(lab, 600)
+            ask_witness(lab, witness, lab.audit_folder)  # it grew
+            with open(f"{lab.folder}/cosigned") as text:
+                need("witness.example" in text.read(), "no cosignature")
+            cut = ask_witness(lab, witness, early, check=False)
+            need(cut.returncode == 5 and "it was cut" in cut.stderr, cut.stderr)
+            split_view(lab, witness)
+            answers_of_the_protocol(lab, witness)
+            witness.stop()
+            witness = Witness(lab, vkey(lab))  # it remembers
+            cut = ask_witness(lab, witness, early, check=False)
+            need(cut.returncode == 5 and "it was cut" in cut.stderr, cut.stderr)
+        finally:
+            witness.stop()
+
+
+def split_view(lab, witness):
+    """The witness cosigned a longer log; whoever shows it one of the same key that
+    branched off earlier is refused. The branch is staged by telling the witness
+    that it saw another root."""
+    state = [name for name in os.listdir(f"{lab.folder}/witness") if name != "key"]
+    need(len(state) == 1, state)
+    path = f"{lab.folder}/witness/{state[0]}"
+    with open(path) as text:
+        kept = text.read()
+    origin, size, root = kept.splitlines()
+    other = ("A" if root[0] != "A" else "B") + root[1:]
+    with open(path, "w") as text:
+        text.write(f"{origin}\n{size}\n{other}\n")
+    split = ask_witness(lab, witness, lab.audit_folder, check=False)
+    need(split.returncode == 5 and "witness" in split.stderr, split.stderr)
+    with open(path, "w") as text:
+        text.write(f"{origin}\n{int(size) - 1}\n{other}\n")
+    split = ask_witness(lab, witness, lab.audit_folder, check=False)
+    need(split.returncode == 5 and "(422)" in split.stderr, split.stderr)
+    with open(path, "w") as text:
+        text.write(kept)
+    ask_witness(lab, witness, lab.audit_folder)
+
+
+def answers_of_the_protocol(lab, witness):
+    with open(f"{lab.audit_folder}/checkpoint") as text:
+        note = text.read()
+    origin, size, rest = note.split("\n", 2)
+    larger = f"{origin}\n{int(size) + 1}\n{rest}"
+    need(witness.add("nonsense")[0] == 400, "nonsense")
+    need(witness.add(f"old 99999999\n\n{note}")[0] == 400, "an old size above the new one")
+    status, media, body = witness.add(f"old 1\n\n{note}")
+    need(status == 409 and media == "text/x.tlog.size" and body.strip().isdigit(), f"{status} {media} {body}")
+    known = body.strip()
+    need(witness.add(f"old {known}\n\n{larger}")[0] == 403, "a checkpoint that was changed")
+    need(witness.add(f"old 0\n\nx{note}")[0] == 404, "an unknown log")
+
+
 def a_log_that_was_rolled_back_is_refused():
     """Yesterday's copy of the whole folder fits itself; the keeper knows better."""
     with Lab("softhsm") as lab:
@@ -289,5 +390,5 @@ def an_altered_log_is_refused():
 
 if __name__ == "__main__":
     run_cases(a_log_of_the_daemon_is_verified_by_others, every_answer_has_its_record_after_kill,
-              an_answer_carries_its_receipt, a_log_that_was_rolled_back_is_refused,
+              an_answer_carries_its_receipt, a_witness_sees_split_views_and_cuts, a_log_that_was_rolled_back_is_refused,
               an_altered_log_is_refused)
