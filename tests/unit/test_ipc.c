@@ -16,7 +16,7 @@ struct pair {
     struct event_base *base;
     struct channel *near, *far; // redeemer's end, keeper's end
     int near_fd, far_fd;
-    struct ipc_call *held;
+    struct ipc_call *held, *held_before;
     unsigned asked, answered, far_closed, told_fd;
     bool is_open, answer_now;
     vlt_result last;
@@ -33,6 +33,7 @@ static void keeper_asked(struct ipc_call *call, unsigned message, struct bytes f
         return;
     }
     if (!pair->answer_now) {
+        pair->held_before = pair->held;
         pair->held = call;
         return;
     }
@@ -137,6 +138,59 @@ static void channel_rejects_malformed_frames(void **state) {
         assert_int_equal(pair.far_closed, 1);
         pair_close(&pair);
     }
+}
+
+// Bundles: whole ones are taken, and each other form closes the channel.
+static void channel_accepts_a_bundle_and_rejects_pieces_of_one(void **state) {
+    struct wire_writer w, good;
+    uint8_t room[1024], bundle[2048] = {0, 0, 4, 0, 0, 0, 0};
+    wire_writer_init(&good, room, sizeof room);
+    wire_put_u16(&good, IPC_ASK_open);
+    wire_put_u8(&good, 1);
+    wire_put_u32(&good, 7);
+    ask_open_encode(&good, &sample);
+    wire_writer_init(&w, bundle, sizeof bundle);
+    w.size = 7;
+    for (int i = 0; i < 2; i++)
+        wire_put_bytes(&w, bytes_of(room, good.size));
+    assert_false(w.failed);
+    for (size_t size = 7; size <= w.size + 1; size++) {
+        struct pair pair;
+        pair_open(&pair);
+        pair.answer_now = false;
+        assert_int_equal(send(pair.near_fd, bundle, size, 0), (ssize_t)size);
+        turn(&pair);
+        bool is_whole = size == w.size || size == 7 + 4 + good.size;
+        assert_int_equal(pair.far_closed, !is_whole);
+        assert_int_equal(pair.asked, size >= w.size ? 2 : size >= 7 + 4 + good.size ? 1 : 0);
+        pair_close(&pair);
+        for (unsigned i = 0; i < pair.asked; i++) // a call outlives its channel until it is answered
+            reply_failure(i ? pair.held_before : pair.held, vlt_fail(VLT_DENIED, "late"));
+    }
+    bundle[10] = 7; // a bundle of bundles
+    memcpy(bundle + 11, bundle, 7);
+    struct pair pair;
+    pair_open(&pair);
+    assert_int_equal(send(pair.near_fd, bundle, 18, 0), 18);
+    turn(&pair);
+    assert_int_equal(pair.far_closed, 1);
+    pair_close(&pair);
+}
+
+// Small and large frames in one turn: those that fit go together, in order.
+static void channel_survives_frames_of_all_sizes_in_one_turn(void **state) {
+    struct pair pair;
+    static uint8_t big[IPC_TOKEN_MAX];
+    pair_open(&pair);
+    for (size_t i = 0; i < 400; i++) {
+        struct ask_open ask = {.token = bytes_of(big, i * 7919 % sizeof big), .credential = sample.credential};
+        ask_open(pair.near, &ask, opened, &pair);
+    }
+    for (int i = 0; i < 200 && pair.answered < 400; i++)
+        turn(&pair);
+    assert_int_equal(pair.answered, 400);
+    assert_int_equal(pair.far_closed, 0);
+    pair_close(&pair);
 }
 
 static void channel_rejects_an_answer_nobody_asked_for(void **state) {
@@ -304,6 +358,8 @@ int main(void) {
         cmocka_unit_test(channel_rejects_when_sealed),
         cmocka_unit_test(channel_rejects_a_message_of_another_role),
         cmocka_unit_test(channel_rejects_malformed_frames),
+        cmocka_unit_test(channel_accepts_a_bundle_and_rejects_pieces_of_one),
+        cmocka_unit_test(channel_survives_frames_of_all_sizes_in_one_turn),
         cmocka_unit_test(channel_rejects_an_answer_nobody_asked_for),
         cmocka_unit_test(channel_survives_a_peer_that_dies),
         cmocka_unit_test(ask_rejects_a_field_that_is_too_long),

@@ -196,8 +196,30 @@ static const char *receive(struct channel *channel, struct bytes frame, int *des
     return NULL;
 }
 
-// Size of the next frame; 0: none now; -1: the peer is gone.
-static ssize_t read_frame(struct channel *channel, int *ret_descriptor) {
+// Frames of a bundle come without a descriptor. Returns why it is refused, or NULL.
+static const char *receive_bundle(struct channel *channel, struct bytes datagram, int *ret_count) {
+    struct wire_reader r;
+    int none = -1;
+    wire_reader_init(&r, bytes_from(datagram, FRAME_HEAD_BYTES));
+    do {
+        struct bytes frame = wire_get_bytes(&r, CHANNEL_FRAME_MAX);
+        const char *why = r.failed ? "a bundle that is cut off" : receive(channel, frame, &none);
+        if (why)
+            return why;
+        ++*ret_count;
+    } while (r.next < r.size && !channel->is_closed);
+    return NULL;
+}
+
+static const char *receive_datagram(struct channel *channel, struct bytes datagram, int *descriptor, int *ret_count) {
+    if (bytes_begin_with(datagram, bytes_of(channel_bundle_head, FRAME_HEAD_BYTES)))
+        return receive_bundle(channel, datagram, ret_count);
+    ++*ret_count;
+    return receive(channel, datagram, descriptor);
+}
+
+// Size of the next datagram; 0: none now; -1: the peer is gone.
+static ssize_t read_datagram(struct channel *channel, int *ret_descriptor) {
     union {
         char room[CMSG_SPACE(sizeof(int))];
         struct cmsghdr align;
@@ -223,13 +245,14 @@ static ssize_t read_frame(struct channel *channel, int *ret_descriptor) {
 static void on_readable(evutil_socket_t fd, short what, void *context) {
     struct channel *channel = context;
     channel->is_busy = true;
-    for (int i = 0; i < FRAMES_EACH_TURN && !channel->is_closed; i++) {
+    for (int count = 0; count < FRAMES_EACH_TURN && !channel->is_closed;) {
         int descriptor = -1;
-        ssize_t size = read_frame(channel, &descriptor);
+        ssize_t size = read_datagram(channel, &descriptor);
         if (size == 0)
             break;
         const char *gone = channel->cut_off_why ? channel->cut_off_why : CHANNEL_PEER_GONE;
-        const char *why = size < 0 ? gone : receive(channel, bytes_of(channel->in, (size_t)size), &descriptor);
+        const char *why = size < 0 ? gone
+                                   : receive_datagram(channel, bytes_of(channel->in, (size_t)size), &descriptor, &count);
         if (descriptor >= 0)
             close(descriptor); // nobody took it
         if (channel->in_secret && size > 0)

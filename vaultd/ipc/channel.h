@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // One AF_UNIX SOCK_SEQPACKET channel to one peer, on a libevent loop.
 //
-// A frame is: u16 message, u8 kind (ask, answer, tell), u32 call, fields. Calls
-// are asynchronous and pipelined. A frame that is malformed, too large, or not
+// A frame is: u16 message, u8 kind (ask, answer, tell), u32 call, fields. A
+// datagram is one frame, or a bundle: u16 0, u8 4, u32 0, then u32 size and frame
+// for each. Calls are asynchronous and pipelined. A frame that is malformed, too large, or not
 // in the table for that peer closes the channel (`closed` is called): the
 // supervisor replaces the peer, we live on. Frames are read into and sent from
 // the secret heap when the process has one.

@@ -9,8 +9,9 @@
 #include "libvault/secret/secret.h"
 #include "vaultd/ipc/channel.h"
 
-enum frame_kind { FRAME_ASK = 1, FRAME_ANSWER, FRAME_TELL };
+enum frame_kind { FRAME_ASK = 1, FRAME_ANSWER, FRAME_TELL, FRAME_BUNDLE };
 #define FRAME_HEAD_BYTES 7   // u16 message, u8 kind, u32 call
+#define FRAME_SIZE_BYTES 4   // before each frame of a bundle
 #define BATCH_FRAMES 32      // frames that one system call sends
 #define OUT_BYTES (CHANNEL_FRAME_MAX + 65536)
 
@@ -23,6 +24,7 @@ struct pending { // our call that waits for an answer
 
 struct unsent { // a frame for which the socket had no room
     struct unsent *next;
+    size_t frame_count;
     int descriptor;
     struct secret *secret; // holds the frame when the process has a secret heap
     size_t size;
@@ -45,8 +47,8 @@ struct channel {
     struct secret *in_secret, *out_secret; // NULL: in and out are ordinary memory
     uint8_t *in, *out;
     struct wire_writer writer; // the frame that is being written, behind the batch
-    // Frames that are ready: what is said in one turn of the loop goes out in one
-    // call, so the peer wakes up once for all of it.
+    // Frames that are ready, each behind its size: what is said in one turn of the
+    // loop goes out in one call, so the peer wakes up once for all of it.
     size_t batch_size, batch_count; // bytes, frames
     struct iovec batch[BATCH_FRAMES];
     struct pending *pending; // ring of CHANNEL_PENDING_MAX, indexed by call number
@@ -60,6 +62,9 @@ struct channel {
 };
 
 
+// Head of a bundle: several frames in one datagram, because each datagram costs
+// the kernel more than its bytes do.
+extern const uint8_t channel_bundle_head[FRAME_HEAD_BYTES];
 extern const char channel_nobody[]; // the reason when that process is not running
 
 // channel_send.c

@@ -46,26 +46,41 @@ static ssize_t send_frame(int fd, const uint8_t *frame, size_t size, int descrip
     return sent;
 }
 
-static bool queue_frame(struct channel *channel, const uint8_t *frame, size_t size, int descriptor) {
+static bool unsent_fill(struct unsent *unsent, const struct iovec *parts, size_t count, bool is_secret) {
+    uint8_t *at = unsent->frame;
+    if (is_secret) {
+        unsent->secret = secret_new(unsent->size);
+        if (!unsent->secret)
+            return false;
+        at = secret_borrow_room(unsent->secret);
+    }
+    for (size_t i = 0; i < count; at += parts[i++].iov_len)
+        memcpy(at, parts[i].iov_base, parts[i].iov_len);
+    if (is_secret)
+        secret_release_sized(unsent->secret, unsent->size);
+    return true;
+}
+
+// Keeps one datagram for which the socket had no room.
+static bool queue_datagram(struct channel *channel, const struct iovec *parts, size_t count, size_t frame_count,
+                           int descriptor) {
     bool is_secret = channel->out_secret != NULL;
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++)
+        size += parts[i].iov_len;
     struct unsent *unsent = calloc(1, sizeof *unsent + (is_secret ? 0 : size));
     if (!unsent)
         return false;
     unsent->descriptor = descriptor;
     unsent->size = size;
-    if (is_secret) {
-        unsent->secret = secret_new(size);
-        if (!unsent->secret || !vlt_is_ok(secret_set(unsent->secret, frame, size))) {
-            secret_free(unsent->secret);
-            free(unsent);
-            return false;
-        }
-    } else {
-        memcpy(unsent->frame, frame, size);
+    unsent->frame_count = frame_count;
+    if (!unsent_fill(unsent, parts, count, is_secret)) {
+        free(unsent);
+        return false;
     }
     *channel->unsent_last = unsent;
     channel->unsent_last = &unsent->next;
-    channel->unsent_count++;
+    channel->unsent_count += frame_count;
     event_add(channel->writable, NULL);
     return true;
 }
@@ -78,35 +93,68 @@ static void cut_off(struct channel *channel, const char *why) {
     shutdown(channel->fd, SHUT_RDWR);
 }
 
+// ---- Batches ----
+
+const uint8_t channel_bundle_head[FRAME_HEAD_BYTES] = {0, 0, FRAME_BUNDLE, 0, 0, 0, 0};
+
+struct datagram { // of the batch: one frame without its size, or head and frames
+    struct iovec parts[2];
+    size_t part_count, frame_count;
+};
+
+// The next frames of the batch that fit into one datagram; they lie one behind the
+// other.
+static struct datagram datagram_of(const struct channel *channel, size_t from) {
+    const struct iovec *first = &channel->batch[from];
+    size_t count = 1, size = first->iov_len;
+    while (from + count < channel->batch_count &&
+           FRAME_HEAD_BYTES + size + first[count].iov_len <= CHANNEL_FRAME_MAX)
+        size += first[count++].iov_len;
+    if (count == 1)
+        return (struct datagram){{{(uint8_t *)first->iov_base + FRAME_SIZE_BYTES, size - FRAME_SIZE_BYTES}}, 1, 1};
+    return (struct datagram){
+        {{(void *)(uintptr_t)channel_bundle_head, FRAME_HEAD_BYTES}, {first->iov_base, size}}, 2, count};
+}
+
 // Keeps what the socket has no room for, in order.
-static void keep_batch(struct channel *channel, size_t from) {
-    for (size_t i = from; i < channel->batch_count; i++) {
-        // Without memory the frame is lost; its call ends when the peer is replaced.
+static void keep_datagrams(struct channel *channel, const struct datagram *datagrams, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        const struct datagram *datagram = &datagrams[i];
+        // Without memory the frames are lost; their calls end when the peer is replaced.
         if (channel->unsent_count >= CHANNEL_PENDING_MAX ||
-            !queue_frame(channel, channel->batch[i].iov_base, channel->batch[i].iov_len, -1))
+            !queue_datagram(channel, datagram->parts, datagram->part_count, datagram->frame_count, -1))
             cut_off(channel, "no room for what it does not take");
     }
 }
 
-void channel_flush(struct channel *channel) {
+// How many of them need no more of our care.
+static size_t send_datagrams(struct channel *channel, struct datagram *datagrams, size_t count) {
     struct mmsghdr messages[BATCH_FRAMES];
-    int sent = 0;
+    int sent;
+    memset(messages, 0, count * sizeof *messages);
+    for (size_t i = 0; i < count; i++) {
+        messages[i].msg_hdr.msg_iov = datagrams[i].parts;
+        messages[i].msg_hdr.msg_iovlen = datagrams[i].part_count;
+    }
+    do
+        sent = sendmmsg(channel->fd, messages, (unsigned)count, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    if (sent >= 0)
+        return (size_t)sent;
+    // Dead: the read side will say so, and ends every call.
+    return errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN ? count : 0;
+}
+
+void channel_flush(struct channel *channel) {
+    struct datagram datagrams[BATCH_FRAMES];
+    size_t count = 0, sent = 0;
     if (channel->batch_count == 0)
         return;
-    memset(messages, 0, channel->batch_count * sizeof *messages);
-    for (size_t i = 0; i < channel->batch_count; i++) {
-        messages[i].msg_hdr.msg_iov = &channel->batch[i];
-        messages[i].msg_hdr.msg_iovlen = 1;
-    }
-    if (!channel->unsent_first) {
-        do
-            sent = sendmmsg(channel->fd, messages, (unsigned)channel->batch_count, MSG_DONTWAIT | MSG_NOSIGNAL);
-        while (sent < 0 && errno == EINTR);
-        // Dead: the read side will say so, and ends every call.
-        bool is_dead = sent < 0 && (errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN);
-        sent = is_dead ? (int)channel->batch_count : sent < 0 ? 0 : sent;
-    }
-    keep_batch(channel, (size_t)sent);
+    for (size_t from = 0; from < channel->batch_count; from += datagrams[count++].frame_count)
+        datagrams[count] = datagram_of(channel, from);
+    if (!channel->unsent_first)
+        sent = send_datagrams(channel, datagrams, count);
+    keep_datagrams(channel, datagrams + sent, count - sent);
     if (channel->out_secret) // what was sent may have held a secret
         secret_cleanse(channel->out, channel->batch_size);
     channel->batch_count = channel->batch_size = 0;
@@ -121,8 +169,12 @@ static bool deliver(struct channel *channel) {
             secret_cleanse(channel->writer.at, channel->writer.size);
         return false;
     }
-    channel->batch[channel->batch_count++] = (struct iovec){channel->writer.at, channel->writer.size};
-    channel->batch_size += channel->writer.size;
+    struct wire_writer size;
+    wire_writer_init(&size, channel->writer.at - FRAME_SIZE_BYTES, FRAME_SIZE_BYTES);
+    wire_put_u32(&size, (uint32_t)channel->writer.size);
+    struct iovec frame = {size.at, FRAME_SIZE_BYTES + channel->writer.size};
+    channel->batch[channel->batch_count++] = frame;
+    channel->batch_size += frame.iov_len;
     if (channel->batch_count == BATCH_FRAMES)
         channel_flush(channel);
     else if (channel->batch_count == 1)
@@ -133,10 +185,11 @@ static bool deliver(struct channel *channel) {
 // A frame with a descriptor goes alone, behind everything said before it.
 static void deliver_descriptor(struct channel *channel, int descriptor) {
     const struct wire_writer frame = channel->writer;
+    const struct iovec part = {frame.at, frame.size};
     channel_flush(channel);
     if (!channel->unsent_first && send_frame(channel->fd, frame.at, frame.size, descriptor) >= 0)
         close(descriptor);
-    else if (!queue_frame(channel, frame.at, frame.size, descriptor))
+    else if (!queue_datagram(channel, &part, 1, 1, descriptor))
         close(descriptor);
 }
 
@@ -156,7 +209,7 @@ void channel_on_writable(evutil_socket_t fd, short what, void *context) {
         channel->unsent_first = unsent->next;
         if (!channel->unsent_first)
             channel->unsent_last = &channel->unsent_first;
-        channel->unsent_count--;
+        channel->unsent_count -= unsent->frame_count;
         unsent_free(unsent);
     }
     event_del(channel->writable);
@@ -165,9 +218,9 @@ void channel_on_writable(evutil_socket_t fd, short what, void *context) {
 static struct wire_writer *begin(struct channel *channel, unsigned message, enum frame_kind kind,
                                  uint32_t call) {
     struct wire_writer *w = &channel->writer;
-    if (OUT_BYTES - channel->batch_size < CHANNEL_FRAME_MAX)
+    if (OUT_BYTES - channel->batch_size < FRAME_SIZE_BYTES + CHANNEL_FRAME_MAX)
         channel_flush(channel);
-    wire_writer_init(w, channel->out + channel->batch_size, CHANNEL_FRAME_MAX);
+    wire_writer_init(w, channel->out + channel->batch_size + FRAME_SIZE_BYTES, CHANNEL_FRAME_MAX);
     wire_put_u16(w, (uint16_t)message);
     wire_put_u8(w, (uint8_t)kind);
     wire_put_u32(w, call);
