@@ -1,43 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// init, status, seal, unseal: the vault as a whole.
+// status, seal, unseal: the vault as a whole.
 #include <stdio.h>
 
 #include "cli/listing.h"
 #include "cli/verbs.h"
-
-static int run_init(struct command *command) {
-    json_t *body = NULL;
-    int status = command_call_path(command, "POST", NULL, &body, "/v1/init");
-    if (status != EXIT_OK)
-        return status;
-    if (command->wants_json)
-        return command_print_json(body);
-    printf("The vault is initialised and unsealed.\n");
-    const char *note = member_text(body, "note");
-    if (note[0]) {
-        terminal_put(stdout, note);
-        putchar('\n');
-    }
-    json_decref(body);
-    printf("\nWhat to do next:\n"
-           "  1. say whose tokens to trust:   vaultctl issuer add corp --issuer https://… --audience …\n"
-           "  2. say who may use what:        vaultctl policy put policies/\n"
-           "  3. store a credential:          vaultctl credential put openai-prod --profile openai\n"
-           "  4. enrol the forwarder:         vaultctl forwarder enrol nginx --user www-data\n"
-           "They are about the tenant \"default\"; `vaultctl tenant create` makes others.\n");
-    return EXIT_OK;
-}
-
-const struct verb verb_init = {
-    .noun = "init",
-    .arguments = "",
-    .summary = "Create the vault's keys in the device, once",
-    .details = "Makes the wrapping key in the TPM or HSM that the configuration of vaultd names, the\n"
-               "signing key, the intake key and the tenant \"default\", and leaves the vault unsealed. A vault\n"
-               "that was initialised before is not touched (exit status 5).",
-    .examples = "  vaultctl init\n",
-    .run = run_init,
-};
 
 // ---- status ----
 

@@ -6,6 +6,7 @@ const struct verb *const verbs[] = {
     &verb_status,
     &verb_seal,
     &verb_unseal,
+    &verb_recover,
     &verb_tenant_create,
     &verb_tenant_list,
     &verb_tenant_show,

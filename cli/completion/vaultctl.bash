@@ -16,7 +16,7 @@ _vaultctl() {
         fi
     done
     if [[ -z $noun && $current != -* ]]; then
-        COMPREPLY=($(compgen -W "init status seal unseal tenant issuer policy credential rotate key forwarder token exec revoke audit completion help" -- "$current"))
+        COMPREPLY=($(compgen -W "init status seal unseal recover tenant issuer policy credential rotate key forwarder token exec revoke audit completion help" -- "$current"))
         return
     fi
     case $noun in
@@ -78,10 +78,11 @@ _vaultctl() {
     esac
     if [[ $current == -* ]]; then
         case "$noun${name:+ $name}" in
-        "init") options="" ;;
+        "init") options=" --shares --threshold" ;;
         "status") options=" --check" ;;
         "seal") options="" ;;
         "unseal") options="" ;;
+        "recover") options=" --accept-rollback --share-file" ;;
         "tenant create") options=" --description" ;;
         "tenant list") options="" ;;
         "tenant show") options="" ;;

@@ -21,9 +21,13 @@ enum record_wrapping_state {
     RECORD_WRAPPING_ENDING
 };
 
+// A recovery key is recorded like a wrapping key: its id is in slots, too. `key`:
+// shares u8, threshold u8, public point (65 bytes).
+#define RECORD_DEVICE_RECOVERY 3
+
 // Its name in the store is its id.
 struct record_device {
-    uint8_t kind; // enum hsm_kind
+    uint8_t kind; // enum hsm_kind, or RECORD_DEVICE_RECOVERY
     uint8_t state;
     uint32_t generation;
     uint64_t created_at;

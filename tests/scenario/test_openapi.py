@@ -113,13 +113,20 @@ def call_vault(call):
         call(role, "GET", "/v1/ready", 503)
     call("admin", "GET", "/v1/status", 200)
     call("admin", "GET", "/v1/tenants", 503)
-    call("admin", "POST", "/v1/init", 201, {})
-    call("admin", "POST", "/v1/init", 409, {})
+    init = {"reply_key": {"kty": "EC", "crv": "P-256", "x": "axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY",
+                          "y": "T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU"}, "shares": 3, "threshold": 2}
+    call("admin", "POST", "/v1/init", 201, init)
+    call("admin", "POST", "/v1/init", 409, init)
+    call("admin", "GET", "/v1/recovery-key", 409)
     call("admin", "POST", "/v1/init", 400, {"force": True})
     for role in ("broker", "redeemer", "admin"):
         call(role, "GET", "/v1/ready", 200)
     call("admin", "POST", "/v1/seal", 200, {})
     call("admin", "GET", "/v1/status", 200)
+    call("admin", "GET", "/v1/recovery-key", 200)
+    call("admin", "POST", "/v1/recover", 200, {"accept_rollback": True})
+    call("admin", "POST", "/v1/recover", 409, {"accept_rollback": True})
+    call("admin", "POST", "/v1/seal", 200, {})
     call("admin", "POST", "/v1/unseal", 200, {})
     call("admin", "GET", "/v1/status", 200)
 

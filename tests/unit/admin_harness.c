@@ -88,7 +88,28 @@ static vlt_result commit_one(struct keeper *keeper, uint32_t tenant, enum store_
     return result;
 }
 
-static void do_init(struct keeper *keeper, struct ipc_call *call) {
+// As the keeper does it: as many lines as there are shares, sealed to who asked.
+static void seal_shares(const struct ask_init *ask, struct buf *out) {
+    EVP_PKEY *pkey = NULL;
+    struct jwk *key = NULL;
+    char lines[16 * 8];
+    must(ask->shares <= 16, "shares");
+    for (unsigned i = 0; i < ask->shares; i++) {
+        memcpy(lines + 8 * i, "share-a\n", 8);
+        lines[8 * i + 6] = (char)('a' + i);
+    }
+    struct secret *texts = secret_new(sizeof lines);
+    must(texts && vlt_is_ok(secret_set(texts, lines, 8u * ask->shares)), "shares");
+    must(vlt_is_ok(pkey_p256_public(ask->reply_x, ask->reply_y, &pkey)), "reply key");
+    must(vlt_is_ok(jwk_of_pkey(pkey, "reply", &key)), "reply key");
+    must(vlt_is_ok(jwe_encrypt(JWE_ECDH_ES, JWE_A256GCM, key, texts, out)), "jwe_encrypt");
+    jwk_free(key);
+    secret_free(texts);
+}
+
+static void do_init(struct keeper *keeper, struct ipc_call *call, struct bytes frame) {
+    struct ask_init ask;
+    must(vlt_is_ok(ask_init_decode(frame, &ask)), "ask_init");
     struct jwk *jwk = NULL;
     struct record_key key = {.use = RECORD_KEY_INTAKE, .state = RECORD_KEY_ACTIVE,
                              .created_at = clock_now_s()};
@@ -108,8 +129,13 @@ static void do_init(struct keeper *keeper, struct ipc_call *call) {
          "commit intake key");
     record_key_done(&key);
     keeper->state = KEEPER_UNSEALED;
-    const struct answer_init answer = {.note = BYTES_LITERAL("made by a test")};
+    struct buf shares;
+    buf_init(&shares, 4096);
+    seal_shares(&ask, &shares);
+    const struct answer_init answer = {.note = BYTES_LITERAL("made by a test"),
+                                       .shares = buf_bytes(&shares)};
     reply_init(call, vlt_ok(), &answer);
+    buf_done(&shares);
 }
 
 static void do_status(struct keeper *keeper, struct ipc_call *call) {
@@ -251,7 +277,7 @@ static void keeper_asked(struct ipc_call *call, unsigned message, struct bytes f
         do_status(keeper, call);
         return;
     case IPC_ASK_init:
-        do_init(keeper, call);
+        do_init(keeper, call, frame);
         return;
     case IPC_ASK_seal:
         must(vlt_is_ok(ask_seal_decode(frame, &seal)), "ask_seal");

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/keeper_fixture.h"
 
+#include "libvault/base/hex.h"
+
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -208,6 +210,11 @@ void keeper_fixture_start(struct keeper_fixture *f) {
         keeper_fixture_connect(f, roles[i]);
 }
 
+void keeper_fixture_settle(struct keeper_fixture *f) {
+    for (unsigned turns = 0; !keeper_is_idle(f->keeper) && turns < 1000; turns++)
+        keeper_fixture_turn(f, 10);
+}
+
 void keeper_fixture_stop(struct keeper_fixture *f) {
     if (!f->keeper)
         return;
@@ -395,7 +402,13 @@ static struct bytes event_of(const char *operation) {
 }
 
 vlt_result fixture_init(struct keeper_fixture *f) {
-    struct ask_init ask = {.event = event_of("vault.init")};
+    struct ask_init ask = {.shares = 3, .threshold = 2, .event = event_of("vault.init")};
+    // Any point of the curve: nobody reads the shares. (The generator of P-256.)
+    static const char x[] = "6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296";
+    static const char y[] = "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5";
+    if (!vlt_is_ok(hex_decode(bytes_of_text(x), ask.reply_x, 32)) ||
+        !vlt_is_ok(hex_decode(bytes_of_text(y), ask.reply_y, 32)))
+        abort();
     CALL(f, IPC_ADMIN, init, &ask, NULL);
 }
 

@@ -60,6 +60,7 @@ vlt_result keeper_fixture_reload(struct keeper_fixture *f, const char *pin_path)
 // Runs the loop until *is_done or 10 s are over (then the test program ends).
 void keeper_fixture_wait(struct keeper_fixture *f, const bool *is_done);
 void keeper_fixture_turn(struct keeper_fixture *f, unsigned for_ms);
+void keeper_fixture_settle(struct keeper_fixture *f); // until the keeper has nothing under way
 void keeper_fixture_wait_state(struct keeper_fixture *f, enum keeper_state state);
 void keeper_fixture_release_records(struct keeper_fixture *f); // those that wait
 const struct noted_event *keeper_fixture_last_event(const struct keeper_fixture *f);

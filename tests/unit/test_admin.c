@@ -16,6 +16,11 @@
 #include "libvault/crypto/jws.h"
 #include "libvault/crypto/pkey.h"
 #include "tests/unit/admin_harness.h"
+
+#define INIT                                                                                       \
+    "{\"reply_key\":{\"kty\":\"EC\",\"crv\":\"P-256\","                                             \
+    "\"x\":\"axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY\","                                       \
+    "\"y\":\"T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU\"}}"
 #include "vaultd/admin/ops.h"
 
 #define MARKER "sk-marker-7f1c-not-to-be-seen"
@@ -80,7 +85,7 @@ static int start_new(void **state) { return start(&(struct harness_settings){0})
 
 static int start_ready(void **state) {
     start_new(state);
-    done(call("POST", "/v1/init", NULL, 201));
+    done(call("POST", "/v1/init", INIT, 201));
     done(call("POST", "/v1/tenants", "{\"name\":\"acme\"}", 201));
     return 0;
 }
@@ -102,8 +107,8 @@ static void admin_rejects_before_init(void **state) {
 }
 
 static void admin_accepts_init_seal_unseal(void **state) {
-    done(call("POST", "/v1/init", NULL, 201));
-    done(call("POST", "/v1/init", NULL, 409));
+    done(call("POST", "/v1/init", INIT, 201));
+    done(call("POST", "/v1/init", INIT, 409));
     done(call("GET", "/v1/ready", NULL, 200));
     done(call("POST", "/v1/tenants", "{\"name\":\"acme\"}", 201));
     done(call("POST", "/v1/seal", "{}", 200));
@@ -120,7 +125,7 @@ static void admin_rejects_unknown_account(void **state) {
     json_t *problem = call("GET", "/v1/status", NULL, 403);
     assert_non_null(strstr(text_of(problem, "detail"), "allowed_uids"));
     done(problem);
-    done(call("POST", "/v1/init", NULL, 403));
+    done(call("POST", "/v1/init", INIT, 403));
     done(call("GET", "/v1/audit", NULL, 403));
 }
 
@@ -128,7 +133,7 @@ static void admin_survives_a_keeper_that_is_gone(void **state) {
     json_t *problem = call("GET", "/v1/status", NULL, 503);
     assert_non_null(strstr(text_of(problem, "detail"), "keeper does not answer"));
     done(problem);
-    done(call("POST", "/v1/init", NULL, 503));
+    done(call("POST", "/v1/init", INIT, 503));
     done(call("GET", "/v1/health", NULL, 200));
 }
 
@@ -528,7 +533,7 @@ static int start_remote(void **state) {
     assert_true(vlt_is_ok(jwk_of_pkey(idp_key, "k1", &jwk)));
     assert_true(vlt_is_ok(jwk_export(jwk, "ES256", "sig", &public_key)));
     jwk_free(jwk);
-    done(call("POST", "/v1/init", NULL, 201));
+    done(call("POST", "/v1/init", INIT, 201));
     done(call("POST", "/v1/tenants", "{\"name\":\"ops\"}", 201));
     done(call("POST", "/v1/tenants", "{\"name\":\"acme\"}", 201));
     json_t *issuer = json_pack("{s:s,s:[s],s:[s],s:s,s:{s:[o]},s:[{s:s,s:s}]}", "issuer", "https://idp.test",

@@ -471,6 +471,7 @@ static void audit_first_rejects_without_a_record(void **state) {
     assert_ok(fixture_init(f));
     assert_ok(fixture_put(f, &openai, NULL));
     sign_openai(f, &token);
+    keeper_fixture_settle(f); // the epoch follows a change by itself
     assert_ok(store_snapshot_begin(f->keeper->store));
     uint64_t revision = store_snapshot_revision(f->keeper->store);
     store_snapshot_end(f->keeper->store);
@@ -560,6 +561,7 @@ static void keeper_survives_peers_that_die(void **state) {
     struct late late = {.is_done = false};
     assert_ok(fixture_init(f));
     assert_ok(fixture_put(f, &openai, NULL));
+    keeper_fixture_settle(f);
     sign_openai(f, &token);
     f->auditor = AUDITOR_WAITS;
     fixture_open_request(&ask, token.token, "openai", 0x11);

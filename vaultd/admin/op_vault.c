@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "libvault/base/b64u.h"
 #include "vaultd/admin/ops.h"
 #include "vaultd/admin/work.h"
 
@@ -19,6 +21,13 @@ static struct admin_work *vault_work(struct admin *admin, struct http_exchange *
     return work;
 }
 
+// What init needs of the request: the recovery shares are sealed to a key of the
+// caller's, so that nobody on the way sees them.
+struct init {
+    uint8_t reply_x[32], reply_y[32];
+    uint8_t shares, threshold;
+};
+
 static void initialised(vlt_result result, const struct answer_init *answer, void *context) {
     struct admin_work *work = context;
     if (!vlt_is_ok(result)) {
@@ -30,8 +39,11 @@ static void initialised(vlt_result result, const struct answer_init *answer, voi
         work_fail_device(work, result);
         return;
     }
-    work->reply = json_pack("{s:s,s:s%}", "state", "unsealed", "note", (const char *)answer->note.at,
-                            answer->note.size);
+    const struct init *init = work->more;
+    work->reply = json_pack("{s:s,s:s%,s:s%,s:i}", "state", "unsealed", "note",
+                            (const char *)answer->note.at, answer->note.size, "shares",
+                            (const char *)answer->shares.at, answer->shares.size, "threshold",
+                            init->threshold);
     work_reply(work, 0);
 }
 
@@ -44,15 +56,65 @@ static void state_before_init(vlt_result result, const struct answer_status *ans
         work_free(work);
         return;
     }
-    const struct ask_init ask = {.event = work_event(work, AUDIT_ALLOW, NULL)};
+    const struct init *init = work->more;
+    struct ask_init ask = {.shares = init->shares,
+                           .threshold = init->threshold,
+                           .event = work_event(work, AUDIT_ALLOW, NULL)};
+    memcpy(ask.reply_x, init->reply_x, sizeof ask.reply_x);
+    memcpy(ask.reply_y, init->reply_y, sizeof ask.reply_y);
     ask_init(work->admin->keeper, &ask, initialised, work);
+}
+
+static void coordinate_read(struct body *body, const json_t *key, const char *name,
+                            uint8_t ret_coordinate[32]) {
+    const json_t *member = json_object_get(key, name);
+    size_t size = 0;
+    if (!json_is_string(member) ||
+        !vlt_is_ok(b64u_decode(bytes_of(json_string_value(member), json_string_length(member)),
+                               ret_coordinate, 32, &size)) ||
+        size != 32)
+        body_refuse(body, 400, "reply_key",
+                    "\"reply_key\" must be a P-256 public key (JWK): the shares of the recovery "
+                    "key are sealed to it");
+}
+
+static struct init *init_read(struct http_exchange *x) {
+    static const char *const members[] = {"reply_key", "shares", "threshold", NULL};
+    struct body body;
+    struct init *init = calloc(1, sizeof *init);
+    body_open(http_exchange_request(x), &jsontext_token_limits, members, &body);
+    if (!init) {
+        body_refuse(&body, 503, "", "the admin role is out of memory: try again");
+    } else {
+        const json_t *key = body_object(&body, "reply_key");
+        coordinate_read(&body, key, "x", init->reply_x);
+        coordinate_read(&body, key, "y", init->reply_y);
+        init->shares = (uint8_t)body_number(&body, "shares", 1, 16, 5);
+        init->threshold = (uint8_t)body_number(&body, "threshold", 1, 16,
+                                               init->shares < 3 ? init->shares : 3);
+        if (init->threshold > init->shares || (init->shares > 1 && init->threshold < 2))
+            body_refuse(&body, 400, "threshold",
+                        "\"threshold\" must be 2 or more and not above \"shares\"");
+    }
+    if (body_refused(&body, x)) {
+        free(init);
+        init = NULL;
+    }
+    body_done(&body);
+    return init;
 }
 
 OP(op_init) {
     struct admin *admin = ctx;
-    struct admin_work *work = vault_work(admin, x, "vault.init");
-    if (!work)
+    struct init *init = init_read(x);
+    struct admin_work *work = init ? work_new(admin, x, "vault.init") : NULL;
+    if (!work) {
+        free(init);
         return;
+    }
+    work->kind = AUDIT_VAULT;
+    work->more = init;
+    work->more_free = free;
     work->status = 201;
     const struct ask_status ask = {0};
     ask_status(admin->keeper, &ask, state_before_init, work);

@@ -15,6 +15,8 @@ OP(op_seal);
 OP(op_unseal);
 OP(op_ready);
 OP(op_health);
+OP(op_recovery_key);
+OP(op_recover);
 
 OP(op_tenant_list);
 OP(op_tenant_create);

@@ -148,11 +148,41 @@
 
 // ---- Admin to keeper ----
 
-#define ASK_INIT_FIELDS(FIELD) FIELD(BYTES, event, 8192)
-#define ANSWER_INIT_FIELDS(FIELD) FIELD(BYTES, note, 1024)
+#define ASK_INIT_FIELDS(FIELD)                                                                     \
+    FIELD(FIXED, reply_x, 32)               /* P-256 key to which the recovery shares are sealed */\
+    FIELD(FIXED, reply_y, 32)                                                                      \
+    FIELD(U8, shares, 0)                                                                           \
+    FIELD(U8, threshold, 0)                 /* how many of them recover the vault */               \
+    FIELD(BYTES, event, 8192)
+#define ANSWER_INIT_FIELDS(FIELD)                                                                  \
+    FIELD(BYTES, note, 1024)                                                                       \
+    FIELD(BYTES, shares, 4096)              /* JWE of the shares, one a line */
 #define ASK_SEAL_FIELDS(FIELD)                                                                     \
     FIELD(U8, seal, 0) /* 1 seal, 0 unseal */                                                      \
     FIELD(BYTES, event, 8192)
+// The key to which `vaultctl recover` seals the recovery secret: made when it is
+// first asked for, forgotten when the vault is unsealed.
+#define ANSWER_RECOVERY_KEY_FIELDS(FIELD)                                                          \
+    FIELD(FIXED, x, 32)                                                                            \
+    FIELD(FIXED, y, 32)                                                                            \
+    FIELD(BYTES, kid, 64)                                                                          \
+    FIELD(U8, shares, 0)                    /* how many were made at init, */                      \
+    FIELD(U8, threshold, 0)                 /* and how many are needed; 0: a key of the operator's */
+// Unseals a vault that refuses to be: with `accept_rollback` an old copy of the
+// store, with a ciphertext (JWE to the recovery key) on another device.
+#define ASK_RECOVER_FIELDS(FIELD)                                                                  \
+    FIELD(U8, accept_rollback, 0)           /* 1 or 0 */                                           \
+    FIELD(BYTES, kid, 64)                                                                          \
+    FIELD(BYTES, jwe_header, 1024)                                                                 \
+    FIELD(FIXED, epk_x, 32)                                                                        \
+    FIELD(FIXED, epk_y, 32)                                                                        \
+    FIELD(FIXED, iv, 12)                                                                           \
+    FIELD(FIXED, tag, 16)                                                                          \
+    FIELD(BYTES, ciphertext, 1024)                                                                 \
+    FIELD(BYTES, event, 8192)
+#define ANSWER_RECOVER_FIELDS(FIELD)                                                               \
+    FIELD(U32, data_keys, 0)                /* that were wrapped for the new device */             \
+    FIELD(BYTES, note, 1024)                /* why it is still sealed; empty: it is unsealed */
 #define ANSWER_STATUS_FIELDS(FIELD)                                                                \
     FIELD(U8, state, 0)                                                                            \
     FIELD(BYTES, description, 8192) /* JSON object for people */

@@ -23,6 +23,10 @@
     X(answer, init, ANSWER_INIT_FIELDS)                                                            \
     X(ask, seal, ASK_SEAL_FIELDS)                                                                  \
     X(answer, seal, ANSWER_SEAL_FIELDS)                                                            \
+    X(ask, recovery_key, ASK_RECOVERY_KEY_FIELDS)                                                  \
+    X(answer, recovery_key, ANSWER_RECOVERY_KEY_FIELDS)                                            \
+    X(ask, recover, ASK_RECOVER_FIELDS)                                                            \
+    X(answer, recover, ANSWER_RECOVER_FIELDS)                                                      \
     X(ask, status, ASK_STATUS_FIELDS)                                                              \
     X(answer, status, ANSWER_STATUS_FIELDS)                                                        \
     X(ask, tenant_create, ASK_TENANT_CREATE_FIELDS)                                                \

@@ -28,6 +28,7 @@ const char *keeper_state_name(enum keeper_state state);
 #define R_ROLES (R(BROKER) | R(ADMIN) | R(REDEEMER) | R(KEEPER) | R(AUDITOR))
 #define S_ANY 0xFu
 #define S_NEW (1u << KEEPER_UNINITIALISED)
+#define S_SHUT (1u << KEEPER_SEALED)
 #define S_OPEN (1u << KEEPER_UNSEALED)
 #define S_READY (S_OPEN | 1u << KEEPER_SEALED)
 
@@ -49,6 +50,8 @@ const char *keeper_state_name(enum keeper_state state);
     ASK(open, R(REDEEMER), R(KEEPER), S_OPEN)                                                      \
     ASK(init, R(ADMIN), R(KEEPER), S_NEW)                                                          \
     ASK(seal, R(ADMIN), R(KEEPER), S_READY)                                                        \
+    ASK(recovery_key, R(ADMIN), R(KEEPER), S_SHUT)                                                 \
+    ASK(recover, R(ADMIN), R(KEEPER), S_SHUT)                                                      \
     ASK(status, R(ADMIN), R(KEEPER), S_ANY)                                                        \
     ASK(tenant_create, R(ADMIN), R(KEEPER), S_OPEN)                                                \
     ASK(commit, R(ADMIN), R(KEEPER), S_OPEN)                                                       \
@@ -65,6 +68,7 @@ const char *keeper_state_name(enum keeper_state state);
     TELL(generation, R(KEEPER), R(BROKER) | R(ADMIN) | R(REDEEMER))
 
 #define ASK_STATUS_FIELDS NO_FIELDS
+#define ASK_RECOVERY_KEY_FIELDS NO_FIELDS
 #define ANSWER_SEAL_FIELDS NO_FIELDS
 #define ANSWER_REVOKE_TOKEN_FIELDS NO_FIELDS
 #define ANSWER_REVOKE_RULE_FIELDS NO_FIELDS

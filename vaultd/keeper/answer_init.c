@@ -6,31 +6,54 @@
 #include <stdlib.h>
 
 #include "libvault/base/clock.h"
+#include "libvault/crypto/jwe.h"
 #include "libvault/store/record_datakey.h"
 #include "vaultd/keeper/answer.h"
 #include "vaultd/keeper/change.h"
 #include "vaultd/keeper/datakey.h"
 #include "vaultd/keeper/device_thread.h"
+#include "vaultd/keeper/epoch.h"
+#include "vaultd/keeper/recovery.h"
 #include "vaultd/keeper/system_keys.h"
+#include "vaultd/keeper/system_seal.h"
 #include "vaultd/keeper/tenants.h"
 #include "vaultd/keeper/unseal.h"
+#include "vaultd/log/log.h"
 
 #define FIRST_DATA_KEY 1
 #define FIRST_TENANT 1
 #define FIRST_TENANT_NAME "default"
+#define SHARES_JWE_MAX 4096 // field shares of answer_init
 
 struct init {
     struct keeper *keeper;
     struct change *change;
     struct hsm_key wrapping_key;
     struct system_keys *keys;
+    struct epoch_counters counters;
+    struct recovery *recovery;
+    struct buf shares; // of it: a JWE to who asked
     int64_t now_s;
 };
 
 static void init_free(struct init *init) {
     init->keeper->is_unsealing = false;
     system_keys_free(init->keys);
+    recovery_free(init->recovery);
+    buf_done(&init->shares);
     free(init);
+}
+
+static void counter_removed(struct device_call *call) {}
+
+// NV memory is scarce: what no store refers to does not stay in the device.
+static void remove_counter(struct init *init) {
+    struct device_call *call =
+        init->counters.count ? device_call_new(DEVICE_COUNTER_DESTROY, counter_removed, NULL) : NULL;
+    if (!call)
+        return;
+    call->counter = init->counters.at[0].counter;
+    device_submit(init->keeper->device, call);
 }
 
 static void init_failed(struct init *init, vlt_result result, const struct fault *fault) {
@@ -38,6 +61,7 @@ static void init_failed(struct init *init, vlt_result result, const struct fault
     keeper_set_state(init->keeper, KEEPER_UNINITIALISED, fault_or_reason(fault, result));
     init->keeper->in_flight--;
     change_refuse(init->change, result);
+    remove_counter(init);
     init_free(init);
 }
 
@@ -56,6 +80,7 @@ static vlt_result take_over(struct init *init) {
         keeper_set_state(keeper, KEEPER_SEALED, fault_or_reason(&fault, result));
         return result;
     }
+    epoch_begin(keeper, &init->counters);
     unseal_finish(keeper, init->keys);
     init->keys = NULL;
     return vlt_ok();
@@ -67,9 +92,13 @@ static void answered(struct change *change, vlt_result result, uint64_t revision
     if (init) {
         if (vlt_is_ok(result))
             result = take_over(init);
-        init_free(init);
+        else
+            remove_counter(init);
+        answer.shares = buf_bytes(&init->shares);
     }
     reply_init(change->call, result, vlt_is_ok(result) ? &answer : NULL);
+    if (init)
+        init_free(init);
 }
 
 // ---- Records ----
@@ -95,8 +124,8 @@ static vlt_result add_wrapping_key(struct init *init) {
 static vlt_result add_data_key(struct init *init, uint32_t tenant, const struct device_call *call) {
     uint8_t room[RECORD_DATAKEY_MAX], number[4];
     size_t size;
-    VLT_TRY(datakey_record(&init->wrapping_key, bytes_of(call->blob, call->blob_bytes), init->now_s,
-                           room, sizeof room, &size));
+    VLT_TRY(datakey_record(init->recovery, tenant, FIRST_DATA_KEY,
+                           init->keeper->device_description.generation, call, room, &size));
     change_add(init->change, tenant, STORE_DATA_KEY, record_datakey_name(FIRST_DATA_KEY, number),
                bytes_of(room, size), 0);
     return vlt_ok();
@@ -131,7 +160,18 @@ static vlt_result add_tenant(struct init *init) {
     return vlt_ok();
 }
 
+static vlt_result add_epoch(struct init *init) {
+    uint8_t room[SYSTEM_RECORD_MAX];
+    size_t size;
+    VLT_TRY(epoch_record(init->keys, &init->counters, room, &size));
+    change_add(init->change, STORE_SYSTEM_TENANT, STORE_META, BYTES_LITERAL(EPOCH_NAME),
+               bytes_of(room, size), 0);
+    return vlt_ok();
+}
+
 static vlt_result add_everything(struct init *init) {
+    VLT_TRY(add_epoch(init));
+    VLT_TRY(recovery_add_records(init->recovery, init->keys, init->now_s, init->change));
     VLT_TRY(add_wrapping_key(init));
     VLT_TRY(add_key(init, RECORD_KEY_TOKEN));
     VLT_TRY(add_key(init, RECORD_KEY_CHECKPOINT));
@@ -166,11 +206,17 @@ static vlt_result wrap_fresh(struct init *init, uint32_t tenant,
     return vlt_ok();
 }
 
-static void tenant_key_wrapped(struct device_call *call) {
+static void counter_made(struct device_call *call) {
     struct init *init = call->context;
     vlt_result result = call->result;
-    if (vlt_is_ok(result))
-        result = add_data_key(init, FIRST_TENANT, call);
+    if (vlt_is_ok(result)) {
+        init->counters.count = 1;
+        init->counters.at[0] = (struct epoch_counter){call->counter, call->value};
+    } else if (result.class != VLT_UNAVAILABLE) {
+        // Some PKCS#11 devices keep no data objects. Status says so.
+        log_warning("no rollback protection: %s", fault_or_reason(&call->fault, result));
+        result = vlt_ok();
+    }
     if (vlt_is_ok(result))
         result = add_everything(init);
     if (vlt_is_ok(result))
@@ -182,6 +228,21 @@ static void tenant_key_wrapped(struct device_call *call) {
     init->keeper->in_flight--;
     init->change->context = init;
     change_run(init->change);
+}
+
+static void tenant_key_wrapped(struct device_call *call) {
+    struct init *init = call->context;
+    vlt_result result = call->result;
+    if (vlt_is_ok(result))
+        result = add_data_key(init, FIRST_TENANT, call);
+    struct device_call *next =
+        vlt_is_ok(result) ? device_call_new(DEVICE_COUNTER_CREATE, counter_made, init) : NULL;
+    if (vlt_is_ok(result) && !next)
+        result = vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    if (next)
+        device_submit(init->keeper->device, next);
+    else
+        init_failed(init, result, &call->fault);
 }
 
 static void system_key_wrapped(struct device_call *call) {
@@ -211,7 +272,29 @@ static void key_created(struct device_call *call) {
         init_failed(init, result, &call->fault);
 }
 
-static vlt_result begin(struct keeper *keeper, struct change *change) {
+// The shares leave this process only sealed: to the key of who asked for them.
+static vlt_result make_recovery(struct init *init, const struct ask_init *ask) {
+    EVP_PKEY *pkey = NULL;
+    struct jwk *reply_key = NULL;
+    VLT_TRY(pkey_p256_public(ask->reply_x, ask->reply_y, &pkey));
+    vlt_result result = jwk_of_pkey(pkey, "reply", &reply_key);
+    if (!vlt_is_ok(result)) {
+        EVP_PKEY_free(pkey);
+        return result;
+    }
+    struct secret *texts = secret_new(RECOVERY_TEXTS_BYTES);
+    result = texts ? recovery_new(ask->shares, ask->threshold, &init->recovery, texts)
+                   : vlt_fail(VLT_UNAVAILABLE, "out of secret memory");
+    if (vlt_is_ok(result))
+        result = jwe_encrypt(JWE_ECDH_ES, JWE_A256GCM, reply_key, texts, &init->shares);
+    if (vlt_is_ok(result) && buf_failed(&init->shares))
+        result = vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    secret_free(texts);
+    jwk_free(reply_key);
+    return result;
+}
+
+static vlt_result begin(struct keeper *keeper, struct change *change, const struct ask_init *ask) {
     struct init *init = calloc(1, sizeof *init);
     struct device_call *call = init ? device_call_new(DEVICE_CREATE, key_created, init) : NULL;
     if (!call || !(init->keys = system_keys_new())) {
@@ -222,6 +305,13 @@ static vlt_result begin(struct keeper *keeper, struct change *change) {
     }
     init->keeper = keeper;
     init->change = change;
+    buf_init(&init->shares, SHARES_JWE_MAX);
+    vlt_result result = make_recovery(init, ask);
+    if (!vlt_is_ok(result)) {
+        device_call_free(call);
+        init_free(init);
+        return result;
+    }
     init->now_s = clock_now_s();
     call->settings = keeper->settings.device;
     keeper->is_unsealing = true; // the device is busy with one birth at a time
@@ -245,7 +335,7 @@ void answer_init(struct keeper *keeper, struct ipc_call *call, struct bytes fram
                      vlt_fail(VLT_UNAVAILABLE, "init is under way already, or no memory for it"));
         return;
     }
-    vlt_result result = begin(keeper, change);
+    vlt_result result = begin(keeper, change, &ask);
     if (!vlt_is_ok(result))
         change_refuse(change, result);
 }

@@ -9,6 +9,7 @@
 #include "vaultd/keeper/change.h"
 #include "vaultd/keeper/datakey.h"
 #include "vaultd/keeper/device_thread.h"
+#include "vaultd/keeper/system_keys.h"
 #include "vaultd/keeper/tenants.h"
 #include "vaultd/log/log.h"
 
@@ -58,22 +59,18 @@ static void add_next_number(struct change *change, uint32_t next) {
 }
 
 static vlt_result add_data_key(struct change *change, const struct device_call *call) {
-    uint8_t record[RECORD_DATAKEY_MAX], number[4], device[HSM_KEY_ID_BYTES];
-    struct record_datakey datakey = {
-        .state = RECORD_WRAPPING_ACTIVE, .created_at = (uint64_t)clock_now_s(), .slot_count = 1};
-    struct bytes blob = bytes_of(call->blob, call->blob_bytes);
-    VLT_TRY(hsm_blob_key_id(blob, device));
-    VLT_TRY(datakey_wrapped_by_known(change->keeper, device));
-    memcpy(datakey.slots[0].device, device, sizeof device);
-    datakey.slots[0].generation = change->keeper->device_description.generation;
-    datakey.slots[0].blob = blob;
-    struct wire_writer w;
-    wire_writer_init(&w, record, sizeof record);
-    record_datakey_put(&w, &datakey);
-    if (w.failed)
-        return vlt_fail(VLT_BUG, "a wrapped data key is too large");
+    uint8_t record[RECORD_DATAKEY_MAX], number[4];
+    const struct keeper *keeper = change->keeper;
+    size_t size;
+    uint8_t device[HSM_KEY_ID_BYTES];
+    if (!keeper->keys) // sealed meanwhile: no offline slot could be made
+        return vlt_fail(VLT_UNAVAILABLE, "the vault was sealed");
+    VLT_TRY(hsm_blob_key_id(bytes_of(call->blob, call->blob_bytes), device));
+    VLT_TRY(datakey_wrapped_by_known(keeper, device));
+    VLT_TRY(datakey_record(keeper->keys->recovery, change->number, FIRST_DATA_KEY,
+                           keeper->device_description.generation, call, record, &size));
     change_add(change, change->number, STORE_DATA_KEY, record_datakey_name(FIRST_DATA_KEY, number),
-               bytes_of(record, w.size), 0);
+               bytes_of(record, size), 0);
     return vlt_ok();
 }
 

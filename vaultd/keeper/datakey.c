@@ -5,6 +5,7 @@
 
 #include "libvault/base/clock.h"
 #include "vaultd/keeper/device_thread.h"
+#include "vaultd/keeper/recovery.h"
 #include "vaultd/log/log.h"
 
 #define BUCKETS 4096         // a power of two
@@ -214,15 +215,20 @@ vlt_result datakey_wrapped_by_known(const struct keeper *keeper,
     return vlt_fail(VLT_CONFLICT, "the wrapping key is being rotated: try again");
 }
 
-vlt_result datakey_record(const struct hsm_key *key, struct bytes blob, int64_t now_s,
-                          uint8_t *room, size_t capacity, size_t *ret_size) {
-    enum hsm_kind kind;
-    struct record_datakey record = {
-        .state = RECORD_WRAPPING_ACTIVE, .created_at = (uint64_t)now_s, .slot_count = 1};
-    VLT_TRY(hsm_key_facts(key, &kind, &record.slots[0].generation, record.slots[0].device));
-    record.slots[0].blob = blob;
+vlt_result datakey_record(const struct recovery *recovery, uint32_t tenant, uint32_t number,
+                          uint32_t generation, const struct device_call *wrapped, uint8_t *room,
+                          size_t *ret_size) {
+    uint8_t offline[RECORD_SLOT_BLOB_MAX];
+    struct record_datakey record = {.state = RECORD_WRAPPING_ACTIVE,
+                                    .created_at = (uint64_t)clock_now_s(),
+                                    .slot_count = 1};
+    struct record_slot *slot = &record.slots[0];
+    slot->generation = generation;
+    slot->blob = bytes_of(wrapped->blob, wrapped->blob_bytes);
+    VLT_TRY(hsm_blob_key_id(slot->blob, slot->device));
+    VLT_TRY(recovery_add_slot(recovery, tenant, number, wrapped->secret, &record, offline));
     struct wire_writer w;
-    wire_writer_init(&w, room, capacity);
+    wire_writer_init(&w, room, RECORD_DATAKEY_MAX);
     record_datakey_put(&w, &record);
     if (w.failed)
         return vlt_fail(VLT_BUG, "a wrapped data key is too large");

@@ -51,8 +51,13 @@ vlt_result datakey_slot(struct keeper *keeper, const struct record_datakey *reco
 // made a moment ago and its record is not durable yet, so nothing may rely on it.
 vlt_result datakey_wrapped_by_known(const struct keeper *keeper,
                                     const uint8_t id[HSM_KEY_ID_BYTES]) VLT_MUST_USE;
-// A record with one slot: what a device wrapped just now, by wrapping key `key`.
-vlt_result datakey_record(const struct hsm_key *key, struct bytes blob, int64_t now_s,
-                          uint8_t *room, size_t capacity, size_t *ret_size) VLT_MUST_USE;
+// The record of a new data key: what a device wrapped just now (DEVICE_WRAP; the
+// call still holds the key) with its wrapping key of `generation`, and the offline
+// slot (recovery may be NULL). `room` holds RECORD_DATAKEY_MAX bytes.
+struct device_call;
+struct recovery;
+vlt_result datakey_record(const struct recovery *recovery, uint32_t tenant, uint32_t number,
+                          uint32_t generation, const struct device_call *wrapped, uint8_t *room,
+                          size_t *ret_size) VLT_MUST_USE;
 
 #endif

@@ -117,6 +117,16 @@ static vlt_result destroy_key(struct device_thread *thread, struct device_call *
     return result.class == VLT_NOT_FOUND ? vlt_ok() : result;
 }
 
+static vlt_result serve_counter(struct hsm *hsm, struct device_call *call) {
+    if (call->kind == DEVICE_COUNTER_CREATE)
+        return hsm_counter_create(hsm, &call->fault, &call->counter, &call->value);
+    if (call->kind == DEVICE_COUNTER_READ)
+        return hsm_counter_read(hsm, &call->counter, &call->fault, &call->value);
+    if (call->kind == DEVICE_COUNTER_ADVANCE)
+        return hsm_counter_advance(hsm, &call->counter, call->value, &call->fault);
+    return hsm_counter_destroy(hsm, &call->counter, &call->fault);
+}
+
 static vlt_result serve(struct device_thread *thread, struct device_call *call) {
     if (thread->is_ending)
         return vlt_fail(VLT_UNAVAILABLE, "the keeper is stopping");
@@ -139,6 +149,8 @@ static vlt_result serve(struct device_thread *thread, struct device_call *call) 
         return rewrap(thread, call);
     if (call->kind == DEVICE_DESTROY)
         return destroy_key(thread, call);
+    if (call->kind != DEVICE_UNWRAP)
+        return serve_counter(thread->hsm, call);
     return hsm_unwrap(thread->hsm, bytes_of(call->purpose, call->purpose_bytes),
                       bytes_of(call->blob, call->blob_bytes), &call->fault, call->secret);
 }

@@ -20,6 +20,10 @@ enum device_call_kind {
     DEVICE_GENERATE, // one more wrapping key, of `generation` or the next that is free: `keys[0]`
     DEVICE_REWRAP,   // `blob` under the newest wrapping key, and proven to open
     DEVICE_DESTROY,  // `keys[0]` for ever; fine when it is gone already
+    DEVICE_COUNTER_CREATE,  // a rollback counter: `counter`, `value`
+    DEVICE_COUNTER_READ,    // `counter` into `value`
+    DEVICE_COUNTER_ADVANCE, // `counter` to `value`
+    DEVICE_COUNTER_DESTROY,
     DEVICE_CLOSE
 };
 
@@ -37,6 +41,8 @@ struct device_call {
     struct secret *secret;
     uint8_t blob[HSM_BLOB_MAX_BYTES];
     size_t blob_bytes;
+    struct hsm_counter counter;
+    uint64_t value; // of the counter
     void (*done)(struct device_call *call);
     void *context;
     // Results, valid in done.

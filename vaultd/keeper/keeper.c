@@ -9,6 +9,7 @@
 #include "vaultd/keeper/commit_queue.h"
 #include "vaultd/keeper/datakey.h"
 #include "vaultd/keeper/device_thread.h"
+#include "vaultd/keeper/epoch.h"
 #include "vaultd/keeper/permit.h"
 #include "vaultd/keeper/replay.h"
 #include "vaultd/keeper/rotation.h"
@@ -49,12 +50,16 @@ void keeper_free(struct keeper *keeper) {
     memset(keeper->brokers, 0, sizeof keeper->brokers);
     memset(keeper->admins, 0, sizeof keeper->admins);
     memset(keeper->redeemers, 0, sizeof keeper->redeemers);
+    if (keeper->epoch)
+        epoch_forget(keeper); // what is committed from here on moves no counter
     // Threads first: what they finish still finds everything in its place.
     device_thread_free(keeper->device);
     commit_queue_free(keeper->commits);
     rotations_done(keeper);
     unseal_done(keeper);
     sweep_done(keeper);
+    epoch_done(keeper);
+    EVP_PKEY_free(keeper->recover_key);
     datakeys_free(keeper->datakeys);
     system_keys_free(keeper->keys);
     seen_free(keeper->seen);
@@ -94,6 +99,7 @@ vlt_result keeper_start(struct keeper *keeper) {
     VLT_TRY(unseal_new(keeper));
     VLT_TRY(sweep_new(keeper));
     VLT_TRY(rotations_new(keeper));
+    VLT_TRY(epoch_new(keeper));
     unseal_at_start(keeper);
     return vlt_ok();
 }
@@ -190,6 +196,7 @@ void keeper_committed(struct keeper *keeper, const struct store_change *changes,
     keeper->change_count++;
     if (ends_authority)
         keeper->authority_count++;
+    epoch_touch(keeper, changes, count);
     tell_peers(keeper, &tell);
 }
 
@@ -219,6 +226,8 @@ void keeper_asked(struct ipc_call *call, unsigned message, struct bytes frame, v
         [IPC_ASK_key_destroy] = answer_key_destroy,
         [IPC_ASK_credential_rollback] = answer_credential_rollback,
         [IPC_ASK_sign_checkpoint] = answer_sign_checkpoint,
+        [IPC_ASK_recovery_key] = answer_recovery_key,
+        [IPC_ASK_recover] = answer_recover,
     };
     struct keeper *keeper = context;
     struct channel *channel = ipc_call_channel(call);

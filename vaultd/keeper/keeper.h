@@ -15,6 +15,7 @@
 #define VLT_KEEPER_KEEPER_H
 
 #include <event2/event.h>
+#include <openssl/evp.h>
 
 #include "hsm/hsm.h"
 #include "libvault/store/store.h"
@@ -27,6 +28,7 @@ struct commit_queue;
 struct datakey_use;
 struct datakeys;
 struct device_thread;
+struct epoch;
 struct replay;
 struct rotations;
 struct seen;
@@ -58,6 +60,8 @@ struct keeper {
     struct tenants *tenants;
     struct replay *replay;
     struct secret *plaintext; // of the credential that is being opened or put
+    struct epoch *epoch;      // rollback protection
+    EVP_PKEY *recover_key;    // shares are sealed to it; NULL until somebody recovers
     uint32_t next_tenant;     // number of the next new tenant
 
     // Grow with each commit: of any record, and of one that can end the authority

@@ -10,6 +10,7 @@
 #include "vaultd/keeper/datakey.h"
 #include "vaultd/keeper/datakey_use.h"
 #include "vaultd/keeper/device_thread.h"
+#include "vaultd/keeper/system_keys.h"
 #include "vaultd/keeper/reencrypt.h"
 #include "vaultd/log/log.h"
 
@@ -125,19 +126,17 @@ static void making_fail(struct making *making, struct device_call *call, vlt_res
 static vlt_result add_record(struct making *making, const struct device_call *call) {
     uint8_t room[RECORD_DATAKEY_MAX], number[4];
     struct change *change = making->change;
-    struct record_datakey record = {
-        .state = RECORD_WRAPPING_ACTIVE, .created_at = (uint64_t)clock_now_s(), .slot_count = 1};
-    VLT_TRY(hsm_blob_key_id(bytes_of(call->blob, call->blob_bytes), record.slots[0].device));
-    VLT_TRY(datakey_wrapped_by_known(change->keeper, record.slots[0].device));
-    record.slots[0].generation = change->keeper->device_description.generation;
-    record.slots[0].blob = bytes_of(call->blob, call->blob_bytes);
-    struct wire_writer w;
-    wire_writer_init(&w, room, sizeof room);
-    record_datakey_put(&w, &record);
-    if (w.failed)
-        return vlt_fail(VLT_BUG, "a wrapped data key is too large");
+    const struct keeper *keeper = change->keeper;
+    uint8_t device[HSM_KEY_ID_BYTES];
+    size_t size;
+    if (!keeper->keys) // sealed meanwhile: no offline slot could be made
+        return vlt_fail(VLT_UNAVAILABLE, "the vault was sealed");
+    VLT_TRY(hsm_blob_key_id(bytes_of(call->blob, call->blob_bytes), device));
+    VLT_TRY(datakey_wrapped_by_known(keeper, device));
+    VLT_TRY(datakey_record(keeper->keys->recovery, making->tenant, making->number,
+                           keeper->device_description.generation, call, room, &size));
     change_add(change, making->tenant, STORE_DATA_KEY,
-               record_datakey_name(making->number, number), bytes_of(room, w.size), 0);
+               record_datakey_name(making->number, number), bytes_of(room, size), 0);
     return vlt_ok();
 }
 

@@ -39,6 +39,8 @@ static bool read_device(struct bytes name, struct bytes value, uint64_t revision
     struct rotate_devices *devices = reading->devices;
     struct record_device record;
     reading->result = record_device_get(value, &record);
+    if (vlt_is_ok(reading->result) && record.kind == RECORD_DEVICE_RECOVERY)
+        return true; // no device; its slots stay as they are
     if (vlt_is_ok(reading->result) &&
         (name.size != RECORD_DEVICE_ID_SIZE || record.key.size > HSM_KEY_MAX_BYTES ||
          devices->count == sizeof devices->keys / sizeof *devices->keys))

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "libvault/crypto/pkey.h"
+#include "vaultd/keeper/recovery.h"
 
 #define KEY_ALGORITHM_XAES 1
 
@@ -34,6 +35,7 @@ static void forget_loaded(struct system_keys *keys) {
         EVP_PKEY_free(keys->intake[i].pkey);
     jwk_free(keys->checkpoint);
     jwk_set_free(keys->token_keys);
+    recovery_free(keys->recovery);
 }
 
 void system_keys_free(struct system_keys *keys) {
@@ -266,6 +268,12 @@ vlt_result system_keys_load(struct system_keys *keys, struct store *store, struc
     if (!keys->signing)
         return fault_set(fault, VLT_NOT_FOUND, "there is no active signing key",
                          "the store has no active signing key: restore a backup");
+    vlt_result result = recovery_load(store, keys, &keys->recovery);
+    if (!vlt_is_ok(result) && result.class != VLT_NOT_FOUND)
+        return fault_set(fault, result.class, result.reason,
+                         "the record of the recovery key can not be used: %s. The store was "
+                         "altered or is damaged: restore a backup",
+                         result.reason);
     return vlt_ok();
 }
 
@@ -273,6 +281,7 @@ vlt_result system_keys_reload(struct system_keys *keys, struct store *store, str
     struct system_keys next = *keys;
     next.signing = next.checkpoint = NULL;
     next.intake_count = 0;
+    next.recovery = NULL;
     next.token_keys = calloc(1, sizeof *next.token_keys);
     if (!next.token_keys)
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");

@@ -16,6 +16,8 @@
 #define SYSTEM_DATAKEYS_MAX 8
 #define SYSTEM_INTAKE_MAX 8
 
+struct recovery;
+
 struct system_datakey {
     uint32_t number;
     struct xaes_key *key;
@@ -34,6 +36,7 @@ struct system_keys {
     struct jwk_set *token_keys; // private P-256 keys that signed or sign tokens; verifies too
     struct system_intake intake[SYSTEM_INTAKE_MAX];
     size_t intake_count;
+    struct recovery *recovery; // of the offline slots; NULL: the vault has none
 };
 
 struct system_keys *system_keys_new(void);       // NULL: out of memory

@@ -9,6 +9,7 @@
 #include "vaultd/keeper/commit_queue.h"
 #include "vaultd/keeper/datakey.h"
 #include "vaultd/keeper/device_thread.h"
+#include "vaultd/keeper/epoch.h"
 #include "vaultd/keeper/rotation.h"
 #include "vaultd/keeper/seen.h"
 #include "vaultd/keeper/system_keys.h"
@@ -110,6 +111,7 @@ void unseal_record(struct keeper *keeper) {
 static void attempt_succeeded(struct attempt *attempt) {
     struct keeper *keeper = attempt->keeper;
     if (keeper->is_sealed_by_hand) { // while this try was under way
+        epoch_forget(keeper);
         attempt_end(attempt, vlt_fail(VLT_UNAVAILABLE, "the vault was sealed meanwhile"));
         return;
     }
@@ -148,11 +150,21 @@ static void slot_unwrapped(struct device_call *call) {
     unwrap_next(attempt);
 }
 
+// Step 4: is this the newest store that the device has seen?
+static void epoch_checked(vlt_result result, const struct fault *fault, void *context) {
+    struct attempt *attempt = context;
+    attempt->fault = *fault;
+    if (vlt_is_ok(result))
+        attempt_succeeded(attempt);
+    else
+        attempt_failed(attempt, result);
+}
+
 static void unwrap_next(struct attempt *attempt) {
     if (attempt->next_slot == attempt->slot_count) {
         vlt_result result = load_keys(attempt);
         if (vlt_is_ok(result))
-            attempt_succeeded(attempt);
+            epoch_check(attempt->keeper, attempt->keys, epoch_checked, attempt);
         else
             attempt_failed(attempt, result);
         return;
@@ -383,6 +395,7 @@ void unseal_undo(struct keeper *keeper, const char *why) {
     rotations_stop(keeper);
     event_del(keeper->retry);
     keeper_set_state(keeper, KEEPER_SEALED, why);
+    epoch_forget(keeper);
     system_keys_free(keys);
     seen_clear(keeper->seen);
     datakeys_clear(keeper->datakeys);

@@ -308,7 +308,7 @@ class Lab:
         return path
 
     def init_with_issuer(self, policy=None):
-        self.vaultctl("init")
+        self.shares = self.vaultctl_json("init")["shares"]
         self.vaultctl("issuer", "add", "corp", "--file", self.put_file("issuer.json", json.dumps(self.issuer_record())))
         self.vaultctl("policy", "put", self.put_file("main.cedar", policy or self.POLICY))
 

@@ -1,0 +1,189 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Devices and what happens without them: rollback, a dead TPM, recovery."""
+
+import json
+import os
+import shutil
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+from jose import new_client_key  # noqa: E402
+from lab import Device, Lab, need, run, run_cases, wait_until  # noqa: E402
+
+
+def ready(lab):
+    lab.start()
+    lab.init_with_issuer()
+    lab.put_credential()
+    lab.enrol()
+    key = new_client_key()
+    return key, lab.token(key=key)
+
+
+def status(lab):
+    return lab.vaultctl_json("status")
+
+
+def wait_for_counter(lab):
+    wait_until("the counter to be moved", lambda: status(lab)["rollback_protection"]["is_up_to_date"])
+
+
+def wait_for_state(lab, state):
+    wait_until(f"state {state}", lambda: lab.vaultctl_json("status", check=False)["state"] == state and
+               (state != "sealed" or "reason" in status(lab)))
+
+
+def copy_store(lab, to):
+    run("cp", "-a", lab.store_folder, f"{lab.folder}/{to}")
+
+
+def put_back(lab, copy):
+    shutil.rmtree(lab.store_folder)
+    run("cp", "-a", f"{lab.folder}/{copy}", lab.store_folder)
+
+
+def redeem(lab, token, key):
+    answer = lab.redeem(token, key)
+    return answer.json["set"][0]["value"] if answer.status == 200 and "set" in answer.json else answer.status
+
+
+def an_old_store_is_refused(device):
+    with Lab(device) as lab:
+        key, token = ready(lab)
+        wait_for_counter(lab)
+        before = status(lab)["rollback_protection"]["epoch"]
+        lab.stop()
+        copy_store(lab, "old")
+        lab.start()
+        need(lab.redeem(token, key).status == 200, "before the revocation")
+        lab.vaultctl("revoke", "--principal", f"{lab.issuer}|alice")
+        need(lab.redeem(token, key).status != 200, "a revoked token opened")
+        wait_for_counter(lab)
+        need(status(lab)["rollback_protection"]["epoch"] > before, "the epoch did not move")
+        lab.stop()
+        copy_store(lab, "new")
+
+        put_back(lab, "old")
+        lab.start()
+        wait_for_state(lab, "sealed")
+        need("old copy" in status(lab)["reason"] and "accept-rollback" in status(lab)["reason"], status(lab))
+        need(lab.redeem(token, key).status == 503, "an old copy serves")
+        need(lab.vaultctl("unseal", check=False).returncode != 0, "unsealed")
+        need(status(lab)["state"] == "sealed", "unsealed")
+        lab.stop()
+
+        put_back(lab, "new")  # the genuine one still starts
+        lab.start()
+        wait_for_state(lab, "unsealed")
+        need(lab.redeem(token, key).status != 200, "a revoked token opened")
+        lab.stop()
+
+        put_back(lab, "old")
+        lab.start()
+        wait_for_state(lab, "sealed")
+        lab.vaultctl("recover", "--accept-rollback")
+        need(status(lab)["state"] == "unsealed", "not unsealed by --accept-rollback")
+        need(any(entry["operation"] == "vault.recover" and "accept-rollback" in entry.get("subject", "") and
+                 entry["outcome"] == "allow" for entry in lab.audit()), "not in the audit log")
+        wait_for_counter(lab)
+        lab.stop()
+        lab.start()  # accepted for good
+        wait_for_state(lab, "unsealed")
+        lab.stop()
+        put_back(lab, "new")  # and now this one is of another past
+        lab.start()
+        wait_for_state(lab, "sealed")
+
+
+def an_old_store_is_refused_with_a_tpm():
+    an_old_store_is_refused("swtpm")
+
+
+def an_old_store_is_refused_with_an_hsm():
+    an_old_store_is_refused("softhsm")
+
+
+def every_kind_of_change_moves_the_epoch():
+    with Lab("softhsm") as lab:
+        ready(lab)
+        for change in (["credential", "disable", "openai-prod"], ["credential", "enable", "openai-prod"],
+                       ["tenant", "create", "other"], ["tenant", "disable", "other"], ["forwarder", "remove", "nginx"],
+                       ["credential", "delete", "openai-prod", "--yes"]):
+            wait_for_counter(lab)
+            before = status(lab)["rollback_protection"]["epoch"]
+            done = lab.vaultctl(*change, check=False)
+            if done.returncode == 2:  # no such option
+                lab.vaultctl(*[word for word in change if word != "--yes"])
+            wait_until(f"a move after {change}", lambda: status(lab)["rollback_protection"]["epoch"] > before)
+
+
+def new_device(lab, kind):
+    """The old one is destroyed; another one takes its place."""
+    lab.device.stop()
+    shutil.rmtree(lab.device.folder)
+    lab.device = Device(kind, f"{lab.folder}/device", lab.device.owner)
+    lab.write_config()
+
+
+def a_dead_device_is_recovered(kind, other):
+    with Lab(kind) as lab:
+        key, token = ready(lab)
+        lab.vaultctl("tenant", "create", "later")
+        lab.vaultctl("credential", "put", "other", "-", "--tenant", "later", "--profile", "openai", input="sk-later")
+        lab.vaultctl("rotate", "tenant", "--tenant", "later")  # a data key that init did not make
+        need(len(lab.shares) == 5 and len(set(lab.shares)) == 5, lab.shares)
+        for share in lab.shares:
+            need(share not in lab.log(), "a share is in the log")
+            need(all(share not in json.dumps(entry) for entry in lab.audit()), "a share is in the audit log")
+        lab.stop()
+        new_device(lab, other)
+        lab.start()
+        wait_for_state(lab, "sealed")
+        need(lab.redeem(token, key).status == 503, "served by another device")
+
+        few = lab.put_file("few", "\n".join(lab.shares[:2]))
+        done = lab.vaultctl("recover", "--share-file", few, check=False)
+        need(done.returncode != 0 and "3 are needed" in done.stderr, done.stderr)
+        with Lab("softhsm") as stranger:
+            stranger.start()
+            foreign = stranger.vaultctl_json("init")["shares"]
+        wrong = lab.put_file("wrong", "\n".join(foreign[:3]))
+        need(lab.vaultctl("recover", "--share-file", wrong, check=False).returncode == 3, "foreign shares")
+        mistyped = lab.put_file("mistyped", "\n".join([lab.shares[0][:30] + ("b" if lab.shares[0][30] != "b" else "c") + lab.shares[0][31:],
+                                                      *lab.shares[1:3]]))
+        need("mistyped" in lab.vaultctl("recover", "--share-file", mistyped, check=False).stderr, "a mistyped share")
+        need(status(lab)["state"] == "sealed", "recovered without the shares")
+
+        enough = lab.put_file("enough", "\n".join([lab.shares[4], lab.shares[0].upper(), lab.shares[2]]))
+        answer = lab.vaultctl_json("recover", "--share-file", enough)
+        need(answer["data_keys"] >= 3, answer)
+        need(lab.redeem(token, key).status == 200, "the token of before does not open")
+        need("sk-real-secret-0001" in lab.redeem(token, key).body.decode(), "another value")
+        lab.stop()
+        lab.start()  # it belongs to the new device
+        wait_for_state(lab, "unsealed")
+        need(lab.redeem(token, key).status == 200, "after a restart")
+        lab.vaultctl("tenant", "create", "newest")
+        wait_for_counter(lab)
+        lab.stop()
+
+        new_device(lab, kind)  # and the shares still hold, with what came later
+        lab.start()
+        wait_for_state(lab, "sealed")
+        need(lab.vaultctl_json("recover", "--share-file", enough)["data_keys"] >= 4, "the second time")
+        need(lab.redeem(token, key).status == 200, "the second time")
+        need(sum(entry["operation"] == "vault.recover" and entry["outcome"] == "allow" for entry in lab.audit()) == 2, "audit")
+
+
+def a_destroyed_tpm_is_recovered():
+    a_dead_device_is_recovered("swtpm", "swtpm")
+
+
+def an_hsm_gives_way_to_a_tpm():
+    a_dead_device_is_recovered("softhsm", "swtpm")
+
+
+if __name__ == "__main__":
+    run_cases(an_old_store_is_refused_with_a_tpm, an_old_store_is_refused_with_an_hsm, every_kind_of_change_moves_the_epoch,
+              a_destroyed_tpm_is_recovered, an_hsm_gives_way_to_a_tpm)
