@@ -162,3 +162,9 @@ const struct verb verb_credential_rotate = {
     .details = "New requests get the new version at once; the old one still opens for --grace seconds.",
     .examples = "  vaultctl credential rotate openai-prod --grace 600\n",
     .options = rotate_options, .run = run_rotate};
+const struct verb verb_rotate_credential = {
+    .noun = "rotate", .name = "credential", .arguments = "NAME [-]", .argument_min = 1,
+    .argument_max = 2,
+    .summary = "The same as credential rotate",
+    .examples = "  vaultctl rotate credential openai-prod --grace 600\n",
+    .options = rotate_options, .run = run_rotate};

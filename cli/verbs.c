@@ -29,6 +29,7 @@ const struct verb *const verbs[] = {
     &verb_credential_disable,
     &verb_credential_enable,
     &verb_credential_delete,
+    &verb_rotate_credential,
     &verb_rotate_signing,
     &verb_rotate_intake,
     &verb_rotate_tenant,

@@ -46,7 +46,7 @@ _vaultctl() {
         ;;
     rotate)
         if [[ -z $name && $current != -* ]]; then
-            COMPREPLY=($(compgen -W "signing intake tenant wrapping" -- "$current"))
+            COMPREPLY=($(compgen -W "credential signing intake tenant wrapping" -- "$current"))
             return
         fi
         ;;
@@ -105,6 +105,7 @@ _vaultctl() {
         "credential disable") options="" ;;
         "credential enable") options="" ;;
         "credential delete") options=" --yes" ;;
+        "rotate credential") options=" --file --profile --host --parameter --description --grace" ;;
         "rotate signing") options=" --emergency --dry-run" ;;
         "rotate intake") options=" --emergency --dry-run" ;;
         "rotate tenant") options=" --all --rate --detach --dry-run" ;;

@@ -748,6 +748,20 @@ static void schedule_accepts_keys_that_are_old_enough(void **state) {
     all_open(f, 2);
 }
 
+static void age_accepts_a_tenth_earlier_and_never_later(void **state) {
+    struct keeper_fixture *f = *state;
+    struct rotations *rotations = f->keeper->rotations;
+    int64_t now_s = clock_now_s();
+    unsigned early = 0;
+    for (uint32_t seed = 0; seed < 1000; seed++) {
+        assert_true(rotation_is_due(rotations, "a key", now_s - 1000, 1000, seed));
+        assert_false(rotation_is_due(rotations, "a key", now_s - 890, 1000, seed));
+        early += rotation_is_due(rotations, "a key", now_s - 950, 1000, seed);
+    }
+    assert_in_range(early, 400, 600); // spread evenly
+    assert_false(rotation_is_due(rotations, "a key", 1, 0, 1)); // by hand only
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, begin, end)
 #define CASE_TPM(test) {#test "_tpm", test, begin_tpm, end, NULL}
 
@@ -778,6 +792,7 @@ int main(void) {
         CASE(rollback_accepts_the_previous_value),
         CASE(rollback_accepts_a_value_under_a_retired_data_key),
         CASE(schedule_accepts_keys_that_are_old_enough),
+        CASE(age_accepts_a_tenth_earlier_and_never_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -385,7 +385,10 @@ void rotate_key_schedule(struct keeper *keeper, enum rotation_kind kind, uint32_
         return;
     bool is_signing = kind == ROTATION_SIGNING;
     vlt_result result = read_set(keeper, use_of(kind), &set);
-    if (vlt_is_ok(result) && !set.next && set.active->record.created_at + age_s <= clock_now_s()) {
+    if (vlt_is_ok(result) && !set.next &&
+        rotation_is_due(keeper->rotations, is_signing ? "the signing key" : "the intake key",
+                        set.active->record.created_at, age_s,
+                        (uint32_t)(set.active->record.kid[0] << 8 | set.active->record.kid[1]))) {
         struct change *change =
             own_change(keeper, is_signing ? "rotate.signing.begin" : "rotate.intake.begin",
                        set.active->record.kid);

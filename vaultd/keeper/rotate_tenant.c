@@ -398,7 +398,8 @@ void rotate_tenant_schedule(struct keeper *keeper, uint32_t tenant, uint32_t age
     struct audit_event event;
     char subject[32];
     if (!vlt_is_ok(read_keys(keeper, tenant, &keys)) || keys.count > 1 ||
-        keys.active->created_at + age_s > clock_now_s())
+        !rotation_is_due(keeper->rotations, "the data key of a tenant", keys.active->created_at,
+                         age_s, tenant))
         return;
     snprintf(subject, sizeof subject, "tenant %" PRIu32, tenant);
     rotation_event(&event, "rotate.tenant.begin", subject);

@@ -287,7 +287,8 @@ void rotate_wrapping_schedule(struct keeper *keeper, uint32_t age_s) {
     struct audit_event event;
     if (age_s == 0 || keeper->rotations->is_generating ||
         !vlt_is_ok(read_devices(keeper, &devices)) || is_under_way(&devices) ||
-        devices.active->created_at + age_s > clock_now_s())
+        !rotation_is_due(keeper->rotations, "the wrapping key", devices.active->created_at, age_s,
+                         devices.active->generation))
         return;
     rotate_id_text(devices.active->id, id);
     rotation_event(&event, "rotate.wrapping.begin", id);
