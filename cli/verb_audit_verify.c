@@ -8,6 +8,7 @@
 #include "cli/audit_log.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
+#include "libvault/audit/quorum.h"
 #include "libvault/audit/tlog_proof.h"
 
 #define ENTRY_FILE_MAX (TILE_ENTRY_MAX + 1)
@@ -29,17 +30,54 @@ static int read_from(struct command *command, const struct audit_log *log, struc
     return vlt_is_ok(result) ? EXIT_OK : command_fail(command, result, &fault);
 }
 
-static int verify(struct command *command, const struct audit_log *log) {
-    struct checkpoint from, got;
+// A cosigned checkpoint must satisfy the policy; the log must have grown from it.
+static int check_policy(struct command *command, struct checkpoint *ret_cosigned) {
+    const char *policy_file = command_option(command, "--policy"), *cosigned = command_option(command, "--cosigned");
     struct fault fault = {0};
+    struct quorum quorum;
+    struct buf policy, note;
+    if (!cosigned)
+        return command_usage(command, "--policy needs --cosigned: the checkpoint that witnesses cosigned");
+    buf_init(&policy, QUORUM_FILE_MAX);
+    buf_init(&note, NOTE_MAX_BYTES);
+    vlt_result result = file_read(policy_file, QUORUM_FILE_MAX, &policy, &fault);
+    if (vlt_is_ok(result))
+        result = file_read(cosigned, NOTE_MAX_BYTES, &note, &fault);
+    if (vlt_is_ok(result))
+        result = quorum_parse(buf_bytes(&policy), &fault, &quorum);
+    if (vlt_is_ok(result)) {
+        result = quorum_open(&quorum, buf_bytes(&note), ret_cosigned);
+        quorum_done(&quorum);
+    }
+    buf_done(&policy);
+    buf_done(&note);
+    return vlt_is_ok(result) ? EXIT_OK : command_fail(command, result, &fault);
+}
+
+// Entries before `from` are read, too, when it was never verified here.
+static vlt_result verify_grown(struct log_verify what, const struct checkpoint *cosigned, struct fault *fault,
+                               struct checkpoint *ret_checkpoint) {
+    VLT_TRY(log_verify(&what, fault, ret_checkpoint));
+    if (!cosigned)
+        return vlt_ok();
+    what.from = cosigned;
+    return log_verify(&what, fault, ret_checkpoint);
+}
+
+static int verify(struct command *command, const struct audit_log *log) {
+    struct checkpoint from, cosigned, got;
+    struct fault fault = {0};
+    bool has_policy = command_option(command, "--policy") != NULL;
     bool has_from = command_option(command, "--from") != NULL;
     bool shows = !command->wants_json && isatty(STDERR_FILENO);
     int status = has_from ? read_from(command, log, &from) : EXIT_OK;
+    if (status == EXIT_OK && has_policy)
+        status = check_policy(command, &cosigned);
     if (status != EXIT_OK)
         return status;
     const struct log_verify what = {.folder = log->folder, .key = &log->key, .from = has_from ? &from : NULL,
                                     .progress = shows ? show_progress : NULL};
-    vlt_result result = log_verify(&what, &fault, &got);
+    vlt_result result = verify_grown(what, has_policy ? &cosigned : NULL, &fault, &got);
     if (shows)
         fputs("\r\x1b[K", stderr);
     if (!vlt_is_ok(result))
@@ -184,6 +222,8 @@ static int run_check(struct command *command) {
 static const struct option_spec verify_options[] = {
     AUDIT_LOG_OPTIONS,
     {"--from", OPTION_VALUE, "FILE", "a checkpoint that was verified before: only what came later is read", 0},
+    {"--policy", OPTION_VALUE, "FILE", "who must have cosigned (C2SP tlog-policy): log, witness, group, quorum", 0},
+    {"--cosigned", OPTION_VALUE, "FILE", "the checkpoint that witnesses cosigned; the log must have grown from it", 0},
     {0}};
 static const struct option_spec prove_options[] = {
     AUDIT_LOG_OPTIONS,

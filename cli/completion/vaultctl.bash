@@ -122,7 +122,7 @@ _vaultctl() {
         "audit search") options=" --log --key --principal --credential --decision --correlation --token-id --operation --since --until --count" ;;
         "audit show") options=" --log --key" ;;
         "audit export") options=" --log --key --first --last" ;;
-        "audit verify") options=" --log --key --from" ;;
+        "audit verify") options=" --log --key --from --policy --cosigned" ;;
         "audit prove") options=" --log --key --output --entry" ;;
         "audit check") options=" --key" ;;
         "audit witness") options=" --log --key --witness-key --output" ;;

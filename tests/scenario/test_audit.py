@@ -300,6 +300,7 @@ def a_witness_sees_split_views_and_cuts():
             ask_witness(lab, witness, lab.audit_folder)  # it grew
             with open(f"{lab.folder}/cosigned") as text:
                 need("witness.example" in text.read(), "no cosignature")
+            quorum_is_demanded(lab, witness)
             cut = ask_witness(lab, witness, early, check=False)
             need(cut.returncode == 5 and "it was cut" in cut.stderr, cut.stderr)
             split_view(lab, witness)
@@ -310,6 +311,14 @@ def a_witness_sees_split_views_and_cuts():
             need(cut.returncode == 5 and "it was cut" in cut.stderr, cut.stderr)
         finally:
             witness.stop()
+
+
+def quorum_is_demanded(lab, witness):
+    policy = lab.put_file("policy", f"log {vkey(lab)}\nwitness w {witness.key}\nquorum w\n")
+    verify = ("audit", "verify", lab.audit_folder, "--policy", policy, "--cosigned")
+    lab.vaultctl(*verify, f"{lab.folder}/cosigned")
+    alone = lab.vaultctl(*verify, f"{lab.audit_folder}/checkpoint", check=False)
+    need(alone.returncode != 0 and "too few witnesses" in alone.stderr, alone.stderr)
 
 
 def split_view(lab, witness):

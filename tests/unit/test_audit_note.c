@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "libvault/audit/quorum.h"
 #include "libvault/audit/tlog_proof.h"
 #include "libvault/base/b64u.h"
 #include "libvault/crypto/jws.h"
@@ -221,6 +222,58 @@ static void proof_accepts_own_and_survives_mutation(void **state) {
     signer_done(&signer);
 }
 
+static void quorum_accepts_only_enough_signers(void **state) {
+    static const struct {
+        const char *rest; // behind the lines of the log and of two witnesses, A signed and B not
+        enum vlt_class class;
+    } cases[] = {{"quorum none\n", VLT_CLASS_OK},
+                 {"quorum A\n", VLT_CLASS_OK},
+                 {"quorum B\n", VLT_NOT_FOUND},
+                 {"group g any A B\nquorum g\n", VLT_CLASS_OK},
+                 {"group g all A B\nquorum g\n", VLT_NOT_FOUND},
+                 {"group g 2 A B\nquorum g\n", VLT_NOT_FOUND},
+                 {"# both ways\n\ngroup g all A B\ngroup h 1 g A\nquorum h\n", VLT_CLASS_OK},
+                 {"", VLT_MALFORMED},
+                 {"quorum C\n", VLT_MALFORMED},
+                 {"quorum A\nquorum A\n", VLT_MALFORMED},
+                 {"group g 3 A B\nquorum g\n", VLT_MALFORMED},
+                 {"group g 0 A B\nquorum g\n", VLT_MALFORMED},
+                 {"group g any A A\nquorum g\n", VLT_MALFORMED},
+                 {"group A any B\nquorum A\n", VLT_MALFORMED},
+                 {"group g any g\nquorum g\n", VLT_MALFORMED},
+                 {"witness none x\nquorum none\n", VLT_MALFORMED},
+                 {"nonsense\nquorum none\n", VLT_MALFORMED}};
+    struct signer signer, other;
+    struct buf text, note;
+    struct checkpoint checkpoint = {.origin = "log.example", .size = 9}, got;
+    signer_init(&signer);
+    signer_init(&other);
+    buf_init(&text, 8192);
+    buf_init(&note, 4096);
+    put_checkpoint(&signer, &checkpoint, &note);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct quorum quorum;
+        buf_clear(&text);
+        buf_put_text(&text, "log ");
+        note_key_text(&signer.log, &text);
+        buf_put_text(&text, "\nwitness A ");
+        note_key_text(&signer.witness, &text);
+        buf_put_text(&text, "\nwitness B ");
+        note_key_text(&other.witness, &text);
+        buf_put_format(&text, "\n%s", cases[i].rest);
+        vlt_result result = quorum_parse(buf_bytes(&text), NULL, &quorum);
+        if (vlt_is_ok(result)) {
+            result = quorum_open(&quorum, buf_bytes(&note), &got);
+            quorum_done(&quorum);
+        }
+        assert_int_equal(result.class, cases[i].class);
+    }
+    buf_done(&text);
+    buf_done(&note);
+    signer_done(&signer);
+    signer_done(&other);
+}
+
 static int open_heap(void **state) { return vlt_is_ok(secret_heap_open(1 << 20, NULL)) ? 0 : -1; }
 
 int main(void) {
@@ -232,6 +285,7 @@ int main(void) {
         cmocka_unit_test(checkpoint_accepts_own_and_cosigned),
         cmocka_unit_test(checkpoint_rejects_other_spellings),
         cmocka_unit_test(proof_accepts_own_and_survives_mutation),
+        cmocka_unit_test(quorum_accepts_only_enough_signers),
     };
     return cmocka_run_group_tests(tests, open_heap, NULL);
 }
