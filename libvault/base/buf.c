@@ -60,12 +60,8 @@ void buf_put_text(struct buf *buf, const char *text) { buf_put(buf, bytes_of_tex
 void buf_put_byte(struct buf *buf, uint8_t byte) { buf_put(buf, bytes_of(&byte, 1)); }
 
 void buf_put_number(struct buf *buf, uint64_t number) {
-    uint8_t digits[20];
-    size_t at = sizeof digits;
-    do
-        digits[--at] = (uint8_t)('0' + number % 10);
-    while (number /= 10);
-    buf_put(buf, bytes_of(digits + at, sizeof digits - at));
+    char digits[20];
+    buf_put(buf, bytes_of_number(number, digits));
 }
 
 void buf_put_format(struct buf *buf, const char *format, ...) {

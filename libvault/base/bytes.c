@@ -54,6 +54,14 @@ size_t bytes_find(struct bytes a, uint8_t c) {
     return hit ? (size_t)(hit - a.at) : a.size;
 }
 
+struct bytes bytes_of_number(uint64_t number, char room[20]) {
+    size_t at = 20;
+    do
+        room[--at] = (char)('0' + number % 10);
+    while (number /= 10);
+    return bytes_of(room + at, 20 - at);
+}
+
 bool bytes_to_text(struct bytes a, char *text, size_t capacity) {
     if (a.size >= capacity || bytes_find(a, 0) != a.size)
         return false;

@@ -31,6 +31,8 @@ bool bytes_begin_with(struct bytes a, struct bytes prefix);
 struct bytes bytes_from(struct bytes a, size_t from);
 // First place of `c`, or a.size when absent.
 size_t bytes_find(struct bytes a, uint8_t c);
+// The number in decimal, a view of a part of room.
+struct bytes bytes_of_number(uint64_t number, char room[20]);
 // Copies into text and terminates; false (text untouched) when it does not fit
 // or holds a NUL byte.
 bool bytes_to_text(struct bytes a, char *text, size_t capacity);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The end of an exchange: a refusal, recorded before it leaves; or the token that
 // the keeper signed and recorded.
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "libvault/base/clock.h"
@@ -113,11 +112,10 @@ static void put_answer(const struct exchange *e, const struct answer_sign *answe
 static void answer_token(struct exchange *e, const struct answer_sign *answer) {
     char nonce[DPOP_NONCE_TEXT_SIZE];
     struct buf body;
-    char entry[24]; // the receipt: which entry of the audit log this is
-    int entry_bytes = snprintf(entry, sizeof entry, "%llu", (unsigned long long)answer->sequence);
+    char digits[20]; // of the receipt: which entry of the audit log this is
     struct http_header headers[4] = {HTTP_HEADER("content-type", BYTES_LITERAL(HTTP_JSON_MEDIA)),
                                      HTTP_HEADER("cache-control", BYTES_LITERAL("no-store")),
-                                     HTTP_HEADER("vault-audit-entry", bytes_of(entry, (size_t)entry_bytes))};
+                                     HTTP_HEADER("vault-audit-entry", bytes_of_number(answer->sequence, digits))};
     size_t count = 3;
     if (e->binding == TOKEN_BOUND_DPOP && vlt_is_ok(dpop_nonce_text(e->broker->nonces, clock_now_s(), nonce)))
         headers[count++] = HTTP_HEADER("dpop-nonce", bytes_of_text(nonce));

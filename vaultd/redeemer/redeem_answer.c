@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The end of a redeem: a refusal (recorded first), or the credential rendered
 // into locked memory and sent from there.
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "libvault/base/clock.h"
@@ -113,18 +112,12 @@ static void free_secret(void *secret) {
     secret_free(secret);
 }
 
-// The receipt: which entry of the audit log this decision is.
-static struct bytes number_text(uint64_t number, char text[24]) {
-    int size = snprintf(text, 24, "%llu", (unsigned long long)number);
-    return bytes_of(text, (size_t)size);
-}
-
 static void send_secret(struct http_exchange *x, struct secret *body, uint64_t sequence) {
-    char text[24];
+    char digits[20]; // of the receipt: which entry of the audit log this decision is
     const struct http_header headers[] = {
         HTTP_HEADER("content-type", BYTES_LITERAL(HTTP_JSON_MEDIA)),
         HTTP_HEADER("cache-control", BYTES_LITERAL("no-store")),
-        HTTP_HEADER("vault-audit-entry", number_text(sequence, text)),
+        HTTP_HEADER("vault-audit-entry", bytes_of_number(sequence, digits)),
     };
     // Borrowed until the last byte has left: free_secret ends it.
     http_exchange_reply_secret(x, 200, headers, 3, secret_borrow(body), secret_size(body), free_secret, body);
