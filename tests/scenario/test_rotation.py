@@ -169,6 +169,29 @@ def what_is_needed_is_not_destroyed():
         need([item["key"] for item in before] == [item["key"] for item in lab.vaultctl_json("key", "list")["keys"]], "a dry run")
 
 
+def bad_input_changes_nothing():
+    with make() as lab:
+        ready(lab)
+        before = [(item["key"], item["state"]) for item in lab.vaultctl_json("key", "list", "--all")["keys"]]
+        for method, path, body, status in (
+                ("POST", "/v1/rotate/nonsense", {}, 404), ("POST", "/v1/rotate/tenant", {}, 404), ("GET", "/v1/rotate/x", None, 404),
+                ("POST", "/v1/tenants/nobody/rotate", {}, 404), ("GET", "/v1/tenants/nobody/keys", None, 404),
+                ("POST", "/v1/rotate/signing", {"emergency": "yes"}, 400), ("POST", "/v1/rotate/signing", {"more": 1}, 400),
+                ("POST", "/v1/tenants/default/rotate", {"records_per_s": 0}, 400), ("POST", "/v1/rotate/wrapping", {"emergency": True}, 400),
+                ("POST", "/v1/tenants/default/rotate", {"emergency": True}, 400), ("DELETE", "/v1/keys/signing/x", None, 404),
+                ("DELETE", "/v1/keys/tenant/1", None, 404), ("DELETE", f"/v1/keys/signing/{'k' * 65}", None, 404),
+                ("DELETE", "/v1/tenants/default/keys/-1", None, 404), ("DELETE", "/v1/tenants/default/keys/4294967297", None, 404),
+                ("POST", "/v1/tenants/default/credentials/nobody/rollback", {}, 404),
+                ("POST", "/v1/tenants/default/credentials/openai-prod/rollback", {"grace_s": -1}, 400),
+                ("POST", "/v1/tenants/default/credentials/openai-prod/rollback", {}, 409)):
+            answer = lab.admin(method, path, body)
+            need(answer.status == status, f"{method} {path} {body}: {answer}")
+        answer = lab.admin("POST", "/v1/rotate/signing", {}, {"if-match": '"999999"'})
+        need(answer.status == 409, answer)
+        after = [(item["key"], item["state"]) for item in lab.vaultctl_json("key", "list", "--all")["keys"]]
+        need(before == after, f"{before} {after}")
+
+
 def one_of_two_administrators_wins():
     with make() as lab:
         ready(lab, 5)
@@ -223,4 +246,4 @@ def nothing_is_lost_when_the_keeper_is_killed():
 
 if __name__ == "__main__":
     run_cases(no_request_fails_while_each_key_is_rotated, an_emergency_ends_every_token, a_rollback_gives_the_old_value,
-              what_is_needed_is_not_destroyed, one_of_two_administrators_wins, nothing_is_lost_when_the_keeper_is_killed)
+              what_is_needed_is_not_destroyed, bad_input_changes_nothing, one_of_two_administrators_wins, nothing_is_lost_when_the_keeper_is_killed)

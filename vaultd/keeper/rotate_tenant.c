@@ -14,6 +14,8 @@
 #include "vaultd/keeper/reencrypt.h"
 #include "vaultd/log/log.h"
 
+#define LOOKS_MAX 20000 // records in one turn of the loop: some milliseconds
+
 // ---- What there is ----
 
 struct reading {
@@ -308,12 +310,18 @@ void rotate_tenant_ask(struct keeper *keeper, struct ipc_call *call, const struc
 
 // ---- Destroyed by hand: nothing may name it ----
 
+struct looking {
+    uint32_t number;
+    size_t looks;
+    bool is_named;
+};
+
 static bool look_for_key(struct bytes name, struct bytes value, uint64_t revision, void *context) {
     struct record_credential_secret secret;
-    uint32_t *number = context;
-    if (!vlt_is_ok(record_credential_secret_get(value, &secret)) || secret.data_key == *number)
-        *number = 0;
-    return *number != 0;
+    struct looking *looking = context;
+    looking->is_named = !vlt_is_ok(record_credential_secret_get(value, &secret)) ||
+                        secret.data_key == looking->number;
+    return !looking->is_named && ++looking->looks < LOOKS_MAX;
 }
 
 static vlt_result check_unused(struct keeper *keeper, uint32_t tenant,
@@ -326,15 +334,15 @@ static vlt_result check_unused(struct keeper *keeper, uint32_t tenant,
         return vlt_fail(VLT_NOT_FOUND, "there is no such key");
     if (key->state == RECORD_WRAPPING_ACTIVE)
         return vlt_fail(VLT_CONFLICT, "the key is in use: rotate it first");
-    // A scan of all records would stop everybody else: the background job does it.
-    if (keeper->rotations->reencrypt)
+    struct looking looking = {.number = number};
+    VLT_TRY(store_each(keeper->store, tenant, STORE_CREDENTIAL_SECRET, bytes_of(NULL, 0),
+                       bytes_of(NULL, 0), look_for_key, &looking));
+    if (looking.is_named || datakey_use_of_other(keeper, tenant, keys->active->number))
+        return vlt_fail(VLT_CONFLICT, "credentials are encrypted with the key");
+    // Looking at all of many would stop everybody else: the background job does it.
+    if (keeper->rotations->reencrypt || looking.looks == LOOKS_MAX)
         return vlt_fail(VLT_CONFLICT, "records are being re-encrypted: the key goes when none "
                                       "names it");
-    uint32_t wanted = number;
-    VLT_TRY(store_each(keeper->store, tenant, STORE_CREDENTIAL_SECRET, bytes_of(NULL, 0),
-                       bytes_of(NULL, 0), look_for_key, &wanted));
-    if (wanted == 0 || datakey_use_of_other(keeper, tenant, keys->active->number))
-        return vlt_fail(VLT_CONFLICT, "credentials are encrypted with the key");
     return vlt_ok();
 }
 
