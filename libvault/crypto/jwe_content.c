@@ -44,7 +44,7 @@ static bool cbc(bool encrypts, const uint8_t *key, size_t key_bytes, struct byte
         (in_bytes == 0 || EVP_CipherUpdate(context, out, &first, in, (int)in_bytes) == 1) &&
         EVP_CipherFinal_ex(context, out + first, &last) == 1;
     EVP_CIPHER_CTX_free(context);
-    *ret_size = (size_t)(first + last);
+    *ret_size = (size_t)first + (size_t)last;
     return done;
 }
 

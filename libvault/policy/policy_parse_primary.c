@@ -22,7 +22,7 @@ static vlt_result join_path(struct policy_parser *parser, struct bytes *path, st
     if (!at)
         return policy_parse_no_memory(parser);
     memcpy(at, path->at, path->size);
-    memcpy(at + path->size, "::", 2);
+    at[path->size] = at[path->size + 1] = ':';
     memcpy(at + path->size + 2, name.at, name.size);
     *path = bytes_of(at, path->size + 2 + name.size);
     if (path->size > POLICY_LITERAL_MAX_BYTES)

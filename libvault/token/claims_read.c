@@ -50,9 +50,9 @@ static size_t read_texts(struct claim_reader *r, const json_t *object, const cha
 
 static uint8_t read_kind(struct claim_reader *r, const json_t *object) {
     struct bytes name = read_text(r, object, "sub_profile", true);
-    for (uint8_t kind = TOKEN_USER; kind <= TOKEN_AGENT; kind++) {
-        if (bytes_equal_text(name, token_principal_kind_name(kind)))
-            return kind;
+    for (unsigned kind = TOKEN_USER; kind <= TOKEN_AGENT; kind++) {
+        if (bytes_equal_text(name, token_principal_kind_name((uint8_t)kind)))
+            return (uint8_t)kind;
     }
     r->failed = true;
     return TOKEN_USER;
