@@ -77,12 +77,12 @@ static void fill(unsigned long records) {
         size_t count = 0;
         while (count < EACH_COMMIT && done < records) {
             make_record(key, done++, &made[count]);
-            changes[count] = (struct store_change){
-                .tenant = 1,
-                .class = STORE_CREDENTIAL_SECRET,
-                .name = bytes_of(made[count].name, made[count].name_bytes),
-                .value = bytes_of(made[count].value, made[count].value_bytes),
-                .expected_revision = 0};
+            changes[count] =
+                (struct store_change){.tenant = 1,
+                                      .class = STORE_CREDENTIAL_SECRET,
+                                      .name = bytes_of(made[count].name, made[count].name_bytes),
+                                      .value = bytes_of(made[count].value, made[count].value_bytes),
+                                      .expected_revision = 0};
             count++;
         }
         groups[0] = (struct store_commit_group){.changes = changes, .count = count};

@@ -6,7 +6,8 @@
 #include "cli/verbs.h"
 
 static const struct option_spec list_options[] = {
-    {"--all", OPTION_FLAG, NULL, "every tenant's (default: the vault's own, and --tenant's)", 0}, {0}};
+    {"--all", OPTION_FLAG, NULL, "every tenant's (default: the vault's own, and --tenant's)", 0},
+    {0}};
 
 static void row_print(struct table *table, const json_t *item) {
     char generation[CELL_SIZE], created[CELL_SIZE], age[CELL_SIZE];
@@ -50,7 +51,7 @@ static int run_list(struct command *command) {
     }
     if (command->wants_json)
         return command_print_json(json_pack("{s:o}", "keys", items));
-    static const char *const headings[] = {"KIND", "TENANT", "KEY", "GENERATION", "STATE",
+    static const char *const headings[] = {"KIND", "TENANT",  "KEY",       "GENERATION", "STATE",
                                            "AGE",  "CREATED", "NEEDED BY", NULL};
     struct table table;
     table_init(&table, headings);
@@ -63,11 +64,11 @@ static int run_list(struct command *command) {
 static int run_destroy(struct command *command) {
     const char *kind = command->arguments[0], *key = command->arguments[1];
     json_t *answer = NULL;
-    int status = !strcmp(kind, "tenant")
-                     ? command_call_path(command, "DELETE", NULL, &answer,
-                                         "/v1/tenants/%s/keys/%s", command->tenant, key)
-                     : command_call_path(command, "DELETE", NULL, &answer, "/v1/keys/%s/%s", kind,
-                                         key);
+    int status =
+        !strcmp(kind, "tenant")
+            ? command_call_path(command, "DELETE", NULL, &answer, "/v1/tenants/%s/keys/%s",
+                                command->tenant, key)
+            : command_call_path(command, "DELETE", NULL, &answer, "/v1/keys/%s/%s", kind, key);
     if (status != EXIT_OK || command->wants_json)
         return status == EXIT_OK ? command_print_json(answer) : status;
     json_decref(answer);
@@ -78,7 +79,9 @@ static int run_destroy(struct command *command) {
 // ---- Rollback ----
 
 static const struct option_spec rollback_options[] = {
-    {"--grace", OPTION_VALUE, "SECONDS", "how long the value in use now still works (default 300)", 0}, {0}};
+    {"--grace", OPTION_VALUE, "SECONDS", "how long the value in use now still works (default 300)",
+     0},
+    {0}};
 
 static int run_rollback(struct command *command) {
     struct fault fault = {0};
@@ -87,9 +90,9 @@ static int run_rollback(struct command *command) {
     if (!vlt_is_ok(command_number(command, "--grace", 30 * 86400, 300, &fault, &grace_s)))
         return command_usage(command, "%s", fault.text);
     json_t *body = json_pack("{s:I}", "grace_s", (json_int_t)grace_s);
-    int status = command_call_path(command, "POST", body, &answer,
-                                   "/v1/tenants/%s/credentials/%s/rollback", command->tenant,
-                                   command->arguments[0]);
+    int status =
+        command_call_path(command, "POST", body, &answer, "/v1/tenants/%s/credentials/%s/rollback",
+                          command->tenant, command->arguments[0]);
     json_decref(body);
     if (status != EXIT_OK || command->wants_json)
         return status == EXIT_OK ? command_print_json(answer) : status;
@@ -101,20 +104,35 @@ static int run_rollback(struct command *command) {
 }
 
 const struct verb verb_key_list = {
-    .noun = "key", .name = "list", .arguments = "",
+    .noun = "key",
+    .name = "list",
+    .arguments = "",
     .summary = "List every key with its state, its age and what needs it",
     .examples = "  vaultctl key list\n  vaultctl key list --all --json\n",
-    .options = list_options, .run = run_list};
+    .options = list_options,
+    .run = run_list};
 const struct verb verb_key_destroy = {
-    .noun = "key", .name = "destroy", .arguments = "KIND KEY", .argument_min = 2, .argument_max = 2,
+    .noun = "key",
+    .name = "destroy",
+    .arguments = "KIND KEY",
+    .argument_min = 2,
+    .argument_max = 2,
     .summary = "Destroy a key that nothing needs",
-    .details = "KIND is signing, intake, tenant or wrapping, KEY as `vaultctl key list` shows it. Refused\n"
+    .details = "KIND is signing, intake, tenant or wrapping, KEY as `vaultctl key list` shows it. "
+               "Refused\n"
                "(exit status 5) while something needs the key. Retired keys go by themselves.",
-    .examples = "  vaultctl key destroy tenant 3 --tenant acme\n", .run = run_destroy};
+    .examples = "  vaultctl key destroy tenant 3 --tenant acme\n",
+    .run = run_destroy};
 const struct verb verb_credential_rollback = {
-    .noun = "credential", .name = "rollback", .arguments = "NAME", .argument_min = 1, .argument_max = 1,
+    .noun = "credential",
+    .name = "rollback",
+    .arguments = "NAME",
+    .argument_min = 1,
+    .argument_max = 1,
     .summary = "Go back to the value before the last rotation",
-    .details = "While that value still exists: until the grace of the rotation is over. It becomes a new\n"
-               "version.",
+    .details =
+        "While that value still exists: until the grace of the rotation is over. It becomes a new\n"
+        "version.",
     .examples = "  vaultctl credential rollback openai-prod\n",
-    .options = rollback_options, .run = run_rollback};
+    .options = rollback_options,
+    .run = run_rollback};

@@ -18,7 +18,8 @@ static const struct option_spec key_options[] = {
     {0}};
 static const struct option_spec tenant_options[] = {
     {"--all", OPTION_FLAG, NULL, "every tenant, one after the other", 0},
-    {"--rate", OPTION_VALUE, "RECORDS", "records each second at most; 0: no limit (default: the configuration's)", 0},
+    {"--rate", OPTION_VALUE, "RECORDS",
+     "records each second at most; 0: no limit (default: the configuration's)", 0},
     {"--detach", OPTION_FLAG, NULL, "do not wait for the end", 0},
     {"--dry-run", OPTION_FLAG, NULL, "say what would be done, change nothing", 0},
     {0}};
@@ -63,9 +64,8 @@ static int begin(struct command *command, const struct target *target, const jso
         .path = buf_text(&path),
         .body = body,
         .expected_revision =
-            is_under_way(seen)
-                ? 0
-                : (uint64_t)json_integer_value(json_object_get(active, "revision"))};
+            is_under_way(seen) ? 0
+                               : (uint64_t)json_integer_value(json_object_get(active, "revision"))};
     int status = call.path ? command_call(command, &call, ret_state) : EXIT_FAILED;
     buf_done(&path);
     return status;
@@ -235,31 +235,50 @@ static int run_tenant(struct command *command) {
 }
 
 const struct verb verb_rotate_signing = {
-    .noun = "rotate", .name = "signing", .arguments = "",
+    .noun = "rotate",
+    .name = "signing",
+    .arguments = "",
     .summary = "Replace the key that signs tokens",
-    .details = "The next key is published first (rotation.publication_s), then it signs; tokens of the\n"
-               "old one stay valid until they expire. With --emergency the new key signs at once and\n"
-               "every token that was issued before is refused from now on.",
+    .details =
+        "The next key is published first (rotation.publication_s), then it signs; tokens of the\n"
+        "old one stay valid until they expire. With --emergency the new key signs at once and\n"
+        "every token that was issued before is refused from now on.",
     .examples = "  vaultctl rotate signing\n  vaultctl rotate signing --emergency\n",
-    .options = key_options, .run = run_signing};
+    .options = key_options,
+    .run = run_signing};
 const struct verb verb_rotate_intake = {
-    .noun = "rotate", .name = "intake", .arguments = "",
+    .noun = "rotate",
+    .name = "intake",
+    .arguments = "",
     .summary = "Replace the key that credentials are sealed to",
-    .details = "Values that were sealed to the old key are accepted for rotation.intake_overlap_s; with\n"
-               "--emergency not at all.",
-    .examples = "  vaultctl rotate intake\n", .options = key_options, .run = run_intake};
+    .details =
+        "Values that were sealed to the old key are accepted for rotation.intake_overlap_s; with\n"
+        "--emergency not at all.",
+    .examples = "  vaultctl rotate intake\n",
+    .options = key_options,
+    .run = run_intake};
 const struct verb verb_rotate_tenant = {
-    .noun = "rotate", .name = "tenant", .arguments = "",
+    .noun = "rotate",
+    .name = "tenant",
+    .arguments = "",
     .summary = "Replace the data key of a tenant and re-encrypt its credentials",
-    .details = "What is written from now on is encrypted under the new key; the rest follows in the\n"
-               "background, and the old key is destroyed when no record needs it. Nobody waits. After\n"
-               "an interruption the vault goes on by itself; this command shows how far it is.",
-    .examples = "  vaultctl rotate tenant --tenant acme\n  vaultctl rotate tenant --all --rate 5000\n",
-    .options = tenant_options, .run = run_tenant};
+    .details =
+        "What is written from now on is encrypted under the new key; the rest follows in the\n"
+        "background, and the old key is destroyed when no record needs it. Nobody waits. After\n"
+        "an interruption the vault goes on by itself; this command shows how far it is.",
+    .examples =
+        "  vaultctl rotate tenant --tenant acme\n  vaultctl rotate tenant --all --rate 5000\n",
+    .options = tenant_options,
+    .run = run_tenant};
 const struct verb verb_rotate_wrapping = {
-    .noun = "rotate", .name = "wrapping", .arguments = "",
+    .noun = "rotate",
+    .name = "wrapping",
+    .arguments = "",
     .summary = "Replace the key in the device and wrap every data key again",
-    .details = "The device makes another generation; every data key is wrapped by it; then the old\n"
-               "generation is destroyed. Backups that were made before can not be opened any more\n"
-               "with this device: make a new one.",
-    .examples = "  vaultctl rotate wrapping\n", .options = wrapping_options, .run = run_wrapping};
+    .details =
+        "The device makes another generation; every data key is wrapped by it; then the old\n"
+        "generation is destroyed. Backups that were made before can not be opened any more\n"
+        "with this device: make a new one.",
+    .examples = "  vaultctl rotate wrapping\n",
+    .options = wrapping_options,
+    .run = run_wrapping};

@@ -49,8 +49,12 @@ static int begin_with(void **state, enum hsm_kind kind) {
     *state = &fixture;
     return vlt_is_ok(fixture_init(&fixture)) ? 0 : 1;
 }
-static int begin(void **state) { return begin_with(state, HSM_PKCS11); }
-static int begin_tpm(void **state) { return begin_with(state, HSM_TPM); }
+static int begin(void **state) {
+    return begin_with(state, HSM_PKCS11);
+}
+static int begin_tpm(void **state) {
+    return begin_with(state, HSM_TPM);
+}
 static int end(void **state) {
     keeper_fixture_end(*state);
     return 0;
@@ -88,8 +92,8 @@ static void rotated(vlt_result result, const struct answer_rotate *answer, void 
     outcome->is_done = true;
     outcome->result = result;
     if (vlt_is_ok(result))
-        outcome->json = json_loadb((const char *)answer->description.at, answer->description.size,
-                                   0, NULL);
+        outcome->json =
+            json_loadb((const char *)answer->description.at, answer->description.size, 0, NULL);
 }
 
 static vlt_result rotate_as(struct keeper_fixture *f, const struct ask_rotate *how,
@@ -123,10 +127,8 @@ static void destroyed(vlt_result result, const struct answer_key_destroy *answer
 static vlt_result destroy(struct keeper_fixture *f, unsigned kind, uint32_t tenant,
                           const char *key) {
     struct outcome outcome = {.is_done = false};
-    struct ask_key_destroy ask = {.kind = (uint8_t)kind,
-                                  .tenant = tenant,
-                                  .key = bytes_of_text(key),
-                                  .event = event()};
+    struct ask_key_destroy ask = {
+        .kind = (uint8_t)kind, .tenant = tenant, .key = bytes_of_text(key), .event = event()};
     ask_key_destroy(f->mine[IPC_ADMIN], &ask, destroyed, &outcome);
     keeper_fixture_wait(f, &outcome.is_done);
     return outcome.result;
@@ -154,8 +156,7 @@ static vlt_result rollback(struct keeper_fixture *f, const char *name, uint32_t 
 // ---- Looking ----
 
 static json_t *look(struct keeper_fixture *f, unsigned kind, uint32_t tenant) {
-    struct ask_rotate ask = {
-        .kind = (uint8_t)kind, .mode = ROTATION_LOOK, .tenant = tenant};
+    struct ask_rotate ask = {.kind = (uint8_t)kind, .mode = ROTATION_LOOK, .tenant = tenant};
     json_t *json = NULL;
     assert_ok(rotate_as(f, &ask, &json));
     assert_non_null(json);
@@ -180,8 +181,8 @@ static void key_of(struct keeper_fixture *f, unsigned kind, const char *member, 
 
 static uint64_t revision_of(struct keeper_fixture *f, unsigned kind) {
     json_t *json = look(f, kind, 1);
-    uint64_t revision = (uint64_t)json_integer_value(
-        json_object_get(json_object_get(json, "active"), "revision"));
+    uint64_t revision =
+        (uint64_t)json_integer_value(json_object_get(json_object_get(json, "active"), "revision"));
     json_decref(json);
     return revision;
 }
@@ -481,7 +482,7 @@ static void tenant_survives_a_restart_in_the_middle(void **state) {
     assert_true(seen[1] > 0 && seen[2] > 0);
     assert_class(destroy(f, ROTATION_TENANT, 1, "1"), VLT_CONFLICT); // records name it
     restart(f);
-    rotations_tick(f->keeper); // as the timer does
+    rotations_tick(f->keeper);                              // as the timer does
     assert_ok(rotate(f, ROTATION_TENANT, ROTATION_RUN, 1)); // the same command: faster
     wait_steady(f, ROTATION_TENANT, 1);
     count_numbers(f, seen);
@@ -624,6 +625,11 @@ static void wrapping_accepts_active_retired_ending_gone(void **state) {
     count_slots(f, seen);
     assert_int_equal(seen[1], 0);
     assert_int_equal(seen[2], 7); // the system's, the first tenant's, and five
+    assert_int_equal(seen[0], 7); // their offline slots are as they were
+    assert_ok(rotate(f, ROTATION_TENANT, ROTATION_RUN, 1));
+    wait_steady(f, ROTATION_TENANT, 1);
+    count_slots(f, seen);
+    assert_int_equal(seen[0], 7); // a new data key has one, too
     all_open(f, 2);
     restart(f);
     all_open(f, 2);
@@ -758,12 +764,13 @@ static void age_accepts_a_tenth_earlier_and_never_later(void **state) {
         assert_false(rotation_is_due(rotations, "a key", now_s - 890, 1000, seed));
         early += rotation_is_due(rotations, "a key", now_s - 950, 1000, seed);
     }
-    assert_in_range(early, 400, 600); // spread evenly
+    assert_in_range(early, 400, 600);                           // spread evenly
     assert_false(rotation_is_due(rotations, "a key", 1, 0, 1)); // by hand only
 }
 
 #define CASE(test) cmocka_unit_test_setup_teardown(test, begin, end)
-#define CASE_TPM(test) {#test "_tpm", test, begin_tpm, end, NULL}
+#define CASE_TPM(test)                                                                             \
+    { #test "_tpm", test, begin_tpm, end, NULL }
 
 int main(void) {
     struct fault fault = {0};

@@ -81,8 +81,8 @@ OP(op_key_list) {
     struct body query = {0};
     query_read(&query, http_exchange_request(x), names, texts);
     // Pages are as long as the keeper makes them; a limit is accepted as elsewhere.
-    struct ask_key_list ask = {.tenant = (uint32_t)query_number(&query, "after", texts[0],
-                                                                UINT32_MAX, 0)};
+    struct ask_key_list ask = {
+        .tenant = (uint32_t)query_number(&query, "after", texts[0], UINT32_MAX, 0)};
     (void)query_number(&query, "limit", texts[1], 1000, 0);
     if (!body_refused(&query, x))
         list(ctx, x, &ask);

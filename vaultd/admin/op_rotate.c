@@ -19,8 +19,9 @@ bool rotation_kind_take(struct http_exchange *x, const struct http_parameters *p
             *ret_kind = (enum rotation_kind)kind;
             return true;
         }
-    answer_problem(x, 404, "kind", "there are \"signing\", \"intake\" and \"wrapping\" keys; those of "
-                                   "a tenant are at /v1/tenants/{tenant}/rotate");
+    answer_problem(x, 404, "kind",
+                   "there are \"signing\", \"intake\" and \"wrapping\" keys; those of "
+                   "a tenant are at /v1/tenants/{tenant}/rotate");
     return false;
 }
 

@@ -109,8 +109,8 @@ static vlt_result add_value(struct keeper *keeper, const struct ask_credential_r
     vlt_result result = random_bytes(nonce, sizeof nonce);
     size_t plaintext_bytes = secret_size(keeper->plaintext);
     if (vlt_is_ok(result))
-        result = xaes_seal(new, nonce, bytes_of(context, w.size),
-                           secret_borrow(keeper->plaintext), plaintext_bytes, sealed);
+        result = xaes_seal(new, nonce, bytes_of(context, w.size), secret_borrow(keeper->plaintext),
+                           plaintext_bytes, sealed);
     secret_release(keeper->plaintext);
     secret_wipe(keeper->plaintext);
     VLT_TRY(result);
@@ -157,10 +157,9 @@ static vlt_result fill(struct keeper *keeper, const struct ask_credential_rollba
     VLT_TRY(add_value(keeper, ask, back, change));
     add_description(ask, back, change);
     // The older copy of the value that is in use again.
-    change_add_removal(
-        change, ask->tenant, STORE_CREDENTIAL_SECRET,
-        record_credential_secret_name(ask->name, back->state.previous_version, room),
-        STORE_ANY_REVISION);
+    change_add_removal(change, ask->tenant, STORE_CREDENTIAL_SECRET,
+                       record_credential_secret_name(ask->name, back->state.previous_version, room),
+                       STORE_ANY_REVISION);
     change->number = change->event.version = back->record.version;
     return vlt_ok();
 }
@@ -169,8 +168,8 @@ static vlt_result fill(struct keeper *keeper, const struct ask_credential_rollba
 
 // Both keys must be there; the call waits for one at a time.
 static vlt_result load_keys(struct keeper *keeper, const struct ask_credential_rollback *ask,
-                            const struct rollback *back, struct ipc_call *call,
-                            struct bytes frame, bool *ret_is_parked) {
+                            const struct rollback *back, struct ipc_call *call, struct bytes frame,
+                            bool *ret_is_parked) {
     const uint32_t numbers[] = {back->secret.data_key, back->data_key};
     for (size_t i = 0; i < 2; i++)
         if (!datakey_find(keeper->datakeys, ask->tenant, numbers[i])) {

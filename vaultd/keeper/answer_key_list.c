@@ -11,7 +11,7 @@
 #include "vaultd/keeper/rotate_tenant.h"
 #include "vaultd/keeper/rotate_wrapping.h"
 
-#define KEYS_EACH_ANSWER 400   // of tenants; 250 bytes each
+#define KEYS_EACH_ANSWER 400     // of tenants; 250 bytes each
 #define TENANTS_COUNTED_MAX 4096 // beyond that slots are not counted in one turn
 
 static const char *wrapping_state_name(uint8_t state) {
@@ -79,9 +79,8 @@ static void add_device(struct keeper *keeper, const struct rotate_device *device
     struct counting counting = {.id = device->id};
     bool is_counted = keeper->next_tenant <= TENANTS_COUNTED_MAX;
     for (uint32_t tenant = 0; is_counted && tenant < keeper->next_tenant; tenant++)
-        is_counted = vlt_is_ok(store_each(keeper->store, tenant, STORE_DATA_KEY,
-                                          bytes_of(NULL, 0), bytes_of(NULL, 0), count_slot,
-                                          &counting));
+        is_counted = vlt_is_ok(store_each(keeper->store, tenant, STORE_DATA_KEY, bytes_of(NULL, 0),
+                                          bytes_of(NULL, 0), count_slot, &counting));
     if (is_counted)
         snprintf(needed_by, sizeof needed_by, "%" PRIu64 " data keys", counting.count);
     rotate_id_text(device->id, id);

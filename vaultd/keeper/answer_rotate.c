@@ -10,7 +10,8 @@ void answer_rotate(struct keeper *keeper, struct ipc_call *call, struct bytes fr
     struct ask_rotate ask;
     struct audit_event event;
     if (!vlt_is_ok(ask_rotate_decode(frame, &ask)) || !rotation_kind_name(ask.kind) ||
-        ask.mode > ROTATION_EMERGENCY || !vlt_is_ok(audit_event_of(ask.event, AUDIT_ADMIN, &event))) {
+        ask.mode > ROTATION_EMERGENCY ||
+        !vlt_is_ok(audit_event_of(ask.event, AUDIT_ADMIN, &event))) {
         ipc_call_refuse(call, "a malformed ask_rotate");
         return;
     }

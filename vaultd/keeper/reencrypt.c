@@ -13,9 +13,9 @@
 #include "vaultd/log/log.h"
 
 #define LOOKS_EACH_TURN 2048
-#define BATCHES_MAX 8        // on their way to the disk
-#define RETRY_MS 20          // a key is being loaded, or the throttle holds
-#define REST_S 60            // after a pass that changed nothing
+#define BATCHES_MAX 8 // on their way to the disk
+#define RETRY_MS 20   // a key is being loaded, or the throttle holds
+#define REST_S 60     // after a pass that changed nothing
 #define TENANTS_EACH_TICK 2000
 #define PACE_WINDOW_MS 1000
 
@@ -26,7 +26,7 @@ struct reencrypt {
     struct event *turn;
     uint32_t tenant, active; // number of the active key when the pass began
     enum phase phase;
-    bool had_writers;        // of older keys, when the pass began
+    bool had_writers; // of older keys, when the pass began
     uint8_t after[STORE_NAME_MAX];
     size_t after_bytes;
     uint64_t counted, named; // by this pass: records, and those that name an old key
@@ -245,9 +245,9 @@ static vlt_result walk(struct reencrypt *job, struct slice *slice) {
     uint8_t after[STORE_NAME_MAX];
     memcpy(after, job->after, job->after_bytes); // the place moves while we look
     VLT_TRY(store_snapshot_begin(keeper->store));
-    vlt_result result = store_each(keeper->store, job->tenant, STORE_CREDENTIAL_SECRET,
-                                   bytes_of(NULL, 0), bytes_of(after, job->after_bytes),
-                                   look_at_secret, slice);
+    vlt_result result =
+        store_each(keeper->store, job->tenant, STORE_CREDENTIAL_SECRET, bytes_of(NULL, 0),
+                   bytes_of(after, job->after_bytes), look_at_secret, slice);
     store_snapshot_end(keeper->store);
     return result;
 }
@@ -287,8 +287,7 @@ static void take_turn(evutil_socket_t fd, short what, void *context) {
 // ---- Begin, and what people see ----
 
 static uint32_t rate_of(const struct keeper *keeper, uint32_t records_per_s) {
-    return records_per_s == ROTATION_RATE_DEFAULT ? keeper->settings.records_per_s
-                                                  : records_per_s;
+    return records_per_s == ROTATION_RATE_DEFAULT ? keeper->settings.records_per_s : records_per_s;
 }
 
 void reencrypt_set_rate(struct keeper *keeper, uint32_t records_per_s) {

@@ -135,8 +135,8 @@ vlt_result reencrypt_batch_add(struct reencrypt_batch *batch, struct bytes name,
     next.nonce = bytes_of(batch->nonces[batch->count], XAES_NONCE_SIZE);
     size_t plaintext_bytes = secret_size(plaintext);
     if (vlt_is_ok(result))
-        result = xaes_seal(new, next.nonce.at, aad, secret_borrow(plaintext), plaintext_bytes,
-                           sealed);
+        result =
+            xaes_seal(new, next.nonce.at, aad, secret_borrow(plaintext), plaintext_bytes, sealed);
     secret_release(plaintext);
     secret_wipe(plaintext);
     VLT_TRY(result);

@@ -138,8 +138,7 @@ static vlt_result fill(struct change *change, const struct rotate_key_set *set,
     if (set->count > KEEP_MAX && !is_emergency)
         return vlt_fail(VLT_CONFLICT, "too many retired keys are still in use: rotate again when "
                                       "the oldest of them is gone");
-    VLT_TRY(
-        add_new(change, use, is_published_first ? RECORD_KEY_NEXT : RECORD_KEY_ACTIVE, now_s));
+    VLT_TRY(add_new(change, use, is_published_first ? RECORD_KEY_NEXT : RECORD_KEY_ACTIVE, now_s));
     for (size_t i = 0; is_emergency && i < set->count; i++)
         add_destruction(change, &set->rows[i]);
     if (use == RECORD_KEY_INTAKE && !is_emergency)
@@ -190,8 +189,7 @@ static void step_done(struct change *change, vlt_result result, uint64_t revisio
 static json_t *row_json(const struct keeper *keeper, const struct rotate_key_row *row) {
     const struct record_key *record = &row->record;
     json_t *json = json_pack("{s:s, s:I, s:I}", "key", record->kid, "created_at",
-                             (json_int_t)record->created_at, "revision",
-                             (json_int_t)row->revision);
+                             (json_int_t)record->created_at, "revision", (json_int_t)row->revision);
     if (json && record->state == RECORD_KEY_NEXT)
         json_object_set_new(json, "promotes_at",
                             json_integer(record->created_at + keeper->settings.publication_s));
@@ -211,7 +209,7 @@ static json_t *describe(struct keeper *keeper, unsigned kind) {
     if (vlt_is_ok(result))
         json = json_pack("{s:s, s:b, s:s, s:o, s:O}", "kind", rotation_kind_name(kind),
                          "is_under_way", set.next != NULL, "state",
-                         set.next                      ? "published"
+                         set.next                       ? "published"
                          : json_array_size(retired) > 0 ? "overlapping"
                                                         : "steady",
                          "active", row_json(keeper, set.active), "retired", retired);
@@ -312,8 +310,7 @@ void rotate_key_destroy(struct keeper *keeper, struct ipc_call *call,
         result = may_destroy(row, clock_now_s());
     if (vlt_is_ok(result) && keeper->rotations->is_changing_keys)
         result = vlt_fail(VLT_CONFLICT, busy);
-    struct change *change =
-        vlt_is_ok(result) ? change_new(keeper, call, event, destroyed) : NULL;
+    struct change *change = vlt_is_ok(result) ? change_new(keeper, call, event, destroyed) : NULL;
     if (vlt_is_ok(result) && !change)
         result = vlt_fail(VLT_UNAVAILABLE, "no memory for a change");
     if (change) {

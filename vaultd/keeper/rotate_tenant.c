@@ -116,10 +116,10 @@ static void making_fail(struct making *making, struct device_call *call, vlt_res
         log_error("a data key of tenant %u can not be made: %s", making->tenant,
                   fault_or_reason(&call->fault, result));
     making->change->keeper->in_flight--;
-    change_refuse(making->change, result.class == VLT_CONFLICT
-                                      ? result
-                                      : vlt_fail(VLT_UNAVAILABLE,
-                                                 "the device did not wrap a data key"));
+    change_refuse(making->change,
+                  result.class == VLT_CONFLICT
+                      ? result
+                      : vlt_fail(VLT_UNAVAILABLE, "the device did not wrap a data key"));
     secret_free(making->key);
     free(making);
 }
@@ -137,8 +137,8 @@ static vlt_result add_record(struct making *making, const struct device_call *ca
     VLT_TRY(datakey_wrapped_by_known(keeper, device));
     VLT_TRY(datakey_record(keeper->keys->recovery, making->tenant, making->number,
                            keeper->device_description.generation, call, room, &size));
-    change_add(change, making->tenant, STORE_DATA_KEY,
-               record_datakey_name(making->number, number), bytes_of(room, size), 0);
+    change_add(change, making->tenant, STORE_DATA_KEY, record_datakey_name(making->number, number),
+               bytes_of(room, size), 0);
     return vlt_ok();
 }
 
@@ -238,8 +238,8 @@ static vlt_result start(struct keeper *keeper, uint32_t tenant, const struct rot
     return vlt_ok();
 }
 
-void rotate_tenant_begin(struct keeper *keeper, uint32_t tenant,
-                         const struct rotate_datakeys *keys, struct change *change) {
+void rotate_tenant_begin(struct keeper *keeper, uint32_t tenant, const struct rotate_datakeys *keys,
+                         struct change *change) {
     keeper->wraps_in_flight++; // until the change is answered
     vlt_result result = start(keeper, tenant, keys, change);
     if (!vlt_is_ok(result))
@@ -380,8 +380,7 @@ void rotate_tenant_destroy(struct keeper *keeper, struct ipc_call *call,
             result = check_unused(keeper, ask->tenant, &keys, number);
         store_snapshot_end(keeper->store);
     }
-    struct change *change =
-        vlt_is_ok(result) ? change_new(keeper, call, event, destroyed) : NULL;
+    struct change *change = vlt_is_ok(result) ? change_new(keeper, call, event, destroyed) : NULL;
     if (vlt_is_ok(result) && !change)
         result = vlt_fail(VLT_UNAVAILABLE, "no memory for a change");
     if (!change) {

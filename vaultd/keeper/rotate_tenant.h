@@ -31,8 +31,8 @@ vlt_result rotate_datakeys_read(struct keeper *keeper, uint32_t tenant,
 void rotate_tenant_ask(struct keeper *keeper, struct ipc_call *call, const struct ask_rotate *ask,
                        struct audit_event *event);
 // Makes a new data key. `change` may be one without a call.
-void rotate_tenant_begin(struct keeper *keeper, uint32_t tenant,
-                         const struct rotate_datakeys *keys, struct change *change);
+void rotate_tenant_begin(struct keeper *keeper, uint32_t tenant, const struct rotate_datakeys *keys,
+                         struct change *change);
 void rotate_tenant_destroy(struct keeper *keeper, struct ipc_call *call,
                            const struct ask_key_destroy *ask, struct audit_event *event);
 void rotate_tenant_schedule(struct keeper *keeper, uint32_t tenant, uint32_t age_s);

@@ -79,8 +79,7 @@ static vlt_result read_devices(struct keeper *keeper, struct rotate_devices *dev
     return result;
 }
 
-static const struct rotate_device *find_state(const struct rotate_devices *devices,
-                                              uint8_t state) {
+static const struct rotate_device *find_state(const struct rotate_devices *devices, uint8_t state) {
     for (size_t i = 0; i < devices->count; i++)
         if (devices->keys[i].state == state)
             return &devices->keys[i];
@@ -112,13 +111,13 @@ static json_t *describe(struct keeper *keeper) {
         if (devices.keys[i].state != RECORD_WRAPPING_ACTIVE)
             json_array_append_new(retired, device_json(&devices.keys[i]));
     bool is_busy = is_under_way(&devices);
-    json_t *json = json_pack("{s:s, s:b, s:s, s:o, s:o}", "kind", "wrapping", "is_under_way",
-                             is_busy, "state",
-                             !is_busy                                            ? "steady"
-                             : find_state(&devices, RECORD_WRAPPING_ENDING)      ? "destroying"
-                             : keeper->rotations->rewrap                         ? "rewrapping"
-                                                                                 : "waiting",
-                             "active", device_json(devices.active), "retired", retired);
+    json_t *json =
+        json_pack("{s:s, s:b, s:s, s:o, s:o}", "kind", "wrapping", "is_under_way", is_busy, "state",
+                  !is_busy                                       ? "steady"
+                  : find_state(&devices, RECORD_WRAPPING_ENDING) ? "destroying"
+                  : keeper->rotations->rewrap                    ? "rewrapping"
+                                                                 : "waiting",
+                  "active", device_json(devices.active), "retired", retired);
     if (json && rewrap_look(keeper, &p)) {
         uint64_t elapsed_ms = (uint64_t)(clock_elapsed_ms() - p.started_ms) + 1;
         uint64_t rate = p.done * 1000 / elapsed_ms;
@@ -250,8 +249,7 @@ static vlt_result may_begin(const struct keeper *keeper, const struct ask_rotate
         return vlt_fail(VLT_MALFORMED, "only signing and intake keys have an emergency");
     if (keeper->rotations->is_generating)
         return vlt_fail(VLT_CONFLICT, busy);
-    if (ask->expected_revision &&
-        (is_busy || ask->expected_revision != devices->active->revision))
+    if (ask->expected_revision && (is_busy || ask->expected_revision != devices->active->revision))
         return vlt_fail(VLT_CONFLICT, busy);
     return vlt_ok();
 }
@@ -321,8 +319,7 @@ static void destroyed(struct device_call *call) {
         rotate_id_text(id, text);
     if (vlt_is_ok(result))
         rotation_event(&event, "rotate.wrapping.destroyed", text);
-    struct change *change =
-        vlt_is_ok(result) ? change_new(keeper, NULL, &event, removed) : NULL;
+    struct change *change = vlt_is_ok(result) ? change_new(keeper, NULL, &event, removed) : NULL;
     if (!change) {
         rotations->is_generating = false; // the tick tries again
         log_error("the old wrapping key can not be destroyed: %s",

@@ -25,7 +25,8 @@ struct rotate_devices {
     const struct rotate_device *active; // newest active one that this device has open
 };
 // Every wrapping key of the store, within a snapshot.
-vlt_result rotate_devices_read(struct keeper *keeper, struct rotate_devices *ret_devices) VLT_MUST_USE;
+vlt_result rotate_devices_read(struct keeper *keeper,
+                               struct rotate_devices *ret_devices) VLT_MUST_USE;
 
 void rotate_wrapping_ask(struct keeper *keeper, struct ipc_call *call, const struct ask_rotate *ask,
                          struct audit_event *event);

@@ -26,9 +26,9 @@ struct rotations {
     bool needs_reload;     // the keys in memory are older than those in the store
     struct reencrypt *reencrypt;
     struct rewrap *rewrap;
-    bool is_generating;    // a wrapping key is being made or destroyed
-    bool is_dirty;         // some tenant may have an old data key
-    uint32_t look_tenant;  // where the look for it goes on; 0: not under way
+    bool is_generating;       // a wrapping key is being made or destroyed
+    bool is_dirty;            // some tenant may have an old data key
+    uint32_t look_tenant;     // where the look for it goes on; 0: not under way
     int64_t warned_ms;        // when something was said to be overdue
     uint32_t schedule_tenant; // where the look at ages goes on
 };
