@@ -7,6 +7,8 @@ const struct verb *const verbs[] = {
     &verb_seal,
     &verb_unseal,
     &verb_recover,
+    &verb_backup,
+    &verb_restore,
     &verb_tenant_create,
     &verb_tenant_list,
     &verb_tenant_show,

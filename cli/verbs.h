@@ -5,7 +5,8 @@
 
 #include "cli/verb.h"
 
-extern const struct verb verb_init, verb_status, verb_seal, verb_unseal, verb_recover;
+extern const struct verb verb_init, verb_status, verb_seal, verb_unseal, verb_recover, verb_backup,
+    verb_restore;
 extern const struct verb verb_tenant_create, verb_tenant_list, verb_tenant_show,
     verb_tenant_disable, verb_tenant_enable;
 extern const struct verb verb_issuer_add, verb_issuer_list, verb_issuer_show, verb_issuer_remove;

@@ -16,7 +16,7 @@ _vaultctl() {
         fi
     done
     if [[ -z $noun && $current != -* ]]; then
-        COMPREPLY=($(compgen -W "init status seal unseal recover tenant issuer policy credential rotate key forwarder token exec revoke audit completion help" -- "$current"))
+        COMPREPLY=($(compgen -W "init status seal unseal recover backup restore tenant issuer policy credential rotate key forwarder token exec revoke audit completion help" -- "$current"))
         return
     fi
     case $noun in
@@ -83,6 +83,8 @@ _vaultctl() {
         "seal") options="" ;;
         "unseal") options="" ;;
         "recover") options=" --accept-rollback --share-file" ;;
+        "backup") options="" ;;
+        "restore") options=" --store --key" ;;
         "tenant create") options=" --description" ;;
         "tenant list") options="" ;;
         "tenant show") options="" ;;

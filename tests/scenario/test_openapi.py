@@ -118,6 +118,11 @@ def call_vault(call):
     call("admin", "POST", "/v1/init", 201, init)
     call("admin", "POST", "/v1/init", 409, init)
     call("admin", "GET", "/v1/recovery-key", 409)
+    begun = call("admin", "POST", "/v1/backups", 201, {}).json
+    call("admin", "POST", "/v1/backups", 409, {})
+    while call("admin", "GET", "/v1/backups/{name}", 200, name=begun["backup"]).json["records"]:
+        pass
+    call("admin", "GET", "/v1/backups/{name}", 404, name=begun["backup"])
     call("admin", "POST", "/v1/init", 400, {"force": True})
     for role in ("broker", "redeemer", "admin"):
         call(role, "GET", "/v1/ready", 200)

@@ -184,6 +184,57 @@ def an_hsm_gives_way_to_a_tpm():
     a_dead_device_is_recovered("softhsm", "swtpm")
 
 
+def a_backup_is_restored():
+    with Lab("swtpm") as lab:
+        key, token = ready(lab)
+        backup = f"{lab.folder}/vault.backup"
+        for i in range(40):  # more than one chunk
+            lab.put_credential(f"credential-{i:02}", "sk-" + "x" * 8000)
+        signer = status(lab)["keys"]["checkpoint"]
+        lab.vaultctl("backup", backup)
+        need(os.path.getsize(backup) > 250000, "too small")
+        with open(backup, "rb") as file:
+            whole = file.read()
+        need(b"sk-real-secret-0001" not in whole and b"xxxxxxxx" not in whole, "a value is in the backup")
+        need(any(entry["operation"] == "vault.backup" for entry in lab.audit()), "not in the audit log")
+        done = lab.vaultctl("restore", backup, "--store", lab.store_folder, check=False)
+        need(done.returncode == 5 and "another process holds" in done.stderr, f"replaced under a running vault: {done.stderr}")
+        lab.vaultctl("credential", "delete", "openai-prod", "--yes", check=False)
+        wait_for_counter(lab)
+        lab.stop()
+
+        before = run("ls", lab.folder)
+        for at in (4, 40, len(whole) // 2, len(whole) - 300, len(whole) - 10):  # a byte altered, and cut off there
+            for altered in (whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1:], whole[:at]):
+                with open(f"{lab.folder}/altered", "wb") as file:
+                    file.write(altered)
+                done = lab.vaultctl("restore", f"{lab.folder}/altered", "--store", lab.store_folder, check=False)
+                need(done.returncode == 1 and "not usable" in done.stderr, f"altered at {at}: {done.stderr}")
+                os.unlink(f"{lab.folder}/altered")
+        need(run("ls", lab.folder) == before, "something was replaced")
+        wrong = lab.vaultctl("restore", backup, "--store", lab.store_folder, "--key", "A" * 43, check=False)
+        need(wrong.returncode == 1 and "another key" in wrong.stderr, wrong.stderr)
+
+        lab.vaultctl("restore", backup, "--store", lab.store_folder, "--key", signer)
+        lab.start()
+        wait_for_state(lab, "sealed")
+        need("rollback" in status(lab)["reason"], status(lab))
+        lab.vaultctl("recover", "--accept-rollback")
+        need("sk-real-secret-0001" in lab.redeem(token, key).body.decode(), "what was backed up does not open")
+        lab.stop()
+
+        new_device(lab, "softhsm")  # backup and shares are enough
+        shutil.rmtree(lab.store_folder)
+        os.mkdir(lab.store_folder, 0o750)
+        if lab.users:
+            run("chown", "vault-keeper:vaultd", lab.store_folder)
+        lab.vaultctl("restore", backup, "--store", lab.store_folder)
+        lab.start()
+        wait_for_state(lab, "sealed")
+        lab.vaultctl("recover", "--share-file", lab.put_file("shares", "\n".join(lab.shares[1:4])))
+        need("sk-real-secret-0001" in lab.redeem(token, key).body.decode(), "on new hardware")
+
+
 if __name__ == "__main__":
-    run_cases(an_old_store_is_refused_with_a_tpm, an_old_store_is_refused_with_an_hsm, every_kind_of_change_moves_the_epoch,
+    run_cases(a_backup_is_restored, an_old_store_is_refused_with_a_tpm, an_old_store_is_refused_with_an_hsm, every_kind_of_change_moves_the_epoch,
               a_destroyed_tpm_is_recovered, an_hsm_gives_way_to_a_tpm)

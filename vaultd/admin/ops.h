@@ -17,6 +17,8 @@ OP(op_ready);
 OP(op_health);
 OP(op_recovery_key);
 OP(op_recover);
+OP(op_backup_begin);
+OP(op_backup_next);
 
 OP(op_tenant_list);
 OP(op_tenant_create);

@@ -22,6 +22,8 @@
     ROUTE(HTTP_POST, "/v1/unseal", op_unseal, "seal", SMALL)                                       \
     ROUTE(HTTP_GET, "/v1/recovery-key", op_recovery_key, "seal", NONE)                             \
     ROUTE(HTTP_POST, "/v1/recover", op_recover, "seal", SMALL)                                     \
+    ROUTE(HTTP_POST, "/v1/backups", op_backup_begin, "seal", SMALL)                                \
+    ROUTE(HTTP_GET, "/v1/backups/{name}", op_backup_next, "seal", NONE)                            \
     ROUTE(HTTP_GET, "/v1/ready", op_ready, "readStatus", NONE)                                     \
     ROUTE(HTTP_GET, "/v1/health", op_health, ANYBODY, NONE)                                        \
     ROUTE(HTTP_GET, "/v1/tenants", op_tenant_list, "readTenant", NONE)                             \

@@ -183,6 +183,17 @@
 #define ANSWER_RECOVER_FIELDS(FIELD)                                                               \
     FIELD(U32, data_keys, 0)                /* that were wrapped for the new device */             \
     FIELD(BYTES, note, 1024)                /* why it is still sealed; empty: it is unsealed */
+// A consistent copy of the store, chunk by chunk; the last chunk is empty and has
+// the signature.
+#define ASK_BACKUP_BEGIN_FIELDS(FIELD) FIELD(BYTES, event, 8192)
+#define ANSWER_BACKUP_BEGIN_FIELDS(FIELD)                                                          \
+    FIELD(U64, number, 0)                                                                          \
+    FIELD(U64, revision, 0)                                                                        \
+    FIELD(U64, records, 0)
+#define ASK_BACKUP_NEXT_FIELDS(FIELD) FIELD(U64, number, 0)
+#define ANSWER_BACKUP_NEXT_FIELDS(FIELD)                                                           \
+    FIELD(BYTES, records, 120000)           /* list of key, value; see store_copy.h */             \
+    FIELD(BYTES, signature, 1024)           /* JWS over the SHA-256 of every chunk */
 #define ANSWER_STATUS_FIELDS(FIELD)                                                                \
     FIELD(U8, state, 0)                                                                            \
     FIELD(BYTES, description, 8192) /* JSON object for people */

@@ -27,6 +27,10 @@
     X(answer, recovery_key, ANSWER_RECOVERY_KEY_FIELDS)                                            \
     X(ask, recover, ASK_RECOVER_FIELDS)                                                            \
     X(answer, recover, ANSWER_RECOVER_FIELDS)                                                      \
+    X(ask, backup_begin, ASK_BACKUP_BEGIN_FIELDS)                                                  \
+    X(answer, backup_begin, ANSWER_BACKUP_BEGIN_FIELDS)                                            \
+    X(ask, backup_next, ASK_BACKUP_NEXT_FIELDS)                                                    \
+    X(answer, backup_next, ANSWER_BACKUP_NEXT_FIELDS)                                              \
     X(ask, status, ASK_STATUS_FIELDS)                                                              \
     X(answer, status, ANSWER_STATUS_FIELDS)                                                        \
     X(ask, tenant_create, ASK_TENANT_CREATE_FIELDS)                                                \

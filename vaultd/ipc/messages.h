@@ -52,6 +52,8 @@ const char *keeper_state_name(enum keeper_state state);
     ASK(seal, R(ADMIN), R(KEEPER), S_READY)                                                        \
     ASK(recovery_key, R(ADMIN), R(KEEPER), S_SHUT)                                                 \
     ASK(recover, R(ADMIN), R(KEEPER), S_SHUT)                                                      \
+    ASK(backup_begin, R(ADMIN), R(KEEPER), S_OPEN)                                                 \
+    ASK(backup_next, R(ADMIN), R(KEEPER), S_OPEN)                                                  \
     ASK(status, R(ADMIN), R(KEEPER), S_ANY)                                                        \
     ASK(tenant_create, R(ADMIN), R(KEEPER), S_OPEN)                                                \
     ASK(commit, R(ADMIN), R(KEEPER), S_OPEN)                                                       \

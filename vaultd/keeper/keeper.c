@@ -6,6 +6,7 @@
 #include "libvault/base/clock.h"
 #include "vaultd/keeper/answer.h"
 #include "vaultd/keeper/audit_first.h"
+#include "vaultd/keeper/backup.h"
 #include "vaultd/keeper/commit_queue.h"
 #include "vaultd/keeper/datakey.h"
 #include "vaultd/keeper/device_thread.h"
@@ -60,6 +61,7 @@ void keeper_free(struct keeper *keeper) {
     sweep_done(keeper);
     epoch_done(keeper);
     EVP_PKEY_free(keeper->recover_key);
+    backup_end(keeper);
     datakeys_free(keeper->datakeys);
     system_keys_free(keeper->keys);
     seen_free(keeper->seen);
@@ -228,6 +230,8 @@ void keeper_asked(struct ipc_call *call, unsigned message, struct bytes frame, v
         [IPC_ASK_sign_checkpoint] = answer_sign_checkpoint,
         [IPC_ASK_recovery_key] = answer_recovery_key,
         [IPC_ASK_recover] = answer_recover,
+        [IPC_ASK_backup_begin] = answer_backup_begin,
+        [IPC_ASK_backup_next] = answer_backup_next,
     };
     struct keeper *keeper = context;
     struct channel *channel = ipc_call_channel(call);

@@ -24,6 +24,7 @@
 
 #define KEEPER_PEERS_MAX 16 // of one role
 
+struct backup;
 struct commit_queue;
 struct datakey_use;
 struct datakeys;
@@ -61,6 +62,7 @@ struct keeper {
     struct replay *replay;
     struct secret *plaintext; // of the credential that is being opened or put
     struct epoch *epoch;      // rollback protection
+    struct backup *backup;    // that is under way, or NULL
     EVP_PKEY *recover_key;    // shares are sealed to it; NULL until somebody recovers
     uint32_t next_tenant;     // number of the next new tenant
 

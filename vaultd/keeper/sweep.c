@@ -6,6 +6,7 @@
 #include "libvault/base/clock.h"
 #include "libvault/store/record_credential.h"
 #include "libvault/store/record_revocation.h"
+#include "vaultd/keeper/backup.h"
 #include "vaultd/keeper/commit_queue.h"
 #include "vaultd/keeper/datakey.h"
 
@@ -139,6 +140,7 @@ static void look(struct sweep *sweep) {
 
 void sweep_step(struct keeper *keeper) {
     datakeys_drop_idle(keeper->datakeys);
+    backup_look(keeper);
     if (!keeper->store || keeper->state != KEEPER_UNSEALED || keeper->is_sweeping)
         return;
     store_readers_check(keeper->store);
