@@ -6,7 +6,9 @@
 #include "libvault/crypto/digest.h"
 #include "libvault/secret/secret.h"
 
-#define SLOTS 8192 // one token each: a newcomer takes the place of the one there
+// One token each: a newcomer takes the place of the one there. A slot is 7 KiB, so
+// that a full cache stays within the memory that the roles may take.
+#define SLOTS 1024
 
 struct slot {
     bool is_used;
