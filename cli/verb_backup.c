@@ -305,6 +305,18 @@ static vlt_result import_all(struct restore *restore, uint8_t *room, const char 
     return result;
 }
 
+// Moves the old store beside the new one, under a name that is not taken.
+static bool move_away(const char *folder, char kept[PATH_MAX]) {
+    for (long long at = time(NULL), end = at + 60; at < end; at++) {
+        if (snprintf(kept, PATH_MAX, "%s.before-%lld", folder, at) >= PATH_MAX)
+            return false;
+        if (access(kept, F_OK) != 0)
+            return rename(folder, kept) == 0;
+    }
+    errno = EEXIST;
+    return false;
+}
+
 static vlt_result replace(struct restore *restore, uint8_t *room, const char *folder,
                           char kept[PATH_MAX]) {
     char fresh[PATH_MAX], parent[PATH_MAX];
@@ -322,9 +334,7 @@ static vlt_result replace(struct restore *restore, uint8_t *room, const char *fo
     result = import_all(restore, room, fresh);
     if (vlt_is_ok(result) && is_there)
         result = own_like(fresh, &owner, &restore->fault);
-    if (vlt_is_ok(result) && is_there &&
-        (snprintf(kept, PATH_MAX, "%s.before-%lld", folder, (long long)time(NULL)) >= PATH_MAX ||
-         rename(folder, kept) != 0))
+    if (vlt_is_ok(result) && is_there && !move_away(folder, kept))
         result = fault_set(&restore->fault, VLT_UNAVAILABLE, "can not move the old store",
                            "can not move %s away: %s", folder, strerror(errno));
     if (vlt_is_ok(result) && rename(fresh, folder) != 0)

@@ -197,6 +197,23 @@ def call_credentials(call):
     call("admin", "DELETE", credential, 404, tenant="default", name="gone")
 
 
+def call_keys(call):
+    tenant = "/v1/tenants/{tenant}"
+    at = {"tenant": "default"}
+    call("admin", "GET", "/v1/keys", 200)
+    call("admin", "GET", tenant + "/keys", 200, **at)
+    call("admin", "GET", tenant + "/keys", 404, tenant="nobody")
+    call("admin", "GET", "/v1/rotate/{kind}", 200, kind="signing")
+    call("admin", "GET", "/v1/rotate/{kind}", 404, kind="colour")
+    call("admin", "POST", "/v1/rotate/{kind}", 200, {}, kind="intake")
+    call("admin", "POST", "/v1/rotate/{kind}", 400, {"speed": 1}, kind="intake")
+    call("admin", "GET", tenant + "/rotate", 200, **at)
+    call("admin", "POST", tenant + "/rotate", 200, {"records_per_s": 1000}, **at)
+    call("admin", "DELETE", "/v1/keys/{kind}/{key}", 404, kind="signing", key="none")
+    call("admin", "DELETE", tenant + "/keys/{key}", 404, key="4000", **at)
+    call("admin", "POST", tenant + "/credentials/{name}/rollback", 404, {}, name="x", **at)
+
+
 def exchange_form(lab, **more):
     return {"grant_type": "urn:ietf:params:oauth:grant-type:token-exchange", "subject_token": lab.subject_token("ci-1", ["ci"]),
             "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
@@ -270,6 +287,7 @@ def every_described_call_answers_as_described():
         call_records(call)
         call_credentials(call)
         token = call_broker(call)
+        call_keys(call)
         call_redeemer(call, token)
         read_watch(call)
         call("admin", "POST", "/v1/tenants/{tenant}/revoke", 200, {"kind": "principal", "value": f"{lab.issuer}|alice"}, tenant="default")
@@ -291,7 +309,7 @@ def refusals_of_the_codec_are_described_too():
         lab.init_with_issuer()
         document = Document()
         for (method, path), operation in document.operations.items():
-            concrete = path.format(tenant="default", name="openai-prod")
+            concrete = path.format(tenant="default", name="openai-prod", kind="signing", key="none")
             for role in operation["tags"]:
                 for body, headers in ((b"{", {"content-type": "application/json"}), (b"[]", {"content-type": "application/json"}),
                                       (b"x" * 200, {"content-type": "text/plain"}), (b"y" * 70000, {"content-type": FORM})):
