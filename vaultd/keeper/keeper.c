@@ -46,6 +46,8 @@ vlt_result keeper_new(struct event_base *base, struct keeper **ret_keeper) {
 void keeper_free(struct keeper *keeper) {
     if (!keeper)
         return;
+    // What ends from here on must begin nothing new: its thread may be gone already.
+    keeper->state = KEEPER_SEALED;
     // The channels are gone already; there is nobody to tell.
     keeper->auditor = NULL;
     memset(keeper->brokers, 0, sizeof keeper->brokers);
