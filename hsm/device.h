@@ -55,6 +55,10 @@ struct hsm_ops {
                                   struct fault *fault);
     vlt_result (*counter_destroy)(struct hsm *hsm, const struct record_counter *record,
                                   struct fault *fault);
+
+    // The state of the machine; NULL where the device does not know it.
+    vlt_result (*boot_read)(struct hsm *hsm, uint32_t pcrs, struct fault *fault,
+                            struct boot_state *ret_state);
 };
 
 struct hsm {
@@ -65,6 +69,8 @@ struct hsm {
     enum hsm_link link;
     void *device; // back end's, of one connection
     void *module; // back end's, until hsm_close
+    struct boot_approval *approvals; // owned
+    size_t approval_count;
     unsigned key_count;
     struct hsm_open_key keys[HSM_KEYS_MAX];
 };
@@ -79,6 +85,7 @@ struct hsm_call {
     struct secret *ret_plain;
     struct buf *ret_blob;
     struct record_counter *counter;
+    struct boot_state *ret_boot;
     uint64_t value;
 };
 vlt_result hsm_run(struct hsm *hsm, struct hsm_call *call, struct fault *fault) VLT_MUST_USE;

@@ -12,6 +12,8 @@ static vlt_result hsm_check_settings(const struct hsm_settings *s, struct fault 
         !text_ends(s->p11_module, sizeof s->p11_module) ||
         !text_ends(s->pin_source, sizeof s->pin_source))
         return fault_set(fault, VLT_BUG, "settings are not terminated", "a device setting has no end");
+    if (s->kind == HSM_TPM && s->boot_pcrs)
+        VLT_TRY(boot_pcrs_check(s->boot_pcrs, fault));
     if (s->kind == HSM_TPM && s->tcti[0] &&
         (s->mechanism == HSM_MECHANISM_AUTO || s->mechanism == HSM_MECHANISM_ECDH))
         return vlt_ok();
@@ -75,6 +77,7 @@ void hsm_close(struct hsm *hsm) {
     hsm_drop(hsm);
     if (hsm->ops->forget)
         hsm->ops->forget(hsm);
+    free(hsm->approvals);
     free(hsm);
 }
 
@@ -325,6 +328,8 @@ void hsm_describe(const struct hsm *hsm, struct hsm_description *ret_description
     const struct hsm_open_key *newest = hsm_newest_key(hsm);
     d.key_count = hsm->key_count;
     d.generation = newest ? newest->record.generation : 0;
+    if (newest && newest->record.kind == HSM_TPM)
+        d.boot_pcrs = newest->record.of.tpm.boot.created.pcrs;
     (void)bytes_to_text(bytes_of_text(d.kind == HSM_TPM ? "TPM 2.0" : "PKCS#11"), d.kind_text,
                         sizeof d.kind_text);
     if (newest)

@@ -12,7 +12,8 @@
 //   VLT_UNAVAILABLE  device, daemon or module does not answer, or is locked out
 //   VLT_DENIED       wrong or missing PIN or authorization: the same PIN is never
 //                    tried twice in the life of the process, so calling again is
-//                    harmless and useless until the PIN file changes
+//                    harmless and useless until the PIN file changes; or the
+//                    machine's boot state is not one that the key may be used in
 //   VLT_NOT_FOUND    no such device, module, PIN file or key
 //   VLT_CONFLICT     another device or key than the one recorded, or a key that
 //                    exists already
@@ -27,6 +28,7 @@
 #include "libvault/base/buf.h"
 #include "libvault/base/fault.h"
 #include "libvault/secret/secret.h"
+#include "libvault/tpm/boot.h"
 
 enum hsm_kind { HSM_TPM = 1, HSM_PKCS11 = 2 };
 
@@ -54,13 +56,18 @@ struct hsm_settings {
     // its owner alone. For a TPM it is optional and becomes part of the key's
     // authorization.
     char pin_source[256];
+    // TPM: keys that are made from now on are bound to these PCRs (bit n: PCR n; 0:
+    // not bound) as they are when the key is made, and to states that the approver
+    // signed (libvault/tpm/boot.h).
+    uint32_t boot_pcrs;
+    uint8_t boot_approver[BOOT_POINT_BYTES];
     unsigned timeout_ms; // of one TPM command; 0 = 20 000. A PKCS#11 module cannot be timed.
 };
 
 // What the store keeps about one wrapping key: public, but whoever can alter it
 // can make the vault unusable. A TPM key record holds the key itself, encrypted
 // by the TPM; a PKCS#11 record identifies an object in the device.
-#define HSM_KEY_MAX_BYTES 1024
+#define HSM_KEY_MAX_BYTES 1536
 struct hsm_key {
     size_t size;
     uint8_t at[HSM_KEY_MAX_BYTES];
@@ -90,6 +97,18 @@ vlt_result hsm_key_create(struct hsm *hsm, uint32_t generation, struct fault *fa
 // it twice is fine.
 vlt_result hsm_key_find(struct hsm *hsm, const struct hsm_key *key,
                         struct fault *fault) VLT_MUST_USE;
+// States of the machine in which bound keys may be used besides the one they were
+// made in. Copied; replaces what was given before. Without them, or when none
+// fits, calls that need a bound key fail with VLT_DENIED and a fault that says
+// which PCRs differ. VLT_LIMIT.
+#define HSM_APPROVALS_MAX 16
+vlt_result hsm_approvals_set(struct hsm *hsm, const struct boot_approval *approvals,
+                             size_t count) VLT_MUST_USE;
+// The PCRs as they are now. VLT_NOT_FOUND for a device that has none.
+vlt_result hsm_boot_read(struct hsm *hsm, uint32_t pcrs, struct fault *fault,
+                         struct boot_state *ret_state) VLT_MUST_USE;
+// How a key of a record is bound; created.pcrs 0: it is not.
+vlt_result hsm_key_boot(const struct hsm_key *key, struct boot_binding *ret_binding) VLT_MUST_USE;
 // Removes the key for ever, from the device where it lives there.
 vlt_result hsm_key_destroy(struct hsm *hsm, const struct hsm_key *key,
                            struct fault *fault) VLT_MUST_USE;
@@ -148,6 +167,9 @@ struct hsm_description {
     char mechanism[64];     // what wraps, in words
     unsigned key_count;     // open keys
     uint32_t generation;    // of the key that wraps; 0 when none is open
+    uint32_t boot_pcrs;     // that key is bound to these PCRs; 0: it is not
+    char boot_name[65];     // approved state that let us use it last; "" when it is the
+                            // state of its creation
 };
 // As last seen; does not touch the device.
 void hsm_describe(const struct hsm *hsm, struct hsm_description *ret_description);

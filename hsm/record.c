@@ -16,7 +16,8 @@ vlt_result record_key_encode(const struct record_key *record, struct hsm_key *re
     struct hsm_key key = {.size = 0};
     struct wire_writer w;
     wire_writer_init(&w, key.at, sizeof key.at);
-    wire_put_u8(&w, RECORD_VERSION);
+    bool is_bound = record->kind == HSM_TPM && record->of.tpm.boot.created.pcrs;
+    wire_put_u8(&w, is_bound ? RECORD_VERSION_BOOT : RECORD_VERSION);
     wire_put_u8(&w, (uint8_t)record->kind);
     wire_put_u8(&w, (uint8_t)record->mechanism);
     wire_put_u32(&w, record->generation);
@@ -28,6 +29,10 @@ vlt_result record_key_encode(const struct record_key *record, struct hsm_key *re
         wire_put_bytes(&w, bytes_of(tpm->primary_name, sizeof tpm->primary_name));
         wire_put_raw(&w, bytes_of(tpm->seed, sizeof tpm->seed));
         wire_put_raw(&w, bytes_of(tpm->check, sizeof tpm->check));
+        if (is_bound) {
+            boot_state_put(&w, &tpm->boot.created);
+            wire_put_raw(&w, bytes_of(tpm->boot.approver, sizeof tpm->boot.approver));
+        }
     } else {
         const struct record_p11 *p11 = &record->of.p11;
         wire_put_text(&w, p11->object);
@@ -66,6 +71,14 @@ static void record_tpm_decode(struct wire_reader *r, struct record_tpm *tpm) {
     memcpy(tpm->primary_name, name.at, name.size);
 }
 
+static void record_boot_decode(struct wire_reader *r, struct boot_binding *boot) {
+    boot_state_get(r, &boot->created);
+    record_copy(boot->approver, wire_get_raw(r, sizeof boot->approver), sizeof boot->approver);
+    // The policy covers the coordinates; the byte before them has one value.
+    if (boot->approver[0] != 0x04 || !vlt_is_ok(boot_pcrs_check(boot->created.pcrs, NULL)))
+        r->failed = true;
+}
+
 static void record_p11_decode(struct wire_reader *r, struct record_p11 *p11) {
     wire_get_text(r, p11->object, sizeof p11->object);
     wire_get_text(r, p11->label, sizeof p11->label);
@@ -86,18 +99,22 @@ vlt_result record_key_decode(struct bytes key, struct record_key *ret_record) {
     wire_reader_init(&r, key);
     if (key.size > HSM_KEY_MAX_BYTES)
         return vlt_fail(VLT_MALFORMED, "key record is too long");
-    if (wire_get_u8(&r) != RECORD_VERSION)
+    uint8_t version = wire_get_u8(&r);
+    if (version != RECORD_VERSION && version != RECORD_VERSION_BOOT)
         return vlt_fail(VLT_MALFORMED, "key record has an unknown version");
     struct record_key record = {.kind = wire_get_u8(&r)};
     record.mechanism = wire_get_u8(&r);
     record.generation = wire_get_u32(&r);
     record_copy(record.id, wire_get_raw(&r, sizeof record.id), sizeof record.id);
-    if (!record_mechanism_fits(record.kind, record.mechanism) || !record.generation)
+    if (!record_mechanism_fits(record.kind, record.mechanism) || !record.generation ||
+        (version == RECORD_VERSION_BOOT && record.kind != HSM_TPM))
         return vlt_fail(VLT_MALFORMED, "key record names an unknown device or mechanism");
     if (record.kind == HSM_TPM)
         record_tpm_decode(&r, &record.of.tpm);
     else
         record_p11_decode(&r, &record.of.p11);
+    if (version == RECORD_VERSION_BOOT)
+        record_boot_decode(&r, &record.of.tpm.boot);
     VLT_TRY(wire_reader_end(&r));
     *ret_record = record;
     return vlt_ok();

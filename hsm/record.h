@@ -4,7 +4,8 @@
 //
 //   key record  version u8, kind u8, mechanism u8, generation u32, id[16], then
 //     TPM       public, private, primary name (each u32 length, bytes),
-//               seed[32], check[32]
+//               seed[32], check[32]; version 2, of a key that is bound to measured
+//               boot: its state of creation (libvault/tpm/boot.h), approver[65]
 //     PKCS#11   object label, device label, manufacturer, model, serial (texts),
 //               check blob (u32 length, bytes)
 //   blob        version u8, mechanism u8, key id[16], body as the mechanism says
@@ -15,8 +16,10 @@
 #define VLT_HSM_RECORD_H
 
 #include "hsm/hsm.h"
+#include "libvault/tpm/boot.h"
 
 #define RECORD_VERSION 1
+#define RECORD_VERSION_BOOT 2 // key records only
 #define RECORD_BLOB_HEADER_BYTES (2 + HSM_KEY_ID_BYTES)
 #define RECORD_AAD_MAX_BYTES 320
 #define RECORD_TPM_PUBLIC_MAX_BYTES 256
@@ -33,6 +36,7 @@ struct record_tpm {
     uint8_t primary_name[RECORD_TPM_NAME_BYTES];        // pins the TPM
     uint8_t seed[RECORD_SEED_BYTES];                    // of the key's authorization
     uint8_t check[RECORD_CHECK_BYTES];                  // known answer
+    struct boot_binding boot;                           // created.pcrs 0: not bound
 };
 
 struct record_p11 {

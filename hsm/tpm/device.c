@@ -7,6 +7,7 @@
 #include <time.h>
 #include <tss2/tss2_sys.h>
 
+#include "hsm/tpm/boot.h"
 #include "hsm/tpm/counter.h"
 #include "hsm/tpm/key.h"
 #include "hsm/tpm/object.h"
@@ -103,16 +104,18 @@ static vlt_result tpm_make_primary(struct hsm *hsm, struct tpm *tpm, struct faul
     return fits ? vlt_ok() : vlt_fail(VLT_BUG, "name of the TPM's storage key has a wrong size");
 }
 
-static vlt_result tpm_start_session(struct hsm *hsm, struct tpm *tpm, struct fault *fault) {
+vlt_result tpm_start_session(struct hsm *hsm, TPM2_SE type, struct fault *fault,
+                             ESYS_TR *ret_session) {
+    struct tpm *tpm = hsm->device;
     const TPMT_SYM_DEF aes = {
         .algorithm = TPM2_ALG_AES, .keyBits.aes = 128, .mode.aes = TPM2_ALG_CFB};
     TSS2_RC rc;
     TPM_SEND(rc, Esys_StartAuthSession(tpm->esys, tpm->primary, ESYS_TR_NONE, ESYS_TR_NONE,
-                                       ESYS_TR_NONE, ESYS_TR_NONE, NULL, TPM2_SE_HMAC, &aes,
-                                       TPM2_ALG_SHA256, &tpm->session));
+                                       ESYS_TR_NONE, ESYS_TR_NONE, NULL, type, &aes,
+                                       TPM2_ALG_SHA256, ret_session));
     VLT_TRY(tpm_result(hsm, rc, "start a session", fault));
     rc = Esys_TRSess_SetAttributes(
-        tpm->esys, tpm->session,
+        tpm->esys, *ret_session,
         TPMA_SESSION_CONTINUESESSION | TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT, 0xff);
     return tpm_result(hsm, rc, "encrypt a session", fault);
 }
@@ -169,6 +172,7 @@ static void tpm_drop(struct hsm *hsm) {
         // A TPM that hangs would make each of these wait for the timeout.
         if (hsm->link == HSM_LINK_HELD) {
             tpm_flush(tpm, &tpm->loaded);
+            tpm_flush(tpm, &tpm->policy);
             tpm_flush(tpm, &tpm->session);
             tpm_flush(tpm, &tpm->primary);
         }
@@ -185,7 +189,7 @@ static vlt_result tpm_reach(struct hsm *hsm, struct fault *fault) {
     struct tpm *tpm = calloc(1, sizeof *tpm);
     if (!tpm)
         return fault_set(fault, VLT_LIMIT, "out of memory", "out of memory");
-    tpm->primary = tpm->session = tpm->loaded = ESYS_TR_NONE;
+    tpm->primary = tpm->session = tpm->policy = tpm->loaded = ESYS_TR_NONE;
     vlt_result result = tpm_link_open(hsm->settings.tcti, tpm_timeout_ms(hsm), fault, &tpm->link);
     hsm->device = tpm;
     if (vlt_is_ok(result))
@@ -193,7 +197,7 @@ static vlt_result tpm_reach(struct hsm *hsm, struct fault *fault) {
     if (vlt_is_ok(result))
         result = tpm_make_primary(hsm, tpm, fault);
     if (vlt_is_ok(result))
-        result = tpm_start_session(hsm, tpm, fault);
+        result = tpm_start_session(hsm, TPM2_SE_HMAC, fault, &tpm->session);
     if (vlt_is_ok(result))
         result = tpm_learn(hsm, tpm, fault);
     if (!vlt_is_ok(result))
@@ -215,4 +219,5 @@ const struct hsm_ops tpm_ops = {
     .counter_read = tpm_counter_read,
     .counter_advance = tpm_counter_advance,
     .counter_destroy = tpm_counter_destroy,
+    .boot_read = tpm_boot_read,
 };

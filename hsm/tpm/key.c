@@ -8,6 +8,7 @@
 #include <tss2/tss2_mu.h>
 
 #include "hsm/pin.h"
+#include "hsm/tpm/boot.h"
 #include "hsm/tpm/device.h"
 #include "hsm/tpm/object.h"
 
@@ -124,9 +125,11 @@ vlt_result tpm_key_create(struct hsm *hsm, struct hsm_open_key *key, struct faul
                             ? tpm_key_derive_auth(hsm, record, fault, state->auth)
                             : vlt_fail(VLT_UNAVAILABLE, "no random bytes");
     if (vlt_is_ok(result))
-        result = tpm_object_make(hsm, state, fault);
+        result = tpm_boot_bind(hsm, fault, &record->boot);
     if (vlt_is_ok(result))
-        result = tpm_object_take_public(state, fault);
+        result = tpm_object_make(hsm, &record->boot, state, fault);
+    if (vlt_is_ok(result))
+        result = tpm_object_take_public(&record->boot, state, fault);
     if (vlt_is_ok(result))
         result = tpm_key_put_record(hsm, state, record);
     if (vlt_is_ok(result)) {
@@ -153,7 +156,7 @@ static vlt_result tpm_key_read_record(const struct hsm_open_key *key, struct tpm
         return fault_set(fault, VLT_MALFORMED, "key record is damaged",
                          "the store's record of the wrapping key is damaged: restore it from a "
                          "backup");
-    VLT_TRY(tpm_object_take_public(state, fault));
+    VLT_TRY(tpm_object_take_public(&record->boot, state, fault));
     if (!bytes_equal(bytes_of(state->name + 2, sizeof key->record.id),
                      bytes_of(key->record.id, sizeof key->record.id)))
         return fault_set(fault, VLT_CRYPTO, "key record is altered",

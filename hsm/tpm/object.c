@@ -4,9 +4,12 @@
 #include <openssl/evp.h>
 #include <tss2/tss2_mu.h>
 
+#include "hsm/tpm/boot.h"
 #include "hsm/tpm/device.h"
 #include "hsm/tpm/result.h"
 
+// Extending any PCR invalidates a policy that was begun before: begin again.
+#define OBJECT_TRIES 3
 #define TPM_OWN_TPM_ONLY (TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT)
 
 TPM2B_PUBLIC tpm_object_storage_template(void) {
@@ -24,29 +27,38 @@ TPM2B_PUBLIC tpm_object_storage_template(void) {
     return t;
 }
 
-static TPM2B_PUBLIC tpm_object_template(void) {
+// A key that is not bound is used with its authorization. A bound one is used with
+// a policy, of which its authorization is a part.
+static vlt_result tpm_object_template(const struct boot_binding *boot, TPM2B_PUBLIC *ret_template) {
     TPM2B_PUBLIC t = {.publicArea = {.type = TPM2_ALG_ECC, .nameAlg = TPM2_ALG_SHA256}};
     t.publicArea.objectAttributes = TPM_OWN_TPM_ONLY | TPMA_OBJECT_SENSITIVEDATAORIGIN |
-                                    TPMA_OBJECT_USERWITHAUTH | TPMA_OBJECT_DECRYPT |
-                                    TPMA_OBJECT_NODA;
+                                    TPMA_OBJECT_DECRYPT | TPMA_OBJECT_NODA;
+    if (boot->created.pcrs) {
+        t.publicArea.authPolicy.size = BOOT_DIGEST_BYTES;
+        VLT_TRY(boot_key_policy(boot, t.publicArea.authPolicy.buffer));
+    } else {
+        t.publicArea.objectAttributes |= TPMA_OBJECT_USERWITHAUTH;
+    }
     TPMS_ECC_PARMS *ecc = &t.publicArea.parameters.eccDetail;
     ecc->symmetric.algorithm = TPM2_ALG_NULL;
     ecc->scheme.scheme = TPM2_ALG_ECDH;
     ecc->scheme.details.ecdh.hashAlg = TPM2_ALG_SHA256;
     ecc->curveID = TPM2_ECC_NIST_P256;
     ecc->kdf.scheme = TPM2_ALG_NULL;
-    return t;
+    *ret_template = t;
+    return vlt_ok();
 }
 
 // Is a public area the template's in everything but its point?
-static bool tpm_object_is_ours(const TPM2B_PUBLIC *public_area) {
+static bool tpm_object_is_ours(const struct boot_binding *boot, const TPM2B_PUBLIC *public_area) {
     uint8_t wanted[RECORD_TPM_PUBLIC_MAX_BYTES], got[RECORD_TPM_PUBLIC_MAX_BYTES];
     size_t wanted_bytes = 0, got_bytes = 0;
-    TPMT_PUBLIC template = tpm_object_template().publicArea, bare = public_area->publicArea;
-    if (bare.type != TPM2_ALG_ECC)
+    TPM2B_PUBLIC template;
+    TPMT_PUBLIC bare = public_area->publicArea;
+    if (bare.type != TPM2_ALG_ECC || !vlt_is_ok(tpm_object_template(boot, &template)))
         return false;
-    bare.unique.ecc = template.unique.ecc;
-    return Tss2_MU_TPMT_PUBLIC_Marshal(&template, wanted, sizeof wanted, &wanted_bytes) ==
+    bare.unique.ecc = template.publicArea.unique.ecc;
+    return Tss2_MU_TPMT_PUBLIC_Marshal(&template.publicArea, wanted, sizeof wanted, &wanted_bytes) ==
                TSS2_RC_SUCCESS &&
            Tss2_MU_TPMT_PUBLIC_Marshal(&bare, got, sizeof got, &got_bytes) == TSS2_RC_SUCCESS &&
            bytes_equal(bytes_of(wanted, wanted_bytes), bytes_of(got, got_bytes));
@@ -68,9 +80,11 @@ static void tpm_auth_copy(const struct secret *auth, TPM2B_AUTH *copy) {
     secret_release(auth);
 }
 
-vlt_result tpm_object_make(struct hsm *hsm, struct tpm_key *state, struct fault *fault) {
+vlt_result tpm_object_make(struct hsm *hsm, const struct boot_binding *boot, struct tpm_key *state,
+                           struct fault *fault) {
     struct tpm *tpm = hsm->device;
-    const TPM2B_PUBLIC template = tpm_object_template();
+    TPM2B_PUBLIC template;
+    VLT_TRY(tpm_object_template(boot, &template));
     const TPM2B_DATA outside = {.size = 0};
     const TPML_PCR_SELECTION pcrs = {.count = 0};
     TPM2B_SENSITIVE_CREATE sensitive = {.size = 0};
@@ -91,10 +105,11 @@ vlt_result tpm_object_make(struct hsm *hsm, struct tpm_key *state, struct fault 
 }
 
 // Checks the public area and takes from it what we need.
-vlt_result tpm_object_take_public(struct tpm_key *state, struct fault *fault) {
+vlt_result tpm_object_take_public(const struct boot_binding *boot, struct tpm_key *state,
+                                  struct fault *fault) {
     const TPMS_ECC_POINT *q = &state->public_area.publicArea.unique.ecc;
     state->point[0] = 0x04;
-    if (!tpm_object_is_ours(&state->public_area) || !tpm_coordinate(&q->x, state->point + 1) ||
+    if (!tpm_object_is_ours(boot, &state->public_area) || !tpm_coordinate(&q->x, state->point + 1) ||
         !tpm_coordinate(&q->y, state->point + 1 + HPKE_DH_BYTES) ||
         !hpke_point_is_valid(state->point))
         return fault_set(fault, VLT_CRYPTO, "wrapping key is not of our kind",
@@ -161,14 +176,19 @@ vlt_result tpm_object_multiply(struct hsm *hsm, const struct hsm_open_key *key,
                                    const uint8_t point[HPKE_POINT_BYTES], struct fault *fault,
                                    struct secret *ret_dh) {
     struct tpm *tpm = hsm->device;
-    VLT_TRY(tpm_object_load(hsm, key, fault));
     TPM2B_ECC_POINT in = {.point = {.x.size = HPKE_DH_BYTES, .y.size = HPKE_DH_BYTES}};
     memcpy(in.point.x.buffer, point + 1, HPKE_DH_BYTES);
     memcpy(in.point.y.buffer, point + 1 + HPKE_DH_BYTES, HPKE_DH_BYTES);
     TPM2B_ECC_POINT *out = NULL;
-    TSS2_RC rc;
-    TPM_SEND(rc, Esys_ECDH_ZGen(tpm->esys, tpm->loaded, tpm->session, ESYS_TR_NONE, ESYS_TR_NONE,
-                                &in, &out));
+    TSS2_RC rc = TPM2_RC_PCR_CHANGED;
+    for (unsigned i = 0; i < OBJECT_TRIES && tpm_result_is_boot_change(rc); i++) {
+        ESYS_TR session = tpm->session;
+        VLT_TRY(tpm_object_load(hsm, key, fault));
+        if (key->record.of.tpm.boot.created.pcrs)
+            VLT_TRY(tpm_boot_session(hsm, &key->record.of.tpm.boot, fault, &session));
+        TPM_SEND(rc, Esys_ECDH_ZGen(tpm->esys, tpm->loaded, session, ESYS_TR_NONE, ESYS_TR_NONE,
+                                    &in, &out));
+    }
     VLT_TRY(tpm_result(hsm, rc, "use the wrapping key", fault));
     tpm_wipe_response(tpm);
     uint8_t dh[HPKE_DH_BYTES];

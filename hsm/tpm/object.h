@@ -21,10 +21,12 @@ struct tpm_key {
 // The primary: a storage key that every TPM makes again from its owner seed.
 TPM2B_PUBLIC tpm_object_storage_template(void);
 
-// Makes a key with state->auth; fills public_area and private_area.
-vlt_result tpm_object_make(struct hsm *hsm, struct tpm_key *state, struct fault *fault) VLT_MUST_USE;
+// Makes a key with state->auth, bound as `boot` says; fills public_area and private_area.
+vlt_result tpm_object_make(struct hsm *hsm, const struct boot_binding *boot, struct tpm_key *state,
+                           struct fault *fault) VLT_MUST_USE;
 // Fills point and name; VLT_CRYPTO when the public area is not of our template.
-vlt_result tpm_object_take_public(struct tpm_key *state, struct fault *fault) VLT_MUST_USE;
+vlt_result tpm_object_take_public(const struct boot_binding *boot, struct tpm_key *state,
+                                  struct fault *fault) VLT_MUST_USE;
 // The x coordinate of (private key) * point, computed in the TPM.
 vlt_result tpm_object_multiply(struct hsm *hsm, const struct hsm_open_key *key,
                                const uint8_t point[HPKE_POINT_BYTES], struct fault *fault,

@@ -22,6 +22,11 @@ bool tpm_result_is_parameter(TSS2_RC rc) {
     return tpm_is_from_tpm(rc) && (rc & TPM2_RC_FMT1) && (rc & TPM2_RC_P);
 }
 
+bool tpm_result_is_boot_change(TSS2_RC rc) {
+    TSS2_RC code = tpm_code(rc);
+    return tpm_is_from_tpm(rc) && (code == TPM2_RC_PCR_CHANGED || code == TPM2_RC_POLICY_FAIL);
+}
+
 static const struct tpm_code_text {
     TSS2_RC code;
     const char *name;
@@ -53,6 +58,10 @@ static const struct tpm_code_text {
     {TPM2_RC_LOCKOUT, "TPM_RC_LOCKOUT"},
     {TPM2_RC_RETRY, "TPM_RC_RETRY"},
     {TPM2_RC_NV_UNAVAILABLE, "TPM_RC_NV_UNAVAILABLE"},
+    {TPM2_RC_PCR_CHANGED, "TPM_RC_PCR_CHANGED"},
+    {TPM2_RC_POLICY_FAIL, "TPM_RC_POLICY_FAIL"},
+    {TPM2_RC_SIGNATURE, "TPM_RC_SIGNATURE"},
+    {TPM2_RC_TICKET, "TPM_RC_TICKET"},
 };
 
 const char *tpm_result_name(TSS2_RC rc) {
@@ -114,6 +123,11 @@ vlt_result tpm_result(struct hsm *hsm, TSS2_RC rc, const char *doing, struct fau
                          "TPM %s is in dictionary-attack lockout (cannot %s): another program "
                          "tried wrong passwords; wait, or run tpm2_dictionarylockout --clear-lockout",
                          tcti, doing);
+    if (tpm_result_is_boot_change(rc))
+        return fault_set(fault, VLT_UNAVAILABLE, "boot state changes while the key is used",
+                         "TPM %s cannot %s (%s): PCRs are being extended right now; the next call "
+                         "tries again",
+                         tcti, doing, name);
     if (code == TPM2_RC_INTEGRITY || code == TPM2_RC_BINDING || code == TPM2_RC_ECC_POINT)
         return fault_set(fault, VLT_CRYPTO, "TPM refused altered bytes",
                          "TPM %s refused altered bytes (cannot %s, %s): restore the store from a "

@@ -8,7 +8,7 @@
 #include "libvault/store/record_tenant.h"
 
 #define RECORD_DEVICE_ID_SIZE 16 // HSM_KEY_ID_BYTES: names one wrapping key of one device
-#define RECORD_DEVICE_KEY_MAX 1024
+#define RECORD_DEVICE_KEY_MAX 1536
 #define RECORD_SLOTS_MAX 8
 #define RECORD_SLOT_BLOB_MAX 512
 #define RECORD_DATAKEY_MAX 5120 // bytes of a record

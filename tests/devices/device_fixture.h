@@ -30,6 +30,9 @@ void device_fixture_replace(struct device_fixture *fixture);
 // The device goes away (power off, pulled out), keeps what it holds, comes back.
 void device_fixture_unplug(struct device_fixture *fixture);
 void device_fixture_plug(struct device_fixture *fixture);
+// Extends a PCR of the TPM by 32 bytes of `fill`, as firmware does while it boots;
+// nobody else may be connected. Unplugging and plugging resets PCRs, as a reboot does.
+void device_fixture_measure(const struct device_fixture *fixture, unsigned pcr, uint8_t fill);
 // SIGSTOP and SIGCONT of the swtpm: a device that hangs.
 void device_fixture_freeze(struct device_fixture *fixture);
 void device_fixture_thaw(struct device_fixture *fixture);

@@ -98,6 +98,9 @@ static bool proxy_spoil(struct tpm_proxy *proxy, int client, enum tpm_proxy_faul
     case TPM_PROXY_FLIP:
         answer[size - 1] ^= 1;
         return send(client, answer, size, MSG_NOSIGNAL) == (ssize_t)size;
+    case TPM_PROXY_FORGE:
+        return send(client, proxy->forged, proxy->forged_bytes, MSG_NOSIGNAL) ==
+               (ssize_t)proxy->forged_bytes;
     case TPM_PROXY_SILENCE:
         break;
     }
@@ -173,6 +176,15 @@ void tpm_proxy_fail(struct tpm_proxy *proxy, uint32_t command, unsigned times,
     proxy->code = code;
     proxy->seen = 0;
     pthread_mutex_unlock(&proxy->lock);
+}
+
+void tpm_proxy_forge(struct tpm_proxy *proxy, uint32_t command, unsigned times, const void *answer,
+                     size_t size) {
+    pthread_mutex_lock(&proxy->lock);
+    proxy->forged_bytes = size < sizeof proxy->forged ? size : sizeof proxy->forged;
+    memcpy(proxy->forged, answer, proxy->forged_bytes);
+    pthread_mutex_unlock(&proxy->lock);
+    tpm_proxy_fail(proxy, command, times, TPM_PROXY_FORGE, 0);
 }
 
 bool tpm_proxy_saw(struct tpm_proxy *proxy, const void *at, size_t size) {

@@ -28,6 +28,17 @@ static struct record_key sample_tpm(void) {
     return r;
 }
 
+static struct record_key sample_bound(void) {
+    struct record_key r = sample_tpm();
+    struct boot_binding *boot = &r.of.tpm.boot;
+    boot->created.pcrs = 0x0291;
+    for (unsigned i = 0; i < BOOT_PCRS; i++)
+        if (boot->created.pcrs >> i & 1)
+            memset(boot->created.values[i], (int)i, BOOT_PCR_BYTES);
+    memset(boot->approver, 0x04, sizeof boot->approver);
+    return r;
+}
+
 static struct record_key sample_p11(void) {
     struct record_key r = {.kind = HSM_PKCS11, .mechanism = HSM_MECHANISM_GCM, .generation = 1};
     struct record_p11 *p = &r.of.p11;
@@ -52,8 +63,8 @@ static bool decodes(const void *at, size_t size) {
 }
 
 static void record_accepts_what_it_wrote(void **state) {
-    const struct record_key samples[] = {sample_tpm(), sample_p11()};
-    for (size_t i = 0; i < 2; i++) {
+    const struct record_key samples[] = {sample_tpm(), sample_p11(), sample_bound()};
+    for (size_t i = 0; i < 3; i++) {
         struct hsm_key key = encoded(&samples[i]);
         struct record_key back;
         assert_true(vlt_is_ok(record_key_decode(bytes_of(key.at, key.size), &back)));
@@ -78,14 +89,26 @@ static void record_rejects_what_cannot_be(void **state) {
     assert_false(decodes(key.at, key.size));
     r = sample_tpm();
     key = encoded(&r);
-    key.at[0] = 2; // a later version
+    key.at[0] = 2; // of a key that is bound, but it has no binding
     assert_false(decodes(key.at, key.size));
+    key.at[0] = 3; // a later version
+    assert_false(decodes(key.at, key.size));
+    r = sample_bound();
+    r.of.tpm.boot.created.pcrs |= 1u << 16; // a PCR that anybody can reset
+    key = encoded(&r);
+    assert_false(decodes(key.at, key.size));
+    r = sample_bound();
+    r.of.tpm.boot.created.pcrs = 0xffffffu & ~(1u << 16 | 1u << 23); // all there are: it fits
+    r.of.tpm.public_bytes = 130;
+    r.of.tpm.private_bytes = 300;
+    key = encoded(&r);
+    assert_true(decodes(key.at, key.size));
 }
 
 // Whatever decodes must encode to the same bytes: no record has two spellings.
 static void record_survives_mutation(void **state) {
-    const struct record_key samples[] = {sample_tpm(), sample_p11()};
-    for (size_t s = 0; s < 2; s++) {
+    const struct record_key samples[] = {sample_tpm(), sample_p11(), sample_bound()};
+    for (size_t s = 0; s < 3; s++) {
         const struct hsm_key key = encoded(&samples[s]);
         for (size_t size = 0; size < key.size; size++)
             assert_false(decodes(key.at, size));
