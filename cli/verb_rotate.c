@@ -242,7 +242,8 @@ const struct verb verb_rotate_signing = {
     .details =
         "The next key is published first (rotation.publication_s), then it signs; tokens of the\n"
         "old one stay valid until they expire. With --emergency the new key signs at once and\n"
-        "every token that was issued before is refused from now on.",
+        "every token that was issued before is refused from now on. The new key is made where\n"
+        "tokens.signing_key in the configuration says: in memory, or in the PKCS#11 device.",
     .examples = "  vaultctl rotate signing\n  vaultctl rotate signing --emergency\n",
     .options = key_options,
     .run = run_signing};

@@ -59,6 +59,14 @@ struct hsm_ops {
     // The state of the machine; NULL where the device does not know it.
     vlt_result (*boot_read)(struct hsm *hsm, uint32_t pcrs, struct fault *fault,
                             struct boot_state *ret_state);
+
+    // All NULL where a device does not sign. create fills the signer.
+    vlt_result (*signer_create)(struct hsm *hsm, struct hsm_signer *signer, struct fault *fault);
+    vlt_result (*sign)(struct hsm *hsm, const struct hsm_signer *signer,
+                       const uint8_t digest[HSM_DIGEST_BYTES], struct fault *fault,
+                       uint8_t ret_signature[HSM_SIGNATURE_BYTES]);
+    vlt_result (*signer_destroy)(struct hsm *hsm, const struct hsm_signer *signer,
+                                 struct fault *fault);
 };
 
 struct hsm {
@@ -87,6 +95,9 @@ struct hsm_call {
     struct record_counter *counter;
     struct boot_state *ret_boot;
     uint64_t value;
+    struct hsm_signer *signer;
+    const uint8_t *digest;
+    uint8_t *ret_signature;
 };
 vlt_result hsm_run(struct hsm *hsm, struct hsm_call *call, struct fault *fault) VLT_MUST_USE;
 

@@ -151,6 +151,31 @@ vlt_result hsm_counter_advance(struct hsm *hsm, const struct hsm_counter *counte
 vlt_result hsm_counter_destroy(struct hsm *hsm, const struct hsm_counter *counter,
                                struct fault *fault) VLT_MUST_USE;
 
+// --- a key that signs inside the device ---------------------------------------
+// PKCS#11 only: P-256, made by the device (CKM_EC_KEY_PAIR_GEN), not extractable,
+// used with CKM_ECDSA. VLT_MALFORMED from every call for a TPM.
+#define HSM_POINT_BYTES 65 // uncompressed: 04, x, y
+#define HSM_DIGEST_BYTES 32
+#define HSM_SIGNATURE_BYTES 64 // r and s, 32 bytes each
+struct hsm_signer {
+    uint8_t id[HSM_KEY_ID_BYTES];   // CKA_ID, drawn at random
+    uint8_t point[HSM_POINT_BYTES]; // the public key
+};
+// Makes a pair and proves that it signs. The caller stores *ret_signer before it
+// relies on it, or destroys it.
+vlt_result hsm_signer_create(struct hsm *hsm, struct fault *fault,
+                             struct hsm_signer *ret_signer) VLT_MUST_USE;
+// Signs a SHA-256 digest. Every signature is verified before it is returned: a
+// device that answers with anything else is sick (VLT_UNAVAILABLE).
+// VLT_NOT_FOUND: the device does not hold this key. VLT_CRYPTO: the key could
+// have been copied.
+vlt_result hsm_sign(struct hsm *hsm, const struct hsm_signer *signer,
+                    const uint8_t digest[HSM_DIGEST_BYTES], struct fault *fault,
+                    uint8_t ret_signature[HSM_SIGNATURE_BYTES]) VLT_MUST_USE;
+// Both halves, for ever. VLT_NOT_FOUND when they are gone already.
+vlt_result hsm_signer_destroy(struct hsm *hsm, const uint8_t id[HSM_KEY_ID_BYTES],
+                              struct fault *fault) VLT_MUST_USE;
+
 // --- health and facts ---------------------------------------------------------
 // Does the device answer, and does every open key still give its known answer?
 vlt_result hsm_check(struct hsm *hsm, struct fault *fault) VLT_MUST_USE;

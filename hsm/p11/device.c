@@ -7,6 +7,7 @@
 #include "hsm/p11/counter.h"
 #include "hsm/p11/key.h"
 #include "hsm/p11/result.h"
+#include "hsm/p11/signer.h"
 #include "hsm/pin.h"
 
 static void p11_learn(struct hsm *hsm, const struct p11 *p11) {
@@ -111,6 +112,8 @@ static void p11_drop(struct hsm *hsm) {
         (void)p11->functions->C_CloseSession(p11->session);
     // Only this makes a module see a device that went away and came back.
     p11_module_finalize(hsm);
+    if (p11)
+        EVP_PKEY_free(p11->signer.pkey);
     free(p11);
     hsm->device = NULL;
 }
@@ -150,4 +153,7 @@ const struct hsm_ops p11_ops = {
     .counter_read = p11_counter_read,
     .counter_advance = p11_counter_advance,
     .counter_destroy = p11_counter_destroy,
+    .signer_create = p11_signer_create,
+    .sign = p11_signer_sign,
+    .signer_destroy = p11_signer_destroy,
 };

@@ -4,6 +4,7 @@
 #ifndef VLT_HSM_P11_DEVICE_H
 #define VLT_HSM_P11_DEVICE_H
 
+#include <openssl/evp.h>
 #include <p11-kit/p11-kit.h>
 #include <p11-kit/pkcs11.h>
 #include <p11-kit/uri.h>
@@ -17,12 +18,20 @@ struct p11_module {
     bool is_initialized;
 };
 
+// The signing key that was used last, found once for each connection.
+struct p11_signer {
+    CK_OBJECT_HANDLE object;
+    struct hsm_signer is; // valid when pkey is not NULL
+    EVP_PKEY *pkey;       // its public half, owned
+};
+
 struct p11 {
     CK_FUNCTION_LIST *functions; // borrowed from the module
     CK_SLOT_ID slot;
     CK_TOKEN_INFO token;         // as it was when we came
     CK_SESSION_HANDLE session;
     bool has_session, is_logged_in;
+    struct p11_signer signer;
 };
 
 // hsm/p11/module.c: parses the URI, loads the module, finds the slot, so that

@@ -4,7 +4,6 @@
 #include "libvault/store/record_json.h"
 
 #define KEY_SEALED_MAX 256
-#define KEY_ALGORITHM_XAES 1
 
 static const char *const use_names[] = {NULL, "token", "checkpoint", "intake"};
 static const char *const state_names[] = {NULL, "next", "active", "retired"};
@@ -87,7 +86,9 @@ vlt_result record_key_secret_get(struct bytes value, struct record_key_secret *r
     secret.data_key = wire_get_u32(&r);
     secret.sealed = wire_get_bytes(&r, KEY_SEALED_MAX);
     VLT_TRY(wire_reader_end(&r));
-    if (secret.algorithm != KEY_ALGORITHM_XAES || secret.data_key == 0)
+    bool is_known =
+        secret.algorithm == RECORD_KEY_PRIVATE || secret.algorithm == RECORD_KEY_IN_DEVICE;
+    if (!is_known || secret.data_key == 0)
         return vlt_fail(VLT_MALFORMED, "a key is encrypted in a way we do not know");
     *ret_secret = secret;
     return vlt_ok();
@@ -98,5 +99,10 @@ void record_key_context(struct wire_writer *w, enum store_class class, struct by
     wire_put_text(w, "vaultd key 1");
     wire_put_u8(w, (uint8_t) class);
     wire_put_u8(w, (uint8_t)use);
+    wire_put_bytes(w, kid);
+}
+
+void record_key_device_context(struct wire_writer *w, struct bytes kid) {
+    wire_put_text(w, "vaultd key in device 1");
     wire_put_bytes(w, kid);
 }

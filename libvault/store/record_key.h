@@ -32,8 +32,14 @@ vlt_result record_key_parse(struct bytes json, struct fault *fault,
 void record_key_done(struct record_key *key);
 json_t *record_key_json(const struct record_key *key);
 
-// Binary secret: u8 algorithm (1 = XAES-256-GCM), u32 number of the system data
-// key, then nonce, ciphertext and tag of the 32 private bytes.
+// Binary secret: u8 algorithm, u32 number of the system data key, then nonce,
+// ciphertext and tag (XAES-256-GCM) of what the algorithm says. What
+// names a key in a device is no secret; it is encrypted because nobody who can
+// write the store may put a key of theirs in its place.
+enum record_key_algorithm {
+    RECORD_KEY_PRIVATE = 1,  // the 32 private bytes
+    RECORD_KEY_IN_DEVICE = 2 // which key in the device: its id[16], its point[65]
+};
 struct record_key_secret {
     uint8_t algorithm;
     uint32_t data_key;
@@ -47,5 +53,7 @@ vlt_result record_key_secret_get(struct bytes value,
 #define RECORD_KEY_CONTEXT_MAX 128
 void record_key_context(struct wire_writer *w, enum store_class class, struct bytes kid,
                         enum record_key_use use);
+// The same of a key in a device: one kind can not be read as the other.
+void record_key_device_context(struct wire_writer *w, struct bytes kid);
 
 #endif

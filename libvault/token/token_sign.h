@@ -16,4 +16,13 @@
 vlt_result token_sign(struct jwk *key, const struct token_claims *claims,
                       struct buf *out) VLT_MUST_USE;
 
+// The same in two halves, for a key that is somewhere else (a device): first what
+// is to be signed, with the public key's kid in its header, then the signature.
+#define TOKEN_SIGNATURE_BYTES 64 // r and s of ES256
+vlt_result token_sign_begin(const struct jwk *key, const struct token_claims *claims,
+                            struct buf *out) VLT_MUST_USE;
+// `out` holds what token_sign_begin appended, and nothing else.
+vlt_result token_sign_end(const uint8_t signature[TOKEN_SIGNATURE_BYTES],
+                          struct buf *out) VLT_MUST_USE;
+
 #endif

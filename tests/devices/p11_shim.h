@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// A PKCS#11 module for tests that passes everything to SoftHSM, counts, and
-// makes the faults that SoftHSM does not make. Test programs find its control
-// block with dlopen and dlsym("p11_shim").
+// A PKCS#11 module for tests that stands between us and SoftHSM: passes every
+// call on, counts, and makes the faults that SoftHSM does not make (error codes,
+// delay, garbage, answers too short, a device that is pulled out, a PIN pad).
+// Test programs find its control block with dlopen and dlsym("p11_shim"). The
+// module behind it is SoftHSM, or what VAULT_SHIM_MODULE names.
 #ifndef VLT_TESTS_DEVICES_P11_SHIM_H
 #define VLT_TESTS_DEVICES_P11_SHIM_H
 
@@ -14,12 +16,32 @@ struct p11_shim_fault {
     unsigned times;
 };
 
+// What happens to the output of C_Encrypt, C_Decrypt, C_Sign and C_WrapKey.
+enum p11_shim_spoil {
+    P11_SHIM_WHOLE,
+    P11_SHIM_GARBAGE, // other bytes, of the right size
+    P11_SHIM_SHORT,   // one byte less
+    P11_SHIM_EMPTY,   // success, and no byte
+    P11_SHIM_LONG     // says that it is longer than the room was
+};
+
 struct p11_shim {
-    unsigned login_count, initialize_count;
+    // What was called, since somebody set it to 0.
+    unsigned login_count, initialize_count, sign_count;
+    unsigned pin_count;   // C_Login with a PIN in it
+    unsigned value_count; // C_GetAttributeValue of the CKA_VALUE of a key in the device
+    unsigned session_count, session_max; // that are open now; most at one time
     CK_FLAGS token_flags; // added to what C_GetTokenInfo says
     bool has_no_gcm;      // CKM_AES_GCM does not exist
+    bool has_no_key_wrap; // CKM_AES_KEY_WRAP does not exist
     bool has_broken_gcm;  // CKM_AES_GCM forgets its associated data
-    struct p11_shim_fault encrypt, decrypt, find, open_session, login, generate, destroy;
+    bool has_pinpad;      // C_Login without a PIN asks on the device's own pad
+    bool is_pulled_out;   // no device in any slot
+    unsigned delay_ms;    // of every call
+    enum p11_shim_spoil spoil;
+    unsigned spoil_times;
+    struct p11_shim_fault encrypt, decrypt, find, open_session, login, generate, destroy, sign,
+        attributes;
 };
 extern struct p11_shim p11_shim;
 

@@ -9,3 +9,7 @@ vault_unit_test(keeper_program LINK vault_keeper_fixture)
 add_dependencies(test_keeper_program vaultd-keeper)
 target_compile_definitions(test_keeper_program PRIVATE
   KEEPER_PROGRAM="$<TARGET_FILE:vaultd-keeper>")
+vault_unit_test(keeper_signer LINK vault_keeper_fixture ${CMAKE_DL_LIBS})
+add_dependencies(test_keeper_signer vault_p11_shim)
+target_compile_definitions(test_keeper_signer PRIVATE
+  P11_SHIM_PATH="$<TARGET_FILE:vault_p11_shim>")

@@ -182,6 +182,7 @@ static struct tell_settings_keeper settings_of(const struct keeper_fixture *f,
         .device_module = bytes_of_text(device->p11_module),
         .device_pin_file = bytes_of_text(pin_path),
         .token_max_lifetime_s = f->max_lifetime_s,
+        .signs_in_device = f->signs_in_device,
         .data_key_idle_s = f->idle_s,
         .log_level = LOG_LEVEL_ERROR};
 }

@@ -28,6 +28,7 @@ struct keeper_fixture {
     struct device_fixture device;
     char folder[64], store_path[96];
     uint32_t max_lifetime_s, idle_s;
+    bool signs_in_device;
     struct event_base *base;
     struct keeper *keeper;
     // The test's ends and the keeper's ends, by role.

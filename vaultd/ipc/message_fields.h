@@ -87,6 +87,7 @@
     FIELD(U32, intake_age_s, 0)                                                                    \
     FIELD(U32, tenant_age_s, 0)                                                                    \
     FIELD(U32, wrapping_age_s, 0)                                                                  \
+    FIELD(U8, signs_in_device, 0)           /* new token signing keys are made in the device */    \
     FIELD(U8, log_level, 0)
 #define TELL_SETTINGS_AUDITOR_FIELDS(FIELD)                                                        \
     FIELD(BYTES, directory, IPC_TEXT_MAX)                                                          \

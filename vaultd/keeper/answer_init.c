@@ -14,6 +14,7 @@
 #include "vaultd/keeper/device_thread.h"
 #include "vaultd/keeper/epoch.h"
 #include "vaultd/keeper/recovery.h"
+#include "vaultd/keeper/rotate_signer.h"
 #include "vaultd/keeper/system_keys.h"
 #include "vaultd/keeper/system_seal.h"
 #include "vaultd/keeper/tenants.h"
@@ -31,6 +32,8 @@ struct init {
     struct hsm_key wrapping_key;
     struct system_keys *keys;
     struct epoch_counters counters;
+    struct hsm_signer signer; // when the device keeps the token signing key
+    bool has_signer;
     struct recovery *recovery;
     struct buf shares; // of it: a JWE to who asked
     int64_t now_s;
@@ -56,12 +59,19 @@ static void remove_counter(struct init *init) {
     device_submit(init->keeper->device, call);
 }
 
+// What the device made and no store refers to.
+static void remove_made(struct init *init) {
+    remove_counter(init);
+    if (init->has_signer)
+        rotate_signer_destroy(init->keeper, &init->signer);
+}
+
 static void init_failed(struct init *init, vlt_result result, const struct fault *fault) {
     // Shown by `status`: a reason fits through the channel, this text does not.
     keeper_set_state(init->keeper, KEEPER_UNINITIALISED, fault_or_reason(fault, result));
     init->keeper->in_flight--;
     change_refuse(init->change, result);
-    remove_counter(init);
+    remove_made(init);
     init_free(init);
 }
 
@@ -93,7 +103,7 @@ static void answered(struct change *change, vlt_result result, uint64_t revision
         if (vlt_is_ok(result))
             result = take_over(init);
         else
-            remove_counter(init);
+            remove_made(init);
         answer.shares = buf_bytes(&init->shares);
     }
     reply_init(change->call, result, vlt_is_ok(result) ? &answer : NULL);
@@ -133,7 +143,11 @@ static vlt_result add_data_key(struct init *init, uint32_t tenant, const struct 
 
 static vlt_result add_key(struct init *init, enum record_key_use use) {
     struct system_key_made made;
-    VLT_TRY(system_key_make(init->keys, use, RECORD_KEY_ACTIVE, init->now_s, &made));
+    bool is_in_device = use == RECORD_KEY_TOKEN && init->has_signer;
+    VLT_TRY(is_in_device
+                ? system_key_describe(init->keys, &init->signer, RECORD_KEY_ACTIVE, init->now_s,
+                                      &made)
+                : system_key_make(init->keys, use, RECORD_KEY_ACTIVE, init->now_s, &made));
     struct bytes kid = bytes_of_text(made.kid);
     change_add(init->change, STORE_SYSTEM_TENANT, system_key_public_class(use), kid,
                bytes_of_text(made.json), 0);
@@ -206,9 +220,33 @@ static vlt_result wrap_fresh(struct init *init, uint32_t tenant,
     return vlt_ok();
 }
 
+static void commit_everything(struct init *init, struct fault *fault) {
+    vlt_result result = add_everything(init);
+    if (vlt_is_ok(result))
+        result = open_store(init->keeper, fault);
+    if (!vlt_is_ok(result)) {
+        init_failed(init, result, fault);
+        return;
+    }
+    init->keeper->in_flight--;
+    init->change->context = init;
+    change_run(init->change);
+}
+
+static void signer_made(struct device_call *call) {
+    struct init *init = call->context;
+    init->signer = call->signer;
+    init->has_signer = vlt_is_ok(call->result);
+    if (init->has_signer)
+        commit_everything(init, &call->fault);
+    else
+        init_failed(init, call->result, &call->fault);
+}
+
 static void counter_made(struct device_call *call) {
     struct init *init = call->context;
     vlt_result result = call->result;
+    struct device_call *next = NULL;
     if (vlt_is_ok(result)) {
         init->counters.count = 1;
         init->counters.at[0] = (struct epoch_counter){call->counter, call->value};
@@ -217,17 +255,15 @@ static void counter_made(struct device_call *call) {
         log_warning("no rollback protection: %s", fault_or_reason(&call->fault, result));
         result = vlt_ok();
     }
-    if (vlt_is_ok(result))
-        result = add_everything(init);
-    if (vlt_is_ok(result))
-        result = open_store(init->keeper, &call->fault);
-    if (!vlt_is_ok(result)) {
+    bool wants_signer = vlt_is_ok(result) && init->keeper->settings.signs_in_device;
+    if (wants_signer && !(next = device_call_new(DEVICE_SIGNER_CREATE, signer_made, init)))
+        result = vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    if (!vlt_is_ok(result))
         init_failed(init, result, &call->fault);
-        return;
-    }
-    init->keeper->in_flight--;
-    init->change->context = init;
-    change_run(init->change);
+    else if (next)
+        device_submit(init->keeper->device, next);
+    else
+        commit_everything(init, &call->fault);
 }
 
 static void tenant_key_wrapped(struct device_call *call) {

@@ -12,6 +12,7 @@
 #include "vaultd/keeper/audit_first.h"
 #include "vaultd/keeper/gate.h"
 #include "vaultd/keeper/replay.h"
+#include "vaultd/keeper/sign_device.h"
 #include "vaultd/keeper/system_keys.h"
 #include "vaultd/keeper/tenants.h"
 
@@ -105,6 +106,19 @@ static vlt_result set_ours(struct keeper *keeper, const struct ask_sign *ask, in
     return vlt_ok();
 }
 
+static struct signed_token *signed_token_new(struct ipc_call *call, struct bytes token,
+                                             uint64_t expires_at) {
+    struct signed_token *signed_token = malloc(sizeof *signed_token + token.size);
+    if (!signed_token)
+        return NULL;
+    *signed_token = (struct signed_token){.wait = {.done = release},
+                                          .call = call,
+                                          .expires_at = expires_at,
+                                          .token_bytes = token.size};
+    memcpy(signed_token->token, token.at, token.size);
+    return signed_token;
+}
+
 static vlt_result sign(struct keeper *keeper, const struct token_claims *claims,
                        struct ipc_call *call, struct signed_token **ret_signed) {
     struct buf token;
@@ -113,19 +127,43 @@ static vlt_result sign(struct keeper *keeper, const struct token_claims *claims,
     if (vlt_is_ok(result) && buf_failed(&token))
         result = vlt_fail(VLT_LIMIT, "the token is too large");
     struct signed_token *signed_token =
-        vlt_is_ok(result) ? malloc(sizeof *signed_token + token.size) : NULL;
+        vlt_is_ok(result)
+            ? signed_token_new(call, buf_bytes(&token), (uint64_t)claims->expires_at)
+            : NULL;
     if (vlt_is_ok(result) && !signed_token)
         result = vlt_fail(VLT_UNAVAILABLE, "no memory for a token");
-    if (signed_token) {
-        *signed_token = (struct signed_token){.wait = {.done = release},
-                                              .call = call,
-                                              .expires_at = (uint64_t)claims->expires_at,
-                                              .token_bytes = token.size};
-        memcpy(signed_token->token, token.at, token.size);
+    if (vlt_is_ok(result))
         *ret_signed = signed_token;
-    }
     buf_done(&token);
     return result;
+}
+
+// The device has signed, or not.
+static void signed_in_device(struct keeper *keeper, struct ipc_call *call, vlt_result result,
+                             struct audit_event *event, struct bytes token, uint64_t expires_at) {
+    struct signed_token *signed_token =
+        vlt_is_ok(result) ? signed_token_new(call, token, expires_at) : NULL;
+    if (vlt_is_ok(result) && !signed_token)
+        result = vlt_fail(VLT_UNAVAILABLE, "no memory for a token");
+    if (vlt_is_ok(result))
+        audit_first(keeper, event, &signed_token->wait);
+    else
+        audit_refuse(keeper, call, event, result);
+}
+
+// Signs and has it recorded, now or when the device has answered. Takes the call.
+static void sign_and_answer(struct keeper *keeper, struct ipc_call *call,
+                            const struct token_claims *claims, struct audit_event *event) {
+    struct signed_token *signed_token = NULL;
+    const struct system_signer *signer =
+        system_keys_signer(keeper->keys, keeper->keys->signing->kid);
+    vlt_result result = signer
+                            ? sign_device(keeper, call, signer, claims, event, signed_in_device)
+                            : sign(keeper, claims, call, &signed_token);
+    if (!vlt_is_ok(result))
+        audit_refuse(keeper, call, event, result);
+    else if (!signer)
+        audit_first(keeper, event, &signed_token->wait);
 }
 
 // Names joined by a space, as the audit record wants them.
@@ -159,7 +197,6 @@ void answer_sign(struct keeper *keeper, struct ipc_call *call, struct bytes fram
     }
     char credentials[TOKEN_DETAILS_MAX * (RECORD_NAME_MAX + 1)];
     struct ours ours;
-    struct signed_token *signed_token = NULL;
     int64_t now_s = clock_now_s();
     result = store_snapshot_begin(keeper->store);
     if (vlt_is_ok(result)) {
@@ -170,12 +207,10 @@ void answer_sign(struct keeper *keeper, struct ipc_call *call, struct bytes fram
         result = set_ours(keeper, &ask, now_s, &ours, &claims);
     if (vlt_is_ok(result))
         result = check_proof(keeper, &ask, &claims, now_s);
-    if (vlt_is_ok(result))
-        result = sign(keeper, &claims, call, &signed_token);
     gate_describe(&claims, &event);
     event.credential = join_credentials(&claims, credentials, sizeof credentials);
     if (vlt_is_ok(result))
-        audit_first(keeper, &event, &signed_token->wait);
+        sign_and_answer(keeper, call, &claims, &event);
     else
         audit_refuse(keeper, call, &event, result);
 }

@@ -35,7 +35,9 @@ static json_t *keys_json(const struct keeper *keeper) {
     json_t *intake = json_array();
     for (size_t i = 0; i < keys->intake_count; i++)
         json_array_append_new(intake, json_string(keys->intake[i].kid));
-    return json_pack("{s:s, s:s, s:o}", "signing", keys->signing->kid, "checkpoint",
+    bool is_in_device = system_keys_signer(keys, keys->signing->kid) != NULL;
+    return json_pack("{s:s, s:s, s:s, s:o}", "signing", keys->signing->kid, "signing_in",
+                     is_in_device ? "device" : "memory", "checkpoint",
                      keys->checkpoint ? keys->checkpoint->kid : "", "intake", intake);
 }
 

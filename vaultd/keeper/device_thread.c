@@ -127,6 +127,15 @@ static vlt_result serve_counter(struct hsm *hsm, struct device_call *call) {
     return hsm_counter_destroy(hsm, &call->counter, &call->fault);
 }
 
+static vlt_result serve_signer(struct hsm *hsm, struct device_call *call) {
+    if (call->kind == DEVICE_SIGN)
+        return hsm_sign(hsm, &call->signer, call->digest, &call->fault, call->signature);
+    if (call->kind == DEVICE_SIGNER_CREATE)
+        return hsm_signer_create(hsm, &call->fault, &call->signer);
+    vlt_result result = hsm_signer_destroy(hsm, call->signer.id, &call->fault);
+    return result.class == VLT_NOT_FOUND ? vlt_ok() : result;
+}
+
 static vlt_result serve(struct device_thread *thread, struct device_call *call) {
     if (thread->is_ending)
         return vlt_fail(VLT_UNAVAILABLE, "the keeper is stopping");
@@ -143,6 +152,8 @@ static vlt_result serve(struct device_thread *thread, struct device_call *call) 
         return vlt_fail(VLT_UNAVAILABLE, "no device is open");
     if (call->kind == DEVICE_WRAP)
         return wrap(thread, call);
+    if (call->kind >= DEVICE_SIGNER_CREATE && call->kind <= DEVICE_SIGNER_DESTROY)
+        return serve_signer(thread->hsm, call);
     if (call->kind == DEVICE_GENERATE)
         return generate_key(thread, call, call->generation);
     if (call->kind == DEVICE_REWRAP)

@@ -24,6 +24,9 @@ enum device_call_kind {
     DEVICE_COUNTER_READ,    // `counter` into `value`
     DEVICE_COUNTER_ADVANCE, // `counter` to `value`
     DEVICE_COUNTER_DESTROY,
+    DEVICE_SIGNER_CREATE,  // a token signing key: `signer`
+    DEVICE_SIGN,           // `digest` with `signer` into `signature`
+    DEVICE_SIGNER_DESTROY, // `signer.id` for ever; fine when it is gone already
     DEVICE_CLOSE
 };
 
@@ -43,6 +46,8 @@ struct device_call {
     size_t blob_bytes;
     struct hsm_counter counter;
     uint64_t value; // of the counter
+    struct hsm_signer signer;
+    uint8_t digest[HSM_DIGEST_BYTES], signature[HSM_SIGNATURE_BYTES];
     void (*done)(struct device_call *call);
     void *context;
     // Results, valid in done.

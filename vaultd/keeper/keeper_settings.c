@@ -49,7 +49,11 @@ vlt_result keeper_settings_decode(struct bytes frame, struct fault *fault,
     settings.intake_age_s = tell.intake_age_s;
     settings.tenant_age_s = tell.tenant_age_s;
     settings.wrapping_age_s = tell.wrapping_age_s;
+    settings.signs_in_device = tell.signs_in_device != 0;
     settings.log_level = tell.log_level;
+    if (settings.signs_in_device && settings.device.kind != HSM_PKCS11)
+        return fault_set(fault, VLT_MALFORMED, "a setting of the keeper is not valid",
+                         "only a PKCS#11 device can keep the token signing key");
     if (!settings.issuer[0] || !settings.store_path[0])
         return fault_set(fault, VLT_MALFORMED, "a setting of the keeper is not valid",
                          "issuer and store must not be empty");

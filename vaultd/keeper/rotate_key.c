@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "libvault/base/clock.h"
+#include "vaultd/keeper/rotate_signer.h"
 #include "vaultd/keeper/seen.h"
 #include "vaultd/keeper/system_keys.h"
 #include "vaultd/log/log.h"
@@ -67,12 +68,12 @@ void rotate_key_set_done(struct rotate_key_set *set) {
     set->count = 0;
 }
 
-static enum record_key_use use_of(unsigned kind) {
+enum record_key_use rotate_key_use(enum rotation_kind kind) {
     return kind == ROTATION_INTAKE ? RECORD_KEY_INTAKE : RECORD_KEY_TOKEN;
 }
 
-static vlt_result read_set(struct keeper *keeper, enum record_key_use use,
-                           struct rotate_key_set *set) {
+vlt_result rotate_key_set_snapshot(struct keeper *keeper, enum record_key_use use,
+                                   struct rotate_key_set *set) {
     set->count = 0;
     VLT_TRY(store_snapshot_begin(keeper->store));
     vlt_result result = rotate_key_set_read(keeper, use, set);
@@ -119,10 +120,14 @@ static void add_destruction(struct change *change, const struct rotate_key_row *
                        STORE_ANY_REVISION);
 }
 
+// `signer`: the device has made the key already.
 static vlt_result add_new(struct change *change, enum record_key_use use,
-                          enum record_key_state state, int64_t now_s) {
+                          enum record_key_state state, int64_t now_s,
+                          const struct hsm_signer *signer) {
     struct system_key_made made;
-    VLT_TRY(system_key_make(change->keeper->keys, use, state, now_s, &made));
+    const struct system_keys *keys = change->keeper->keys;
+    VLT_TRY(signer ? system_key_describe(keys, signer, state, now_s, &made)
+                   : system_key_make(keys, use, state, now_s, &made));
     struct bytes kid = bytes_of_text(made.kid);
     change_add(change, STORE_SYSTEM_TENANT, system_key_public_class(use), kid,
                bytes_of_text(made.json), 0);
@@ -133,17 +138,55 @@ static vlt_result add_new(struct change *change, enum record_key_use use,
 }
 
 static vlt_result fill(struct change *change, const struct rotate_key_set *set,
-                       enum record_key_use use, bool is_emergency, int64_t now_s) {
+                       enum record_key_use use, const struct hsm_signer *signer) {
+    int64_t now_s = clock_now_s();
+    bool is_emergency = change->number == ROTATION_EMERGENCY;
     bool is_published_first = use == RECORD_KEY_TOKEN && !is_emergency;
     if (set->count > KEEP_MAX && !is_emergency)
         return vlt_fail(VLT_CONFLICT, "too many retired keys are still in use: rotate again when "
                                       "the oldest of them is gone");
-    VLT_TRY(add_new(change, use, is_published_first ? RECORD_KEY_NEXT : RECORD_KEY_ACTIVE, now_s));
+    VLT_TRY(add_new(change, use, is_published_first ? RECORD_KEY_NEXT : RECORD_KEY_ACTIVE, now_s,
+                    signer));
     for (size_t i = 0; is_emergency && i < set->count; i++)
         add_destruction(change, &set->rows[i]);
     if (use == RECORD_KEY_INTAKE && !is_emergency)
         add_record(change, set->active, RECORD_KEY_RETIRED, now_s);
     return vlt_ok();
+}
+
+static void fill_and_run(struct change *change, enum record_key_use use,
+                         const struct hsm_signer *signer) {
+    struct rotate_key_set set;
+    vlt_result result = rotate_key_set_snapshot(change->keeper, use, &set);
+    if (vlt_is_ok(result))
+        result = fill(change, &set, use, signer);
+    rotate_key_set_done(&set);
+    if (vlt_is_ok(result))
+        change_run(change);
+    else
+        change_refuse(change, result);
+}
+
+static void run_with_signer(struct change *change, vlt_result result,
+                            const struct hsm_signer *signer) {
+    if (vlt_is_ok(result))
+        fill_and_run(change, RECORD_KEY_TOKEN, signer);
+    else
+        change_refuse(change, result);
+}
+
+// Makes the new key where the settings say, then goes on with the change. Nobody
+// else changes these keys until it has ended.
+static void make_and_run(struct change *change, enum record_key_use use) {
+    struct keeper *keeper = change->keeper;
+    keeper->rotations->is_changing_keys = true;
+    if (use != RECORD_KEY_TOKEN || !keeper->settings.signs_in_device) {
+        fill_and_run(change, use, NULL);
+        return;
+    }
+    vlt_result result = rotate_signer_make(change, run_with_signer);
+    if (!vlt_is_ok(result))
+        change_refuse(change, result);
 }
 
 // ---- After the commit ----
@@ -173,6 +216,7 @@ static void step_done(struct change *change, vlt_result result, uint64_t revisio
     struct keeper *keeper = change->keeper;
     bool is_emergency = change->number == ROTATION_EMERGENCY;
     keeper->rotations->is_changing_keys = false;
+    rotate_signer_settle(change, vlt_is_ok(result));
     if (!vlt_is_ok(result))
         return;
     if (is_emergency) { // also for what is being opened at this moment
@@ -184,49 +228,13 @@ static void step_done(struct change *change, vlt_result result, uint64_t revisio
     reload(keeper);
 }
 
-// ---- For people ----
-
-static json_t *row_json(const struct keeper *keeper, const struct rotate_key_row *row) {
-    const struct record_key *record = &row->record;
-    json_t *json = json_pack("{s:s, s:I, s:I}", "key", record->kid, "created_at",
-                             (json_int_t)record->created_at, "revision", (json_int_t)row->revision);
-    if (json && record->state == RECORD_KEY_NEXT)
-        json_object_set_new(json, "promotes_at",
-                            json_integer(record->created_at + keeper->settings.publication_s));
-    if (json && record->state == RECORD_KEY_RETIRED)
-        json_object_set_new(json, "destroyed_at", json_integer(record->keep_until));
-    return json;
-}
-
-static json_t *describe(struct keeper *keeper, unsigned kind) {
-    struct rotate_key_set set;
-    vlt_result result = read_set(keeper, use_of(kind), &set);
-    json_t *retired = json_array();
-    for (size_t i = 0; i < set.count; i++)
-        if (set.rows[i].record.state == RECORD_KEY_RETIRED)
-            json_array_append_new(retired, row_json(keeper, &set.rows[i]));
-    json_t *json = NULL;
-    if (vlt_is_ok(result))
-        json = json_pack("{s:s, s:b, s:s, s:o, s:O}", "kind", rotation_kind_name(kind),
-                         "is_under_way", set.next != NULL, "state",
-                         set.next                       ? "published"
-                         : json_array_size(retired) > 0 ? "overlapping"
-                                                        : "steady",
-                         "active", row_json(keeper, set.active), "retired", retired);
-    if (json && set.next)
-        json_object_set_new(json, "next", row_json(keeper, set.next));
-    json_decref(retired);
-    rotate_key_set_done(&set);
-    return json;
-}
-
 // ---- Asked for ----
 
 static void answered(struct change *change, vlt_result result, uint64_t revision) {
     unsigned kind = (unsigned)(uintptr_t)change->context;
     step_done(change, result, revision);
     if (vlt_is_ok(result))
-        rotation_reply(change->call, describe(change->keeper, kind));
+        rotation_reply(change->call, rotate_key_describe(change->keeper, kind));
     else
         reply_failure(change->call, result);
 }
@@ -242,7 +250,7 @@ static vlt_result may_begin(struct keeper *keeper, const struct ask_rotate *ask,
 }
 
 static void begin(struct keeper *keeper, struct ipc_call *call, const struct ask_rotate *ask,
-                  const struct rotate_key_set *set, struct audit_event *event) {
+                  struct audit_event *event) {
     struct change *change = change_new(keeper, call, event, answered);
     if (!change) {
         audit_refuse(keeper, call, event, vlt_fail(VLT_UNAVAILABLE, "no memory for a change"));
@@ -250,31 +258,25 @@ static void begin(struct keeper *keeper, struct ipc_call *call, const struct ask
     }
     change->context = (void *)(uintptr_t)ask->kind;
     change->number = ask->mode;
-    vlt_result result =
-        fill(change, set, use_of(ask->kind), ask->mode == ROTATION_EMERGENCY, clock_now_s());
-    keeper->rotations->is_changing_keys = true;
-    if (vlt_is_ok(result))
-        change_run(change);
-    else
-        change_refuse(change, result);
+    make_and_run(change, rotate_key_use(ask->kind));
 }
 
 void rotate_key_ask(struct keeper *keeper, struct ipc_call *call, const struct ask_rotate *ask,
                     struct audit_event *event) {
     struct rotate_key_set set;
     if (ask->mode == ROTATION_LOOK) {
-        rotation_reply(call, describe(keeper, ask->kind));
+        rotation_reply(call, rotate_key_describe(keeper, ask->kind));
         return;
     }
-    vlt_result result = read_set(keeper, use_of(ask->kind), &set);
+    vlt_result result = rotate_key_set_snapshot(keeper, rotate_key_use(ask->kind), &set);
     if (vlt_is_ok(result))
         result = may_begin(keeper, ask, &set);
     if (!vlt_is_ok(result))
         audit_refuse(keeper, call, event, result);
     else if (set.next && ask->mode == ROTATION_RUN)
-        rotation_reply(call, describe(keeper, ask->kind)); // the one that is under way
+        rotation_reply(call, rotate_key_describe(keeper, ask->kind)); // the one that is under way
     else
-        begin(keeper, call, ask, &set, event);
+        begin(keeper, call, ask, event);
     rotate_key_set_done(&set);
 }
 
@@ -302,7 +304,7 @@ void rotate_key_destroy(struct keeper *keeper, struct ipc_call *call,
                         const struct ask_key_destroy *ask, struct audit_event *event) {
     struct rotate_key_set set;
     const struct rotate_key_row *row = NULL;
-    vlt_result result = read_set(keeper, use_of(ask->kind), &set);
+    vlt_result result = rotate_key_set_snapshot(keeper, rotate_key_use(ask->kind), &set);
     for (size_t i = 0; i < set.count; i++)
         if (bytes_equal_text(ask->key, set.rows[i].record.kid))
             row = &set.rows[i];
@@ -356,7 +358,7 @@ static void destroy_one(struct keeper *keeper, const struct rotate_key_row *row)
 static void tick_use(struct keeper *keeper, enum record_key_use use) {
     struct rotate_key_set set;
     int64_t now_s = clock_now_s();
-    if (vlt_is_ok(read_set(keeper, use, &set))) {
+    if (vlt_is_ok(rotate_key_set_snapshot(keeper, use, &set))) {
         if (set.next && set.next->record.created_at + keeper->settings.publication_s <= now_s)
             promote(keeper, &set, now_s);
         for (size_t i = 0; i < set.count && !keeper->rotations->is_changing_keys; i++)
@@ -381,7 +383,7 @@ void rotate_key_schedule(struct keeper *keeper, enum rotation_kind kind, uint32_
     if (age_s == 0 || keeper->rotations->is_changing_keys)
         return;
     bool is_signing = kind == ROTATION_SIGNING;
-    vlt_result result = read_set(keeper, use_of(kind), &set);
+    vlt_result result = rotate_key_set_snapshot(keeper, rotate_key_use(kind), &set);
     if (vlt_is_ok(result) && !set.next &&
         rotation_is_due(keeper->rotations, is_signing ? "the signing key" : "the intake key",
                         set.active->record.created_at, age_s,
@@ -390,11 +392,7 @@ void rotate_key_schedule(struct keeper *keeper, enum rotation_kind kind, uint32_
             own_change(keeper, is_signing ? "rotate.signing.begin" : "rotate.intake.begin",
                        set.active->record.kid);
         if (change)
-            result = fill(change, &set, use_of(kind), false, clock_now_s());
-        if (change && vlt_is_ok(result))
-            change_run(change);
-        else if (change)
-            change_refuse(change, result);
+            make_and_run(change, rotate_key_use(kind));
     }
     rotate_key_set_done(&set);
 }

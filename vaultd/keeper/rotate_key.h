@@ -27,6 +27,12 @@ struct rotate_key_set {
 vlt_result rotate_key_set_read(struct keeper *keeper, enum record_key_use use,
                                struct rotate_key_set *ret_set) VLT_MUST_USE;
 void rotate_key_set_done(struct rotate_key_set *set);
+// The same within a snapshot of its own.
+vlt_result rotate_key_set_snapshot(struct keeper *keeper, enum record_key_use use,
+                                   struct rotate_key_set *ret_set) VLT_MUST_USE;
+enum record_key_use rotate_key_use(enum rotation_kind kind);
+// What is there and what is under way; NULL: out of memory.
+json_t *rotate_key_describe(struct keeper *keeper, enum rotation_kind kind);
 
 // Each takes the call. `kind` is ROTATION_SIGNING or ROTATION_INTAKE.
 void rotate_key_ask(struct keeper *keeper, struct ipc_call *call, const struct ask_rotate *ask,

@@ -23,6 +23,8 @@ struct rotations {
     struct event *tick;
     uint64_t tick_count;
     bool is_changing_keys; // a change of signing or intake keys is under way
+    bool has_signer; // the device has made a signing key whose change is under way
+    struct hsm_signer signer;
     bool needs_reload;     // the keys in memory are older than those in the store
     struct reencrypt *reencrypt;
     struct rewrap *rewrap;

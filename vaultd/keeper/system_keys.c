@@ -6,7 +6,7 @@
 #include "libvault/crypto/pkey.h"
 #include "vaultd/keeper/recovery.h"
 
-#define KEY_ALGORITHM_XAES 1
+#define SIGNER_BYTES (HSM_KEY_ID_BYTES + HSM_POINT_BYTES) // of a key in a device
 
 enum store_class system_key_public_class(enum record_key_use use) {
     return use == RECORD_KEY_INTAKE ? STORE_INTAKE_KEY : STORE_SIGNING_KEY;
@@ -69,19 +69,37 @@ static struct xaes_key *datakey_of(const struct system_keys *keys, uint32_t numb
 
 // ---- Making ----
 
-static vlt_result seal_private(const struct system_keys *keys, enum record_key_use use,
-                               const struct secret *private_key, struct system_key_made *made) {
-    uint8_t context[RECORD_KEY_CONTEXT_MAX], sealed[XAES_SEALED_SIZE(PKEY_PRIVATE_SIZE)];
+struct key_context {
+    uint8_t at[RECORD_KEY_CONTEXT_MAX];
+    size_t size;
+};
+
+static void context_of(enum record_key_algorithm algorithm, enum record_key_use use,
+                       const char *kid, struct key_context *context) {
     struct wire_writer w;
-    wire_writer_init(&w, context, sizeof context);
-    record_key_context(&w, system_key_secret_class(use), bytes_of_text(made->kid), use);
+    wire_writer_init(&w, context->at, sizeof context->at);
+    if (algorithm == RECORD_KEY_IN_DEVICE)
+        record_key_device_context(&w, bytes_of_text(kid));
+    else
+        record_key_context(&w, system_key_secret_class(use), bytes_of_text(kid), use);
+    context->size = w.failed ? 0 : w.size;
+}
+
+static vlt_result seal_content(const struct system_keys *keys, enum record_key_algorithm algorithm,
+                               enum record_key_use use, const struct secret *content,
+                               struct system_key_made *made) {
+    uint8_t sealed[XAES_SEALED_SIZE(SIGNER_BYTES)]; // the longer of both
+    size_t sealed_bytes = XAES_SEALED_SIZE(secret_size(content));
+    struct key_context context;
+    context_of(algorithm, use, made->kid, &context);
     const struct xaes_key *datakey = datakey_of(keys, keys->active_datakey);
-    if (w.failed || !datakey)
+    if (!context.size || !datakey || sealed_bytes > sizeof sealed)
         return vlt_fail(VLT_BUG, "there is no system data key to encrypt with");
-    VLT_TRY(xaes_seal_fresh(datakey, bytes_of(context, w.size), private_key, sealed));
-    struct record_key_secret secret = {.algorithm = KEY_ALGORITHM_XAES,
+    VLT_TRY(xaes_seal_fresh(datakey, bytes_of(context.at, context.size), content, sealed));
+    struct record_key_secret secret = {.algorithm = (uint8_t)algorithm,
                                        .data_key = keys->active_datakey,
-                                       .sealed = bytes_of(sealed, sizeof sealed)};
+                                       .sealed = bytes_of(sealed, sealed_bytes)};
+    struct wire_writer w;
     wire_writer_init(&w, made->sealed, sizeof made->sealed);
     record_key_secret_put(&w, &secret);
     made->sealed_bytes = w.size;
@@ -138,11 +156,42 @@ vlt_result system_key_make(const struct system_keys *keys, enum record_key_use u
     if (vlt_is_ok(result))
         result = pkey_to_secret(jwk->pkey, private_key);
     if (vlt_is_ok(result))
-        result = seal_private(keys, use, private_key, &made);
+        result = seal_content(keys, RECORD_KEY_PRIVATE, use, private_key, &made);
     if (vlt_is_ok(result))
         result = describe_public(jwk, use, state, now_s, &made);
     jwk_free(jwk);
     secret_free(private_key);
+    if (vlt_is_ok(result))
+        *ret_made = made;
+    return result;
+}
+
+static vlt_result seal_signer(const struct system_keys *keys, const struct hsm_signer *signer,
+                              struct system_key_made *made) {
+    struct secret *content = secret_new(SIGNER_BYTES);
+    if (!content)
+        return vlt_fail(VLT_UNAVAILABLE, "no secret memory left");
+    uint8_t *room = secret_borrow_room(content);
+    memcpy(room, signer->id, HSM_KEY_ID_BYTES);
+    memcpy(room + HSM_KEY_ID_BYTES, signer->point, HSM_POINT_BYTES);
+    secret_release_sized(content, SIGNER_BYTES);
+    vlt_result result = seal_content(keys, RECORD_KEY_IN_DEVICE, RECORD_KEY_TOKEN, content, made);
+    secret_free(content);
+    return result;
+}
+
+vlt_result system_key_describe(const struct system_keys *keys, const struct hsm_signer *signer,
+                               enum record_key_state state, int64_t now_s,
+                               struct system_key_made *ret_made) {
+    struct system_key_made made = {.json = NULL};
+    EVP_PKEY *pkey;
+    struct jwk *jwk = NULL;
+    VLT_TRY(pkey_p256_public(signer->point + 1, signer->point + 33, &pkey));
+    VLT_TRY(jwk_with_kid(pkey, made.kid, &jwk));
+    vlt_result result = seal_signer(keys, signer, &made);
+    if (vlt_is_ok(result))
+        result = describe_public(jwk, RECORD_KEY_TOKEN, state, now_s, &made);
+    jwk_free(jwk);
     if (vlt_is_ok(result))
         *ret_made = made;
     return result;
@@ -162,28 +211,50 @@ struct load {
     vlt_result result;
 };
 
-static vlt_result open_private(struct load *load, const struct record_key *record,
-                               EVP_PKEY **ret_pkey) {
+static vlt_result open_content(struct load *load, const struct record_key *record,
+                               const struct record_key_secret *secret, struct secret *content) {
+    struct key_context context;
+    const struct xaes_key *datakey = datakey_of(load->keys, secret->data_key);
+    if (!datakey)
+        return vlt_fail(VLT_NOT_FOUND, "the system data key of a key is missing");
+    context_of(secret->algorithm, record->use, record->kid, &context);
+    return xaes_open_fresh(datakey, bytes_of(context.at, context.size), secret->sealed, content);
+}
+
+// The pair, or of a key in the device its public half.
+static vlt_result keep_signer(struct load *load, const struct record_key *record,
+                              const struct secret *content, EVP_PKEY **ret_pkey) {
+    struct system_keys *keys = load->keys;
+    if (record->use != RECORD_KEY_TOKEN || secret_size(content) != SIGNER_BYTES)
+        return vlt_fail(VLT_MALFORMED, "a key in the device is not one that signs tokens");
+    if (keys->signer_count == SYSTEM_SIGNERS_MAX)
+        return vlt_fail(VLT_LIMIT, "there are too many signing keys");
+    struct system_signer *signer = &keys->signers[keys->signer_count];
+    const uint8_t *at = secret_borrow(content);
+    memcpy(signer->kid, record->kid, sizeof signer->kid);
+    memcpy(signer->signer.id, at, HSM_KEY_ID_BYTES);
+    memcpy(signer->signer.point, at + HSM_KEY_ID_BYTES, HSM_POINT_BYTES);
+    secret_release(content);
+    keys->signer_count++;
+    return pkey_p256_public(signer->signer.point + 1, signer->signer.point + 33, ret_pkey);
+}
+
+static vlt_result open_key(struct load *load, const struct record_key *record,
+                           EVP_PKEY **ret_pkey) {
     struct bytes value;
     struct record_key_secret secret;
     VLT_TRY(store_get(load->store, STORE_SYSTEM_TENANT, load->secret_class,
                       bytes_of_text(record->kid), &value, NULL));
     VLT_TRY(record_key_secret_get(value, &secret));
-    const struct xaes_key *datakey = datakey_of(load->keys, secret.data_key);
-    struct secret *private_key = secret_new(PKEY_PRIVATE_SIZE);
-    if (!datakey || !private_key) {
-        secret_free(private_key);
-        return vlt_fail(VLT_NOT_FOUND, "the system data key of a key is missing");
-    }
-    uint8_t context[RECORD_KEY_CONTEXT_MAX];
-    struct wire_writer w;
-    wire_writer_init(&w, context, sizeof context);
-    record_key_context(&w, load->secret_class, bytes_of_text(record->kid), record->use);
-    vlt_result result =
-        xaes_open_fresh(datakey, bytes_of(context, w.size), secret.sealed, private_key);
+    struct secret *content = secret_new(SIGNER_BYTES);
+    if (!content)
+        return vlt_fail(VLT_UNAVAILABLE, "no secret memory left");
+    vlt_result result = open_content(load, record, &secret, content);
     if (vlt_is_ok(result))
-        result = pkey_of_secret(kind_of(record->use), private_key, ret_pkey);
-    secret_free(private_key);
+        result = secret.algorithm == RECORD_KEY_IN_DEVICE
+                     ? keep_signer(load, record, content, ret_pkey)
+                     : pkey_of_secret(kind_of(record->use), content, ret_pkey);
+    secret_free(content);
     return result;
 }
 
@@ -230,7 +301,7 @@ static vlt_result load_record(struct load *load, const struct record_key *record
     char kid[RECORD_KID_MAX + 1];
     if ((record->use == RECORD_KEY_INTAKE) != (load->secret_class == STORE_INTAKE_SECRET))
         return vlt_fail(VLT_MALFORMED, "a key is filed under another use");
-    VLT_TRY(open_private(load, record, &pkey));
+    VLT_TRY(open_key(load, record, &pkey));
     VLT_TRY(jwk_with_kid(pkey, kid, &jwk));
     if (strcmp(kid, record->kid) != 0) {
         jwk_free(jwk);
@@ -280,7 +351,7 @@ vlt_result system_keys_load(struct system_keys *keys, struct store *store, struc
 vlt_result system_keys_reload(struct system_keys *keys, struct store *store, struct fault *fault) {
     struct system_keys next = *keys;
     next.signing = next.checkpoint = NULL;
-    next.intake_count = 0;
+    next.intake_count = next.signer_count = 0;
     next.recovery = NULL;
     next.token_keys = calloc(1, sizeof *next.token_keys);
     if (!next.token_keys)
@@ -293,6 +364,13 @@ vlt_result system_keys_reload(struct system_keys *keys, struct store *store, str
     forget_loaded(keys);
     *keys = next;
     return vlt_ok();
+}
+
+const struct system_signer *system_keys_signer(const struct system_keys *keys, const char *kid) {
+    for (size_t i = 0; i < keys->signer_count; i++)
+        if (strcmp(keys->signers[i].kid, kid) == 0)
+            return &keys->signers[i];
+    return NULL;
 }
 
 vlt_result system_keys_intake(const struct system_keys *keys, struct bytes kid,

@@ -8,6 +8,7 @@
 #ifndef VLT_KEEPER_SYSTEM_KEYS_H
 #define VLT_KEEPER_SYSTEM_KEYS_H
 
+#include "hsm/hsm.h"
 #include "libvault/crypto/aead.h"
 #include "libvault/crypto/jwk.h"
 #include "libvault/store/record_key.h"
@@ -15,6 +16,7 @@
 
 #define SYSTEM_DATAKEYS_MAX 8
 #define SYSTEM_INTAKE_MAX 8
+#define SYSTEM_SIGNERS_MAX 16
 
 struct recovery;
 
@@ -27,15 +29,23 @@ struct system_intake {
     EVP_PKEY *pkey;
 };
 
+struct system_signer { // a token signing key that is in the device
+    char kid[RECORD_KID_MAX + 1];
+    struct hsm_signer signer;
+};
+
 struct system_keys {
     struct system_datakey datakeys[SYSTEM_DATAKEYS_MAX];
     size_t datakey_count;
     uint32_t active_datakey;    // number
-    struct jwk *signing;        // the active one; borrowed from token_keys
+    struct jwk *signing;        // the active one; borrowed from token_keys; only its public
+                                // half when it is among the signers
     struct jwk *checkpoint;     // private Ed25519, owned
     struct jwk_set *token_keys; // private P-256 keys that signed or sign tokens; verifies too
     struct system_intake intake[SYSTEM_INTAKE_MAX];
     size_t intake_count;
+    struct system_signer signers[SYSTEM_SIGNERS_MAX];
+    size_t signer_count;
     struct recovery *recovery; // of the offline slots; NULL: the vault has none
 };
 
@@ -68,6 +78,12 @@ struct system_key_made {
 vlt_result system_key_make(const struct system_keys *keys, enum record_key_use use,
                            enum record_key_state state, int64_t now_s,
                            struct system_key_made *ret_made) VLT_MUST_USE;
+// The same for a token signing key that the device has made.
+vlt_result system_key_describe(const struct system_keys *keys, const struct hsm_signer *signer,
+                               enum record_key_state state, int64_t now_s,
+                               struct system_key_made *ret_made) VLT_MUST_USE;
+// Where the key of that name is, when it is in the device; else NULL.
+const struct system_signer *system_keys_signer(const struct system_keys *keys, const char *kid);
 void system_key_made_done(struct system_key_made *made);
 enum store_class system_key_public_class(enum record_key_use use);
 enum store_class system_key_secret_class(enum record_key_use use);

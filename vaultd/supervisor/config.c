@@ -57,7 +57,8 @@ static const cyaml_schema_field_t config_keeper_fields[] = {
 static const cyaml_schema_field_t config_audit_fields[] = {
     TEXT(config_audit, directory), TEXT(config_audit, origin), CYAML_FIELD_END};
 static const cyaml_schema_field_t config_tokens_fields[] = {
-    NUMBER(config_tokens, lifetime_s), NUMBER(config_tokens, max_lifetime_s), CYAML_FIELD_END};
+    TEXT(config_tokens, signing_key), NUMBER(config_tokens, lifetime_s),
+    NUMBER(config_tokens, max_lifetime_s), CYAML_FIELD_END};
 static const cyaml_schema_field_t config_rotation_fields[] = {
     NUMBER(config_rotation, publication_s), NUMBER(config_rotation, intake_overlap_s),
     NUMBER(config_rotation, records_per_s), NUMBER(config_rotation, signing_days),
@@ -107,6 +108,7 @@ static bool set_text_defaults(struct config *c) {
            set_text(&c->users.auditor, "") && set_text(&c->device.kind, "") &&
            set_text(&c->device.tcti, "device:/dev/tpmrm0") && set_text(&c->device.uri, "") &&
            set_text(&c->device.module, "") && set_text(&c->device.pin_file, "") &&
+           set_text(&c->tokens.signing_key, "memory") &&
            set_text(&c->audit.directory, "/var/lib/vaultd/audit") && set_text(&c->audit.origin, "");
 }
 
@@ -162,6 +164,15 @@ static vlt_result check_device(const struct checking *checking, const struct con
     if (strcmp(device->kind, "tpm") == 0)
         return vlt_ok();
     return refuse(checking, "device.kind", "must be tpm or pkcs11");
+}
+
+static vlt_result check_signing_key(const struct checking *checking, const struct config *c) {
+    const char *place = c->tokens.signing_key;
+    if (strcmp(place, "memory") != 0 && strcmp(place, "device") != 0)
+        return refuse(checking, "tokens.signing_key", "must be memory or device");
+    if (strcmp(place, "device") == 0 && strcmp(c->device.kind, "pkcs11") != 0)
+        return refuse(checking, "tokens.signing_key", "device needs device.kind pkcs11: a TPM signs too slowly");
+    return vlt_ok();
 }
 
 static vlt_result check_tls(const struct checking *checking, const char *key, const char *listen,
@@ -241,6 +252,7 @@ static vlt_result check_ranges(const struct checking *checking, const struct con
 static vlt_result check(const struct checking *checking, const struct config *c) {
     VLT_TRY(check_top(checking, c));
     VLT_TRY(check_device(checking, &c->device));
+    VLT_TRY(check_signing_key(checking, c));
     VLT_TRY(check_users(checking, &c->users));
     VLT_TRY(check_listeners(checking, c));
     return check_ranges(checking, c);

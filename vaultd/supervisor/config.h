@@ -46,6 +46,7 @@ struct config_audit {
     char *directory, *origin;
 };
 struct config_tokens {
+    char *signing_key; // "memory" or "device": where new token signing keys are made
     uint32_t lifetime_s, max_lifetime_s;
 };
 struct config_rotation { // ages in days; 0: by hand only

@@ -1,0 +1,94 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""PKCS#11 devices behind the running vault: the signing key inside one, and which
+calls reach it."""
+
+import json
+import os
+import signal
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from jose import new_client_key  # noqa: E402
+from lab import Lab, need, run_cases, wait_until  # noqa: E402
+from test_rotation import Load  # noqa: E402
+
+
+def make(**tokens):
+    return Lab(config={"rotation": {"publication_s": 1}, "tokens": {"lifetime_s": 300, "max_lifetime_s": 3600, **tokens}})
+
+
+def ready(lab):
+    lab.start()
+    lab.init_with_issuer()
+    lab.put_credential()
+    lab.enrol()
+    return new_client_key()
+
+
+def works(lab, token, key):
+    return lab.redeem(token, key).status == 200 and lab.exchange(key=key).status == 200
+
+
+def signing_in(lab):
+    return lab.vaultctl_json("status")["keys"]["signing_in"]
+
+
+def jwks(lab):
+    return {key["kid"] for key in lab.broker("GET", "/oauth2/jwks").json["keys"]}
+
+
+def move_signing_key(lab, where):
+    """Configuration, SIGHUP, one command: what an administrator does."""
+    done = lab.log().count("configuration reloaded")
+    lab.extra["tokens"]["signing_key"] = where
+    lab.write_config()
+    lab.process.send_signal(signal.SIGHUP)
+    wait_until("reload", lambda: lab.log().count("configuration reloaded") > done)
+    lab.vaultctl("rotate", "signing")
+    wait_until(f"the signing key in {where}", lambda: signing_in(lab) == where)
+
+
+def the_signing_key_moves_into_the_device_and_back():
+    with make() as lab:
+        key = ready(lab)
+        need(signing_in(lab) == "memory", "the default is memory")
+        tokens = [lab.token(key=key)]
+        with Load(lab, key) as load:
+            for where in ("device", "memory", "device"):
+                move_signing_key(lab, where)
+                tokens.append(lab.token(key=key))
+                kid = lab.vaultctl_json("status")["keys"]["signing"]
+                need(kid in jwks(lab), f"the key in {where} is not published")
+            time.sleep(0.5)
+        need(not load.failures, f"{len(load.failures)} requests failed, the first: {load.failures[:1]}")
+        need(load.issued > 10 and load.redeemed > 100, f"{load.issued} issued, {load.redeemed} redeemed")
+        for token in tokens:
+            need(lab.redeem(token, key).status == 200, "a token of before the move")
+        lab.stop()
+        lab.start()
+        need(works(lab, tokens[-1], key), "after a restart with the key in the device")
+
+
+def a_vault_is_born_with_its_signing_key_in_the_device():
+    with make(signing_key="device") as lab:
+        key = ready(lab)
+        need(signing_in(lab) == "device", "born in the device")
+        token = lab.token(key=key)
+        # Away and back: what was issued serves on, new tokens wait for the device.
+        tokens = f"{lab.device.folder}/tokens"
+        os.rename(tokens, tokens + ".away")
+        need(lab.redeem(token, key).status == 200, "a token that was issued before")
+        refused = lab.exchange(key=key)
+        os.rename(tokens + ".away", tokens)
+        need(refused.status in (200, 503), refused)  # SoftHSM has keys in its memory, too
+        wait_until("tokens again", lambda: works(lab, token, key))
+        lab.vaultctl("rotate", "signing", "--emergency")
+        need(lab.redeem(token, key).status == 401, "a token of before the emergency")
+        need(works(lab, lab.token(key=key), key), "after the emergency")
+
+
+if __name__ == "__main__":
+    run_cases(the_signing_key_moves_into_the_device_and_back, a_vault_is_born_with_its_signing_key_in_the_device)

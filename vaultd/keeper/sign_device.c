@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vaultd/keeper/sign_device.h"
+
+#include <stdlib.h>
+
+#include "libvault/base/clock.h"
+#include "libvault/crypto/digest.h"
+#include "libvault/token/token_sign.h"
+#include "vaultd/keeper/audit_first.h"
+#include "vaultd/keeper/device_thread.h"
+#include "vaultd/log/log.h"
+
+#define WARN_EACH_MS 10000
+
+struct signing {
+    struct keeper *keeper;
+    struct ipc_call *call;
+    sign_device_done_fn *done;
+    uint64_t expires_at;
+    struct buf token;
+    size_t event_bytes;
+    uint8_t event[AUDIT_EVENT_BYTES_MAX]; // wire form
+};
+
+static void signing_free(struct signing *signing) {
+    buf_done(&signing->token);
+    free(signing);
+}
+
+// Why is for the log: who asked for a token can do nothing about a device.
+static vlt_result failed(struct keeper *keeper, const struct device_call *call) {
+    int64_t now_ms = clock_elapsed_ms();
+    if (now_ms >= keeper->sign_warned_ms) {
+        keeper->sign_warned_ms = now_ms + WARN_EACH_MS;
+        log_error("tokens can not be signed: %s", fault_or_reason(&call->fault, call->result));
+    }
+    return vlt_fail(VLT_UNAVAILABLE, "the device does not sign");
+}
+
+static void signed_or_not(struct device_call *call) {
+    struct signing *signing = call->context;
+    struct keeper *keeper = signing->keeper;
+    struct audit_event event = {.kind = AUDIT_ISSUE};
+    keeper->in_flight--;
+    vlt_result result = vlt_is_ok(call->result) ? token_sign_end(call->signature, &signing->token)
+                                                : failed(keeper, call);
+    if (!vlt_is_ok(audit_event_get(bytes_of(signing->event, signing->event_bytes), &event)))
+        result = vlt_fail(VLT_BUG, "an event was not kept");
+    signing->done(keeper, signing->call, result, &event, buf_bytes(&signing->token),
+                  signing->expires_at);
+    signing_free(signing);
+}
+
+static vlt_result fill(struct signing *signing, struct device_call *call,
+                       const struct token_claims *claims, const struct audit_event *event) {
+    struct wire_writer w;
+    wire_writer_init(&w, signing->event, sizeof signing->event);
+    audit_event_put(&w, event);
+    signing->event_bytes = w.size;
+    VLT_TRY(token_sign_begin(signing->keeper->keys->signing, claims, &signing->token));
+    struct bytes input = buf_bytes(&signing->token);
+    VLT_TRY(digest_parts(DIGEST_SHA256, &input, 1, call->digest));
+    return w.failed ? vlt_fail(VLT_LIMIT, "the event is too large") : vlt_ok();
+}
+
+vlt_result sign_device(struct keeper *keeper, struct ipc_call *call,
+                       const struct system_signer *signer, const struct token_claims *claims,
+                       const struct audit_event *event, sign_device_done_fn *done) {
+    if (device_pending(keeper->device) >= SIGN_DEVICE_PENDING_MAX)
+        return vlt_fail(VLT_UNAVAILABLE, "the device has too much to sign");
+    struct signing *signing = malloc(sizeof *signing);
+    struct device_call *device =
+        signing ? device_call_new(DEVICE_SIGN, signed_or_not, signing) : NULL;
+    if (!device) {
+        free(signing);
+        return vlt_fail(VLT_UNAVAILABLE, "no memory for a token");
+    }
+    *signing = (struct signing){.keeper = keeper,
+                                .call = call,
+                                .done = done,
+                                .expires_at = (uint64_t)claims->expires_at};
+    buf_init(&signing->token, TOKEN_BYTES_MAX);
+    device->signer = signer->signer;
+    vlt_result result = fill(signing, device, claims, event);
+    if (!vlt_is_ok(result)) {
+        device_call_free(device);
+        signing_free(signing);
+        return result;
+    }
+    keeper->in_flight++;
+    device_submit(keeper->device, device);
+    return vlt_ok();
+}
