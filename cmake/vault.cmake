@@ -14,16 +14,20 @@ function(vault_library name)
   target_link_libraries(${name} PUBLIC ${arg_LINK})
 endfunction()
 
-# vault_program(NAME [SOURCES ...] [LINK ...]): an executable of SOURCES, or of
-# the .c files beside the calling CMakeLists.txt.
+# vault_program(NAME [WHOLE] [SOURCES ...] [LINK ...]): an executable of SOURCES, or
+# of the .c files beside the calling CMakeLists.txt. WHOLE: requests pass through
+# it, so it is optimised as a whole where the compiler can (flags.cmake).
 function(vault_program name)
-  cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(arg "WHOLE" "" "SOURCES;LINK" ${ARGN})
   if(NOT arg_SOURCES)
     file(GLOB arg_SOURCES CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.c)
   endif()
   add_executable(${name} ${arg_SOURCES})
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(${name} PRIVATE ${arg_LINK})
+  if(arg_WHOLE AND VAULT_WHOLE_PROGRAM)
+    target_link_options(${name} PRIVATE -flto=auto -O2)
+  endif()
 endfunction()
 
 # vault_unit_test(NAME LINK ...): tests/unit/test_NAME.c with cmocka.

@@ -9,6 +9,7 @@
 #include "vaultd/net/tls.h"
 #include "vaultd/redeemer/redeemer.h"
 #include "vaultd/redeemer/token_cache.h"
+#include "vaultd/redeemer/verdict_memo.h"
 
 #define HEAP_BYTES (16u << 20)
 #define BODY_MAX_BYTES 32768
@@ -63,11 +64,12 @@ static vlt_result start(struct redeemer *redeemer, const struct tell_settings_re
     redeemer->tokens = token_cache_new();
     redeemer->policies = policy_cache_new();
     redeemer->decider = decider_new();
+    redeemer->verdicts = verdict_memo_new();
     // Not the same numbers again after a restart: forwarders may hold old answers.
     redeemer->epoch = (uint64_t)clock_now_us();
     redeemer->heartbeat = event_new(role_base(redeemer->role), -1, EV_PERSIST, on_heartbeat, redeemer);
-    if (!redeemer->tokens || !redeemer->policies || !redeemer->decider || !redeemer->heartbeat ||
-        event_add(redeemer->heartbeat, &second) != 0)
+    if (!redeemer->tokens || !redeemer->policies || !redeemer->decider || !redeemer->verdicts ||
+        !redeemer->heartbeat || event_add(redeemer->heartbeat, &second) != 0)
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
     return start_server(redeemer, got);
 }
@@ -177,6 +179,7 @@ static void done(struct redeemer *redeemer) {
     token_cache_free(redeemer->tokens);
     policy_cache_free(redeemer->policies);
     decider_free(redeemer->decider);
+    verdict_memo_free(redeemer->verdicts);
     profile_set_free(redeemer->profiles);
     store_close(redeemer->store);
 }

@@ -24,45 +24,7 @@ static vlt_result verify_token(struct redeem *redeem) {
     const struct token_expectation expected = {.keys = redeemer->keys.set,
                                                .issuer_base = bytes_of_text(redeemer->issuer),
                                                .now_s = clock_now_s()};
-    return token_cache_verify(redeemer->tokens, redeem->request.token, &expected, &redeem->claims);
-}
-
-static vlt_result find_tenant(struct redeem *redeem) {
-    struct record_tenant tenant;
-    if (!forwarder_serves(&redeem->forwarder, redeem->claims->tenant))
-        return vlt_fail(VLT_DENIED, "the forwarder does not serve this tenant");
-    VLT_TRY(tenant_view_find(&redeem->redeemer->tenants, redeem->redeemer->store, redeem->claims->tenant, &tenant));
-    if (tenant.disabled)
-        return vlt_fail(VLT_DENIED, "the tenant is disabled");
-    redeem->tenant = tenant.number;
-    return vlt_ok();
-}
-
-static struct decide_party subject_of(const struct token_claims *claims) {
-    return (struct decide_party){claims->principal, claims->principal_kind, claims->groups,
-                                 claims->group_count, &claims->traits};
-}
-
-static vlt_result ask_policies(struct redeem *redeem) {
-    const struct token_claims *claims = redeem->claims;
-    const struct redeem_request *r = &redeem->request;
-    struct fault fault = {0};
-    VLT_TRY(policy_cache_get(redeem->redeemer->policies, redeem->redeemer->store, redeem->tenant, &fault, &redeem->active));
-    struct decide_party actor = {claims->actors[0].principal, claims->actors[0].kind, claims->actor_groups,
-                                 claims->actor_group_count, &claims->actor_traits};
-    struct decide_question question = {
-        .action = DECIDE_REDEEM, .tenant = claims->tenant, .subject = subject_of(claims),
-        .actor = claims->actor_count ? &actor : NULL,
-        .credential = bytes_of_text(redeem->credential), .profile = redeem->view.profile,
-        .hosts = redeem->view.hosts, .host_count = redeem->view.host_count,
-        .source = r->source.size ? r->source : bytes_of_text(http_exchange_peer(redeem->x)->address),
-        .client = claims->client, .now_s = clock_now_s(), .is_bound = claims->binding != TOKEN_BEARER,
-        .detail = redeem->detail,
-        .lifetime_s = (uint32_t)(claims->expires_at - claims->issued_at),
-        .method = r->method, .host = r->destination, .path = r->path, .model = r->model, .tool = r->tool,
-        .forwarder = bytes_of_text(redeem->forwarder.name), .token_age_s = clock_now_s() - claims->issued_at};
-    decide(redeem->redeemer->decider, &redeem->active, &question, &redeem->decision);
-    return redeem->decision.is_allowed ? vlt_ok() : vlt_fail(VLT_DENIED, redeem->decision.reason);
+    return token_cache_verify(redeemer->tokens, redeem->request.token, &expected, redeem->token_sha256, &redeem->claims);
 }
 
 static void ask_keeper(struct redeem *redeem) {
@@ -73,16 +35,13 @@ static void ask_keeper(struct redeem *redeem) {
     redeem_event(redeem, AUDIT_ALLOW, "", &event);
     wire_writer_init(&w, event_room, sizeof event_room);
     audit_event_put(&w, &event);
-    struct ask_open ask = {.token = r->token, .credential = bytes_of_text(redeem->credential),
+    struct ask_open ask = {.token = r->token, .credential = bytes_of_text(redeem->verdict.credential),
                            .method = r->method, .host = r->destination, .path = r->path,
                            .model = r->model, .tool = r->tool, .proof_kind = redeem->claims->binding,
                            .proof_until = redeem->proof_until, .event = bytes_of(event_room, w.size)};
     memcpy(ask.proof_key, redeem->claims->thumbprint, sizeof ask.proof_key);
     memcpy(ask.proof_id, redeem->proof_id, sizeof ask.proof_id);
     bytes_to_text(r->destination, redeem->destination, sizeof redeem->destination);
-    // Each proof must be seen; conditions that can change are asked at each use.
-    redeem->may_cache = redeem->claims->binding != TOKEN_BOUND_DPOP && !redeem->decision.is_momentary;
-    redeem->model_required = redeem->detail->models.count > 0;
     redeem->epoch = redeem->redeemer->epoch;
     ask_open(redeem->redeemer->keeper, &ask, redeem_opened, redeem);
 }
@@ -105,11 +64,7 @@ static void decide_and_ask(struct redeem *redeem) {
         redeem_refuse(redeem, unproved, reason);
         return;
     }
-    result = find_tenant(redeem);
-    if (vlt_is_ok(result))
-        result = redeem_choose(redeem);
-    if (vlt_is_ok(result))
-        result = ask_policies(redeem);
+    result = redeem_judge(redeem);
     if (vlt_is_ok(result))
         ask_keeper(redeem);
     else

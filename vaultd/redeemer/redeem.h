@@ -8,6 +8,7 @@
 #include "vaultd/redeemer/forwarder.h"
 #include "vaultd/redeemer/redeem_request.h"
 #include "vaultd/redeemer/redeemer.h"
+#include "vaultd/redeemer/verdict_memo.h"
 #include "vaultd/view/credential_view.h"
 
 #define REDEEM_CORRELATION_SIZE 65
@@ -20,23 +21,25 @@ struct redeem {
     // Found out on the way; views live as long as the token cache's entry, that
     // is until this turn of the loop ends.
     const struct token_claims *claims;
-    const struct token_detail *detail;
-    uint32_t tenant;
-    char credential[RECORD_NAME_MAX + 1];
-    struct credential_view view; // borrowed from the snapshot
+    uint8_t token_sha256[32];
     uint8_t proof_id[32];
     uint64_t proof_until;
-    struct decide_answer decision;
-    struct policy_active active;
+    struct verdict verdict; // as far as it got, when the redeem is refused
     // For the answer.
     char correlation[REDEEM_CORRELATION_SIZE], destination[256];
     uint64_t epoch; // before the decision: a change that races it makes the answer stale
-    bool may_cache, model_required;
+    bool may_cache;
 };
 
+// redeem_judge.c: which tenant, which credential, and do the policies permit it?
+// Fills verdict and may_cache. VLT_DENIED with the reason for the log, which holds
+// until the next call.
+vlt_result redeem_judge(struct redeem *redeem) VLT_MUST_USE;
 // redeem_choose.c: which credential of the token serves this destination, and
 // whether the token covers the request. VLT_DENIED with the reason for the log.
-vlt_result redeem_choose(struct redeem *redeem) VLT_MUST_USE;
+// The detail is borrowed from the claims.
+vlt_result redeem_choose(struct redeem *redeem, uint32_t tenant, struct credential_view *ret_view,
+                         const struct token_detail **ret_detail) VLT_MUST_USE;
 // redeem_proof.c: the token is bound: is its key proved? NULL when it is, else
 // what the client is told; *ret_reason is for the log.
 const struct refusal *redeem_prove(struct redeem *redeem, const char **ret_reason);

@@ -70,7 +70,7 @@ static void put_rest(const struct redeem *redeem, const struct profile *profile,
     buf_put(out, BYTES_LITERAL(",\"upstream\":"));
     jsontext_put_string(out, bytes_of(upstream, scheme_bytes + host_bytes));
     buf_put(out, BYTES_LITERAL(",\"credential\":"));
-    jsontext_put_string(out, bytes_of_text(redeem->credential));
+    jsontext_put_string(out, bytes_of_text(redeem->verdict.credential));
     buf_put(out, BYTES_LITERAL(",\"credential_version\":"));
     buf_put_number(out, answer->version);
     buf_put(out, BYTES_LITERAL(",\"cache_s\":"));
@@ -78,7 +78,7 @@ static void put_rest(const struct redeem *redeem, const struct profile *profile,
     buf_put(out, BYTES_LITERAL(",\"epoch\":"));
     buf_put_number(out, redeem->epoch);
     buf_put(out, BYTES_LITERAL(",\"model_required\":"));
-    buf_put_text(out, redeem->model_required ? "true" : "false");
+    buf_put_text(out, redeem->verdict.model_required ? "true" : "false");
     buf_put(out, BYTES_LITERAL(",\"txn\":"));
     jsontext_put_string(out, bytes_of_text(redeem->correlation));
     buf_put_byte(out, '}');
@@ -176,7 +176,7 @@ void redeem_opened(vlt_result result, const struct answer_open *answer, void *co
         if (vlt_is_ok(result)) {
             send_secret(redeem->x, body, answer->sequence);
         } else {
-            log_error("credential %s can not be rendered: %s", redeem->credential, result.reason);
+            log_error("credential %s can not be rendered: %s", redeem->verdict.credential, result.reason);
             answer_refuse(redeem->x, &refusal_unavailable);
         }
     }

@@ -5,23 +5,26 @@
 
 #include "libvault/token/token_scope.h"
 
-static vlt_result consider(struct redeem *redeem, const struct token_detail *detail) {
-    VLT_TRY(credential_view_read(redeem->redeemer->store, redeem->tenant, detail->credential, &redeem->view));
-    if (!credential_view_serves(&redeem->view, redeem->request.destination))
+static vlt_result consider(struct redeem *redeem, uint32_t tenant, const struct token_detail *asked,
+                           struct credential_view *ret_view, const struct token_detail **ret_detail) {
+    const struct redeem_request *r = &redeem->request;
+    const struct token_use use = {asked->credential, r->method, r->path, r->model, r->tool};
+    VLT_TRY(credential_view_read(redeem->redeemer->store, tenant, asked->credential, ret_view));
+    if (!credential_view_serves(ret_view, r->destination))
         return vlt_fail(VLT_DENIED, "no credential of this token may be used at that host");
-    const struct token_use use = {detail->credential, redeem->request.method, redeem->request.path,
-                                  redeem->request.model, redeem->request.tool};
-    if (!vlt_is_ok(token_covers(redeem->claims, &use, &redeem->detail)))
+    if (!vlt_is_ok(token_covers(redeem->claims, &use, ret_detail)))
         return vlt_fail(VLT_DENIED, "the token does not cover this method, path, model or tool");
-    if (!bytes_to_text(detail->credential, redeem->credential, sizeof redeem->credential))
+    if (!bytes_to_text(asked->credential, redeem->verdict.credential,
+                       sizeof redeem->verdict.credential))
         return vlt_fail(VLT_BUG, "a credential's name is too long");
     return vlt_ok();
 }
 
-vlt_result redeem_choose(struct redeem *redeem) {
+vlt_result redeem_choose(struct redeem *redeem, uint32_t tenant, struct credential_view *ret_view,
+                         const struct token_detail **ret_detail) {
     vlt_result result = vlt_fail(VLT_DENIED, "the token covers no credential");
     for (size_t i = 0; i < redeem->claims->detail_count; i++) {
-        result = consider(redeem, &redeem->claims->details[i]);
+        result = consider(redeem, tenant, &redeem->claims->details[i], ret_view, ret_detail);
         if (vlt_is_ok(result))
             return result;
     }

@@ -20,6 +20,7 @@
 
 struct watcher;
 struct token_cache;
+struct verdict_memo;
 
 struct redeemer {
     struct role *role;
@@ -36,6 +37,7 @@ struct redeemer {
     struct tenant_view tenants;
     struct policy_cache *policies;
     struct decider *decider;
+    struct verdict_memo *verdicts;
     uint64_t epoch;                   // grows with every change that may end an answer
     struct watcher *watchers;
     struct event *heartbeat;

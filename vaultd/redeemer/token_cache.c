@@ -39,7 +39,8 @@ void token_cache_free(struct token_cache *cache) {
 }
 
 vlt_result token_cache_verify(struct token_cache *cache, struct bytes token,
-                              const struct token_expectation *expected, const struct token_claims **ret_claims) {
+                              const struct token_expectation *expected, uint8_t *ret_sha256,
+                              const struct token_claims **ret_claims) {
     uint8_t hash[32];
     VLT_TRY(digest_sha256(token, hash));
     struct slot *slot = &cache->slots[((unsigned)hash[0] << 8 | hash[1]) % SLOTS];
@@ -48,6 +49,7 @@ vlt_result token_cache_verify(struct token_cache *cache, struct bytes token,
             slot_clear(slot);
             return vlt_fail(VLT_DENIED, "token expired");
         }
+        memcpy(ret_sha256, hash, sizeof hash);
         *ret_claims = &slot->verified.claims;
         return vlt_ok();
     }
@@ -57,6 +59,7 @@ vlt_result token_cache_verify(struct token_cache *cache, struct bytes token,
     slot->is_used = true;
     slot->verified = verified;
     memcpy(slot->hash, hash, sizeof hash);
+    memcpy(ret_sha256, hash, sizeof hash);
     *ret_claims = &slot->verified.claims;
     return vlt_ok();
 }
