@@ -118,14 +118,26 @@ struct profile_carrier profile_carrier_at(const struct profile *profile, size_t 
     return profile->carriers[index];
 }
 
+// Names of headers need no escapes. Without printf: this is written at each redeem.
+static void put_quoted(struct buf *out, const char *name) {
+    buf_put_byte(out, '"');
+    buf_put_text(out, name);
+    buf_put_byte(out, '"');
+}
+
 void profile_put_remove(const struct profile *profile, struct buf *out) {
     buf_put_byte(out, '[');
-    for (size_t i = 0; carrier_well_known[i]; i++)
-        buf_put_format(out, "%s\"%s\"", i ? "," : "", carrier_well_known[i]);
+    for (size_t i = 0; carrier_well_known[i]; i++) {
+        if (i)
+            buf_put_byte(out, ',');
+        put_quoted(out, carrier_well_known[i]);
+    }
     for (size_t i = 0; i < profile_carrier_count(profile); i++) {
         struct profile_carrier carrier = profile_carrier_at(profile, i);
-        if (carrier.in == PROFILE_HEADER)
-            buf_put_format(out, ",\"%s\"", carrier.name);
+        if (carrier.in != PROFILE_HEADER)
+            continue;
+        buf_put_byte(out, ',');
+        put_quoted(out, carrier.name);
     }
     buf_put_byte(out, ']');
 }
