@@ -38,6 +38,8 @@ const struct verb *const verbs[] = {
     &verb_rotate_wrapping,
     &verb_key_list,
     &verb_key_destroy,
+    &verb_device_boot,
+    &verb_device_authorize_boot,
     &verb_forwarder_enrol,
     &verb_forwarder_list,
     &verb_forwarder_remove,

@@ -19,6 +19,15 @@ vlt_result hsm_approvals_set(struct hsm *hsm, const struct boot_approval *approv
     return vlt_ok();
 }
 
+vlt_result hsm_boot_bind(struct hsm *hsm, uint32_t pcrs, const uint8_t approver[BOOT_POINT_BYTES],
+                         struct fault *fault) {
+    if (pcrs)
+        VLT_TRY(boot_pcrs_check(pcrs, fault));
+    hsm->settings.boot_pcrs = pcrs;
+    memcpy(hsm->settings.boot_approver, approver, BOOT_POINT_BYTES);
+    return vlt_ok();
+}
+
 static vlt_result step_boot_read(struct hsm *hsm, struct hsm_call *call, struct fault *fault) {
     return hsm->ops->boot_read(hsm, (uint32_t)call->value, fault, call->ret_boot);
 }

@@ -104,6 +104,9 @@ vlt_result hsm_key_find(struct hsm *hsm, const struct hsm_key *key,
 #define HSM_APPROVALS_MAX 16
 vlt_result hsm_approvals_set(struct hsm *hsm, const struct boot_approval *approvals,
                              size_t count) VLT_MUST_USE;
+// Keys that are made from now on are bound so (settings: boot_pcrs). VLT_MALFORMED.
+vlt_result hsm_boot_bind(struct hsm *hsm, uint32_t pcrs, const uint8_t approver[BOOT_POINT_BYTES],
+                         struct fault *fault) VLT_MUST_USE;
 // The PCRs as they are now. VLT_NOT_FOUND for a device that has none.
 vlt_result hsm_boot_read(struct hsm *hsm, uint32_t pcrs, struct fault *fault,
                          struct boot_state *ret_state) VLT_MUST_USE;

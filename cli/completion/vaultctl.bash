@@ -16,7 +16,7 @@ _vaultctl() {
         fi
     done
     if [[ -z $noun && $current != -* ]]; then
-        COMPREPLY=($(compgen -W "init status seal unseal recover backup restore tenant issuer policy credential rotate key forwarder token exec revoke audit completion help" -- "$current"))
+        COMPREPLY=($(compgen -W "init status seal unseal recover backup restore tenant issuer policy credential rotate key device forwarder token exec revoke audit completion help" -- "$current"))
         return
     fi
     case $noun in
@@ -53,6 +53,12 @@ _vaultctl() {
     key)
         if [[ -z $name && $current != -* ]]; then
             COMPREPLY=($(compgen -W "list destroy" -- "$current"))
+            return
+        fi
+        ;;
+    device)
+        if [[ -z $name && $current != -* ]]; then
+            COMPREPLY=($(compgen -W "boot authorize-boot" -- "$current"))
             return
         fi
         ;;
@@ -114,6 +120,8 @@ _vaultctl() {
         "rotate wrapping") options=" --detach --dry-run" ;;
         "key list") options=" --all" ;;
         "key destroy") options="" ;;
+        "device boot") options="" ;;
+        "device authorize-boot") options=" --key --signature --prepare --event-log --pcr-file --pcr" ;;
         "forwarder enrol") options=" --user --uid --certificate --thumbprint --for-tenant" ;;
         "forwarder list") options="" ;;
         "forwarder remove") options="" ;;

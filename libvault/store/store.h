@@ -43,6 +43,7 @@ enum store_class {
     STORE_CREDENTIAL_STATE = 'a',  // name: credential name; binary, see record_credential.h
     STORE_CREDENTIAL_SECRET = 's', // name: credential name, NUL, u32 version; ciphertext
     STORE_FORWARDER = 'f',         // (0) name: forwarder name; JSON record_forwarder
+    STORE_BOOT_APPROVAL = 'b',     // (0) name: of the boot state; JSON record_boot
     STORE_REVOKED_TOKEN = 'r',     // name: jti; u64 expires_at: may be removed after that
     STORE_REVOKED_RULE = 'R'       // name: kind byte, value; u64: tokens issued at or before end
 };

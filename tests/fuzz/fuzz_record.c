@@ -3,6 +3,7 @@
 // parser accepts, it accepts again after a round trip, and says the same.
 #include <stdlib.h>
 
+#include "libvault/store/record_boot.h"
 #include "libvault/store/record_credential.h"
 #include "libvault/store/record_datakey.h"
 #include "libvault/store/record_forwarder.h"
@@ -31,6 +32,7 @@ JSON_RECORD(policy_set, (void)0)
 JSON_RECORD(issuer, record_issuer_done(&record))
 JSON_RECORD(credential, record_credential_done(&record))
 JSON_RECORD(key, record_key_done(&record))
+JSON_RECORD(boot, (void)0)
 
 static void round_trip(json_t *(*once)(struct bytes text), struct bytes text) {
     json_t *first = once(text);
@@ -74,7 +76,8 @@ static void binary(struct bytes value) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size) {
     static json_t *(*const parsers[])(struct bytes text) = {
-        once_tenant, once_forwarder, once_policy_set, once_issuer, once_credential, once_key};
+        once_tenant, once_forwarder, once_policy_set, once_issuer, once_credential,
+        once_key,    once_boot};
     const size_t count = sizeof parsers / sizeof *parsers;
     if (size == 0)
         return 0;

@@ -118,6 +118,10 @@ def call_vault(call):
     call("admin", "POST", "/v1/init", 201, init)
     call("admin", "POST", "/v1/init", 409, init)
     call("admin", "GET", "/v1/recovery-key", 409)
+    need(not call("admin", "GET", "/v1/device/boot", 200).json["bound"], "an HSM knows nothing of the boot")
+    approval = {"name": "next", "pcrs": {"4": "00" * 32}, "signature": "A" * 86}
+    call("admin", "POST", "/v1/device/boot/approvals", 404, approval)
+    call("admin", "POST", "/v1/device/boot/approvals", 400, {**approval, "pcrs": {"16": "00" * 32}})
     begun = call("admin", "POST", "/v1/backups", 201, {}).json
     call("admin", "POST", "/v1/backups", 409, {})
     while call("admin", "GET", "/v1/backups/{name}", 200, name=begun["backup"]).json["records"]:

@@ -9,6 +9,7 @@
 
 #include "libvault/store/record_credential.h"
 #include "libvault/store/record_datakey.h"
+#include "libvault/store/record_boot.h"
 #include "libvault/store/record_forwarder.h"
 #include "libvault/store/record_issuer.h"
 #include "libvault/store/record_key.h"
@@ -34,6 +35,7 @@ ROUND_TRIP(policy_set, (void)0)
 ROUND_TRIP(issuer, record_issuer_done(&record))
 ROUND_TRIP(credential, record_credential_done(&record))
 ROUND_TRIP(key, record_key_done(&record))
+ROUND_TRIP(boot, (void)0)
 
 static const char tenant_text[] = "{\"name\":\"default\",\"number\":1,\"disabled\":true,"
                                   "\"description\":\"first\",\"created_at\":9}";
@@ -61,6 +63,13 @@ static const char key_text[] =
     "{\"kid\":\"k1\",\"use\":\"checkpoint\",\"state\":\"retired\",\"jwk\":{\"kty\":\"OKP\"},"
     "\"created_at\":5,\"retired_at\":6}";
 
+#define SIXTEEN "000102030405060708090a0b0c0d0e0f"
+#define SIGNATURE                                                                                  \
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+static const char boot_text[] =
+    "{\"name\":\"debian-12.5\",\"approved_at\":7,\"pcrs\":{\"4\":\"" SIXTEEN SIXTEEN
+    "\",\"11\":\"" SIXTEEN SIXTEEN "\"},\"signature\":\"" SIGNATURE "\"}";
+
 static const struct sample {
     const char *kind, *text;
     round_trip_fn *trip;
@@ -71,6 +80,7 @@ static const struct sample {
     {"issuer", issuer_text, trip_issuer},
     {"credential", credential_text, trip_credential},
     {"key", key_text, trip_key},
+    {"boot", boot_text, trip_boot},
 };
 #define SAMPLE_COUNT (sizeof samples / sizeof *samples)
 
@@ -216,6 +226,28 @@ static void credential_rejects_odd_hosts(void **state) {
     expect_refused(trip_credential, CREDENTIAL("[\"u@h\"]"), "hosts");
     expect_refused(trip_credential,
                    CREDENTIAL("[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\"]"), "hosts");
+}
+
+static void boot_rejects_what_binds_nothing(void **state) {
+#define BOOT(pcrs, signature)                                                                      \
+    "{\"name\":\"b\",\"approved_at\":7,\"pcrs\":" pcrs ",\"signature\":\"" signature "\"}"
+#define VALUE "\"" SIXTEEN SIXTEEN "\""
+    assert_ok(trip_boot(BYTES_LITERAL(BOOT("{\"0\":" VALUE "}", SIGNATURE)), NULL, &(json_t *){0}));
+    expect_refused(trip_boot, BOOT("{}", SIGNATURE), "at least one PCR");
+    expect_refused(trip_boot, BOOT("[]", SIGNATURE), "pcrs");
+    expect_refused(trip_boot, BOOT("{\"16\":" VALUE "}", SIGNATURE), "PCR 16");
+    expect_refused(trip_boot, BOOT("{\"4\":" VALUE ",\"23\":" VALUE "}", SIGNATURE), "PCR 23");
+    static const char *const numbers[] = {"24", "04", "-1", "+4", "4 ", " 4", "x", "", "100", "0x4"};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        char text[400];
+        snprintf(text, sizeof text, BOOT("{\"%s\":" VALUE "}", SIGNATURE), numbers[i]);
+        expect_refused(trip_boot, text, "numbers from 0 to 23");
+    }
+    expect_refused(trip_boot, BOOT("{\"4\":\"" SIXTEEN "\"}", SIGNATURE), "64 hexadecimal");
+    expect_refused(trip_boot, BOOT("{\"4\":7}", SIGNATURE), "64 hexadecimal");
+    expect_refused(trip_boot, BOOT("{\"4\":" VALUE "}", "AAAA"), "signature");
+    expect_refused(trip_boot, BOOT("{\"4\":" VALUE "}", ""), "signature");
+    expect_refused(trip_boot, BOOT("{\"4\":" VALUE "}", SIGNATURE "AA"), "signature");
 }
 
 static void forwarder_rejects_two_identities(void **state) {
@@ -463,6 +495,7 @@ int main(void) {
         cmocka_unit_test(issuer_rejects_unsafe_trust),
         cmocka_unit_test(issuer_rejects_unsound_tags_and_devices),
         cmocka_unit_test(credential_rejects_odd_hosts),
+        cmocka_unit_test(boot_rejects_what_binds_nothing),
         cmocka_unit_test(forwarder_rejects_two_identities),
         cmocka_unit_test(policy_set_rejects_another_hash),
         cmocka_unit_test(key_rejects_private_members),

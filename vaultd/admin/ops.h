@@ -19,6 +19,8 @@ OP(op_recovery_key);
 OP(op_recover);
 OP(op_backup_begin);
 OP(op_backup_next);
+OP(op_device_boot);
+OP(op_device_boot_approve);
 
 OP(op_tenant_list);
 OP(op_tenant_create);

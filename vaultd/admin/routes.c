@@ -24,6 +24,8 @@
     ROUTE(HTTP_POST, "/v1/recover", op_recover, "seal", SMALL)                                     \
     ROUTE(HTTP_POST, "/v1/backups", op_backup_begin, "seal", SMALL)                                \
     ROUTE(HTTP_GET, "/v1/backups/{name}", op_backup_next, "seal", NONE)                            \
+    ROUTE(HTTP_GET, "/v1/device/boot", op_device_boot, "readStatus", NONE)                         \
+    ROUTE(HTTP_POST, "/v1/device/boot/approvals", op_device_boot_approve, "seal", SMALL)           \
     ROUTE(HTTP_GET, "/v1/ready", op_ready, "readStatus", NONE)                                     \
     ROUTE(HTTP_GET, "/v1/health", op_health, ANYBODY, NONE)                                        \
     ROUTE(HTTP_GET, "/v1/tenants", op_tenant_list, "readTenant", NONE)                             \

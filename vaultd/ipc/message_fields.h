@@ -77,6 +77,8 @@
     FIELD(BYTES, device_uri, IPC_TEXT_MAX)                                                         \
     FIELD(BYTES, device_module, IPC_TEXT_MAX)                                                      \
     FIELD(BYTES, device_pin_file, IPC_TEXT_MAX)                                                    \
+    FIELD(U32, device_boot_pcrs, 0)         /* bit n: PCR n; 0: keys are not bound to the boot */  \
+    FIELD(FIXED, device_boot_approver, 65)  /* P-256 point; zero when keys are not bound */        \
     FIELD(U32, token_max_lifetime_s, 0)     /* the keeper's own ceiling */                         \
     FIELD(U32, data_key_idle_s, 0)          /* unused data keys leave memory after this */         \
     FIELD(U32, secret_heap_kib, 0)                                                                 \
@@ -239,6 +241,16 @@
     FIELD(U64, expected_revision, 0)                                                               \
     FIELD(BYTES, event, 8192)
 #define ANSWER_CREDENTIAL_STATE_FIELDS(FIELD) FIELD(U64, revision, 0)
+// Measured boot: what the wrapping key is bound to, what the machine booted, and
+// what was approved.
+#define ANSWER_BOOT_SHOW_FIELDS(FIELD) FIELD(BYTES, description, 49152) /* JSON object */
+// A state of the machine, with the approver's signature.
+#define ASK_BOOT_APPROVE_FIELDS(FIELD)                                                             \
+    FIELD(BYTES, name, IPC_NAME_MAX)                                                               \
+    FIELD(BYTES, state, 800)                /* boot_state_put */                                   \
+    FIELD(FIXED, signature, 64)                                                                    \
+    FIELD(BYTES, event, 8192)
+#define ANSWER_BOOT_APPROVE_FIELDS(FIELD) FIELD(U64, revision, 0)
 // Ends tokens by rule. Visible to every redeem before the answer leaves.
 #define ASK_REVOKE_RULE_FIELDS(FIELD)                                                              \
     FIELD(U32, tenant, 0)                                                                          \

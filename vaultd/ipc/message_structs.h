@@ -49,6 +49,10 @@
     X(answer, key_destroy, ANSWER_KEY_DESTROY_FIELDS)                                              \
     X(ask, credential_rollback, ASK_CREDENTIAL_ROLLBACK_FIELDS)                                    \
     X(answer, credential_rollback, ANSWER_CREDENTIAL_ROLLBACK_FIELDS)                              \
+    X(ask, boot_show, ASK_BOOT_SHOW_FIELDS)                                                        \
+    X(answer, boot_show, ANSWER_BOOT_SHOW_FIELDS)                                                  \
+    X(ask, boot_approve, ASK_BOOT_APPROVE_FIELDS)                                                  \
+    X(answer, boot_approve, ANSWER_BOOT_APPROVE_FIELDS)                                            \
     X(ask, revoke_rule, ASK_REVOKE_RULE_FIELDS)                                                    \
     X(answer, revoke_rule, ANSWER_REVOKE_RULE_FIELDS)                                              \
     X(ask, sign_checkpoint, ASK_SIGN_CHECKPOINT_FIELDS)                                            \

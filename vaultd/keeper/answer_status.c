@@ -13,10 +13,14 @@ static json_t *device_json(const struct keeper *keeper) {
     const struct hsm_description *device = &keeper->device_description;
     if (!keeper->is_device_known)
         return json_null();
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i}", "kind", device->kind_text, "label",
+    json_t *boot_pcrs = json_array();
+    for (unsigned i = 0; i < BOOT_PCRS; i++)
+        if (device->boot_pcrs >> i & 1)
+            json_array_append_new(boot_pcrs, json_integer(i));
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:o}", "kind", device->kind_text, "label",
                      device->label, "manufacturer", device->manufacturer, "model", device->model,
                      "serial", device->serial, "firmware", device->firmware, "mechanism",
-                     device->mechanism, "generation", (int)device->generation);
+                     device->mechanism, "generation", (int)device->generation, "boot_pcrs", boot_pcrs);
 }
 
 static json_t *store_json(struct keeper *keeper) {

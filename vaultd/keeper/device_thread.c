@@ -41,6 +41,7 @@ static vlt_result reach(struct device_thread *thread, struct device_call *call) 
 
 static vlt_result open_keys(struct device_thread *thread, struct device_call *call) {
     VLT_TRY(reach(thread, call));
+    VLT_TRY(hsm_approvals_set(thread->hsm, call->approvals, call->approval_count));
     for (size_t i = 0; i < call->key_count; i++)
         VLT_TRY(hsm_key_find(thread->hsm, &call->keys[i], &call->fault));
     return vlt_ok();
@@ -136,6 +137,17 @@ static vlt_result serve_signer(struct hsm *hsm, struct device_call *call) {
     return result.class == VLT_NOT_FOUND ? vlt_ok() : result;
 }
 
+// The state of the machine can be asked for when no key can be opened: then most of all.
+static vlt_result boot_read(struct device_thread *thread, struct device_call *call) {
+    struct hsm *hsm = thread->hsm;
+    if (!hsm)
+        VLT_TRY(hsm_open(&call->settings, &call->fault, &hsm));
+    vlt_result result = hsm_boot_read(hsm, call->boot.pcrs, &call->fault, &call->boot);
+    if (hsm != thread->hsm)
+        hsm_close(hsm);
+    return result;
+}
+
 static vlt_result serve(struct device_thread *thread, struct device_call *call) {
     if (thread->is_ending)
         return vlt_fail(VLT_UNAVAILABLE, "the keeper is stopping");
@@ -148,14 +160,21 @@ static vlt_result serve(struct device_thread *thread, struct device_call *call) 
         thread->hsm = NULL;
         return vlt_ok();
     }
+    if (call->kind == DEVICE_BOOT_READ)
+        return boot_read(thread, call);
     if (!thread->hsm)
         return vlt_fail(VLT_UNAVAILABLE, "no device is open");
+    if (call->kind == DEVICE_APPROVE)
+        return hsm_approvals_set(thread->hsm, call->approvals, call->approval_count);
     if (call->kind == DEVICE_WRAP)
         return wrap(thread, call);
     if (call->kind >= DEVICE_SIGNER_CREATE && call->kind <= DEVICE_SIGNER_DESTROY)
         return serve_signer(thread->hsm, call);
-    if (call->kind == DEVICE_GENERATE)
+    if (call->kind == DEVICE_GENERATE) {
+        VLT_TRY(hsm_boot_bind(thread->hsm, call->settings.boot_pcrs, call->settings.boot_approver,
+                              &call->fault));
         return generate_key(thread, call, call->generation);
+    }
     if (call->kind == DEVICE_REWRAP)
         return rewrap(thread, call);
     if (call->kind == DEVICE_DESTROY)
@@ -213,6 +232,7 @@ struct device_call *device_call_new(enum device_call_kind kind,
 
 void device_call_free(struct device_call *call) {
     secret_free(call->secret);
+    free(call->approvals);
     free(job_of_call(call));
 }
 

@@ -27,6 +27,8 @@ enum device_call_kind {
     DEVICE_SIGNER_CREATE,  // a token signing key: `signer`
     DEVICE_SIGN,           // `digest` with `signer` into `signature`
     DEVICE_SIGNER_DESTROY, // `signer.id` for ever; fine when it is gone already
+    DEVICE_APPROVE,         // from now on `approvals` are the approved boot states
+    DEVICE_BOOT_READ,       // PCRs of `boot.pcrs` into `boot`; reaches the device if need be
     DEVICE_CLOSE
 };
 
@@ -35,7 +37,7 @@ enum device_call_kind {
 // away by setting it to NULL.
 struct device_call {
     enum device_call_kind kind;
-    struct hsm_settings settings; // DEVICE_OPEN, DEVICE_CREATE
+    struct hsm_settings settings; // DEVICE_OPEN, DEVICE_CREATE, DEVICE_GENERATE, DEVICE_BOOT_READ
     struct hsm_key keys[DEVICE_KEYS_MAX];
     size_t key_count;
     uint32_t generation; // DEVICE_GENERATE
@@ -44,6 +46,9 @@ struct device_call {
     struct secret *secret;
     uint8_t blob[HSM_BLOB_MAX_BYTES];
     size_t blob_bytes;
+    struct boot_approval *approvals; // DEVICE_OPEN, DEVICE_APPROVE; owned by the call
+    size_t approval_count;
+    struct boot_state boot;
     struct hsm_counter counter;
     uint64_t value; // of the counter
     struct hsm_signer signer;

@@ -25,6 +25,8 @@ static vlt_result take_device(const struct tell_settings_keeper *tell, struct hs
         take_text(tell->device_uri, "device uri", device->p11_uri, sizeof device->p11_uri, fault));
     VLT_TRY(take_text(tell->device_module, "device module", device->p11_module,
                       sizeof device->p11_module, fault));
+    device->boot_pcrs = tell->device_boot_pcrs;
+    memcpy(device->boot_approver, tell->device_boot_approver, sizeof device->boot_approver);
     return take_text(tell->device_pin_file, "device pin_file", device->pin_source,
                      sizeof device->pin_source, fault);
 }

@@ -233,6 +233,7 @@ static void generate(struct keeper *keeper, const struct rotate_devices *devices
     change->context = generating;
     *generating = (struct generating){.keeper = keeper, .change = change, .devices = *devices};
     generating->devices.active = &generating->devices.keys[devices->active - devices->keys];
+    call->settings = keeper->settings.device;
     call->generation = 1;
     for (size_t i = 0; i < devices->count; i++)
         if (devices->keys[i].generation >= call->generation)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "vaultd/keeper/boot.h"
 #include "vaultd/keeper/unseal.h"
 
 #include <stdlib.h>
@@ -292,6 +293,8 @@ static vlt_result find_keys(struct keeper *keeper, struct device_call *call, str
     VLT_TRY(store_snapshot_begin(keeper->store));
     vlt_result result = store_each(keeper->store, STORE_SYSTEM_TENANT, STORE_DEVICE,
                                    bytes_of(NULL, 0), bytes_of(NULL, 0), take_key, &search);
+    if (vlt_is_ok(result))
+        result = boot_approvals_read(keeper, call);
     store_snapshot_end(keeper->store);
     if (vlt_is_ok(result))
         result = search.result;

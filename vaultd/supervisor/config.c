@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libvault/tpm/boot.h"
 #include "vaultd/supervisor/config_file.h"
 
 const char *const config_log_levels[] = {"error", "warning", "notice", "info", "debug", NULL};
@@ -31,6 +32,7 @@ static const cyaml_schema_field_t config_device_fields[] = {
     TEXT(config_device, kind),     TEXT(config_device, tcti),
     TEXT(config_device, uri),      TEXT(config_device, module),
     TEXT(config_device, pin_file), TEXTS(config_device, environment),
+    TEXTS(config_device, boot_pcrs), TEXT(config_device, boot_approver),
     CYAML_FIELD_END};
 static const cyaml_schema_field_t config_broker_fields[] = {
     TEXT(config_broker, listen),         TEXT(config_broker, tls_certificate),
@@ -109,6 +111,7 @@ static bool set_text_defaults(struct config *c) {
            set_text(&c->device.tcti, "device:/dev/tpmrm0") && set_text(&c->device.uri, "") &&
            set_text(&c->device.module, "") && set_text(&c->device.pin_file, "") &&
            set_text(&c->tokens.signing_key, "memory") &&
+           set_text(&c->device.boot_approver, "") &&
            set_text(&c->audit.directory, "/var/lib/vaultd/audit") && set_text(&c->audit.origin, "");
 }
 
@@ -155,7 +158,37 @@ static vlt_result check_range(const struct checking *checking, const char *key, 
     return refuse(checking, key, why);
 }
 
+vlt_result config_boot_pcrs(const struct config_device *device, struct fault *fault,
+                            uint32_t *ret_pcrs) {
+    uint32_t pcrs = 0;
+    for (unsigned i = 0; i < device->boot_pcrs_count; i++) {
+        char *end;
+        unsigned long number = strtoul(device->boot_pcrs[i], &end, 10);
+        bool is_number = device->boot_pcrs[i][0] >= '0' && device->boot_pcrs[i][0] <= '9' && !*end;
+        if (!is_number || number >= BOOT_PCRS)
+            return fault_set(fault, VLT_MALFORMED, "no such PCR", "must be PCRs from 0 to 23");
+        pcrs |= 1u << number;
+    }
+    if (pcrs)
+        VLT_TRY(boot_pcrs_check(pcrs, fault));
+    *ret_pcrs = pcrs;
+    return vlt_ok();
+}
+
+static vlt_result check_boot(const struct checking *checking, const struct config_device *device) {
+    uint32_t pcrs = 0;
+    struct fault why = {0};
+    if (!vlt_is_ok(config_boot_pcrs(device, &why, &pcrs)))
+        return refuse(checking, "device.boot_pcrs", why.text);
+    if (pcrs && strcmp(device->kind, "tpm") != 0)
+        return refuse(checking, "device.boot_pcrs", "needs kind tpm: nothing else knows what the machine booted");
+    if (pcrs && !device->boot_approver[0])
+        return refuse(checking, "device.boot_pcrs", "needs boot_approver beside it, or the next upgrade of the operating system would lose the vault");
+    return vlt_ok();
+}
+
 static vlt_result check_device(const struct checking *checking, const struct config_device *device) {
+    VLT_TRY(check_boot(checking, device));
     for (unsigned i = 0; i < device->environment_count; i++)
         if (device->environment[i][0] == '=' || !strchr(device->environment[i], '='))
             return refuse(checking, "device.environment", "every entry must be NAME=value");

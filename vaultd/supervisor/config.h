@@ -20,7 +20,9 @@ struct config_users { // empty texts: all roles run as the user who starts vault
 };
 struct config_device {
     char *kind; // "tpm" or "pkcs11"
-    char *tcti, *uri, *module, *pin_file;
+    char *tcti, *uri, *module, *pin_file, *boot_approver;
+    char **boot_pcrs; // numbers
+    unsigned boot_pcrs_count;
     char **environment; // NAME=value for the keeper: vendor modules take files by it
     unsigned environment_count;
 };
@@ -69,6 +71,9 @@ struct config {
 
 // VLT_NOT_FOUND, VLT_LIMIT, VLT_MALFORMED; the fault names the file, the key's line
 // and the key.
+// The PCRs that wrapping keys are bound to; bit n: PCR n. VLT_MALFORMED, saying why.
+vlt_result config_boot_pcrs(const struct config_device *device, struct fault *fault,
+                            uint32_t *ret_pcrs) VLT_MUST_USE;
 vlt_result config_load(const char *path, struct fault *fault, struct config **ret_config) VLT_MUST_USE;
 void config_free(struct config *config);
 

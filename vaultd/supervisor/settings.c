@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "libvault/tpm/boot_key.h"
 #include "vaultd/log/log.h"
 
 #define PEM_MAX_BYTES 49152
@@ -39,6 +40,12 @@ static vlt_result read_file(const char *path, struct fault *fault, char **ret_te
     return vlt_ok();
 }
 
+static void wipe(char *text) {
+    if (text)
+        OPENSSL_cleanse(text, PEM_MAX_BYTES);
+    free(text);
+}
+
 static vlt_result find_user(const char *name, struct fault *fault, uint32_t *ret_uid) {
     char *end = NULL;
     unsigned long number = strtoul(name, &end, 10);
@@ -58,6 +65,22 @@ static vlt_result find_admins(const struct config_admin *admin, struct fault *fa
     return vlt_ok();
 }
 
+// Here, because the keeper reads no files of other formats than its own.
+static vlt_result read_approver(const struct config_device *device, struct fault *fault,
+                                struct settings_files *files) {
+    char *pem = NULL;
+    VLT_TRY(config_boot_pcrs(device, fault, &files->boot_pcrs));
+    VLT_TRY(read_file(device->boot_approver, fault, &pem));
+    struct fault why = {0};
+    vlt_result result =
+        pem ? boot_key_point(bytes_of_text(pem), &why, files->boot_approver) : vlt_ok();
+    wipe(pem);
+    return vlt_is_ok(result) ? result
+                             : fault_set(fault, result.class, result.reason,
+                                         "device.boot_approver: %s: %s", device->boot_approver,
+                                         why.text);
+}
+
 static vlt_result read_all(const struct config *c, struct fault *fault, struct settings_files *files) {
     VLT_TRY(read_file(c->broker.tls_certificate, fault, &files->broker_certificate));
     VLT_TRY(read_file(c->broker.tls_key, fault, &files->broker_key));
@@ -66,6 +89,7 @@ static vlt_result read_all(const struct config *c, struct fault *fault, struct s
     VLT_TRY(read_file(c->admin.tls_key, fault, &files->admin_key));
     VLT_TRY(read_file(c->redeemer.tls_certificate, fault, &files->redeemer_certificate));
     VLT_TRY(read_file(c->redeemer.tls_key, fault, &files->redeemer_key));
+    VLT_TRY(read_approver(&c->device, fault, files));
     if (RAND_bytes(files->nonce_key, sizeof files->nonce_key) != 1)
         return fault_set(fault, VLT_UNAVAILABLE, "no random bytes", "the random generator fails");
     return find_admins(&c->admin, fault, files);
@@ -81,12 +105,6 @@ vlt_result settings_files_read(const struct config *config, struct fault *fault,
     }
     *ret_files = files;
     return vlt_ok();
-}
-
-static void wipe(char *text) {
-    if (text)
-        OPENSSL_cleanse(text, PEM_MAX_BYTES);
-    free(text);
 }
 
 void settings_files_done(struct settings_files *files) {
@@ -150,11 +168,12 @@ static void tell_redeemer(struct channel *channel, const struct config *c, const
 
 #define DAY_S 86400u
 
-static void tell_keeper(struct channel *channel, const struct config *c) {
+static void tell_keeper(struct channel *channel, const struct config *c, const struct settings_files *f) {
     struct tell_settings_keeper tell = {
         .issuer = T(c->issuer), .store_path = T(c->store), .device_kind = T(c->device.kind),
         .device_tcti = T(c->device.tcti), .device_uri = T(c->device.uri),
         .device_module = T(c->device.module), .device_pin_file = T(c->device.pin_file),
+        .device_boot_pcrs = f->boot_pcrs,
         .token_max_lifetime_s = c->tokens.max_lifetime_s,
         .data_key_idle_s = c->keeper.data_key_idle_s,
         .publication_s = c->rotation.publication_s,
@@ -166,6 +185,7 @@ static void tell_keeper(struct channel *channel, const struct config *c) {
         .wrapping_age_s = c->rotation.wrapping_days * DAY_S,
         .signs_in_device = strcmp(c->tokens.signing_key, "device") == 0,
         .secret_heap_kib = c->keeper.secret_heap_kib, .log_level = log_level_number(c->log_level)};
+    memcpy(tell.device_boot_approver, f->boot_approver, sizeof tell.device_boot_approver);
     tell_settings_keeper(channel, &tell, -1);
 }
 
@@ -189,7 +209,7 @@ void settings_tell(struct channel *channel, enum ipc_role role, const struct con
         tell_redeemer(channel, config, files);
         break;
     case IPC_KEEPER:
-        tell_keeper(channel, config);
+        tell_keeper(channel, config, files);
         break;
     case IPC_AUDITOR:
         tell_auditor(channel, config);
