@@ -452,9 +452,11 @@ static void child_run(const struct harness *harness, const struct harness_settin
     must(vlt_is_ok(result), fault_or_reason(&fault, result));
     world.admin->store = world.keeper.store;
     connect_roles(&world, !settings->has_no_keeper);
-    admin_listen(world.admin, BYTES_LITERAL("unix"), listen_at(harness->server + strlen("unix:")));
-    if (tls_fd >= 0)
-        admin_listen(world.admin, BYTES_LITERAL("tls"), tls_fd);
+    result = http_server_listen_fd(world.admin->server, listen_at(harness->server + strlen("unix:")),
+                                   false, &fault);
+    if (vlt_is_ok(result) && tls_fd >= 0)
+        result = http_server_listen_fd(world.admin->server, tls_fd, true, &fault);
+    must(vlt_is_ok(result), fault_or_reason(&fault, result));
     struct event *term = evsignal_new(world.base, SIGTERM, on_term, world.base);
     evsignal_add(term, NULL);
     must(write(ready, "x", 1) == 1, "write");

@@ -213,13 +213,6 @@ void admin_free(struct admin *admin) {
     free(admin);
 }
 
-void admin_listen(struct admin *admin, struct bytes name, int fd) {
-    struct fault fault = {0};
-    vlt_result result = http_server_listen_fd(admin->server, fd, bytes_equal_text(name, "tls"), &fault);
-    if (!vlt_is_ok(result))
-        log_error("can not listen: %s", fault_or_reason(&fault, result));
-}
-
 vlt_result admin_store(struct admin *admin, struct fault *fault, struct store **ret_store) {
     if (!admin->store)
         VLT_TRY(store_open(admin->store_path, STORE_READ, fault, &admin->store));

@@ -51,8 +51,6 @@ vlt_result admin_new(struct event_base *base, struct bytes frame, struct fault *
 void admin_free(struct admin *admin); // NULL is fine
 // New settings; on failure the old ones stay.
 vlt_result admin_reload(struct admin *admin, struct bytes frame, struct fault *fault) VLT_MUST_USE;
-// "unix" or "tls"; takes the descriptor.
-void admin_listen(struct admin *admin, struct bytes name, int fd);
 
 // The store, opened on first use: before `vaultctl init` there may be none.
 vlt_result admin_store(struct admin *admin, struct fault *fault, struct store **ret_store) VLT_MUST_USE;

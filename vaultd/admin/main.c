@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // vaultd-admin: started by the supervisor, never by hand.
 #include "vaultd/admin/admin.h"
-#include "vaultd/log/log.h"
-#include "vaultd/role/role.h"
+#include "vaultd/role/role_server.h"
 
 static struct admin *of_role(struct role *role) {
     struct admin **slot = role_context(role);
@@ -34,26 +33,12 @@ static void on_peer_gone(struct role *role, enum ipc_role peer, unsigned number)
 }
 
 static void on_listener(struct role *role, struct bytes name, int fd) {
-    if (of_role(role))
-        admin_listen(of_role(role), name, fd);
-    role_ready(role, "administration is open");
-}
-
-static void on_drained(void *context) { role_finish(context, 0); }
-
-static void on_late(evutil_socket_t fd, short what, void *context) {
-    log_notice("requests were cut: they did not end in time");
-    role_finish(context, 0);
+    role_server_listen(role, of_role(role)->server, name, fd, "administration is open");
 }
 
 static void on_drain(struct role *role, unsigned within_ms) {
-    if (!of_role(role)) {
-        role_finish(role, 0);
-        return;
-    }
-    const struct timeval limit = {within_ms / 1000, (within_ms % 1000) * 1000};
-    event_base_once(role_base(role), -1, EV_TIMEOUT, on_late, role, &limit);
-    http_server_drain(of_role(role)->server, on_drained, role);
+    struct admin *admin = of_role(role);
+    role_server_drain(role, admin ? admin->server : NULL, within_ms);
 }
 
 int main(void) {

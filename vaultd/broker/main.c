@@ -7,6 +7,7 @@
 #include "vaultd/broker/broker.h"
 #include "vaultd/log/log.h"
 #include "vaultd/net/tls.h"
+#include "vaultd/role/role_server.h"
 
 #define ANSWER_MS 8000 // longer than fetching a key set takes
 
@@ -93,28 +94,14 @@ static void on_told(struct role *role, enum ipc_role peer, unsigned message, str
 
 static void on_listener(struct role *role, struct bytes name, int fd) {
     struct broker *broker = role_context(role);
-    struct fault fault = {0};
-    vlt_result result = http_server_listen_fd(broker->server, fd, true, &fault);
-    if (!vlt_is_ok(result))
-        log_error("%s", fault_or_reason(&fault, result));
-    else
-        role_ready(role, "callers are served");
+    role_server_listen(role, broker->server, name, fd, "callers are served");
 }
 
 // ---- End ----
 
-static void on_drained(void *context) { role_finish(context, EXIT_SUCCESS); }
-static void on_late(evutil_socket_t fd, short what, void *context) { role_finish(context, EXIT_SUCCESS); }
-
 static void drain(struct role *role, unsigned within_ms) {
     struct broker *broker = role_context(role);
-    const struct timeval limit = {within_ms / 1000, within_ms % 1000 * 1000};
-    if (!broker->server) {
-        role_finish(role, EXIT_SUCCESS);
-        return;
-    }
-    event_base_once(role_base(role), -1, EV_TIMEOUT, on_late, role, &limit);
-    http_server_drain(broker->server, on_drained, role);
+    role_server_drain(role, broker->server, within_ms);
 }
 
 static void done(struct broker *broker) {

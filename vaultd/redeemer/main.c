@@ -10,6 +10,7 @@
 #include "vaultd/redeemer/redeemer.h"
 #include "vaultd/redeemer/token_cache.h"
 #include "vaultd/redeemer/verdict_memo.h"
+#include "vaultd/role/role_server.h"
 
 #define HEAP_BYTES (16u << 20)
 #define BODY_MAX_BYTES 32768
@@ -146,29 +147,15 @@ static void on_told(struct role *role, enum ipc_role peer, unsigned message, str
 
 static void on_listener(struct role *role, struct bytes name, int fd) {
     struct redeemer *redeemer = role_context(role);
-    struct fault fault = {0};
-    vlt_result result = http_server_listen_fd(redeemer->server, fd, bytes_equal_text(name, "tls"), &fault);
-    if (!vlt_is_ok(result))
-        log_error("%s", fault_or_reason(&fault, result));
-    else
-        role_ready(role, "forwarders are served");
+    role_server_listen(role, redeemer->server, name, fd, "forwarders are served");
 }
 
 // ---- End ----
 
-static void on_drained(void *context) { role_finish(context, EXIT_SUCCESS); }
-static void on_late(evutil_socket_t fd, short what, void *context) { role_finish(context, EXIT_SUCCESS); }
-
 static void drain(struct role *role, unsigned within_ms) {
     struct redeemer *redeemer = role_context(role);
-    const struct timeval limit = {within_ms / 1000, within_ms % 1000 * 1000};
-    if (!redeemer->server) {
-        role_finish(role, EXIT_SUCCESS);
-        return;
-    }
     watchers_end(redeemer);
-    event_base_once(role_base(role), -1, EV_TIMEOUT, on_late, role, &limit);
-    http_server_drain(redeemer->server, on_drained, role);
+    role_server_drain(role, redeemer->server, within_ms);
 }
 
 static void done(struct redeemer *redeemer) {
