@@ -317,6 +317,8 @@ static const char *hsm_mechanism_text(enum hsm_mechanism mechanism) {
         return "AES-256-GCM (CKM_AES_GCM)";
     case HSM_MECHANISM_KEY_WRAP:
         return "AES-256 key wrap with HMAC (CKM_AES_KEY_WRAP)";
+    case HSM_MECHANISM_SIGNATURE:
+        return "AES-256-GCM, key by RSA signature (CKM_SHA256_RSA_PKCS)";
     case HSM_MECHANISM_AUTO:
         break;
     }

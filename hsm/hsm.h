@@ -37,6 +37,7 @@ enum hsm_mechanism {
     HSM_MECHANISM_ECDH,     // TPM: ECDH P-256, HPKE (RFC 9180) with a device-held pre-shared key
     HSM_MECHANISM_GCM,      // PKCS#11: CKM_AES_GCM, 96-bit IV, 128-bit tag
     HSM_MECHANISM_KEY_WRAP, // PKCS#11: CKM_AES_KEY_WRAP around key and HMAC of the context
+    HSM_MECHANISM_SIGNATURE, // PKCS#11: AES-GCM under a key that an RSA signature gives
 };
 
 struct hsm_settings {

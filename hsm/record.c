@@ -9,7 +9,8 @@ static bool record_mechanism_fits(enum hsm_kind kind, enum hsm_mechanism mechani
     if (kind == HSM_TPM)
         return mechanism == HSM_MECHANISM_ECDH;
     return kind == HSM_PKCS11 &&
-           (mechanism == HSM_MECHANISM_GCM || mechanism == HSM_MECHANISM_KEY_WRAP);
+           (mechanism == HSM_MECHANISM_GCM || mechanism == HSM_MECHANISM_KEY_WRAP ||
+            mechanism == HSM_MECHANISM_SIGNATURE);
 }
 
 vlt_result record_key_encode(const struct record_key *record, struct hsm_key *ret_key) {
@@ -174,7 +175,7 @@ vlt_result record_blob_decode(struct bytes blob, struct record_blob *ret_blob) {
         return vlt_fail(VLT_MALFORMED, "wrapped key has an unknown version");
     struct record_blob out = {.mechanism = wire_get_u8(&r)};
     record_copy(out.id, wire_get_raw(&r, sizeof out.id), sizeof out.id);
-    if (r.failed || out.mechanism < HSM_MECHANISM_ECDH || out.mechanism > HSM_MECHANISM_KEY_WRAP)
+    if (r.failed || out.mechanism < HSM_MECHANISM_ECDH || out.mechanism > HSM_MECHANISM_SIGNATURE)
         return vlt_fail(VLT_MALFORMED, "wrapped key has a wrong header");
     out.body = bytes_from(blob, RECORD_BLOB_HEADER_BYTES);
     *ret_blob = out;

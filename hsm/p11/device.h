@@ -31,6 +31,7 @@ struct p11 {
     CK_TOKEN_INFO token;         // as it was when we came
     CK_SESSION_HANDLE session;
     bool has_session, is_logged_in;
+    bool is_lost; // the last failure says for certain that session or device is gone
     struct p11_signer signer;
 };
 

@@ -4,6 +4,8 @@
 #include <openssl/rand.h>
 #include <stdlib.h>
 
+#include "hsm/p11/derive.h"
+#include "hsm/p11/object.h"
 #include "hsm/p11/result.h"
 #include "hsm/p11/wrap.h"
 
@@ -23,16 +25,26 @@ static CK_OBJECT_HANDLE p11_object(const struct hsm_open_key *key) {
 
 vlt_result p11_key_wrap(struct hsm *hsm, struct hsm_open_key *key, struct bytes aad,
                         const struct secret *key32, struct fault *fault, struct buf *body) {
-    return key->record.mechanism == HSM_MECHANISM_GCM
-               ? p11_gcm_wrap(hsm, p11_object(key), aad, key32, fault, body)
-               : p11_keywrap_wrap(hsm, p11_object(key), aad, key32, fault, body);
+    switch (key->record.mechanism) {
+    case HSM_MECHANISM_GCM:
+        return p11_gcm_wrap(hsm, p11_object(key), aad, key32, fault, body);
+    case HSM_MECHANISM_KEY_WRAP:
+        return p11_keywrap_wrap(hsm, p11_object(key), aad, key32, fault, body);
+    default:
+        return p11_derive_wrap(hsm, p11_object(key), aad, key32, fault, body);
+    }
 }
 
 vlt_result p11_key_unwrap(struct hsm *hsm, struct hsm_open_key *key, struct bytes aad,
                           struct bytes body, struct fault *fault, struct secret *ret_key32) {
-    return key->record.mechanism == HSM_MECHANISM_GCM
-               ? p11_gcm_unwrap(hsm, p11_object(key), aad, body, fault, ret_key32)
-               : p11_keywrap_unwrap(hsm, p11_object(key), aad, body, fault, ret_key32);
+    switch (key->record.mechanism) {
+    case HSM_MECHANISM_GCM:
+        return p11_gcm_unwrap(hsm, p11_object(key), aad, body, fault, ret_key32);
+    case HSM_MECHANISM_KEY_WRAP:
+        return p11_keywrap_unwrap(hsm, p11_object(key), aad, body, fault, ret_key32);
+    default:
+        return p11_derive_unwrap(hsm, p11_object(key), aad, body, fault, ret_key32);
+    }
 }
 
 // --- the known answer -------------------------------------------------------
@@ -89,78 +101,13 @@ vlt_result p11_key_check(struct hsm *hsm, struct hsm_open_key *key, struct fault
                      hsm->description.label);
 }
 
-// --- attributes -------------------------------------------------------------
-
-// A key that is extractable, or ever was, has perhaps left already.
-static vlt_result p11_check_attributes(struct hsm *hsm, CK_OBJECT_HANDLE object,
-                                       struct fault *fault) {
-    const struct p11 *p11 = hsm->device;
-    CK_BBOOL sensitive = CK_FALSE, always = CK_FALSE, extractable = CK_TRUE, never = CK_FALSE;
-    CK_KEY_TYPE type = 0;
-    CK_ULONG size = 0;
-    CK_ATTRIBUTE wanted[] = {{CKA_SENSITIVE, &sensitive, sizeof sensitive},
-                             {CKA_ALWAYS_SENSITIVE, &always, sizeof always},
-                             {CKA_EXTRACTABLE, &extractable, sizeof extractable},
-                             {CKA_NEVER_EXTRACTABLE, &never, sizeof never},
-                             {CKA_KEY_TYPE, &type, sizeof type},
-                             {CKA_VALUE_LEN, &size, sizeof size}};
-    CK_RV rv = p11->functions->C_GetAttributeValue(p11->session, object, wanted,
-                                                   sizeof wanted / sizeof *wanted);
-    if (rv != CKR_ATTRIBUTE_TYPE_INVALID && rv != CKR_ATTRIBUTE_SENSITIVE)
-        VLT_TRY(p11_result(hsm, rv, "show the attributes of the wrapping key", fault));
-    if (rv == CKR_OK && sensitive && always && !extractable && never && type == CKK_AES && size == 32)
-        return vlt_ok();
-    return fault_set(fault, VLT_CRYPTO, "wrapping key is not protected",
-                     "the wrapping key in device '%s' is not an AES-256 key that was never "
-                     "extractable (sensitive %d, extractable %d, always sensitive %d, never "
-                     "extractable %d): it may have been copied; make a new key and rotate",
-                     hsm->description.label, sensitive, extractable, always, never);
-}
-
-// --- finding ----------------------------------------------------------------
-
-static vlt_result p11_find_absent(struct hsm *hsm, const struct record_p11 *record,
-                                  struct fault *fault) {
-    const struct hsm_description *d = &hsm->description;
-    hsm->link = HSM_LINK_TRY_AGAIN; // a session whose device was away may just see nothing
-    if (strcmp(record->serial, d->serial) != 0 || strcmp(record->manufacturer, d->manufacturer) != 0)
-        return fault_set(fault, VLT_CONFLICT, "store was made with another device",
-                         "this store was made with device '%s' (%s, serial %s), but the URI leads to "
-                         "'%s' (%s, serial %s): attach the right device or correct the URI",
-                         record->label, record->manufacturer, record->serial, d->label,
-                         d->manufacturer, d->serial);
-    return fault_set(fault, VLT_NOT_FOUND, "wrapping key is not in the device",
-                     "device '%s' does not hold the wrapping key '%s' of this store: it was "
-                     "initialized anew or the key was deleted; recover the vault on this device",
-                     d->label, record->object);
-}
-
-static vlt_result p11_find_by_id(struct hsm *hsm, const struct record_key *record,
-                                 struct fault *fault, CK_OBJECT_HANDLE *ret_object) {
-    CK_OBJECT_CLASS class = CKO_SECRET_KEY;
-    uint8_t id[HSM_KEY_ID_BYTES];
-    memcpy(id, record->id, sizeof id);
-    CK_ATTRIBUTE template[] = {{CKA_CLASS, &class, sizeof class}, {CKA_ID, id, sizeof id}};
-    CK_OBJECT_HANDLE found[P11_FOUND_MAX];
-    CK_ULONG count = 0;
-    CK_RV rv = p11_find(hsm->device, template, 2, found, &count);
-    VLT_TRY(p11_result(hsm, rv, "look for the wrapping key", fault));
-    if (!count)
-        return p11_find_absent(hsm, &record->of.p11, fault);
-    if (count > 1)
-        return fault_set(fault, VLT_CONFLICT, "several wrapping keys of one id",
-                         "device '%s' holds several keys with the id of wrapping key '%s': delete "
-                         "those that are not the vault's",
-                         hsm->description.label, record->of.p11.object);
-    *ret_object = found[0];
-    return vlt_ok();
-}
+// --- opening ----------------------------------------------------------------
 
 vlt_result p11_key_open(struct hsm *hsm, struct hsm_open_key *key, struct fault *fault) {
     const struct record_p11 *record = &key->record.of.p11;
     CK_OBJECT_HANDLE object = 0;
-    VLT_TRY(p11_find_by_id(hsm, &key->record, fault, &object));
-    VLT_TRY(p11_check_attributes(hsm, object, fault));
+    VLT_TRY(p11_object_find(hsm, &key->record, fault, &object));
+    VLT_TRY(p11_object_check(hsm, &key->record, object, fault));
     struct p11_key *state = calloc(1, sizeof *state);
     if (!state)
         return fault_set(fault, VLT_LIMIT, "out of memory", "out of memory");
@@ -185,35 +132,6 @@ void p11_key_close(struct hsm *hsm, struct hsm_open_key *key) {
 }
 
 // --- creating ---------------------------------------------------------------
-
-// One template for the key that stays and for the session key that probes.
-static CK_RV p11_generate(const struct p11 *p11, const struct record_key *record, bool stays,
-                          CK_OBJECT_HANDLE *ret_object) {
-    bool is_gcm = record->mechanism == HSM_MECHANISM_GCM;
-    CK_BBOOL yes = CK_TRUE, no = CK_FALSE, token = stays ? CK_TRUE : CK_FALSE;
-    CK_OBJECT_CLASS class = CKO_SECRET_KEY;
-    CK_KEY_TYPE type = CKK_AES;
-    CK_ULONG size = 32;
-    const char *label = record->of.p11.object;
-    CK_ATTRIBUTE template[] = {
-        {CKA_CLASS, &class, sizeof class},
-        {CKA_KEY_TYPE, &type, sizeof type},
-        {CKA_VALUE_LEN, &size, sizeof size},
-        {CKA_TOKEN, &token, sizeof token},
-        {CKA_PRIVATE, &yes, sizeof yes},
-        {CKA_SENSITIVE, &yes, sizeof yes},
-        {CKA_EXTRACTABLE, &no, sizeof no},
-        {is_gcm ? CKA_ENCRYPT : CKA_WRAP, &yes, sizeof yes},
-        {is_gcm ? CKA_DECRYPT : CKA_UNWRAP, &yes, sizeof yes},
-        {is_gcm ? CKA_WRAP : CKA_ENCRYPT, &no, sizeof no},
-        {is_gcm ? CKA_UNWRAP : CKA_DECRYPT, &no, sizeof no},
-        {CKA_LABEL, p11_in(label), strlen(label)},
-        {CKA_ID, p11_in(record->id), sizeof record->id},
-    };
-    CK_MECHANISM mechanism = {CKM_AES_KEY_GEN, NULL, 0};
-    return p11->functions->C_GenerateKey(p11->session, &mechanism, template,
-                                         sizeof template / sizeof *template, ret_object);
-}
 
 // The answer opens, and does not when its last byte or its context changes.
 static vlt_result p11_self_test(struct hsm *hsm, struct hsm_open_key *key, struct fault *fault) {
@@ -242,45 +160,45 @@ static vlt_result p11_probe(struct hsm *hsm, const struct hsm_open_key *key,
     struct p11_key state = {.object = 0};
     struct hsm_open_key probe = {.record = key->record, .state = &state};
     probe.record.mechanism = mechanism;
-    CK_RV rv = p11_generate(p11, &probe.record, false, &state.object);
+    CK_RV rv = p11_object_generate(p11, &probe.record, false, &state.object);
     VLT_TRY(p11_result(hsm, rv, "make a key for a trial", fault));
     vlt_result result = p11_self_test(hsm, &probe, fault);
     (void)p11->functions->C_DestroyObject(p11->session, state.object);
     return result;
 }
 
+// A pair takes seconds to make and devices without AES seldom have session keys:
+// the key that stays is tried instead, and removed when it fails (p11_key_create).
+static vlt_result p11_probe_signature(struct hsm *hsm, struct fault *fault) {
+    const struct p11 *p11 = hsm->device;
+    CK_MECHANISM_INFO info;
+    CK_RV rv = p11->functions->C_GetMechanismInfo(p11->slot, CKM_SHA256_RSA_PKCS, &info);
+    if (rv == CKR_OK)
+        rv = p11->functions->C_GetMechanismInfo(p11->slot, CKM_RSA_PKCS_KEY_PAIR_GEN, &info);
+    return p11_result(hsm, rv, "wrap data keys: it has no RSA signatures, too", fault);
+}
+
 static vlt_result p11_choose_mechanism(struct hsm *hsm, struct hsm_open_key *key,
                                        struct fault *fault) {
-    static const enum hsm_mechanism order[] = {HSM_MECHANISM_GCM, HSM_MECHANISM_KEY_WRAP};
+    static const enum hsm_mechanism order[] = {HSM_MECHANISM_GCM, HSM_MECHANISM_KEY_WRAP,
+                                               HSM_MECHANISM_SIGNATURE};
+    struct p11 *p11 = hsm->device;
     vlt_result result = vlt_fail(VLT_BUG, "no mechanism to choose from");
     for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
         enum hsm_mechanism wanted = hsm->settings.mechanism;
         if (wanted != HSM_MECHANISM_AUTO && wanted != order[i])
             continue;
-        result = p11_probe(hsm, key, order[i], fault);
-        if (vlt_is_ok(result)) {
+        hsm->link = HSM_LINK_HELD;
+        p11->is_lost = false;
+        result = order[i] == HSM_MECHANISM_SIGNATURE ? p11_probe_signature(hsm, fault)
+                                                     : p11_probe(hsm, key, order[i], fault);
+        if (vlt_is_ok(result))
             key->record.mechanism = order[i];
+        // A device that went away has said nothing about what it can do.
+        if (vlt_is_ok(result) || p11->is_lost)
             return result;
-        }
     }
     return result;
-}
-
-static vlt_result p11_check_free(struct hsm *hsm, const struct record_p11 *record,
-                                 struct fault *fault) {
-    CK_OBJECT_CLASS class = CKO_SECRET_KEY;
-    CK_ATTRIBUTE template[] = {{CKA_CLASS, &class, sizeof class},
-                               {CKA_LABEL, p11_in(record->object), strlen(record->object)}};
-    CK_OBJECT_HANDLE found[P11_FOUND_MAX];
-    CK_ULONG count = 0;
-    CK_RV rv = p11_find(hsm->device, template, 2, found, &count);
-    VLT_TRY(p11_result(hsm, rv, "look for a wrapping key", fault));
-    if (!count)
-        return vlt_ok();
-    return fault_set(fault, VLT_CONFLICT, "wrapping key exists",
-                     "device '%s' holds a key '%s' already, perhaps of another vault: choose another "
-                     "name with object= in the PKCS#11 URI, or delete the key if nothing needs it",
-                     hsm->description.label, record->object);
 }
 
 static vlt_result p11_record_begin(struct hsm *hsm, struct record_key *record, struct fault *fault) {
@@ -300,20 +218,20 @@ static vlt_result p11_record_begin(struct hsm *hsm, struct record_key *record, s
 vlt_result p11_key_create(struct hsm *hsm, struct hsm_open_key *key, struct fault *fault) {
     const struct p11 *p11 = hsm->device;
     VLT_TRY(p11_record_begin(hsm, &key->record, fault));
-    VLT_TRY(p11_check_free(hsm, &key->record.of.p11, fault));
+    VLT_TRY(p11_object_check_free(hsm, &key->record, fault));
     VLT_TRY(p11_choose_mechanism(hsm, key, fault));
     struct p11_key *state = calloc(1, sizeof *state);
     if (!state)
         return fault_set(fault, VLT_LIMIT, "out of memory", "out of memory");
     key->state = state;
-    CK_RV rv = p11_generate(p11, &key->record, true, &state->object);
+    CK_RV rv = p11_object_generate(p11, &key->record, true, &state->object);
     vlt_result result = p11_result(hsm, rv, "make a wrapping key", fault);
     if (vlt_is_ok(result)) {
-        result = p11_check_attributes(hsm, state->object, fault);
+        result = p11_object_check(hsm, &key->record, state->object, fault);
         if (vlt_is_ok(result))
             result = p11_self_test(hsm, key, fault);
         if (!vlt_is_ok(result)) // a key that nobody has a record of must not stay
-            (void)p11->functions->C_DestroyObject(p11->session, state->object);
+            (void)p11_object_destroy(p11, &key->record, state->object);
     }
     if (!vlt_is_ok(result))
         p11_key_close(hsm, key);
@@ -322,6 +240,6 @@ vlt_result p11_key_create(struct hsm *hsm, struct hsm_open_key *key, struct faul
 
 vlt_result p11_key_destroy(struct hsm *hsm, struct hsm_open_key *key, struct fault *fault) {
     const struct p11 *p11 = hsm->device;
-    CK_RV rv = p11->functions->C_DestroyObject(p11->session, p11_object(key));
+    CK_RV rv = p11_object_destroy(p11, &key->record, p11_object(key));
     return p11_result(hsm, rv, "delete the wrapping key", fault);
 }

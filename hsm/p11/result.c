@@ -3,6 +3,8 @@
 
 #include <p11-kit/p11-kit.h>
 
+#include "hsm/p11/device.h"
+
 bool p11_result_is_lost(CK_RV rv) {
     switch (rv) {
     case CKR_SESSION_HANDLE_INVALID:
@@ -37,7 +39,8 @@ static const char *p11_advice(CK_RV rv) {
         return "; it is write-protected";
     case CKR_MECHANISM_INVALID:
     case CKR_MECHANISM_PARAM_INVALID:
-        return "; it lacks AES-GCM and AES key wrap";
+    case CKR_FUNCTION_NOT_SUPPORTED:
+        return "; it lacks what this needs";
     default:
         return "; the next call tries again";
     }
@@ -68,7 +71,11 @@ vlt_result p11_result(struct hsm *hsm, CK_RV rv, const char *doing, struct fault
     // A module that lost its device may say so, or answer CKR_GENERAL_ERROR for
     // ever: only initializing it anew tells, so every failure drops the session.
     bool hopeless = rv == CKR_DEVICE_MEMORY || rv == CKR_TOKEN_WRITE_PROTECTED ||
-                    rv == CKR_MECHANISM_INVALID || rv == CKR_MECHANISM_PARAM_INVALID;
+                    rv == CKR_MECHANISM_INVALID || rv == CKR_MECHANISM_PARAM_INVALID ||
+                    rv == CKR_FUNCTION_NOT_SUPPORTED;
+    struct p11 *p11 = hsm->device;
+    if (p11)
+        p11->is_lost = p11_result_is_lost(rv);
     hsm->link = hopeless ? HSM_LINK_HELD : HSM_LINK_TRY_AGAIN;
     return fault_set(fault, VLT_UNAVAILABLE, "PKCS#11 device reports an error",
                      "device '%s' cannot %s (0x%lx, %s)%s", label, doing, (unsigned long)rv,

@@ -22,7 +22,6 @@ static CK_RV p11_pair_generate(const struct p11 *p11, const char *label,
                                CK_OBJECT_HANDLE *ret_private) {
     CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
     CK_ATTRIBUTE public_half[] = {{CKA_TOKEN, &yes, sizeof yes},
-                                  {CKA_VERIFY, &yes, sizeof yes},
                                   {CKA_EC_PARAMS, p11_in(p256_params), sizeof p256_params},
                                   {CKA_LABEL, p11_in(label), strlen(label)},
                                   {CKA_ID, p11_in(id), HSM_KEY_ID_BYTES}};

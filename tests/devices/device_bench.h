@@ -48,6 +48,20 @@ static inline int bench_p11_key_wrap(void **state) {
     return 0;
 }
 
+static inline int bench_p11_signature(void **state) {
+    (void)bench_p11(state);
+    ((struct bench *)*state)->device.settings.mechanism = HSM_MECHANISM_SIGNATURE;
+    return 0;
+}
+
+static inline int bench_tpm2_pkcs11(void **state) {
+    struct bench *b = malloc(sizeof *b);
+    memset(b, 0, sizeof *b);
+    device_fixture_start_tpm2_pkcs11(&b->device);
+    *state = b;
+    return 0;
+}
+
 static inline int bench_stop(void **state) {
     struct bench *b = *state;
     hsm_close(b->hsm);

@@ -103,15 +103,16 @@ static bool swtpm_answers(const char *path) {
 }
 
 static void swtpm_run(struct device_fixture *fixture) {
-    char state[128], server[160], path[96], log[96];
+    char state[128], server[160], control[160], path[96], log[96];
     snprintf(path, sizeof path, "%s/tpm.sock", fixture->folder);
     snprintf(log, sizeof log, "%s/swtpm.log", fixture->folder);
     snprintf(state, sizeof state, "dir=%s/tpm", fixture->folder);
     snprintf(server, sizeof server, "type=unixio,path=%s", path);
+    snprintf(control, sizeof control, "type=unixio,path=%s.ctrl", path); // tpm2-tss wants it there
     unlink(path);
     const char *const argv[] = {"swtpm",    "socket", "--tpm2",  "--tpmstate",
-                                state,      "--server", server,  "--flags",
-                                "not-need-init,startup-clear",   NULL};
+                                state,      "--server", server,  "--ctrl",
+                                control,    "--flags",  "not-need-init,startup-clear", NULL};
     fixture->swtpm = spawn(argv, log);
     for (unsigned i = 0; i < 1000; i++) {
         if (swtpm_answers(path))
@@ -142,7 +143,55 @@ static void swtpm_start(struct device_fixture *fixture) {
     swtpm_run(fixture);
 }
 
-// --- both -------------------------------------------------------------------
+// --- libtpm2-pkcs11 ---------------------------------------------------------
+
+static void tpm2_pkcs11_init_device(void) {
+    const char *const make[] = {"pkcs11-tool", "--module", "libtpm2_pkcs11.so.1", "--init-token",
+                                "--slot-index", "0", "--label", DEVICE_FIXTURE_LABEL, "--so-pin",
+                                DEVICE_FIXTURE_SO_PIN, NULL};
+    const char *const pin[] = {"pkcs11-tool", "--module", "libtpm2_pkcs11.so.1", "--token-label",
+                               DEVICE_FIXTURE_LABEL, "--login", "--so-pin", DEVICE_FIXTURE_SO_PIN,
+                               "--init-pin", "--new-pin", DEVICE_FIXTURE_PIN, NULL};
+    if (device_fixture_run(make) || device_fixture_run(pin))
+        give_up("no device could be made with", "libtpm2-pkcs11");
+}
+
+// TPM2_DictionaryAttackParameters as makers of real TPMs set them: 32 tries. A
+// swtpm is born with 3, and three power cuts lock it, which count as tries.
+static void swtpm_set_tries(const struct device_fixture *fixture) {
+    static const uint8_t command[] = {0x80, 0x02, 0, 0, 0, 39, 0, 0, 0x01, 0x3a, // header
+                                      0x40, 0, 0, 0x0a, 0, 0, 0, 9, 0x40, 0, 0, 9, 0, 0, 1, 0, 0,
+                                      0, 0, 0, 32, 0, 0, 0x03, 0xe8, 0, 0, 0x03, 0xe8};
+    uint8_t answer[64] = {0};
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%s/tpm.sock", fixture->folder);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) ||
+        write(fd, command, sizeof command) != sizeof command ||
+        read(fd, answer, sizeof answer) < 10 || answer[6] || answer[7] || answer[8] || answer[9])
+        give_up("TPM2_DictionaryAttackParameters failed at", address.sun_path);
+    close(fd);
+}
+
+static void tpm2_pkcs11_start(struct device_fixture *fixture) {
+    char folder[96], tcti[128];
+    snprintf(folder, sizeof folder, "%s/store", fixture->folder);
+    if (mkdir(folder, 0700))
+        give_up("cannot make", folder);
+    swtpm_start(fixture);
+    swtpm_set_tries(fixture);
+    snprintf(tcti, sizeof tcti, "swtpm:path=%s/tpm.sock", fixture->folder);
+    setenv("TPM2_PKCS11_TCTI", tcti, 1);
+    setenv("TPM2_PKCS11_STORE", folder, 1);
+    setenv("TSS2_LOG", "all+none", 1);
+    tpm2_pkcs11_init_device();
+    struct hsm_settings *s = &fixture->settings;
+    snprintf(s->p11_uri, sizeof s->p11_uri, "pkcs11:token=%s?module-path=%s", DEVICE_FIXTURE_LABEL,
+             DEVICE_FIXTURE_TPM2_PKCS11);
+    snprintf(s->pin_source, sizeof s->pin_source, "%s", fixture->pin_path);
+}
+
+// --- all --------------------------------------------------------------------
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at) {
     return remove(path);
@@ -154,12 +203,22 @@ static void remove_folder(const struct device_fixture *fixture, const char *name
     nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-void device_fixture_start(struct device_fixture *fixture, enum hsm_kind kind) {
+static void device_begin(struct device_fixture *fixture, enum hsm_kind kind) {
     *fixture = (struct device_fixture){.kind = kind, .settings = {.kind = kind}};
     snprintf(fixture->folder, sizeof fixture->folder, "/tmp/vault-device-XXXXXX");
     if (!mkdtemp(fixture->folder))
         give_up("cannot make", fixture->folder);
     device_fixture_write(fixture, "pin", DEVICE_FIXTURE_PIN "\n", 0600, fixture->pin_path);
+}
+
+void device_fixture_start_tpm2_pkcs11(struct device_fixture *fixture) {
+    device_begin(fixture, HSM_PKCS11);
+    fixture->is_tpm2_pkcs11 = true;
+    tpm2_pkcs11_start(fixture);
+}
+
+void device_fixture_start(struct device_fixture *fixture, enum hsm_kind kind) {
+    device_begin(fixture, kind);
     if (kind == HSM_TPM)
         swtpm_start(fixture);
     else
@@ -172,7 +231,12 @@ void device_fixture_stop(struct device_fixture *fixture) {
 }
 
 void device_fixture_replace(struct device_fixture *fixture) {
-    if (fixture->kind == HSM_TPM) {
+    if (fixture->is_tpm2_pkcs11) {
+        swtpm_kill(fixture);
+        remove_folder(fixture, "tpm");
+        remove_folder(fixture, "store");
+        tpm2_pkcs11_start(fixture);
+    } else if (fixture->kind == HSM_TPM) {
         swtpm_kill(fixture);
         remove_folder(fixture, "tpm");
         swtpm_start(fixture);
@@ -182,15 +246,19 @@ void device_fixture_replace(struct device_fixture *fixture) {
     }
 }
 
+static bool is_behind_swtpm(const struct device_fixture *fixture) {
+    return fixture->kind == HSM_TPM || fixture->is_tpm2_pkcs11;
+}
+
 void device_fixture_unplug(struct device_fixture *fixture) {
-    if (fixture->kind == HSM_TPM)
+    if (is_behind_swtpm(fixture))
         swtpm_kill(fixture);
     else
         softhsm_move(fixture, "tokens", "tokens.away");
 }
 
 void device_fixture_plug(struct device_fixture *fixture) {
-    if (fixture->kind == HSM_TPM)
+    if (is_behind_swtpm(fixture))
         swtpm_run(fixture);
     else
         softhsm_move(fixture, "tokens.away", "tokens");

@@ -14,8 +14,11 @@
 #define DEVICE_FIXTURE_SO_PIN "test-so-pin-0815"
 #define DEVICE_FIXTURE_SOFTHSM "/usr/lib/softhsm/libsofthsm2.so"
 
+#define DEVICE_FIXTURE_TPM2_PKCS11 "libtpm2_pkcs11.so" // found by p11-kit in its own folder
+
 struct device_fixture {
     enum hsm_kind kind;
+    bool is_tpm2_pkcs11;          // HSM_PKCS11, by libtpm2-pkcs11 on a swtpm
     char folder[64];              // mkdtemp
     char pin_path[96];            // mode 0600, DEVICE_FIXTURE_PIN
     pid_t swtpm;                  // 0 while it does not run
@@ -23,6 +26,8 @@ struct device_fixture {
 };
 
 void device_fixture_start(struct device_fixture *fixture, enum hsm_kind kind);
+// A PKCS#11 device whose keys are a TPM's: libtpm2-pkcs11 with its own store on a swtpm.
+void device_fixture_start_tpm2_pkcs11(struct device_fixture *fixture);
 void device_fixture_stop(struct device_fixture *fixture); // ends it, removes the folder
 
 // Another device in the same place, at the same address.
