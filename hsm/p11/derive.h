@@ -18,13 +18,23 @@
 
 #include "hsm/p11/device.h"
 
+#include "libvault/crypto/jwk.h"
+
 #define P11_DERIVE_NONCE_BYTES 32
 #define P11_DERIVE_BODY_BYTES (P11_DERIVE_NONCE_BYTES + HSM_DATA_KEY_BYTES + 16)
 
-vlt_result p11_derive_wrap(struct hsm *hsm, CK_OBJECT_HANDLE key, struct bytes aad,
+struct p11_pair {
+    CK_OBJECT_HANDLE object;  // the private half
+    struct jwk *public_half;  // every signature is verified: a constant would be no secret
+};
+// Reads the public half. VLT_CRYPTO when it is a weak one (below 2048 bits, ROCA).
+// The caller frees ret_pair->public_half (jwk_free).
+vlt_result p11_derive_open(struct hsm *hsm, CK_OBJECT_HANDLE object, struct fault *fault,
+                           struct p11_pair *ret_pair) VLT_MUST_USE;
+vlt_result p11_derive_wrap(struct hsm *hsm, const struct p11_pair *pair, struct bytes aad,
                            const struct secret *key32, struct fault *fault,
                            struct buf *body) VLT_MUST_USE;
-vlt_result p11_derive_unwrap(struct hsm *hsm, CK_OBJECT_HANDLE key, struct bytes aad,
+vlt_result p11_derive_unwrap(struct hsm *hsm, const struct p11_pair *pair, struct bytes aad,
                              struct bytes body, struct fault *fault,
                              struct secret *ret_key32) VLT_MUST_USE;
 

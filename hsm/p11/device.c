@@ -84,6 +84,29 @@ static vlt_result p11_login_with_file(struct hsm *hsm, struct p11 *p11, const ch
     return p11->is_logged_in ? vlt_ok() : p11_result(hsm, rv, "log in", fault);
 }
 
+// PKCS#11 2.40, 5.6: with CKF_PROTECTED_AUTHENTICATION_PATH and no PIN the device
+// asks by itself. Once: a wrong PIN counts there, too, and nobody stands at the
+// device for every time that we reach it again.
+static vlt_result p11_login_on_pad(struct hsm *hsm, struct p11 *p11, struct fault *fault) {
+    struct p11_module *module = hsm->module;
+    CK_RV rv = CKR_PIN_INCORRECT;
+    if (!module->was_pad_refused)
+        rv = p11->functions->C_Login(p11->session, CKU_USER, NULL, 0);
+    p11->is_logged_in = rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN;
+    if (p11->is_logged_in)
+        return vlt_ok();
+    bool was_refused = rv == CKR_PIN_INCORRECT || rv == CKR_PIN_INVALID ||
+                       rv == CKR_PIN_LEN_RANGE || rv == CKR_FUNCTION_CANCELED ||
+                       rv == CKR_FUNCTION_REJECTED;
+    if (!was_refused)
+        return p11_result(hsm, rv, "log in on its own pad", fault);
+    module->was_pad_refused = true;
+    return fault_set(fault, VLT_DENIED, "no right PIN was typed on the device",
+                     "no right PIN was typed on the pad of device '%s'; it is not asked for again "
+                     "by itself: go there and run vaultctl unseal",
+                     hsm->description.label);
+}
+
 static vlt_result p11_login(struct hsm *hsm, struct p11 *p11, struct fault *fault) {
     if (!(p11->token.flags & CKF_LOGIN_REQUIRED))
         return vlt_ok();
@@ -97,9 +120,7 @@ static vlt_result p11_login(struct hsm *hsm, struct p11 *p11, struct fault *faul
                          "device '%s' wants a PIN and the configuration does not say where it is: "
                          "give a file or a systemd credential",
                          hsm->description.label);
-    CK_RV rv = p11->functions->C_Login(p11->session, CKU_USER, NULL, 0); // asked on the device's pad
-    p11->is_logged_in = rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN;
-    return p11->is_logged_in ? vlt_ok() : p11_result(hsm, rv, "log in on its own pad", fault);
+    return p11_login_on_pad(hsm, p11, fault);
 }
 
 // --- reach and drop ---------------------------------------------------------

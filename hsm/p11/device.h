@@ -16,6 +16,7 @@ struct p11_module {
     CK_FUNCTION_LIST *functions;  // the module in use, or NULL
     CK_FUNCTION_LIST **all;       // p11-kit's configured modules, or NULL
     bool is_initialized;
+    bool was_pad_refused; // somebody typed a wrong PIN on the device, or none: not asked again
 };
 
 // The signing key that was used last, found once for each connection.
@@ -46,6 +47,11 @@ vlt_result p11_pin_source(const struct hsm *hsm, char source[256]) VLT_MUST_USE;
 // generation when it is not the first.
 vlt_result p11_object_label(const struct hsm *hsm, uint32_t generation, struct fault *fault,
                             char label[72]) VLT_MUST_USE;
+
+// CKA_ID for a new wrapping key: "id" of the URI for the first generation, which
+// must have HSM_KEY_ID_BYTES, else drawn at random.
+vlt_result p11_object_id(const struct hsm *hsm, uint32_t generation, struct fault *fault,
+                         uint8_t id[HSM_KEY_ID_BYTES]) VLT_MUST_USE;
 
 // Objects that match; at most P11_FOUND_MAX are told.
 #define P11_FOUND_MAX 4

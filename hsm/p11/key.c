@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hsm/p11/key.h"
 
-#include <openssl/rand.h>
 #include <stdlib.h>
 
 #include "hsm/p11/derive.h"
@@ -10,7 +9,7 @@
 #include "hsm/p11/wrap.h"
 
 struct p11_key {
-    CK_OBJECT_HANDLE object;
+    struct p11_pair pair; // an AES key is its object alone
 };
 
 // What the known answer encloses: any constant does, it is no secret.
@@ -20,18 +19,23 @@ static const struct bytes known_context = {(const uint8_t *)"vaultd known answer
 // --- wrap and unwrap by mechanism -------------------------------------------
 
 static CK_OBJECT_HANDLE p11_object(const struct hsm_open_key *key) {
-    return ((const struct p11_key *)key->state)->object;
+    return ((const struct p11_key *)key->state)->pair.object;
 }
 
-vlt_result p11_key_wrap(struct hsm *hsm, struct hsm_open_key *key, struct bytes aad,
-                        const struct secret *key32, struct fault *fault, struct buf *body) {
+static const struct p11_pair *p11_pair(const struct hsm_open_key *key) {
+    return &((const struct p11_key *)key->state)->pair;
+}
+
+static vlt_result p11_key_wrap_only(struct hsm *hsm, struct hsm_open_key *key, struct bytes aad,
+                                    const struct secret *key32, struct fault *fault,
+                                    struct buf *body) {
     switch (key->record.mechanism) {
     case HSM_MECHANISM_GCM:
         return p11_gcm_wrap(hsm, p11_object(key), aad, key32, fault, body);
     case HSM_MECHANISM_KEY_WRAP:
         return p11_keywrap_wrap(hsm, p11_object(key), aad, key32, fault, body);
     default:
-        return p11_derive_wrap(hsm, p11_object(key), aad, key32, fault, body);
+        return p11_derive_wrap(hsm, p11_pair(key), aad, key32, fault, body);
     }
 }
 
@@ -43,8 +47,41 @@ vlt_result p11_key_unwrap(struct hsm *hsm, struct hsm_open_key *key, struct byte
     case HSM_MECHANISM_KEY_WRAP:
         return p11_keywrap_unwrap(hsm, p11_object(key), aad, body, fault, ret_key32);
     default:
-        return p11_derive_unwrap(hsm, p11_object(key), aad, body, fault, ret_key32);
+        return p11_derive_unwrap(hsm, p11_pair(key), aad, body, fault, ret_key32);
     }
+}
+
+static bool p11_is_same(const struct secret *a, const struct secret *b) {
+    bool is_same = secret_equal(bytes_of(secret_borrow(a), secret_size(a)),
+                                bytes_of(secret_borrow(b), secret_size(b)));
+    secret_release(a);
+    secret_release(b);
+    return is_same;
+}
+
+// A wrap that does not open is a data key lost, and nobody would notice until it is
+// needed: so the device opens it again. Wraps are rare.
+vlt_result p11_key_wrap(struct hsm *hsm, struct hsm_open_key *key, struct bytes aad,
+                        const struct secret *key32, struct fault *fault, struct buf *body) {
+    size_t begin = body->size;
+    struct secret *again = secret_new(HSM_DATA_KEY_BYTES);
+    if (!again)
+        return fault_set(fault, VLT_LIMIT, "secret memory is exhausted", "secret memory is exhausted");
+    vlt_result result = p11_key_wrap_only(hsm, key, aad, key32, fault, body);
+    if (vlt_is_ok(result)) {
+        vlt_result opened = p11_key_unwrap(hsm, key, aad, bytes_from(buf_bytes(body), begin), fault,
+                                           again);
+        if (!vlt_is_ok(opened) ? opened.class == VLT_CRYPTO : !p11_is_same(key32, again)) {
+            hsm->link = HSM_LINK_TRY_AGAIN;
+            opened = fault_set(fault, VLT_UNAVAILABLE, "device does not open what it wrapped",
+                               "device '%s' does not give back a key that it has just wrapped: it "
+                               "is broken; the next call reaches it anew",
+                               hsm->description.label);
+        }
+        result = opened;
+    }
+    secret_free(again);
+    return result;
 }
 
 // --- the known answer -------------------------------------------------------
@@ -103,31 +140,60 @@ vlt_result p11_key_check(struct hsm *hsm, struct hsm_open_key *key, struct fault
 
 // --- opening ----------------------------------------------------------------
 
+// Key state for an object that was found or made.
+static vlt_result p11_key_state(struct hsm *hsm, struct hsm_open_key *key, CK_OBJECT_HANDLE object,
+                                struct fault *fault) {
+    struct p11_key *state = calloc(1, sizeof *state);
+    if (!state)
+        return fault_set(fault, VLT_LIMIT, "out of memory", "out of memory");
+    state->pair.object = object;
+    vlt_result result = key->record.mechanism == HSM_MECHANISM_SIGNATURE
+                            ? p11_derive_open(hsm, object, fault, &state->pair)
+                            : vlt_ok();
+    if (vlt_is_ok(result))
+        key->state = state;
+    else
+        free(state);
+    return result;
+}
+
+// A key that gave its answer before, and is the same record: the device is sick. A
+// key that is opened for the first time may be another one.
+static vlt_result p11_key_wrong_answer(struct hsm *hsm, const struct hsm_open_key *key,
+                                       struct fault *fault) {
+    bool was_open = key >= hsm->keys && key < hsm->keys + hsm->key_count;
+    if (was_open)
+        return fault_set(fault, VLT_UNAVAILABLE, "device fails its known-answer check",
+                         "device '%s' does not give its known answer any more; the next call "
+                         "reaches it anew",
+                         hsm->description.label);
+    return fault_set(fault, VLT_CONFLICT, "another key, or an altered record",
+                     "device '%s' holds a key with the id of wrapping key '%s', but it does "
+                     "not give the known answer: it is another key, or the store's record was "
+                     "altered",
+                     hsm->description.label, key->record.of.p11.object);
+}
+
 vlt_result p11_key_open(struct hsm *hsm, struct hsm_open_key *key, struct fault *fault) {
     const struct record_p11 *record = &key->record.of.p11;
     CK_OBJECT_HANDLE object = 0;
     VLT_TRY(p11_object_find(hsm, &key->record, fault, &object));
     VLT_TRY(p11_object_check(hsm, &key->record, object, fault));
-    struct p11_key *state = calloc(1, sizeof *state);
-    if (!state)
-        return fault_set(fault, VLT_LIMIT, "out of memory", "out of memory");
-    state->object = object;
-    key->state = state;
+    VLT_TRY(p11_key_state(hsm, key, object, fault));
     vlt_result result =
         p11_answer_check(hsm, key, bytes_of(record->check, record->check_bytes), fault);
     if (result.class == VLT_CRYPTO)
-        result = fault_set(fault, VLT_CONFLICT, "another key, or an altered record",
-                           "device '%s' holds a key with the id of wrapping key '%s', but it does "
-                           "not give the known answer: it is another key, or the store's record was "
-                           "altered",
-                           hsm->description.label, record->object);
+        result = p11_key_wrong_answer(hsm, key, fault);
     if (!vlt_is_ok(result))
         p11_key_close(hsm, key);
     return result;
 }
 
 void p11_key_close(struct hsm *hsm, struct hsm_open_key *key) {
-    free(key->state);
+    struct p11_key *state = key->state;
+    if (state)
+        jwk_free(state->pair.public_half);
+    free(state);
     key->state = NULL;
 }
 
@@ -157,13 +223,13 @@ static vlt_result p11_self_test(struct hsm *hsm, struct hsm_open_key *key, struc
 static vlt_result p11_probe(struct hsm *hsm, const struct hsm_open_key *key,
                             enum hsm_mechanism mechanism, struct fault *fault) {
     const struct p11 *p11 = hsm->device;
-    struct p11_key state = {.object = 0};
+    struct p11_key state = {.pair = {.object = 0}};
     struct hsm_open_key probe = {.record = key->record, .state = &state};
     probe.record.mechanism = mechanism;
-    CK_RV rv = p11_object_generate(p11, &probe.record, false, &state.object);
+    CK_RV rv = p11_object_generate(p11, &probe.record, false, &state.pair.object);
     VLT_TRY(p11_result(hsm, rv, "make a key for a trial", fault));
     vlt_result result = p11_self_test(hsm, &probe, fault);
-    (void)p11->functions->C_DestroyObject(p11->session, state.object);
+    (void)p11->functions->C_DestroyObject(p11->session, state.pair.object);
     return result;
 }
 
@@ -205,12 +271,13 @@ static vlt_result p11_record_begin(struct hsm *hsm, struct record_key *record, s
     const struct hsm_description *d = &hsm->description;
     struct record_p11 *p11 = &record->of.p11;
     VLT_TRY(p11_object_label(hsm, record->generation, fault, p11->object));
+    VLT_TRY(p11_object_id(hsm, record->generation, fault, record->id));
     bool fits = bytes_to_text(bytes_of_text(d->label), p11->label, sizeof p11->label) &&
                 bytes_to_text(bytes_of_text(d->manufacturer), p11->manufacturer,
                               sizeof p11->manufacturer) &&
                 bytes_to_text(bytes_of_text(d->model), p11->model, sizeof p11->model) &&
                 bytes_to_text(bytes_of_text(d->serial), p11->serial, sizeof p11->serial);
-    if (!fits || RAND_bytes(record->id, sizeof record->id) != 1)
+    if (!fits)
         return vlt_fail(VLT_BUG, "record of the wrapping key cannot be begun");
     return vlt_ok();
 }
@@ -220,21 +287,18 @@ vlt_result p11_key_create(struct hsm *hsm, struct hsm_open_key *key, struct faul
     VLT_TRY(p11_record_begin(hsm, &key->record, fault));
     VLT_TRY(p11_object_check_free(hsm, &key->record, fault));
     VLT_TRY(p11_choose_mechanism(hsm, key, fault));
-    struct p11_key *state = calloc(1, sizeof *state);
-    if (!state)
-        return fault_set(fault, VLT_LIMIT, "out of memory", "out of memory");
-    key->state = state;
-    CK_RV rv = p11_object_generate(p11, &key->record, true, &state->object);
-    vlt_result result = p11_result(hsm, rv, "make a wrapping key", fault);
-    if (vlt_is_ok(result)) {
-        result = p11_object_check(hsm, &key->record, state->object, fault);
-        if (vlt_is_ok(result))
-            result = p11_self_test(hsm, key, fault);
-        if (!vlt_is_ok(result)) // a key that nobody has a record of must not stay
-            (void)p11_object_destroy(p11, &key->record, state->object);
-    }
-    if (!vlt_is_ok(result))
+    CK_OBJECT_HANDLE object = 0;
+    CK_RV rv = p11_object_generate(p11, &key->record, true, &object);
+    VLT_TRY(p11_result(hsm, rv, "make a wrapping key", fault));
+    vlt_result result = p11_object_check(hsm, &key->record, object, fault);
+    if (vlt_is_ok(result))
+        result = p11_key_state(hsm, key, object, fault);
+    if (vlt_is_ok(result))
+        result = p11_self_test(hsm, key, fault);
+    if (!vlt_is_ok(result)) { // a key that nobody has a record of must not stay
+        (void)p11_object_destroy(p11, &key->record, object);
         p11_key_close(hsm, key);
+    }
     return result;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hsm/p11/device.h"
 
+#include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -70,6 +71,27 @@ vlt_result p11_object_label(const struct hsm *hsm, uint32_t generation, struct f
     return vlt_ok();
 }
 
+vlt_result p11_object_id(const struct hsm *hsm, uint32_t generation, struct fault *fault,
+                         uint8_t id[HSM_KEY_ID_BYTES]) {
+    P11KitUri *uri = NULL;
+    VLT_TRY(p11_uri_parse(hsm, fault, &uri));
+    const CK_ATTRIBUTE *wanted = p11_kit_uri_get_attribute(uri, CKA_ID);
+    vlt_result result = vlt_ok();
+    if (!wanted || generation != 1)
+        result = RAND_bytes(id, HSM_KEY_ID_BYTES) == 1
+                     ? vlt_ok()
+                     : vlt_fail(VLT_UNAVAILABLE, "no random bytes");
+    else if (wanted->ulValueLen == HSM_KEY_ID_BYTES)
+        memcpy(id, wanted->pValue, HSM_KEY_ID_BYTES);
+    else
+        result = fault_set(fault, VLT_MALFORMED, "object id has a wrong size",
+                           "id= in the PKCS#11 URI must have %d bytes; leave it out, and one is "
+                           "drawn at random",
+                           HSM_KEY_ID_BYTES);
+    p11_kit_uri_free(uri);
+    return result;
+}
+
 // --- slots ------------------------------------------------------------------
 
 struct p11_search {
@@ -121,7 +143,8 @@ static bool p11_module_matches(CK_FUNCTION_LIST *functions, P11KitUri *uri) {
     CK_INFO info;
     const char *wanted = p11_kit_uri_get_module_name(uri);
     char *name = p11_kit_module_get_name(functions);
-    bool matches = !wanted || (name && !strcmp(name, wanted));
+    // A module that was given by its path has no name.
+    bool matches = !wanted || !name || !strcmp(name, wanted);
     free(name);
     return matches && functions->C_GetInfo(&info) == CKR_OK &&
            p11_kit_uri_match_module_info(uri, &info);
@@ -145,7 +168,8 @@ static vlt_result p11_search_path(struct hsm *hsm, const char *path, struct p11_
                          "configuration and daemon",
                          path, (unsigned long)rv, p11_kit_strerror(rv));
     module->is_initialized = true;
-    p11_search_slots(module->functions, search, p11);
+    if (p11_module_matches(module->functions, search->uri))
+        p11_search_slots(module->functions, search, p11);
     return vlt_ok();
 }
 

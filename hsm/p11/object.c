@@ -186,11 +186,16 @@ vlt_result p11_object_check_free(struct hsm *hsm, const struct record_key *recor
         CK_RV rv = p11_object_search(hsm->device, classes[i], CKA_LABEL, bytes_of_text(label),
                                      found, &count);
         VLT_TRY(p11_result(hsm, rv, "look for a wrapping key", fault));
+        if (!count) {
+            rv = p11_object_search(hsm->device, classes[i], CKA_ID,
+                                   bytes_of(record->id, sizeof record->id), found, &count);
+            VLT_TRY(p11_result(hsm, rv, "look for a wrapping key", fault));
+        }
         if (count)
             return fault_set(fault, VLT_CONFLICT, "wrapping key exists",
-                             "device '%s' holds a key '%s' already, perhaps of another vault: "
-                             "choose another name with object= in the PKCS#11 URI, or delete the "
-                             "key if nothing needs it",
+                             "device '%s' holds a key '%s' already, or one of its id, perhaps of "
+                             "another vault: choose another name with object= in the PKCS#11 URI, "
+                             "or delete the key if nothing needs it",
                              hsm->description.label, label);
     }
     return vlt_ok();

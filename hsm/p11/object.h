@@ -17,7 +17,7 @@ vlt_result p11_object_find(struct hsm *hsm, const struct record_key *record, str
 // VLT_CRYPTO unless it was made in the device and never could leave it.
 vlt_result p11_object_check(struct hsm *hsm, const struct record_key *record,
                             CK_OBJECT_HANDLE object, struct fault *fault) VLT_MUST_USE;
-// VLT_CONFLICT when the label of the record is taken.
+// VLT_CONFLICT when label or id of the record is taken.
 vlt_result p11_object_check_free(struct hsm *hsm, const struct record_key *record,
                                  struct fault *fault) VLT_MUST_USE;
 // Both halves of a pair.
