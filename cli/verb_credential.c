@@ -21,6 +21,7 @@
 static const struct option_spec put_options[] = {PUT_OPTIONS, {0}};
 static const struct option_spec rotate_options[] = {
     PUT_OPTIONS,
+    {"--stage", OPTION_FLAG, NULL, "do not use it yet: verify and promote it later", 0},
     {"--grace", OPTION_VALUE, "SECONDS", "how long the old version still works (default 300)", 0},
     {0}};
 
@@ -76,15 +77,19 @@ static vlt_result value_read(const struct command *command, struct secret *value
     return terminal_read_secret(prompt, value, fault);
 }
 
-static int put_print(struct command *command, json_t *answer, bool rotates) {
+static int put_print(struct command *command, json_t *answer, enum vault_credential_change change) {
     if (command->wants_json)
         return command_print_json(answer);
     char version[CELL_SIZE], hosts[CELL_SIZE];
-    printf("Credential %s is stored as version %s", command->arguments[0],
-           member_number(answer, "version", version));
+    bool is_staged = change == VAULT_CREDENTIAL_STAGE;
+    printf("Credential %s is %s as version %s", command->arguments[0],
+           is_staged ? "staged" : "stored", member_number(answer, "version", version));
     const char *list = member_list(answer, "hosts", hosts);
     printf(" for %s.\n", list[0] ? list : "its hosts");
-    if (!rotates)
+    if (is_staged)
+        printf("No request gets it yet. Try it at the provider, then: vaultctl credential verify %s "
+               "--tested\n", command->arguments[0]);
+    if (change == VAULT_CREDENTIAL_CREATE)
         printf("Who may use it is up to the policies: `vaultctl policy explain` tells.\n");
     json_decref(answer);
     return EXIT_OK;
@@ -130,7 +135,7 @@ static int put(struct command *command, enum vault_credential_change change) {
         .grace_s = (uint32_t)grace_s,
     };
     result = vault_credential_put(vault, change, &credential, value, &fault, &answer);
-    status = vlt_is_ok(result) ? put_print(command, answer, change == VAULT_CREDENTIAL_ROTATE)
+    status = vlt_is_ok(result) ? put_print(command, answer, change)
                                : command_fail(command, result, &fault);
 out:
     secret_free(value);
@@ -141,7 +146,10 @@ out:
 }
 
 static int run_put(struct command *command) { return put(command, VAULT_CREDENTIAL_CREATE); }
-static int run_rotate(struct command *command) { return put(command, VAULT_CREDENTIAL_ROTATE); }
+static int run_rotate(struct command *command) {
+    return put(command, command_flag(command, "--stage") ? VAULT_CREDENTIAL_STAGE
+                                                         : VAULT_CREDENTIAL_ROTATE);
+}
 
 const struct verb verb_credential_put = {
     .noun = "credential", .name = "put", .arguments = "NAME [-]", .argument_min = 1,
@@ -159,8 +167,10 @@ const struct verb verb_credential_rotate = {
     .noun = "credential", .name = "rotate", .arguments = "NAME [-]", .argument_min = 1,
     .argument_max = 2,
     .summary = "Store a new version; clients notice nothing",
-    .details = "New requests get the new version at once; the old one still opens for --grace seconds.",
-    .examples = "  vaultctl credential rotate openai-prod --grace 600\n",
+    .details = "New requests get the new version at once; the old one still opens for --grace seconds.\n"
+               "With --stage no request gets it until `vaultctl credential promote`.",
+    .examples = "  vaultctl credential rotate openai-prod --grace 600\n"
+                "  vaultctl credential rotate openai-prod --stage\n",
     .options = rotate_options, .run = run_rotate};
 const struct verb verb_rotate_credential = {
     .noun = "rotate", .name = "credential", .arguments = "NAME [-]", .argument_min = 1,

@@ -40,7 +40,7 @@ _vaultctl() {
         ;;
     credential)
         if [[ -z $name && $current != -* ]]; then
-            COMPREPLY=($(compgen -W "put list show rotate rollback disable enable delete" -- "$current"))
+            COMPREPLY=($(compgen -W "put list show rotate verify promote abandon rollback disable enable delete" -- "$current"))
             return
         fi
         ;;
@@ -108,12 +108,15 @@ _vaultctl() {
         "credential put") options=" --file --profile --host --parameter --description" ;;
         "credential list") options="" ;;
         "credential show") options="" ;;
-        "credential rotate") options=" --file --profile --host --parameter --description --grace" ;;
+        "credential rotate") options=" --file --profile --host --parameter --description --stage --grace" ;;
+        "credential verify") options=" --tested" ;;
+        "credential promote") options=" --grace" ;;
+        "credential abandon") options="" ;;
         "credential rollback") options=" --grace" ;;
         "credential disable") options="" ;;
         "credential enable") options="" ;;
         "credential delete") options=" --yes" ;;
-        "rotate credential") options=" --file --profile --host --parameter --description --grace" ;;
+        "rotate credential") options=" --file --profile --host --parameter --description --stage --grace" ;;
         "rotate signing") options=" --emergency --dry-run" ;;
         "rotate intake") options=" --emergency --dry-run" ;;
         "rotate tenant") options=" --all --rate --detach --dry-run" ;;

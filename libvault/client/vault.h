@@ -61,7 +61,11 @@ struct vault_credential {
     uint32_t grace_s;         // rotation: how long the previous version still opens
     uint64_t expected_revision;
 };
-enum vault_credential_change { VAULT_CREDENTIAL_CREATE, VAULT_CREDENTIAL_ROTATE };
+enum vault_credential_change {
+    VAULT_CREDENTIAL_CREATE,
+    VAULT_CREDENTIAL_ROTATE,
+    VAULT_CREDENTIAL_STAGE // waits for its promotion; has neither description nor grace
+};
 // Fetches the intake key, seals `value` to it, sends it. Rotation keeps what is
 // NULL as it is.
 vlt_result vault_credential_put(struct vault *vault, enum vault_credential_change change,

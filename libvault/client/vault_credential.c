@@ -32,7 +32,7 @@ static json_t *body_of(const struct vault_credential *credential,
         body_set_copy(body, "parameters", credential->parameters) &&
         body_set_text(body, "description", credential->description) &&
         body_set_text(body, "jwe", jwe) &&
-        (change == VAULT_CREDENTIAL_CREATE ||
+        (change != VAULT_CREDENTIAL_ROTATE ||
          json_object_set_new(body, "grace_s", json_integer(credential->grace_s)) == 0))
         return body;
     json_decref(body);
@@ -60,6 +60,8 @@ vlt_result vault_credential_put(struct vault *vault, enum vault_credential_chang
     vault_put_segment(&path, credential->name);
     if (change == VAULT_CREDENTIAL_ROTATE)
         buf_put_text(&path, "/rotate");
+    else if (change == VAULT_CREDENTIAL_STAGE)
+        buf_put_text(&path, "/stage");
     const char *jwe_text = buf_text(&jwe);
     body = jwe_text ? body_of(credential, change, jwe_text) : NULL;
     if (!body || !buf_text(&path)) {

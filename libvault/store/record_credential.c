@@ -55,6 +55,21 @@ static void read_status(struct record_json *r, struct record_credential *credent
     record_json_fail(r, "status", "\"active\", \"disabled\" or \"deleted\"");
 }
 
+static void read_staged(struct record_json *r, struct record_credential *credential) {
+    int64_t staged = 0, newest = 0;
+    record_json_number(r, "staged_version", RECORD_OPTIONAL, 0, UINT32_MAX, &staged);
+    record_json_number(r, "staged_at", RECORD_OPTIONAL, 0, INT64_MAX, &credential->staged_at);
+    record_json_number(r, "verified_at", RECORD_OPTIONAL, 0, INT64_MAX, &credential->verified_at);
+    record_json_number(r, "newest_version", RECORD_OPTIONAL, 0, UINT32_MAX, &newest);
+    credential->staged_version = (uint32_t)staged;
+    credential->newest_version = (uint32_t)newest;
+}
+
+uint32_t record_credential_newest(const struct record_credential *credential) {
+    return credential->newest_version > credential->version ? credential->newest_version
+                                                            : credential->version;
+}
+
 static void read_credential(struct record_json *r, struct record_credential *credential) {
     int64_t version = 0, previous = 0;
     record_json_name(r, "name", RECORD_REQUIRED, credential->name, sizeof credential->name);
@@ -73,13 +88,16 @@ static void read_credential(struct record_json *r, struct record_credential *cre
     record_json_number(r, "rotated_at", RECORD_OPTIONAL, 0, INT64_MAX, &credential->rotated_at);
     credential->version = (uint32_t)version;
     credential->previous_version = (uint32_t)previous;
+    read_staged(r, credential);
 }
 
 vlt_result record_credential_parse(struct bytes json, struct fault *fault,
                                    struct record_credential *ret_credential) {
     static const char *const members[] = {
-        "name",    "profile",          "hosts",          "parameters", "description", "status",
-        "version", "previous_version", "previous_until", "created_at", "rotated_at",  NULL};
+        "name",           "profile",    "hosts",       "parameters",     "description",
+        "status",         "version",    "created_at",  "rotated_at",     "previous_version",
+        "previous_until", "staged_at",  "verified_at", "staged_version", "newest_version",
+        NULL};
     struct record_json r;
     json_t *root;
     VLT_TRY(record_json_open(json, members, fault, &root, &r));
@@ -115,5 +133,9 @@ json_t *record_credential_json(const struct record_credential *credential) {
     record_json_put_number(&object, "previous_until", credential->previous_until);
     record_json_put_number(&object, "created_at", credential->created_at);
     record_json_put_number(&object, "rotated_at", credential->rotated_at);
+    record_json_put_number(&object, "staged_version", credential->staged_version);
+    record_json_put_number(&object, "staged_at", credential->staged_at);
+    record_json_put_number(&object, "verified_at", credential->verified_at);
+    record_json_put_number(&object, "newest_version", credential->newest_version);
     return object;
 }

@@ -27,7 +27,13 @@ struct record_credential {
     uint32_t version;          // the one in use
     uint32_t previous_version; // still opens until previous_until; 0: none
     int64_t previous_until, created_at, rotated_at;
+    uint32_t staged_version;   // waits to be promoted, opens for nobody; 0: none
+    int64_t staged_at;
+    int64_t verified_at;       // of the staged version; 0: not yet
+    uint32_t newest_version;   // the highest number ever given; 0: `version` is it
 };
+// The next version has the number after this one.
+uint32_t record_credential_newest(const struct record_credential *credential);
 vlt_result record_credential_parse(struct bytes json, struct fault *fault,
                                    struct record_credential *ret_credential) VLT_MUST_USE;
 void record_credential_done(struct record_credential *credential);

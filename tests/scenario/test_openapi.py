@@ -216,6 +216,23 @@ def call_keys(call):
     call("admin", "DELETE", "/v1/keys/{kind}/{key}", 404, kind="signing", key="none")
     call("admin", "DELETE", tenant + "/keys/{key}", 404, key="4000", **at)
     call("admin", "POST", tenant + "/credentials/{name}/rollback", 404, {}, name="x", **at)
+    call_staging(call, tenant + "/credentials/{name}", {"name": "staged", **at})
+
+
+def call_staging(call, credential, at):
+    intake = call("admin", "GET", "/v1/intake-key", 200).json
+    value = {"jwe": seal(intake, b"sk-staged")}
+    call("admin", "POST", credential, 201, {"profile": "openai", **value}, **at)
+    call("admin", "POST", credential + "/abandon", 409, {}, **at)
+    call("admin", "POST", credential + "/stage", 400, {"grace_s": 1, **value}, **at)
+    call("admin", "POST", credential + "/stage", 200, value, **at)
+    call("admin", "POST", credential + "/stage", 409, value, **at)
+    call("admin", "POST", credential + "/promote", 409, {"grace_s": 60}, **at)
+    call("admin", "POST", credential + "/verify", 400, {}, **at)
+    call("admin", "POST", credential + "/verify", 200, {"tested": True}, **at)
+    call("admin", "POST", credential + "/promote", 200, {"grace_s": 60}, **at)
+    call("admin", "POST", credential + "/stage", 200, value, **at)
+    call("admin", "POST", credential + "/abandon", 200, {}, **at)
 
 
 def exchange_form(lab, **more):

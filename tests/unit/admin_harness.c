@@ -24,6 +24,7 @@
 #include "libvault/crypto/pkey.h"
 #include "libvault/store/record_credential.h"
 #include "libvault/store/record_key.h"
+#include "vaultd/ipc/credential_change.h"
 #include "vaultd/admin/admin.h"
 
 #define HEAP_BYTES (4u << 20) // each channel keeps two frames in it
@@ -216,7 +217,7 @@ static vlt_result store_credential(struct keeper *keeper, const struct ask_crede
     if (vlt_is_ok(store_get(keeper->store, ask->tenant, STORE_CREDENTIAL, ask->name, &value, &revision)))
         must(vlt_is_ok(record_credential_parse(value, NULL, &credential)), "credential record");
     store_snapshot_end(keeper->store);
-    if (ask->create && revision && credential.status != RECORD_CREDENTIAL_DELETED)
+    if (ask->mode == CREDENTIAL_CREATE && revision && credential.status != RECORD_CREDENTIAL_DELETED)
         return vlt_fail(VLT_CONFLICT, "exists");
     credential.status = RECORD_CREDENTIAL_ACTIVE;
     bytes_to_text(ask->name, credential.name, sizeof credential.name);

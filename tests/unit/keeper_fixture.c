@@ -14,6 +14,7 @@
 #include "libvault/base/clock.h"
 #include "libvault/crypto/jwe.h"
 #include "libvault/store/record_key.h"
+#include "vaultd/ipc/credential_change.h"
 #include "vaultd/log/log.h"
 
 #define WAIT_MS 10000
@@ -476,7 +477,9 @@ vlt_result fixture_put(struct keeper_fixture *f, const struct put_request *reque
     seal_value(f, request->value, &fields);
     struct ask_credential_put ask = {.tenant = request->tenant,
                                      .name = bytes_of_text(request->name),
-                                     .create = !request->rotates,
+                                     .mode = request->stages    ? CREDENTIAL_STAGE
+                                             : request->rotates ? CREDENTIAL_ROTATE
+                                                                : CREDENTIAL_CREATE,
                                      .expected_revision = request->revision,
                                      .profile = BYTES_LITERAL("generic-bearer"),
                                      .hosts = bytes_of(hosts, w.size),

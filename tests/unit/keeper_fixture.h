@@ -85,7 +85,7 @@ vlt_result fixture_tenant(struct keeper_fixture *f, const char *name, uint32_t *
 struct put_request {
     uint32_t tenant;
     const char *name, *value, *host;
-    bool rotates;
+    bool rotates, stages;
     uint32_t grace_s;
     uint64_t revision;
     bool breaks_tag; // a byte of the JWE's tag is flipped

@@ -367,7 +367,7 @@ static void vaultctl_accepts_policies(void **state) {
 static void vaultctl_accepts_completion_in_bash(void **state) {
     char command[512];
     snprintf(command, sizeof command,
-             "eval \"$(%s completion bash)\"; COMP_WORDS=(vaultctl credential p); COMP_CWORD=2; _vaultctl; "
+             "eval \"$(%s completion bash)\"; COMP_WORDS=(vaultctl credential pu); COMP_CWORD=2; _vaultctl; "
              "[ \"${COMPREPLY[*]}\" = put ] && COMP_WORDS=(vaultctl credential put --pro) && COMP_CWORD=3 && "
              "_vaultctl && [ \"${COMPREPLY[*]}\" = --profile ]", VAULTCTL_PROGRAM);
     pid_t pid = fork();

@@ -58,7 +58,8 @@ static const char credential_text[] =
     "{\"name\":\"openai-prod\",\"profile\":\"openai\",\"hosts\":[\"api.openai.com\","
     "\"127.0.0.1:8443\"],\"parameters\":{\"header\":\"x-key\"},\"description\":\"d\","
     "\"status\":\"active\",\"version\":3,\"previous_version\":2,\"previous_until\":77,"
-    "\"created_at\":5,\"rotated_at\":6}";
+    "\"created_at\":5,\"rotated_at\":6,\"staged_version\":5,\"staged_at\":7,\"verified_at\":8,"
+    "\"newest_version\":5}";
 static const char key_text[] =
     "{\"kid\":\"k1\",\"use\":\"checkpoint\",\"state\":\"retired\",\"jwk\":{\"kty\":\"OKP\"},"
     "\"created_at\":5,\"retired_at\":6}";

@@ -9,18 +9,21 @@
 #include "libvault/store/record_credential.h"
 #include "vaultd/admin/ops.h"
 #include "vaultd/admin/work.h"
+#include "vaultd/ipc/credential_change.h"
+#include "vaultd/ipc/reasons.h"
 
 #define GRACE_DEFAULT_S 300
-#define GRACE_MAX_S (30 * 86400)
 
 struct put {
     char name[RECORD_NAME_MAX + 1];
-    bool creates;
+    enum credential_put_mode mode;
     uint64_t revision; // of the record to rotate
     struct record_credential credential; // what it is to be
     uint32_t grace_s;
     struct jwe_intake_fields jwe;
 };
+
+static bool creates(const struct put *put) { return put->mode == CREDENTIAL_CREATE; }
 
 static void put_free(struct put *put) {
     if (put)
@@ -102,7 +105,7 @@ static void jwe_read(struct body *body, struct jwe_intake_fields *jwe) {
 
 static void put_read(struct admin *admin, struct body *body, struct put *put) {
     struct record_credential *credential = &put->credential;
-    const char *profile_name = body_text(body, "profile", put->creates ? BODY_REQUIRED : BODY_OPTIONAL,
+    const char *profile_name = body_text(body, "profile", creates(put) ? BODY_REQUIRED : BODY_OPTIONAL,
                                          RECORD_NAME_MAX);
     if (profile_name)
         snprintf(credential->profile, sizeof credential->profile, "%s", profile_name);
@@ -110,8 +113,12 @@ static void put_read(struct admin *admin, struct body *body, struct put *put) {
         body_text(body, "description", BODY_OPTIONAL, sizeof credential->description - 1);
     if (description)
         snprintf(credential->description, sizeof credential->description, "%s", description);
+    if (put->mode == CREDENTIAL_STAGE && (description || body_has(body, "grace_s")))
+        body_refuse(body, 400, description ? "description" : "grace_s",
+                    "a version that is staged has neither description nor grace: the description is "
+                    "the credential's, and the grace is said at its promotion");
     put->grace_s =
-        (uint32_t)body_number(body, "grace_s", 0, GRACE_MAX_S, put->creates ? 0 : GRACE_DEFAULT_S);
+        (uint32_t)body_number(body, "grace_s", 0, CREDENTIAL_GRACE_MAX_S, put->mode == CREDENTIAL_ROTATE ? GRACE_DEFAULT_S : 0);
     hosts_read(body, credential);
     jwe_read(body, &put->jwe);
     const struct profile *profile = profile_find(admin->profiles, credential->profile);
@@ -133,8 +140,9 @@ static void stored(vlt_result result, const struct answer_credential_put *answer
         work_reply(work, answer->revision);
     } else if (result.class == VLT_CONFLICT) {
         const struct put *put = work->more;
+        bool is_staged = !strcmp(result.reason, REASON_VERSION_STAGED);
         answer_problem(work->x, 409, "name", "%s",
-                       put->creates ? "there is a credential of this name already: rotate it, or "
+                       is_staged ? result.reason : creates(put) ? "there is a credential of this name already: rotate it, or "
                                       "choose another name"
                                     : "somebody else changed this credential meanwhile: read it "
                                       "again and repeat");
@@ -174,7 +182,7 @@ static void put_send(struct admin_work *work) {
     struct ask_credential_put ask = {
         .tenant = work->tenant,
         .name = bytes_of_text(put->name),
-        .create = put->creates,
+        .mode = (uint8_t)put->mode,
         .expected_revision = put->revision,
         .profile = bytes_of_text(credential->profile),
         .hosts = hosts_wire(credential, hosts, sizeof hosts),
@@ -199,19 +207,24 @@ static void put_send(struct admin_work *work) {
     buf_done(&parameters);
 }
 
+static const char *const operations[CREDENTIAL_PUT_MODE_COUNT] = {
+    [CREDENTIAL_ROTATE] = "credential.rotate",
+    [CREDENTIAL_CREATE] = "credential.put",
+    [CREDENTIAL_STAGE] = "credential.stage"};
+
 static void more_free(void *more) { put_free(more); }
 
 static void put_go(struct admin *admin, struct http_exchange *x, const struct record_tenant *tenant,
                    struct put *put) {
     struct admin_work *work =
-        work_new(admin, x, put->creates ? "credential.put" : "credential.rotate");
+        work_new(admin, x, operations[put->mode]);
     if (!work) {
         put_free(put);
         return;
     }
     work->more = put;
     work->more_free = more_free;
-    work->status = put->creates ? 201 : 200;
+    work->status = creates(put) ? 201 : 200;
     work_set_tenant(work, tenant);
     work_set_subject(work, put->name);
     snprintf(work->credential, sizeof work->credential, "%s", put->name);
@@ -233,7 +246,7 @@ static void present_read(struct body *body, struct store *store, uint32_t tenant
     if (vlt_is_ok(result))
         result = record_credential_parse(value, NULL, &put->credential);
     bool is_there = vlt_is_ok(result) && put->credential.status != RECORD_CREDENTIAL_DELETED;
-    if (put->creates) {
+    if (creates(put)) {
         record_credential_done(&put->credential);
         put->credential = (struct record_credential){0};
         put->revision = 0;
@@ -247,7 +260,8 @@ static void present_read(struct body *body, struct store *store, uint32_t tenant
 }
 
 static void credential_put(struct admin *admin, struct http_exchange *x,
-                           const struct http_parameters *parameters, bool creates) {
+                           const struct http_parameters *parameters,
+                           enum credential_put_mode mode) {
     static const char *const members[] = {"profile", "hosts",   "parameters", "description",
                                           "grace_s", "jwe",     NULL};
     struct put *put = calloc(1, sizeof *put);
@@ -257,7 +271,7 @@ static void credential_put(struct admin *admin, struct http_exchange *x,
         answer_problem(x, 503, NULL, "the admin role is out of memory: try again");
         return;
     }
-    put->creates = creates;
+    put->mode = mode;
     if (!name_take(x, parameters, "name", put->name) ||
         !tenant_begin(admin, x, parameters, &store, &tenant)) {
         put_free(put);
@@ -280,5 +294,6 @@ static void credential_put(struct admin *admin, struct http_exchange *x,
         put_go(admin, x, &tenant, put);
 }
 
-OP(op_credential_create) { credential_put(ctx, x, parameters, true); }
-OP(op_credential_rotate) { credential_put(ctx, x, parameters, false); }
+OP(op_credential_create) { credential_put(ctx, x, parameters, CREDENTIAL_CREATE); }
+OP(op_credential_rotate) { credential_put(ctx, x, parameters, CREDENTIAL_ROTATE); }
+OP(op_credential_stage) { credential_put(ctx, x, parameters, CREDENTIAL_STAGE); }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "vaultd/admin/credential_versions.h"
 #include "vaultd/admin/ops.h"
 #include "vaultd/admin/work.h"
 #include "vaultd/ipc/rotation_kind.h"
@@ -49,6 +50,15 @@ static void add_names(struct admin *admin, json_t *items) {
     store_snapshot_end(store);
 }
 
+static void add_credentials(const struct admin_work *work, json_t *items) {
+    struct store *store;
+    if (!vlt_is_ok(admin_store(work->admin, NULL, &store)) ||
+        !vlt_is_ok(store_snapshot_begin(store)))
+        return;
+    credential_versions_add(store, work->tenant, work->tenant_name, items);
+    store_snapshot_end(store);
+}
+
 static void listed(vlt_result result, const struct answer_key_list *answer, void *context) {
     struct admin_work *work = context;
     json_t *items = NULL;
@@ -59,6 +69,8 @@ static void listed(vlt_result result, const struct answer_key_list *answer, void
         return;
     }
     add_names(work->admin, items);
+    if (work->tenant)
+        add_credentials(work, items);
     json_t *body = json_pack("{s:o}", "items", items);
     if (body && answer->next_tenant) {
         char next[16];
@@ -69,8 +81,12 @@ static void listed(vlt_result result, const struct answer_key_list *answer, void
     work_free(work);
 }
 
-static void list(struct admin *admin, struct http_exchange *x, const struct ask_key_list *ask) {
+// tenant NULL: of the whole vault.
+static void list(struct admin *admin, struct http_exchange *x, const struct record_tenant *tenant,
+                 const struct ask_key_list *ask) {
     struct admin_work *work = work_new(admin, x, "key.list");
+    if (work && tenant)
+        work_set_tenant(work, tenant);
     if (work)
         ask_key_list(admin->keeper, ask, listed, work);
 }
@@ -85,7 +101,7 @@ OP(op_key_list) {
         .tenant = (uint32_t)query_number(&query, "after", texts[0], UINT32_MAX, 0)};
     (void)query_number(&query, "limit", texts[1], 1000, 0);
     if (!body_refused(&query, x))
-        list(ctx, x, &ask);
+        list(ctx, x, NULL, &ask);
 }
 
 OP(op_tenant_key_list) {
@@ -95,7 +111,7 @@ OP(op_tenant_key_list) {
         return;
     store_snapshot_end(store);
     const struct ask_key_list ask = {.tenant = tenant.number, .only = 1};
-    list(ctx, x, &ask);
+    list(ctx, x, &tenant, &ask);
 }
 
 // ---- The end of one ----

@@ -45,6 +45,10 @@ OP(op_credential_enable);
 OP(op_credential_delete);
 
 OP(op_credential_rollback);
+OP(op_credential_stage);
+OP(op_credential_verify);
+OP(op_credential_promote);
+OP(op_credential_abandon);
 
 OP(op_rotate);
 OP(op_rotate_show);

@@ -47,6 +47,10 @@
     ROUTE(HTTP_POST, TENANT "/credentials/{name}/disable", op_credential_disable, "disableCredential", SMALL)\
     ROUTE(HTTP_POST, TENANT "/credentials/{name}/enable", op_credential_enable, "disableCredential", SMALL)\
     ROUTE(HTTP_POST, TENANT "/credentials/{name}/rollback", op_credential_rollback, "rotateCredential", SMALL)\
+    ROUTE(HTTP_POST, TENANT "/credentials/{name}/stage", op_credential_stage, "rotateCredential", CREDENTIAL)\
+    ROUTE(HTTP_POST, TENANT "/credentials/{name}/verify", op_credential_verify, "rotateCredential", SMALL)\
+    ROUTE(HTTP_POST, TENANT "/credentials/{name}/promote", op_credential_promote, "rotateCredential", SMALL)\
+    ROUTE(HTTP_POST, TENANT "/credentials/{name}/abandon", op_credential_abandon, "rotateCredential", SMALL)\
     ROUTE(HTTP_GET, TENANT "/keys", op_tenant_key_list, "readKey", NONE)                           \
     ROUTE(HTTP_DELETE, TENANT "/keys/{key}", op_tenant_key_destroy, "rotateKey", NONE)             \
     ROUTE(HTTP_GET, TENANT "/rotate", op_tenant_rotate_show, "readKey", NONE)                      \

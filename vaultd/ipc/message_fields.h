@@ -89,6 +89,7 @@
     FIELD(U32, intake_age_s, 0)                                                                    \
     FIELD(U32, tenant_age_s, 0)                                                                    \
     FIELD(U32, wrapping_age_s, 0)                                                                  \
+    FIELD(U32, credential_age_s, 0)         /* a warning, or rotated by its driver */              \
     FIELD(U8, signs_in_device, 0)           /* new token signing keys are made in the device */    \
     FIELD(U8, log_level, 0)
 #define TELL_SETTINGS_AUDITOR_FIELDS(FIELD)                                                        \
@@ -216,7 +217,7 @@
 #define ASK_CREDENTIAL_PUT_FIELDS(FIELD)                                                           \
     FIELD(U32, tenant, 0)                                                                          \
     FIELD(BYTES, name, IPC_NAME_MAX)                                                               \
-    FIELD(U8, create, 0)                    /* 1: must not exist; 0: rotate, must exist */         \
+    FIELD(U8, mode, 0)                      /* enum credential_put_mode */                         \
     FIELD(U64, expected_revision, 0)        /* 0: any */                                           \
     FIELD(BYTES, profile, IPC_NAME_MAX)                                                            \
     FIELD(BYTES, hosts, 4096)               /* list of texts */                                    \
@@ -233,6 +234,17 @@
     FIELD(BYTES, event, 8192)
 #define ANSWER_CREDENTIAL_PUT_FIELDS(FIELD)                                                        \
     FIELD(U32, version, 0)                                                                         \
+    FIELD(U64, revision, 0)
+// The staged version goes on, or ends.
+#define ASK_CREDENTIAL_STEP_FIELDS(FIELD)                                                          \
+    FIELD(U32, tenant, 0)                                                                          \
+    FIELD(BYTES, name, IPC_NAME_MAX)                                                               \
+    FIELD(U8, step, 0)                      /* enum credential_step */                             \
+    FIELD(U64, expected_revision, 0)        /* 0: any */                                           \
+    FIELD(U32, grace_s, 0)                  /* promotion: how long the version before opens */     \
+    FIELD(BYTES, event, 8192)
+#define ANSWER_CREDENTIAL_STEP_FIELDS(FIELD)                                                       \
+    FIELD(U32, version, 0)                  /* that was staged */                                  \
     FIELD(U64, revision, 0)
 #define ASK_CREDENTIAL_STATE_FIELDS(FIELD)                                                         \
     FIELD(U32, tenant, 0)                                                                          \

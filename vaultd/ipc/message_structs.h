@@ -39,6 +39,8 @@
     X(answer, commit, ANSWER_COMMIT_FIELDS)                                                        \
     X(ask, credential_put, ASK_CREDENTIAL_PUT_FIELDS)                                              \
     X(answer, credential_put, ANSWER_CREDENTIAL_PUT_FIELDS)                                        \
+    X(ask, credential_step, ASK_CREDENTIAL_STEP_FIELDS)                                            \
+    X(answer, credential_step, ANSWER_CREDENTIAL_STEP_FIELDS)                                      \
     X(ask, credential_state, ASK_CREDENTIAL_STATE_FIELDS)                                          \
     X(answer, credential_state, ANSWER_CREDENTIAL_STATE_FIELDS)                                    \
     X(ask, rotate, ASK_ROTATE_FIELDS)                                                              \

@@ -58,6 +58,7 @@ const char *keeper_state_name(enum keeper_state state);
     ASK(tenant_create, R(ADMIN), R(KEEPER), S_OPEN)                                                \
     ASK(commit, R(ADMIN), R(KEEPER), S_OPEN)                                                       \
     ASK(credential_put, R(ADMIN), R(KEEPER), S_OPEN)                                               \
+    ASK(credential_step, R(ADMIN), R(KEEPER), S_OPEN)                                              \
     ASK(credential_state, R(ADMIN), R(KEEPER), S_OPEN)                                             \
     ASK(rotate, R(ADMIN), R(KEEPER), S_OPEN)                                                       \
     ASK(key_list, R(ADMIN), R(KEEPER), S_OPEN)                                                     \

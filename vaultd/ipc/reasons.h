@@ -13,6 +13,7 @@
 #define REASON_TOKEN_REVOKED "the token was revoked"
 #define REASON_PROOF_REPLAYED "the proof of possession was used before"
 #define REASON_PROOF_OLD "the proof of possession is too old"
+#define REASON_VERSION_STAGED "a version is staged: promote or abandon it first"
 
 #define REASON_MAX_BYTES 200
 const char *reason_intern(struct bytes text);

@@ -1,23 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Back to the value before the last rotation, while it still exists. It becomes a
 // new version: numbers only grow, and what was destroyed never comes back.
-#include <stdlib.h>
-
 #include "libvault/base/clock.h"
-#include "libvault/base/jsontext.h"
 #include "libvault/crypto/random.h"
-#include "libvault/store/record_credential.h"
+#include "vaultd/ipc/credential_change.h"
 #include "vaultd/keeper/answer.h"
-#include "vaultd/keeper/change.h"
+#include "vaultd/keeper/credential_there.h"
 #include "vaultd/keeper/datakey.h"
 #include "vaultd/keeper/datakey_use.h"
 
-#define GRACE_MAX_S (30 * 86400)
-
 struct rollback {
-    struct record_credential record; // owned
-    struct record_credential_state state;
-    uint64_t record_revision, state_revision;
+    struct credential_there there;
     struct record_credential_secret secret; // of the previous version; of the snapshot
     uint32_t data_key;                      // that encrypts from now on
 };
@@ -34,53 +27,31 @@ static vlt_result find(struct keeper *keeper, const struct ask_credential_rollba
                        struct rollback *back) {
     struct bytes value;
     uint8_t room[RECORD_SECRET_NAME_MAX];
-    vlt_result result = store_get(keeper->store, ask->tenant, STORE_CREDENTIAL, ask->name, &value,
-                                  &back->record_revision);
-    if (result.class == VLT_NOT_FOUND)
-        return vlt_fail(VLT_NOT_FOUND, "there is no such credential");
-    VLT_TRY(result);
-    VLT_TRY(record_credential_parse(value, NULL, &back->record));
-    VLT_TRY(store_get(keeper->store, ask->tenant, STORE_CREDENTIAL_STATE, ask->name, &value,
-                      &back->state_revision));
-    VLT_TRY(record_credential_state_get(value, &back->state));
-    if (back->state.status == RECORD_CREDENTIAL_DELETED)
-        return vlt_fail(VLT_NOT_FOUND, "there is no such credential");
-    if (ask->expected_revision && ask->expected_revision != back->record_revision)
-        return vlt_fail(VLT_CONFLICT, "the credential was changed by somebody else");
-    if (back->state.previous_version == 0)
+    VLT_TRY(credential_there_read(keeper, ask->tenant, ask->name, ask->expected_revision,
+                                  &back->there));
+    const struct record_credential_state *state = &back->there.state;
+    if (state->previous_version == 0)
         return vlt_fail(VLT_CONFLICT, "there is no previous version of the credential");
     // A version whose grace is over may be swept at any moment: it counts as gone.
-    if (back->state.previous_until <= (uint64_t)clock_now_s())
+    if (state->previous_until <= (uint64_t)clock_now_s())
         return vlt_fail(VLT_CONFLICT, "the previous version of the credential is destroyed");
     VLT_TRY(store_get(keeper->store, ask->tenant, STORE_CREDENTIAL_SECRET,
-                      record_credential_secret_name(ask->name, back->state.previous_version, room),
+                      record_credential_secret_name(ask->name, state->previous_version, room),
                       &value, NULL));
     return record_credential_secret_get(value, &back->secret);
 }
 
 // ---- What it becomes ----
 
-// Profile, hosts and parameters belong to the value: they come back with it.
 static vlt_result describe(const struct ask_credential_rollback *ask, struct rollback *back) {
-    struct record_credential *record = &back->record;
-    struct wire_reader r;
-    json_t *parameters = NULL;
-    if (!bytes_to_text(back->secret.profile, record->profile, sizeof record->profile))
-        return vlt_fail(VLT_MALFORMED, "the previous version is damaged");
-    wire_reader_init(&r, back->secret.hosts);
-    record->host_count = 0;
-    while (r.next < r.size && !r.failed && record->host_count < RECORD_HOSTS_MAX)
-        wire_get_text(&r, record->hosts[record->host_count++], sizeof *record->hosts);
-    VLT_TRY(wire_reader_end(&r));
-    VLT_TRY(jsontext_parse(back->secret.parameters, &jsontext_token_limits, NULL, &parameters));
-    json_decref(record->parameters);
-    record->parameters = parameters;
-    uint32_t newest = back->state.version; // always above the previous one
-    if (newest == UINT32_MAX || ask->grace_s > GRACE_MAX_S)
+    struct record_credential *record = &back->there.record;
+    VLT_TRY(credential_there_take(&back->there, &back->secret));
+    uint32_t newest = record_credential_newest(record);
+    if (newest == UINT32_MAX || ask->grace_s > CREDENTIAL_GRACE_MAX_S)
         return vlt_fail(VLT_LIMIT, "too many versions, or a grace of more than 30 days");
     int64_t now_s = clock_now_s();
+    record->previous_version = record->version;
     record->version = newest + 1;
-    record->previous_version = newest;
     record->previous_until = now_s + ask->grace_s;
     record->rotated_at = now_s;
     return vlt_ok();
@@ -99,13 +70,13 @@ static vlt_result add_value(struct keeper *keeper, const struct ask_credential_r
     if (!old || !new || back->secret.ciphertext.size > sizeof sealed)
         return vlt_fail(VLT_UNAVAILABLE, "the data key of the tenant is not there any more");
     wire_writer_init(&w, context, sizeof context);
-    record_credential_context(&w, ask->tenant, ask->name, back->state.previous_version,
+    record_credential_context(&w, ask->tenant, ask->name, back->there.state.previous_version,
                               &back->secret);
     VLT_TRY(xaes_open(old, back->secret.nonce.at, bytes_of(context, w.size),
                       back->secret.ciphertext, keeper->plaintext));
     next.data_key = back->data_key;
     wire_writer_init(&w, context, sizeof context);
-    record_credential_context(&w, ask->tenant, ask->name, back->record.version, &next);
+    record_credential_context(&w, ask->tenant, ask->name, back->there.record.version, &next);
     vlt_result result = random_bytes(nonce, sizeof nonce);
     size_t plaintext_bytes = secret_size(keeper->plaintext);
     if (vlt_is_ok(result))
@@ -119,32 +90,9 @@ static vlt_result add_value(struct keeper *keeper, const struct ask_credential_r
     wire_writer_init(&w, value, sizeof value);
     record_credential_secret_put(&w, &next);
     change_add(change, ask->tenant, STORE_CREDENTIAL_SECRET,
-               record_credential_secret_name(ask->name, back->record.version, room),
+               record_credential_secret_name(ask->name, back->there.record.version, room),
                bytes_of(value, w.size), 0);
     return vlt_ok();
-}
-
-static void add_description(const struct ask_credential_rollback *ask, const struct rollback *back,
-                            struct change *change) {
-    const struct record_credential *record = &back->record;
-    struct record_credential_state state = {.status = (uint8_t)record->status,
-                                            .version = record->version,
-                                            .previous_version = record->previous_version,
-                                            .previous_until = (uint64_t)record->previous_until};
-    uint8_t room[32];
-    struct wire_writer w;
-    wire_writer_init(&w, room, sizeof room);
-    record_credential_state_put(&w, &state);
-    change_add(change, ask->tenant, STORE_CREDENTIAL_STATE, ask->name, bytes_of(room, w.size),
-               back->state_revision);
-    json_t *json = record_credential_json(record);
-    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-    json_decref(json);
-    change->has_failed |= text == NULL;
-    if (text)
-        change_add(change, ask->tenant, STORE_CREDENTIAL, ask->name, bytes_of_text(text),
-                   back->record_revision);
-    free(text);
 }
 
 static vlt_result fill(struct keeper *keeper, const struct ask_credential_rollback *ask,
@@ -155,12 +103,12 @@ static vlt_result fill(struct keeper *keeper, const struct ask_credential_rollba
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
     VLT_TRY(describe(ask, back));
     VLT_TRY(add_value(keeper, ask, back, change));
-    add_description(ask, back, change);
+    VLT_TRY(credential_there_add(&back->there, ask->tenant, change));
     // The older copy of the value that is in use again.
     change_add_removal(change, ask->tenant, STORE_CREDENTIAL_SECRET,
-                       record_credential_secret_name(ask->name, back->state.previous_version, room),
+                       record_credential_secret_name(ask->name, back->there.state.previous_version, room),
                        STORE_ANY_REVISION);
-    change->number = change->event.version = back->record.version;
+    change->number = change->event.version = back->there.record.version;
     return vlt_ok();
 }
 
@@ -223,5 +171,5 @@ void answer_credential_rollback(struct keeper *keeper, struct ipc_call *call, st
     else if (!is_parked)
         audit_refuse(keeper, call, &event, result);
     store_snapshot_end(keeper->store);
-    record_credential_done(&back.record);
+    credential_there_done(&back.there);
 }

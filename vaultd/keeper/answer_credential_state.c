@@ -2,11 +2,8 @@
 // A credential is disabled, enabled again, or deleted. Deleting removes the
 // ciphertext of every version; the record stays, so that no version number is
 // ever used again.
-#include <stdlib.h>
-
-#include "libvault/store/record_credential.h"
 #include "vaultd/keeper/answer.h"
-#include "vaultd/keeper/change.h"
+#include "vaultd/keeper/credential_there.h"
 
 static void answered(struct change *change, vlt_result result, uint64_t revision) {
     struct answer_credential_state answer = {.revision = revision};
@@ -33,60 +30,26 @@ static vlt_result add_removals(struct keeper *keeper, const struct ask_credentia
                       bytes_of(NULL, 0), add_removal, change);
 }
 
-static void add_state(const struct ask_credential_state *ask, uint64_t revision,
-                      struct record_credential_state *state, struct change *change) {
-    uint8_t room[32];
-    struct wire_writer w;
-    state->status = ask->state;
-    if (ask->state == RECORD_CREDENTIAL_DELETED) {
-        state->previous_version = 0;
-        state->previous_until = 0;
-    }
-    wire_writer_init(&w, room, sizeof room);
-    record_credential_state_put(&w, state);
-    change_add(change, ask->tenant, STORE_CREDENTIAL_STATE, ask->name, bytes_of(room, w.size),
-               revision);
-}
-
-static vlt_result add_record(const struct ask_credential_state *ask, uint64_t revision,
-                             struct record_credential *record, struct change *change) {
+static void describe(const struct ask_credential_state *ask, struct record_credential *record) {
     record->status = (enum record_credential_status)ask->state;
-    if (ask->state == RECORD_CREDENTIAL_DELETED) {
-        record->previous_version = 0;
-        record->previous_until = 0;
-    }
-    json_t *json = record_credential_json(record);
-    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-    json_decref(json);
-    if (!text)
-        return vlt_fail(VLT_UNAVAILABLE, "out of memory");
-    change_add(change, ask->tenant, STORE_CREDENTIAL, ask->name, bytes_of_text(text), revision);
-    free(text);
-    return vlt_ok();
+    if (ask->state != RECORD_CREDENTIAL_DELETED)
+        return;
+    // The number of a version that was never in use counts, too.
+    record->newest_version = record_credential_newest(record);
+    record->previous_version = record->staged_version = 0;
+    record->previous_until = record->staged_at = record->verified_at = 0;
 }
 
 static vlt_result fill(struct keeper *keeper, const struct ask_credential_state *ask,
                        struct change *change) {
-    struct bytes value;
-    struct record_credential_state state;
-    struct record_credential record;
-    uint64_t record_revision, state_revision;
+    struct credential_there there;
     if (ask->state < RECORD_CREDENTIAL_ACTIVE || ask->state > RECORD_CREDENTIAL_DELETED)
         return vlt_fail(VLT_MALFORMED, "there is no such state of a credential");
-    VLT_TRY(store_get(keeper->store, ask->tenant, STORE_CREDENTIAL_STATE, ask->name, &value,
-                      &state_revision));
-    VLT_TRY(record_credential_state_get(value, &state));
-    if (state.status == RECORD_CREDENTIAL_DELETED)
-        return vlt_fail(VLT_NOT_FOUND, "there is no such credential");
-    change->event.version = state.version;
-    VLT_TRY(store_get(keeper->store, ask->tenant, STORE_CREDENTIAL, ask->name, &value,
-                      &record_revision));
-    if (ask->expected_revision != 0 && ask->expected_revision != record_revision)
-        return vlt_fail(VLT_CONFLICT, "the credential was changed by somebody else");
-    VLT_TRY(record_credential_parse(value, NULL, &record));
-    add_state(ask, state_revision, &state, change);
-    vlt_result result = add_record(ask, record_revision, &record, change);
-    record_credential_done(&record);
+    VLT_TRY(credential_there_read(keeper, ask->tenant, ask->name, ask->expected_revision, &there));
+    change->event.version = there.state.version;
+    describe(ask, &there.record);
+    vlt_result result = credential_there_add(&there, ask->tenant, change);
+    credential_there_done(&there);
     if (vlt_is_ok(result) && ask->state == RECORD_CREDENTIAL_DELETED)
         result = add_removals(keeper, ask, change);
     return result;

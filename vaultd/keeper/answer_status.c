@@ -5,6 +5,7 @@
 
 #include "libvault/base/clock.h"
 #include "vaultd/keeper/answer.h"
+#include "vaultd/keeper/credential_age.h"
 #include "vaultd/keeper/datakey.h"
 #include "vaultd/keeper/epoch.h"
 #include "vaultd/keeper/system_keys.h"
@@ -54,6 +55,8 @@ static json_t *status_json(struct keeper *keeper) {
                   device_json(keeper), "store", store_json(keeper), "keys", keys_json(keeper),
                   "rollback_protection", epoch_json(keeper), "data_keys_loaded", (json_int_t)datakeys_loaded(keeper->datakeys),
                   "calls_in_flight", (json_int_t)keeper->in_flight);
+    if (status)
+        json_object_set_new(status, "old_credentials", credential_age_json(keeper));
     if (status && keeper->why[0])
         json_object_set_new(status, "reason", json_string(keeper->why));
     if (status && keeper->keys)

@@ -220,6 +220,7 @@ void keeper_asked(struct ipc_call *call, unsigned message, struct bytes frame, v
         [IPC_ASK_revoke_rule] = answer_revoke_rule,
         [IPC_ASK_commit] = answer_commit,
         [IPC_ASK_credential_put] = answer_credential_put,
+        [IPC_ASK_credential_step] = answer_credential_step,
         [IPC_ASK_credential_state] = answer_credential_state,
         [IPC_ASK_tenant_create] = answer_tenant_create,
         [IPC_ASK_status] = answer_status,

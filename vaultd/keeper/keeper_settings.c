@@ -51,6 +51,7 @@ vlt_result keeper_settings_decode(struct bytes frame, struct fault *fault,
     settings.intake_age_s = tell.intake_age_s;
     settings.tenant_age_s = tell.tenant_age_s;
     settings.wrapping_age_s = tell.wrapping_age_s;
+    settings.credential_age_s = tell.credential_age_s;
     settings.signs_in_device = tell.signs_in_device != 0;
     settings.log_level = tell.log_level;
     if (settings.signs_in_device && settings.device.kind != HSM_PKCS11)

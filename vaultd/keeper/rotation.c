@@ -81,6 +81,7 @@ void rotations_tick(struct keeper *keeper) {
     rotate_wrapping_tick(keeper);
     reencrypt_tick(keeper);
     look_at_ages(keeper);
+    credential_age_tick(keeper);
 }
 
 bool rotation_is_due(struct rotations *rotations, const char *what, int64_t created_at,

@@ -13,6 +13,7 @@
 
 #include "vaultd/ipc/rotation_kind.h"
 #include "vaultd/keeper/change.h"
+#include "vaultd/keeper/credential_age.h"
 #include "vaultd/keeper/keeper.h"
 
 struct reencrypt;
@@ -33,6 +34,7 @@ struct rotations {
     uint32_t look_tenant;     // where the look for it goes on; 0: not under way
     int64_t warned_ms;        // when something was said to be overdue
     uint32_t schedule_tenant; // where the look at ages goes on
+    struct credential_age credential_age;
 };
 
 vlt_result rotations_new(struct keeper *keeper) VLT_MUST_USE;

@@ -65,7 +65,8 @@ static const cyaml_schema_field_t config_rotation_fields[] = {
     NUMBER(config_rotation, publication_s), NUMBER(config_rotation, intake_overlap_s),
     NUMBER(config_rotation, records_per_s), NUMBER(config_rotation, signing_days),
     NUMBER(config_rotation, intake_days),   NUMBER(config_rotation, tenant_days),
-    NUMBER(config_rotation, wrapping_days), CYAML_FIELD_END};
+    NUMBER(config_rotation, wrapping_days), NUMBER(config_rotation, credential_days),
+    CYAML_FIELD_END};
 static const cyaml_schema_field_t config_fields[] = {
     TEXT(config, issuer),       TEXT(config, store),        TEXT(config, profiles),
     TEXT(config, log_level),    NUMBER(config, drain_ms),   GROUP(users, users),
@@ -274,6 +275,7 @@ static vlt_result check_ranges(const struct checking *checking, const struct con
         {"rotation.intake_days", c->rotation.intake_days, 0, 3650},
         {"rotation.tenant_days", c->rotation.tenant_days, 0, 3650},
         {"rotation.wrapping_days", c->rotation.wrapping_days, 0, 3650},
+        {"rotation.credential_days", c->rotation.credential_days, 0, 3650},
         {"tokens.max_lifetime_s", c->tokens.max_lifetime_s, 1, 86400},
         {"tokens.lifetime_s", c->tokens.lifetime_s, 1, c->tokens.max_lifetime_s},
     };

@@ -53,7 +53,7 @@ struct config_tokens {
 };
 struct config_rotation { // ages in days; 0: by hand only
     uint32_t publication_s, intake_overlap_s, records_per_s;
-    uint32_t signing_days, intake_days, tenant_days, wrapping_days;
+    uint32_t signing_days, intake_days, tenant_days, wrapping_days, credential_days;
 };
 struct config {
     char *issuer, *store, *profiles, *log_level;
