@@ -10,6 +10,7 @@
 #include "libvault/base/b64u.h"
 #include "libvault/base/hex.h"
 #include "libvault/store/record_boot.h"
+#include "libvault/tpm/boot_json.h"
 #include "libvault/tpm/boot_key.h"
 
 #define KEY_FILE_MAX 16384
@@ -30,7 +31,7 @@ static vlt_result facts_read(const json_t *answer, struct fault *fault, struct b
                          "nothing to approve: set device.boot_pcrs and device.boot_approver in "
                          "the configuration, then run `vaultctl init`, or `vaultctl rotate "
                          "wrapping` for a vault that is there already");
-    VLT_TRY(record_boot_values_read(json_object_get(answer, "now"), fault, &facts->now));
+    VLT_TRY(boot_json_read_values(json_object_get(answer, "now"), fault, &facts->now));
     return hex_decode(bytes_of_text(member_text(answer, "approver")), facts->approver,
                       sizeof facts->approver);
 }
@@ -99,7 +100,7 @@ static int prepare(struct command *command, const char *path, const struct boot_
         b64u_encode_text(bytes_of(message, sizeof message), text);
         return command_print_json(json_pack("{s:s,s:s,s:s,s:o}", "file", path, "pcr_file", values,
                                             "to_sign", text, "pcrs",
-                                            record_boot_values_json(state)));
+                                            boot_json_values(state)));
     }
     printf("\nNothing is approved yet. Where the approver's key is:\n"
            "  openssl dgst -sha256 -sign APPROVER.pem -out %s.sig %s\n"
@@ -173,7 +174,7 @@ static int approve(struct command *command, const struct boot_facts *facts,
         return command_fail(command, result, &fault);
     b64u_encode_text(bytes_of(approval.signature, BOOT_SIGNATURE_BYTES), signature);
     json_t *body = json_pack("{s:s,s:o,s:s}", "name", command->arguments[0], "pcrs",
-                             record_boot_values_json(state), "signature", signature);
+                             boot_json_values(state), "signature", signature);
     int status = command_call_path(command, "POST", body, &answer, "/v1/device/boot/approvals");
     json_decref(body);
     if (status != EXIT_OK || command->wants_json)

@@ -59,6 +59,10 @@ struct hsm_ops {
     // The state of the machine; NULL where the device does not know it.
     vlt_result (*boot_read)(struct hsm *hsm, uint32_t pcrs, struct fault *fault,
                             struct boot_state *ret_state);
+    // NULL where the device can not attest. `nonce` NULL: with the challenge.
+    vlt_result (*attest)(struct hsm *hsm, const struct hsm_open_key *key, const char *nonce,
+                         const struct challenge *challenge, struct fault *fault,
+                         struct evidence *ret_evidence);
 
     // All NULL where a device does not sign. create fills the signer.
     vlt_result (*signer_create)(struct hsm *hsm, struct hsm_signer *signer, struct fault *fault);
@@ -94,11 +98,16 @@ struct hsm_call {
     struct buf *ret_blob;
     struct record_counter *counter;
     struct boot_state *ret_boot;
+    const char *nonce;
+    const struct challenge *challenge;
+    struct evidence *ret_evidence;
     uint64_t value;
     struct hsm_signer *signer;
     const uint8_t *digest;
     uint8_t *ret_signature;
 };
+// The open key that wraps; NULL when none is open.
+struct hsm_open_key *hsm_newest_key(const struct hsm *hsm);
 vlt_result hsm_run(struct hsm *hsm, struct hsm_call *call, struct fault *fault) VLT_MUST_USE;
 
 extern const struct hsm_ops tpm_ops; // hsm/tpm/device.c

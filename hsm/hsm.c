@@ -107,7 +107,7 @@ static struct hsm_open_key *hsm_key_by_id(struct hsm *hsm, const uint8_t id[HSM_
     return NULL;
 }
 
-static struct hsm_open_key *hsm_newest_key(const struct hsm *hsm) {
+struct hsm_open_key *hsm_newest_key(const struct hsm *hsm) {
     const struct hsm_open_key *newest = NULL;
     for (unsigned i = 0; i < hsm->key_count; i++)
         if (!newest || hsm->keys[i].record.generation > newest->record.generation)

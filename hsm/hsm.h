@@ -29,6 +29,8 @@
 #include "libvault/base/fault.h"
 #include "libvault/secret/secret.h"
 #include "libvault/tpm/boot.h"
+#include "libvault/tpm/challenge.h"
+#include "libvault/tpm/evidence.h"
 
 enum hsm_kind { HSM_TPM = 1, HSM_PKCS11 = 2 };
 
@@ -179,6 +181,15 @@ vlt_result hsm_sign(struct hsm *hsm, const struct hsm_signer *signer,
 // Both halves, for ever. VLT_NOT_FOUND when they are gone already.
 vlt_result hsm_signer_destroy(struct hsm *hsm, const uint8_t id[HSM_KEY_ID_BYTES],
                               struct fault *fault) VLT_MUST_USE;
+
+// --- attestation --------------------------------------------------------------
+// Evidence that the open key of the highest generation lives in this very TPM
+// (libvault/tpm/evidence.h). Either with a nonce of the verifier, or with its
+// challenge, whose secret is then the nonce. VLT_NOT_FOUND: the device can not
+// attest, or has no endorsement certificate. VLT_CRYPTO: the challenge is for
+// another TPM or another attestation key.
+vlt_result hsm_attest(struct hsm *hsm, const char *nonce, const struct challenge *challenge,
+                      struct fault *fault, struct evidence *ret_evidence) VLT_MUST_USE;
 
 // --- health and facts ---------------------------------------------------------
 // Does the device answer, and does every open key still give its known answer?

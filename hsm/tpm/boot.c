@@ -9,7 +9,7 @@
 
 // --- reading ----------------------------------------------------------------
 
-static TPML_PCR_SELECTION tpm_boot_selection(uint32_t pcrs) {
+TPML_PCR_SELECTION tpm_boot_selection(uint32_t pcrs) {
     TPML_PCR_SELECTION s = {.count = 1};
     s.pcrSelections[0].hash = TPM2_ALG_SHA256;
     s.pcrSelections[0].sizeofSelect = 3;
@@ -126,7 +126,7 @@ static vlt_result tpm_boot_recognise(struct hsm *hsm, const struct boot_binding 
 
 // --- the policy session -----------------------------------------------------
 
-static vlt_result tpm_boot_restart(struct hsm *hsm, struct fault *fault) {
+vlt_result tpm_policy_begin(struct hsm *hsm, struct fault *fault) {
     struct tpm *tpm = hsm->device;
     if (tpm->policy == ESYS_TR_NONE)
         return tpm_start_session(hsm, TPM2_SE_POLICY, fault, &tpm->policy);
@@ -215,7 +215,7 @@ vlt_result tpm_boot_session(struct hsm *hsm, const struct boot_binding *binding,
     struct boot_state now;
     VLT_TRY(tpm_boot_read(hsm, binding->created.pcrs, fault, &now));
     VLT_TRY(tpm_boot_recognise(hsm, binding, &now, fault, &approval));
-    VLT_TRY(tpm_boot_restart(hsm, fault));
+    VLT_TRY(tpm_policy_begin(hsm, fault));
     TSS2_RC rc;
     TPM_SEND(rc, Esys_PolicyPCR(tpm->esys, tpm->policy, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
                                 &as_they_are, &selection));

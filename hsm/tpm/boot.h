@@ -8,6 +8,9 @@
 
 #include "hsm/device.h"
 
+TPML_PCR_SELECTION tpm_boot_selection(uint32_t pcrs);
+// Begins a policy in the device's policy session (tpm->policy).
+vlt_result tpm_policy_begin(struct hsm *hsm, struct fault *fault) VLT_MUST_USE;
 vlt_result tpm_boot_read(struct hsm *hsm, uint32_t pcrs, struct fault *fault,
                          struct boot_state *ret_state) VLT_MUST_USE;
 // How a key that is made now is bound: as the settings say, to the state of now.

@@ -7,6 +7,7 @@
 #include <time.h>
 #include <tss2/tss2_sys.h>
 
+#include "hsm/tpm/attest.h"
 #include "hsm/tpm/boot.h"
 #include "hsm/tpm/counter.h"
 #include "hsm/tpm/key.h"
@@ -220,4 +221,5 @@ const struct hsm_ops tpm_ops = {
     .counter_advance = tpm_counter_advance,
     .counter_destroy = tpm_counter_destroy,
     .boot_read = tpm_boot_read,
+    .attest = tpm_attest,
 };

@@ -140,7 +140,7 @@ static vlt_result tpm_object_authorize(struct hsm *hsm, struct tpm *tpm, const s
 
 // Makes the key the one that is loaded. A TPM has three slots, of which the
 // primary takes one, so we keep a single wrapping key there.
-static vlt_result tpm_object_load(struct hsm *hsm, const struct hsm_open_key *key, struct fault *fault) {
+vlt_result tpm_object_load(struct hsm *hsm, const struct hsm_open_key *key, struct fault *fault) {
     struct tpm *tpm = hsm->device;
     const struct tpm_key *state = key->state;
     if (tpm->loaded != ESYS_TR_NONE &&

@@ -27,6 +27,9 @@ vlt_result tpm_object_make(struct hsm *hsm, const struct boot_binding *boot, str
 // Fills point and name; VLT_CRYPTO when the public area is not of our template.
 vlt_result tpm_object_take_public(const struct boot_binding *boot, struct tpm_key *state,
                                   struct fault *fault) VLT_MUST_USE;
+// Makes the key the one that is loaded, with its authorization.
+vlt_result tpm_object_load(struct hsm *hsm, const struct hsm_open_key *key,
+                           struct fault *fault) VLT_MUST_USE;
 // The x coordinate of (private key) * point, computed in the TPM.
 vlt_result tpm_object_multiply(struct hsm *hsm, const struct hsm_open_key *key,
                                const uint8_t point[HPKE_POINT_BYTES], struct fault *fault,

@@ -17,10 +17,4 @@ vlt_result record_boot_parse(struct bytes json, struct fault *fault,
                              struct record_boot *ret_boot) VLT_MUST_USE;
 json_t *record_boot_json(const struct record_boot *boot);
 
-// {"4":"<64 hex digits>", …}: also what the Admin API takes and gives.
-json_t *record_boot_values_json(const struct boot_state *state);
-// VLT_MALFORMED with a fault unless it is an object of PCRs that may count.
-vlt_result record_boot_values_read(const json_t *values, struct fault *fault,
-                                   struct boot_state *ret_state) VLT_MUST_USE;
-
 #endif

@@ -155,22 +155,27 @@ static int boot_signature_der(const uint8_t raw[BOOT_SIGNATURE_BYTES], uint8_t *
     return size;
 }
 
-vlt_result boot_approval_verify(const struct boot_approval *approval,
-                                const uint8_t approver[BOOT_POINT_BYTES]) {
-    uint8_t message[BOOT_TO_SIGN_BYTES], *der = NULL;
+vlt_result boot_signature_verify(const uint8_t point[BOOT_POINT_BYTES], struct bytes message,
+                                 const uint8_t signature[BOOT_SIGNATURE_BYTES]) {
+    uint8_t *der = NULL;
     EVP_PKEY *key = NULL;
-    VLT_TRY(boot_to_sign(&approval->state, message));
-    VLT_TRY(pkey_p256_public(approver + 1, approver + 33, &key));
-    int size = boot_signature_der(approval->signature, &der);
+    VLT_TRY(pkey_p256_public(point + 1, point + 33, &key));
+    int size = boot_signature_der(signature, &der);
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     bool is_right = context && size > 0 &&
                     EVP_DigestVerifyInit(context, NULL, EVP_sha256(), NULL, key) == 1 &&
-                    EVP_DigestVerify(context, der, (size_t)size, message, sizeof message) == 1;
+                    EVP_DigestVerify(context, der, (size_t)size, message.at, message.size) == 1;
     EVP_MD_CTX_free(context);
     OPENSSL_free(der);
     EVP_PKEY_free(key);
-    return is_right ? vlt_ok()
-                    : vlt_fail(VLT_CRYPTO, "the signature is not the approver's of that state");
+    return is_right ? vlt_ok() : vlt_fail(VLT_CRYPTO, "the signature is not that key's");
+}
+
+vlt_result boot_approval_verify(const struct boot_approval *approval,
+                                const uint8_t approver[BOOT_POINT_BYTES]) {
+    uint8_t message[BOOT_TO_SIGN_BYTES];
+    VLT_TRY(boot_to_sign(&approval->state, message));
+    return boot_signature_verify(approver, bytes_of(message, sizeof message), approval->signature);
 }
 
 // --- in records -------------------------------------------------------------

@@ -73,6 +73,9 @@ void boot_approver_public(const uint8_t approver[BOOT_POINT_BYTES],
 vlt_result boot_approver_name(const uint8_t approver[BOOT_POINT_BYTES],
                               uint8_t ret_name[2 + BOOT_DIGEST_BYTES]) VLT_MUST_USE;
 
+// ECDSA with SHA-256 on P-256. VLT_CRYPTO.
+vlt_result boot_signature_verify(const uint8_t point[BOOT_POINT_BYTES], struct bytes message,
+                                 const uint8_t signature[BOOT_SIGNATURE_BYTES]) VLT_MUST_USE;
 // What the approver signs.
 vlt_result boot_to_sign(const struct boot_state *state,
                         uint8_t ret_message[BOOT_TO_SIGN_BYTES]) VLT_MUST_USE;

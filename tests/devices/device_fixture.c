@@ -280,6 +280,36 @@ void device_fixture_measure(const struct device_fixture *fixture, unsigned pcr, 
     close(fd);
 }
 
+void device_fixture_endorse(struct device_fixture *fixture) {
+    char text[600], conf[96], options[96], setup[96], state[96], log[96];
+    const char *f = fixture->folder;
+    swtpm_kill(fixture);
+    remove_folder(fixture, "tpm");
+    snprintf(state, sizeof state, "%s/tpm", f);
+    snprintf(log, sizeof log, "%s/setup.log", f);
+    if (mkdir(state, 0700))
+        give_up("cannot make", state);
+    snprintf(state, sizeof state, "%s/ca", f);
+    (void)mkdir(state, 0700); // a second TPM has the same CA
+    snprintf(text, sizeof text,
+             "statedir = %s/ca\nsigningkey = %s/ca/signkey.pem\nissuercert = %s/ca/issuercert.pem\n"
+             "certserial = %s/ca/certserial\n",
+             f, f, f, f);
+    device_fixture_write(fixture, "ca.conf", text, 0600, conf);
+    device_fixture_write(fixture, "ca.options", "--platform-manufacturer Test\n", 0600, options);
+    snprintf(text, sizeof text,
+             "create_certs_tool= /usr/bin/swtpm_localca\ncreate_certs_tool_config = %s\n"
+             "create_certs_tool_options = %s\nactive_pcr_banks = sha256\n",
+             conf, options);
+    device_fixture_write(fixture, "setup.conf", text, 0600, setup);
+    snprintf(state, sizeof state, "%s/tpm", f);
+    const char *const argv[] = {"swtpm_setup", "--tpm2",           "--tpmstate", state, "--config",
+                                setup,         "--create-ek-cert", "--logfile",  log,   NULL};
+    if (device_fixture_run(argv))
+        give_up("swtpm_setup failed, see", log);
+    swtpm_run(fixture);
+}
+
 void device_fixture_freeze(struct device_fixture *fixture) {
     int status = 0;
     kill(fixture->swtpm, SIGSTOP);

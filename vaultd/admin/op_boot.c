@@ -5,6 +5,7 @@
 
 #include "libvault/base/b64u.h"
 #include "libvault/store/record_boot.h"
+#include "libvault/tpm/boot_json.h"
 #include "vaultd/admin/ops.h"
 #include "vaultd/admin/work.h"
 
@@ -86,7 +87,7 @@ OP(op_device_boot_approve) {
     if (name)
         (void)bytes_to_text(bytes_of_text(name), approval.name, sizeof approval.name);
     read_signature(&body, approval.signature);
-    vlt_result result = record_boot_values_read(body_object(&body, "pcrs"), &fault, &approval.state);
+    vlt_result result = boot_json_read_values(body_object(&body, "pcrs"), &fault, &approval.state);
     if (!vlt_is_ok(result))
         body_refuse(&body, 400, "pcrs", "%s", fault.text);
     if (!body_refused(&body, x))

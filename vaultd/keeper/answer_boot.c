@@ -6,6 +6,7 @@
 #include "libvault/base/clock.h"
 #include "libvault/base/hex.h"
 #include "libvault/store/record_boot.h"
+#include "libvault/tpm/boot_json.h"
 #include "vaultd/keeper/answer.h"
 #include "vaultd/keeper/boot.h"
 #include "vaultd/keeper/change.h"
@@ -76,10 +77,10 @@ static json_t *showing_json(const struct showing *showing, const struct boot_sta
     if (!json || !binding->created.pcrs)
         return json;
     json_object_set_new(json, "approver", json_string(approver));
-    json_object_set_new(json, "now", record_boot_values_json(now));
+    json_object_set_new(json, "now", boot_json_values(now));
     if (!showing->has_key)
         return json;
-    json_object_set_new(json, "created", record_boot_values_json(&binding->created));
+    json_object_set_new(json, "created", boot_json_values(&binding->created));
     bool is_created = !boot_difference(&binding->created, now);
     json_object_set_new(json, "state",
                         json_string(is_created       ? "creation"
