@@ -43,6 +43,8 @@ const struct verb *const verbs[] = {
     &verb_key_destroy,
     &verb_device_boot,
     &verb_device_authorize_boot,
+    &verb_device_attest,
+    &verb_device_verify_attestation,
     &verb_forwarder_enrol,
     &verb_forwarder_list,
     &verb_forwarder_remove,

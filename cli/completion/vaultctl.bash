@@ -58,7 +58,7 @@ _vaultctl() {
         ;;
     device)
         if [[ -z $name && $current != -* ]]; then
-            COMPREPLY=($(compgen -W "boot authorize-boot" -- "$current"))
+            COMPREPLY=($(compgen -W "boot authorize-boot attest verify-attestation" -- "$current"))
             return
         fi
         ;;
@@ -125,6 +125,8 @@ _vaultctl() {
         "key destroy") options="" ;;
         "device boot") options="" ;;
         "device authorize-boot") options=" --key --signature --prepare --event-log --pcr-file --pcr" ;;
+        "device attest") options=" --out --nonce --challenge --chain" ;;
+        "device verify-attestation") options=" --nonce --root --challenge --attestation-key" ;;
         "forwarder enrol") options=" --user --uid --certificate --thumbprint --for-tenant" ;;
         "forwarder list") options="" ;;
         "forwarder remove") options="" ;;

@@ -119,6 +119,8 @@ def call_vault(call):
     call("admin", "POST", "/v1/init", 409, init)
     call("admin", "GET", "/v1/recovery-key", 409)
     need(not call("admin", "GET", "/v1/device/boot", 200).json["bound"], "an HSM knows nothing of the boot")
+    call("admin", "POST", "/v1/device/attestations", 404, {"nonce": "good-nonce"})
+    call("admin", "POST", "/v1/device/attestations", 400, {"nonce": "short"})
     approval = {"name": "next", "pcrs": {"4": "00" * 32}, "signature": "A" * 86}
     call("admin", "POST", "/v1/device/boot/approvals", 404, approval)
     call("admin", "POST", "/v1/device/boot/approvals", 400, {**approval, "pcrs": {"16": "00" * 32}})

@@ -38,6 +38,7 @@ static const struct allowed every_ask[] = {
     {IPC_ASK_sign_checkpoint, IPC_AUDITOR, "U"},
     {IPC_ASK_backup_begin, IPC_ADMIN, "U"},   {IPC_ASK_backup_next, IPC_ADMIN, "U"},
     {IPC_ASK_recovery_key, IPC_ADMIN, "S"},   {IPC_ASK_recover, IPC_ADMIN, "S"},
+    {IPC_ASK_attest, IPC_ADMIN, "U"},
     {IPC_ASK_boot_show, IPC_ADMIN, "snSU"},   {IPC_ASK_boot_approve, IPC_ADMIN, "SU"},
 };
 

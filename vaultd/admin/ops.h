@@ -19,6 +19,7 @@ OP(op_recovery_key);
 OP(op_recover);
 OP(op_backup_begin);
 OP(op_backup_next);
+OP(op_device_attest);
 OP(op_device_boot);
 OP(op_device_boot_approve);
 

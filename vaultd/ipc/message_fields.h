@@ -263,6 +263,13 @@
     FIELD(FIXED, signature, 64)                                                                    \
     FIELD(BYTES, event, 8192)
 #define ANSWER_BOOT_APPROVE_FIELDS(FIELD) FIELD(U64, revision, 0)
+// Evidence of where the wrapping key lives: with a nonce, or with a challenge.
+#define ASK_ATTEST_FIELDS(FIELD)                                                                   \
+    FIELD(BYTES, nonce, 128)                /* empty: with the challenge */                        \
+    FIELD(BYTES, credential, 128)                                                                  \
+    FIELD(BYTES, seed, 256)                                                                        \
+    FIELD(BYTES, event, 8192)
+#define ANSWER_ATTEST_FIELDS(FIELD) FIELD(BYTES, evidence, 32768) /* JSON, evidence.h */
 // Ends tokens by rule. Visible to every redeem before the answer leaves.
 #define ASK_REVOKE_RULE_FIELDS(FIELD)                                                              \
     FIELD(U32, tenant, 0)                                                                          \

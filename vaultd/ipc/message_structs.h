@@ -53,6 +53,8 @@
     X(answer, credential_rollback, ANSWER_CREDENTIAL_ROLLBACK_FIELDS)                              \
     X(ask, boot_show, ASK_BOOT_SHOW_FIELDS)                                                        \
     X(answer, boot_show, ANSWER_BOOT_SHOW_FIELDS)                                                  \
+    X(ask, attest, ASK_ATTEST_FIELDS)                                                              \
+    X(answer, attest, ANSWER_ATTEST_FIELDS)                                                        \
     X(ask, boot_approve, ASK_BOOT_APPROVE_FIELDS)                                                  \
     X(answer, boot_approve, ANSWER_BOOT_APPROVE_FIELDS)                                            \
     X(ask, revoke_rule, ASK_REVOKE_RULE_FIELDS)                                                    \

@@ -65,6 +65,7 @@ const char *keeper_state_name(enum keeper_state state);
     ASK(key_destroy, R(ADMIN), R(KEEPER), S_OPEN)                                                  \
     ASK(credential_rollback, R(ADMIN), R(KEEPER), S_OPEN)                                          \
     ASK(boot_show, R(ADMIN), R(KEEPER), S_ANY)                                                     \
+    ASK(attest, R(ADMIN), R(KEEPER), S_OPEN)                                                       \
     ASK(boot_approve, R(ADMIN), R(KEEPER), S_READY)                                                \
     ASK(revoke_rule, R(ADMIN), R(KEEPER), S_READY)                                                 \
     ASK(sign_checkpoint, R(AUDITOR), R(KEEPER), S_OPEN)                                            \

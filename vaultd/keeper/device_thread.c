@@ -164,6 +164,11 @@ static vlt_result serve(struct device_thread *thread, struct device_call *call) 
         return boot_read(thread, call);
     if (!thread->hsm)
         return vlt_fail(VLT_UNAVAILABLE, "no device is open");
+    if (call->kind == DEVICE_ATTEST)
+        return hsm_attest(thread->hsm,
+                          call->attestation->nonce[0] ? call->attestation->nonce : NULL,
+                          call->attestation->nonce[0] ? NULL : &call->attestation->challenge,
+                          &call->fault, &call->attestation->evidence);
     if (call->kind == DEVICE_APPROVE)
         return hsm_approvals_set(thread->hsm, call->approvals, call->approval_count);
     if (call->kind == DEVICE_WRAP)
@@ -233,6 +238,7 @@ struct device_call *device_call_new(enum device_call_kind kind,
 void device_call_free(struct device_call *call) {
     secret_free(call->secret);
     free(call->approvals);
+    free(call->attestation);
     free(job_of_call(call));
 }
 

@@ -29,7 +29,14 @@ enum device_call_kind {
     DEVICE_SIGNER_DESTROY, // `signer.id` for ever; fine when it is gone already
     DEVICE_APPROVE,         // from now on `approvals` are the approved boot states
     DEVICE_BOOT_READ,       // PCRs of `boot.pcrs` into `boot`; reaches the device if need be
+    DEVICE_ATTEST,          // `attestation`
     DEVICE_CLOSE
+};
+
+struct device_attestation {
+    char nonce[EVIDENCE_NONCE_MAX + 1]; // "": with the challenge
+    struct challenge challenge;
+    struct evidence evidence;
 };
 
 // Made by device_call_new, filled in by the caller, consumed by device_submit;
@@ -49,6 +56,7 @@ struct device_call {
     struct boot_approval *approvals; // DEVICE_OPEN, DEVICE_APPROVE; owned by the call
     size_t approval_count;
     struct boot_state boot;
+    struct device_attestation *attestation; // DEVICE_ATTEST; owned by the call
     struct hsm_counter counter;
     uint64_t value; // of the counter
     struct hsm_signer signer;

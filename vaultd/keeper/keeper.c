@@ -235,6 +235,7 @@ void keeper_asked(struct ipc_call *call, unsigned message, struct bytes frame, v
         [IPC_ASK_recover] = answer_recover,
         [IPC_ASK_backup_begin] = answer_backup_begin,
         [IPC_ASK_backup_next] = answer_backup_next,
+        [IPC_ASK_attest] = answer_attest,
         [IPC_ASK_boot_show] = answer_boot_show,
         [IPC_ASK_boot_approve] = answer_boot_approve,
     };
