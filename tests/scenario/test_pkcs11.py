@@ -5,6 +5,7 @@ calls reach it."""
 
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -12,7 +13,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from jose import new_client_key  # noqa: E402
-from lab import Lab, need, run_cases, wait_until  # noqa: E402
+from lab import Lab, need, run, run_cases, wait_until  # noqa: E402
 from test_rotation import Load  # noqa: E402
 
 
@@ -90,5 +91,87 @@ def a_vault_is_born_with_its_signing_key_in_the_device():
         need(works(lab, lab.token(key=key), key), "after the emergency")
 
 
+SPY = "/usr/lib/x86_64-linux-gnu/pkcs11-spy.so"  # opensc's: writes down every call that reaches the module
+
+
+class Spied:
+    """A lab whose keeper talks to SoftHSM through the spy."""
+
+    def __init__(self, lab):
+        self.path = f"{lab.folder}/spy.log"
+        with open(self.path, "w"):
+            pass
+        if lab.users:
+            run("chown", "vault-keeper:vaultd", self.path)
+        device = lab.device.settings
+        device["environment"] = [*device["environment"], f"PKCS11SPY={device['module']}", f"PKCS11SPY_OUTPUT={self.path}"]
+        device["module"] = SPY
+        lab.write_config()
+
+    def text(self):
+        with open(self.path, errors="replace") as log:
+            return log.read()
+
+    def calls(self):
+        return re.findall(r"^\d+: (C_\w+)", self.text(), re.M)
+
+
+def which_calls_reach_the_device():
+    with make() as lab:
+        spied = Spied(lab)
+        key = ready(lab)
+        token = lab.token(key=key)
+        need(works(lab, token, key), "through the spy")
+        before = len(spied.calls())
+        for _ in range(100):
+            need(lab.redeem(token, key).status == 200, "redeem")
+        for _ in range(10):
+            need(lab.exchange(key=key).status == 200, "exchange")
+        need(len(spied.calls()) == before, f"requests reach the device: {spied.calls()[before:]}")
+        lab.vaultctl("tenant", "create", "later")
+        lab.vaultctl("rotate", "wrapping")
+        for _ in range(3):
+            lab.vaultctl("seal")
+            lab.vaultctl("unseal")
+        need(works(lab, token, key), "after seal and unseal")
+        lab.stop()
+        calls, text = spied.calls(), spied.text()
+        opened, closed = calls.count("C_OpenSession"), calls.count("C_CloseSession")
+        need(opened and opened == closed, f"{opened} sessions opened, {closed} closed")
+        need(calls.count("C_Login") == opened == calls.count("C_Finalize"), "one login for each time that the device is reached")
+        # The rollback counter is a data object of 8 bytes; the value of a key is never asked for.
+        sizes = set(re.findall(r"CKA_VALUE  +[0-9a-f]+ / (-?\d+)", text))
+        need(sizes == {"8"}, f"CKA_VALUE was asked for with room for {sizes} bytes")
+        used = set(re.findall(r"pMechanism->type ?= ?(\w+)", text))
+        need(used and used <= {"CKM_AES_GCM", "CKM_AES_KEY_GEN"}, f"mechanisms: {used}")
+        need(not {"C_SetPIN", "C_InitToken", "C_GetObjectSize", "C_CopyObject", "C_SetAttributeValue"} & set(calls), f"{set(calls)}")
+
+
+def a_third_module_does_the_main_job():
+    """Debian's libtpm2-pkcs11 on a swtpm: no AES-GCM, no AES key wrap."""
+    with Lab("tpm2pkcs11") as lab:
+        key = ready(lab)
+        found = lab.vaultctl_json("status")
+        need("RSA signature" in found["device"]["mechanism"], found)
+        token = lab.token(key=key)
+        need(works(lab, token, key), "main job")
+        lab.vaultctl("tenant", "create", "later")
+        lab.vaultctl("seal")
+        lab.vaultctl("unseal")
+        need(works(lab, token, key), "after seal and unseal")
+        lab.stop()
+        lab.start()
+        need(works(lab, token, key), "after a restart")
+        lab.device.stop()
+        need(works(lab, token, key), "a tenant whose key is loaded, without the TPM")
+        lab.vaultctl("seal")
+        done = lab.vaultctl("unseal", check=False)
+        need(done.returncode == 6 and lab.redeem(token, key).status == 503, f"unsealed without the TPM: {done}")
+        lab.device.start()
+        lab.vaultctl("unseal")
+        need(works(lab, token, key), "after the TPM came back")
+
+
 if __name__ == "__main__":
-    run_cases(the_signing_key_moves_into_the_device_and_back, a_vault_is_born_with_its_signing_key_in_the_device)
+    run_cases(the_signing_key_moves_into_the_device_and_back, a_vault_is_born_with_its_signing_key_in_the_device,
+              which_calls_reach_the_device, a_third_module_does_the_main_job)

@@ -120,10 +120,11 @@ static void on_told(struct channel *channel, unsigned message, struct bytes fram
 
 static void on_channel_closed(struct channel *channel, const char *why, void *context) {
     struct child *child = context;
-    // A child without its channel is lost to us, whether it knows or not.
     channel_free(child->channel);
     child->channel = NULL;
-    if (child->pid > 0)
+    // A child without its channel is lost to us, whether it knows or not. One that was
+    // asked to end does so, and logs out of its device first; the drain has a limit.
+    if (child->pid > 0 && child->supervisor->drain_phase < 0)
         kill(child->pid, SIGKILL);
 }
 

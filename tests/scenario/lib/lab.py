@@ -117,23 +117,39 @@ class Device:
         self.settings = {"kind": "tpm", "tcti": f"swtpm:path={self.folder}/tpm.sock"}
         self.start()
 
+    def _make_tpm2pkcs11(self):
+        """libtpm2-pkcs11: a PKCS#11 device whose keys are a swtpm's, with a store of its own."""
+        os.mkdir(f"{self.folder}/store", 0o700)
+        self.start()
+        environment = {"TPM2_PKCS11_TCTI": f"swtpm:path={self.folder}/tpm.sock", "TPM2_PKCS11_STORE": f"{self.folder}/store", "TSS2_LOG": "all+none"}
+        tool = ["pkcs11-tool", "--module", "libtpm2_pkcs11.so.1"]
+        run(*tool, "--init-token", "--slot-index", "0", "--label", "vaultd", "--so-pin", "12345678", env={**os.environ, **environment})
+        run(*tool, "--token-label", "vaultd", "--login", "--so-pin", "12345678", "--init-pin", "--new-pin", "87654321",
+            env={**os.environ, **environment})
+        with open(f"{self.folder}/pin", "w") as pin:
+            pin.write("87654321\n")
+        os.chmod(f"{self.folder}/pin", 0o600)
+        self._own()
+        self.settings = {"kind": "pkcs11", "module": "libtpm2_pkcs11.so", "uri": "pkcs11:token=vaultd", "pin_file": f"{self.folder}/pin",
+                         "environment": [f"{name}={value}" for name, value in environment.items()]}
+
     def start(self):
-        if self.kind != "swtpm" or self.process:
+        if self.kind not in ("swtpm", "tpm2pkcs11") or self.process:
             return
         self.process = subprocess.Popen(
             ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={self.folder}", "--server", f"type=unixio,path={self.folder}/tpm.sock",
-             "--ctrl", f"type=unixio,path={self.folder}/ctrl.sock", "--flags", "not-need-init,startup-clear"],
+             "--ctrl", f"type=unixio,path={self.folder}/tpm.sock.ctrl", "--flags", "not-need-init,startup-clear"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_until("swtpm", lambda: os.path.exists(f"{self.folder}/tpm.sock"))
-        if self.owner:
-            run("chown", f"{self.owner}:vaultd", f"{self.folder}/tpm.sock")
+        for name in ("tpm.sock", "tpm.sock.ctrl") if self.owner else ():
+            run("chown", f"{self.owner}:vaultd", f"{self.folder}/{name}")
 
     def stop(self):
         if self.process:
             self.process.kill()
             self.process.wait()
             self.process = None
-            for name in ("tpm.sock", "ctrl.sock"):
+            for name in ("tpm.sock", "tpm.sock.ctrl"):
                 if os.path.exists(f"{self.folder}/{name}"):
                     os.unlink(f"{self.folder}/{name}")
 
