@@ -82,22 +82,22 @@ static void bench_publish(struct log_file *file, const char *folder) {
     struct publisher *publisher;
     struct checkpoint checkpoint = {.origin = "bench.example"}, got;
     struct note_key key;
-    struct buf note;
-    buf_init(&note, 8192);
+    struct signed_note note;
+    signed_note_init(&note);
     must(publisher_open(&start, &fault, &publisher));
     double began = now_s();
     must(publisher_advance(publisher, log_file_durable(file), &fault));
     checkpoint.size = publisher_size(publisher);
     must(publisher_root(publisher, &checkpoint.root));
     printf("cut into tiles           %10.0f entries/s\n", (double)checkpoint.size / (now_s() - began));
-    sign(&checkpoint, &note, &key);
-    must(publisher_write_checkpoint(publisher, buf_bytes(&note), BYTES_LITERAL("none"), &fault));
+    sign(&checkpoint, &note.note, &key);
+    must(publisher_write_checkpoint(publisher, &note, &fault));
     const struct log_verify what = {.folder = open(folder, O_RDONLY | O_DIRECTORY), .key = &key};
     began = now_s();
     must(log_verify(&what, &fault, &got));
     printf("verified                 %10.0f entries/s\n", (double)got.size / (now_s() - began));
     note_key_done(&key);
-    buf_done(&note);
+    signed_note_done(&note);
     close(what.folder);
     publisher_close(publisher);
 }

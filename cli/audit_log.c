@@ -7,7 +7,10 @@
 #include <unistd.h>
 
 #include "cli/terminal.h"
+#include "libvault/audit/handover.h"
 #include "libvault/base/jsontext.h"
+
+#define VKEYS_MAX_BYTES 4096 // one line for each key that signs, newest first
 
 // "NAME+ID+KEY", or the first line of a file that holds it.
 int audit_key_read(struct command *command, const char *text, struct note_key *ret_key) {
@@ -16,8 +19,8 @@ int audit_key_read(struct command *command, const char *text, struct note_key *r
     vlt_result result = note_key_parse(bytes_of_text(text), ret_key);
     if (vlt_is_ok(result) || strchr(text, '+'))
         return vlt_is_ok(result) ? EXIT_OK : command_fail(command, result, NULL);
-    buf_init(&content, NOTE_VKEY_MAX);
-    result = file_read(text, NOTE_VKEY_MAX, &content, &fault);
+    buf_init(&content, VKEYS_MAX_BYTES);
+    result = file_read(text, VKEYS_MAX_BYTES, &content, &fault);
     if (vlt_is_ok(result)) {
         struct bytes line = bytes_of(content.at, bytes_find(buf_bytes(&content), '\n'));
         result = note_key_parse(line, ret_key);
@@ -29,13 +32,28 @@ int audit_key_read(struct command *command, const char *text, struct note_key *r
 static int read_own_key(struct command *command, struct audit_log *log) {
     struct fault fault = {0};
     struct buf content;
-    buf_init(&content, NOTE_VKEY_MAX);
-    vlt_result result = tile_file_read(log->folder, "vkey", NOTE_VKEY_MAX, &fault, &content);
+    buf_init(&content, VKEYS_MAX_BYTES);
+    vlt_result result = tile_file_read(log->folder, "vkey", VKEYS_MAX_BYTES, &fault, &content);
     if (vlt_is_ok(result))
         result = note_key_parse(bytes_of(content.at, bytes_find(buf_bytes(&content), '\n')), &log->key);
     buf_done(&content);
     log->has_own_key = true;
     return vlt_is_ok(result) ? EXIT_OK : command_fail(command, result, &fault);
+}
+
+// The key may have been replaced since the caller got to know it: then each key
+// has signed its successor. Where no such chain leads to the checkpoint, the given
+// key stays, and what is verified with it fails and says so.
+static int follow_handovers(struct command *command, struct audit_log *log) {
+    struct fault fault = {0};
+    struct note_key *key = &log->key, *given = &log->given_key;
+    vlt_result result = note_key_init(bytes_of_text(key->name), key->type, key->public_key, given);
+    if (!vlt_is_ok(result))
+        return command_fail(command, result, NULL);
+    result = handover_follow(log->folder, key, &fault, &log->key_changes);
+    if (vlt_is_ok(result) || result.class == VLT_NOT_FOUND || result.class == VLT_MALFORMED)
+        return EXIT_OK;
+    return command_fail(command, result, &fault);
 }
 
 int audit_log_open(struct command *command, const char *path, struct audit_log *ret_log) {
@@ -56,12 +74,18 @@ int audit_log_open(struct command *command, const char *path, struct audit_log *
         close(log.folder);
         return status;
     }
+    status = follow_handovers(command, &log);
+    if (status != EXIT_OK) {
+        audit_log_close(&log);
+        return status;
+    }
     *ret_log = log;
     return EXIT_OK;
 }
 
 void audit_log_close(struct audit_log *log) {
     note_key_done(&log->key);
+    note_key_done(&log->given_key);
     close(log->folder);
 }
 

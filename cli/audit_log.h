@@ -15,6 +15,8 @@
 struct audit_log {
     int folder;
     struct note_key key;
+    struct note_key given_key; // what the caller trusts; `key` is the one that came of it
+    unsigned key_changes;      // handovers from the given key to `key`
     bool has_own_key; // the key is the folder's own: it proves nothing against who wrote it
 };
 // EXIT_OK, or the failure was said. audit_log_close closes.

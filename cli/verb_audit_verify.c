@@ -24,8 +24,11 @@ static int read_from(struct command *command, const struct audit_log *log, struc
     struct buf note;
     buf_init(&note, NOTE_MAX_BYTES);
     vlt_result result = file_read(command_option(command, "--from"), NOTE_MAX_BYTES, &note, &fault);
-    if (vlt_is_ok(result))
+    if (vlt_is_ok(result)) {
         result = checkpoint_open(buf_bytes(&note), &log->key, ret_from);
+        if (result.class == VLT_NOT_FOUND) // from before the key was replaced
+            result = checkpoint_open(buf_bytes(&note), &log->given_key, ret_from);
+    }
     buf_done(&note);
     return vlt_is_ok(result) ? EXIT_OK : command_fail(command, result, &fault);
 }
@@ -83,11 +86,15 @@ static int verify(struct command *command, const struct audit_log *log) {
     if (!vlt_is_ok(result))
         return command_fail(command, result, &fault);
     if (command->wants_json)
-        return command_print_json(json_pack("{s:s, s:I, s:I, s:b}", "origin", got.origin, "entries",
+        return command_print_json(json_pack("{s:s, s:I, s:I, s:b, s:I}", "origin", got.origin, "entries",
                                             (json_int_t)got.size, "first_verified",
                                             (json_int_t)(has_from ? from.size / TILE_WIDTH * TILE_WIDTH : 0) + 1,
-                                            "key_from_folder", log->has_own_key));
+                                            "key_from_folder", log->has_own_key, "key_changes",
+                                            (json_int_t)log->key_changes));
     printf("%llu entries of %s are what was signed\n", (unsigned long long)got.size, got.origin);
+    if (log->key_changes)
+        printf("The key of the log was replaced %u times since the one you gave; each signed the next.\n",
+               log->key_changes);
     if (log->has_own_key)
         puts("The key came from the log's own folder: give the one you know with --key.");
     return fflush(stdout) == 0 ? EXIT_OK : EXIT_FAILED;

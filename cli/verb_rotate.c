@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// rotate signing, intake, tenant, wrapping: begins and follows a rotation. The
+// rotate signing, intake, checkpoint, tenant, wrapping: begins and follows a rotation. The
 // vault does the work; ending this program does not end it, and the same command
 // shows it again.
 #include <stdio.h>
@@ -196,6 +196,11 @@ static int run_intake(struct command *command) {
     return run_single(command, &target, "Intake key", false);
 }
 
+static int run_checkpoint(struct command *command) {
+    const struct target target = {"/v1/rotate/checkpoint", NULL};
+    return run_single(command, &target, "Checkpoint key", false);
+}
+
 static int run_wrapping(struct command *command) {
     const struct target target = {"/v1/rotate/wrapping", NULL};
     return run_single(command, &target, "Wrapping key", !command_flag(command, "--detach"));
@@ -258,6 +263,19 @@ const struct verb verb_rotate_intake = {
     .examples = "  vaultctl rotate intake\n",
     .options = key_options,
     .run = run_intake};
+const struct verb verb_rotate_checkpoint = {
+    .noun = "rotate",
+    .name = "checkpoint",
+    .arguments = "",
+    .summary = "Replace the key that signs checkpoints of the audit log",
+    .details =
+        "For rotation.checkpoint_overlap_s the old key signs beside the new one, and it signs\n"
+        "once who comes after it: `vaultctl audit verify --key OLD` goes on from there, today\n"
+        "and later. Give the new key to witnesses meanwhile. With --emergency the old key ends\n"
+        "at once and vouches for nothing: who verifies must get the new key another way.",
+    .examples = "  vaultctl rotate checkpoint\n",
+    .options = key_options,
+    .run = run_checkpoint};
 const struct verb verb_rotate_tenant = {
     .noun = "rotate",
     .name = "tenant",

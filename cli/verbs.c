@@ -37,6 +37,7 @@ const struct verb *const verbs[] = {
     &verb_rotate_credential,
     &verb_rotate_signing,
     &verb_rotate_intake,
+    &verb_rotate_checkpoint,
     &verb_rotate_tenant,
     &verb_rotate_wrapping,
     &verb_key_list,

@@ -46,7 +46,7 @@ _vaultctl() {
         ;;
     rotate)
         if [[ -z $name && $current != -* ]]; then
-            COMPREPLY=($(compgen -W "credential signing intake tenant wrapping" -- "$current"))
+            COMPREPLY=($(compgen -W "credential signing intake checkpoint tenant wrapping" -- "$current"))
             return
         fi
         ;;
@@ -119,6 +119,7 @@ _vaultctl() {
         "rotate credential") options=" --file --profile --host --parameter --description --stage --grace" ;;
         "rotate signing") options=" --emergency --dry-run" ;;
         "rotate intake") options=" --emergency --dry-run" ;;
+        "rotate checkpoint") options=" --emergency --dry-run" ;;
         "rotate tenant") options=" --all --rate --detach --dry-run" ;;
         "rotate wrapping") options=" --detach --dry-run" ;;
         "key list") options=" --all" ;;

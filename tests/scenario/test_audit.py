@@ -397,7 +397,53 @@ def an_altered_log_is_refused():
         wait_until("the refusal", lambda: "was altered" in lab.log(), 15)
 
 
+def signatures(lab):
+    with open(f"{lab.audit_folder}/checkpoint") as text:
+        return text.read().count("\u2014 ")
+
+
+def the_key_of_the_log_is_replaced():
+    with Lab("softhsm", config={"rotation": {"checkpoint_overlap_s": 4}}) as lab:
+        serve(lab)
+        published(lab, 1)
+        old = vkey(lab)
+        shutil.copy(f"{lab.audit_folder}/checkpoint", f"{lab.folder}/old")
+
+        def verify(*options, **how):
+            return lab.vaultctl("--json", "audit", "verify", lab.audit_folder, *options, **how)
+        lab.vaultctl("rotate", "checkpoint")
+        wait_until("a checkpoint with both signatures", lambda: signatures(lab) == 2, 15)
+        new = vkey(lab).split("\n")[0]
+        need(vkey(lab).split("\n") == [new, old] and new != old, vkey(lab))
+        for key in (old, new):  # whoever knows either key is served
+            run(verifier(lab), "verify", lab.audit_folder, key)
+            need(json.loads(verify("--key", key).stdout)["key_changes"] == 0, key)
+        wait_until("the end of the overlap", lambda: vkey(lab) == new and signatures(lab) == 1, 30)
+        run(verifier(lab), "verify", lab.audit_folder, new)
+        need(json.loads(verify("--key", old).stdout)["key_changes"] == 1, "the handover is followed")
+        verify("--key", old, "--from", f"{lab.folder}/old")
+        need("was replaced 1 time" in lab.vaultctl("audit", "verify", lab.audit_folder, "--key", old).stdout, "said to people")
+        entries = [entry for entry in lab.audit() if entry["operation"].startswith("rotate.checkpoint")]
+        need([entry["operation"] for entry in entries] == ["rotate.checkpoint", "rotate.checkpoint.destroy"], entries)
+        need(entries[0]["subject"] and entries[0]["subject"] != entries[1]["subject"], entries)
+        # A handover that somebody else made leads nowhere.
+        handover = f"{lab.audit_folder}/handover/{old.split('+')[1]}"
+        with open(handover) as text:
+            good = text.read()
+        with open(handover, "w") as out:
+            out.write(good.replace(new.split("+")[2], old.split("+")[2]))
+        need(verify("--key", old, check=False).returncode != 0, "a forged handover was followed")
+        with open(handover, "w") as out:
+            out.write(good)
+        # In an emergency nobody vouches for the new key.
+        lab.vaultctl("rotate", "checkpoint", "--emergency")
+        wait_until("a checkpoint of the third key", lambda: vkey(lab) not in (old, new), 15)
+        wait_until("its signature", lambda: verify("--key", vkey(lab), check=False).returncode == 0, 15)
+        for key in (old, new):
+            need(verify("--key", key, check=False).returncode != 0, "a key that ended in an emergency still counts")
+
+
 if __name__ == "__main__":
     run_cases(a_log_of_the_daemon_is_verified_by_others, every_answer_has_its_record_after_kill,
               an_answer_carries_its_receipt, a_witness_sees_split_views_and_cuts, a_log_that_was_rolled_back_is_refused,
-              an_altered_log_is_refused)
+              an_altered_log_is_refused, the_key_of_the_log_is_replaced)

@@ -79,12 +79,13 @@ static vlt_result publish(struct log_file *file, struct publisher **publisher) {
     VLT_TRY(publisher_advance(*publisher, log_file_durable(file), &fault));
     next.size = publisher_size(*publisher);
     VLT_TRY(publisher_root(*publisher, &next.root));
-    struct buf note;
-    buf_init(&note, 4096);
-    checkpoint_put(&next, &note);
-    buf_put_text(&note, "\n\xE2\x80\x94 log.example AAAAAAAAAAA=\n");
-    vlt_result result = publisher_write_checkpoint(*publisher, buf_bytes(&note), BYTES_LITERAL("vkey"), &fault);
-    buf_done(&note);
+    struct signed_note note;
+    signed_note_init(&note);
+    checkpoint_put(&next, &note.note);
+    buf_put_text(&note.note, "\n\xE2\x80\x94 log.example AAAAAAAAAAA=\n");
+    buf_put_text(&note.vkeys, "vkey\n");
+    vlt_result result = publisher_write_checkpoint(*publisher, &note, &fault);
+    signed_note_done(&note);
     if (vlt_is_ok(result))
         log_file_trim(file, &next);
     return result;

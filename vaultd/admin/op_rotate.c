@@ -9,7 +9,8 @@
 #include "vaultd/ipc/rotation_kind.h"
 
 static const char *const operations[ROTATION_KIND_COUNT] = {NULL, "rotate.signing", "rotate.intake",
-                                                            "rotate.tenant", "rotate.wrapping"};
+                                                            "rotate.tenant", "rotate.wrapping",
+                                                            "rotate.checkpoint"};
 
 bool rotation_kind_take(struct http_exchange *x, const struct http_parameters *parameters,
                         enum rotation_kind *ret_kind) {
@@ -20,8 +21,8 @@ bool rotation_kind_take(struct http_exchange *x, const struct http_parameters *p
             return true;
         }
     answer_problem(x, 404, "kind",
-                   "there are \"signing\", \"intake\" and \"wrapping\" keys; those of "
-                   "a tenant are at /v1/tenants/{tenant}/rotate");
+                   "there are \"signing\", \"intake\", \"checkpoint\" and \"wrapping\" keys; those "
+                   "of a tenant are at /v1/tenants/{tenant}/rotate");
     return false;
 }
 

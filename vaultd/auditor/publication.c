@@ -29,7 +29,7 @@ struct publication {
     uint64_t old_size; // the proof begins there
     struct merkle_proof proof;
     struct checkpoint next;
-    struct buf note, vkey;
+    struct signed_note note;
     vlt_result result;
     struct fault fault;
 };
@@ -55,7 +55,7 @@ static void run(struct worker_job *job) {
     p->fault = (struct fault){0};
     p->result = p->phase == PHASE_TILES
                     ? make_tiles(p)
-                    : publisher_write_checkpoint(p->publisher, buf_bytes(&p->note), buf_bytes(&p->vkey), &p->fault);
+                    : publisher_write_checkpoint(p->publisher, &p->note, &p->fault);
     if (!vlt_is_ok(p->result)) { // what it has in memory may not fit the files
         publisher_close(p->publisher);
         p->publisher = NULL;
@@ -88,23 +88,6 @@ static void submit_tiles(struct publication *p, uint64_t old_size) {
     worker_submit(p->worker, &p->job);
 }
 
-static vlt_result make_note(struct publication *p, const struct answer_sign_checkpoint *answer) {
-    struct note_key key;
-    VLT_TRY(note_key_init(bytes_of_text(p->origin), NOTE_ED25519, answer->public_key, &key));
-    buf_clear(&p->note);
-    buf_clear(&p->vkey);
-    checkpoint_put(&p->next, &p->note);
-    buf_put_byte(&p->note, '\n');
-    note_signature_put(&p->note, key.name, key.id, answer->signature);
-    note_key_text(&key, &p->vkey);
-    struct checkpoint again;
-    vlt_result result = buf_failed(&p->note) || buf_failed(&p->vkey)
-                            ? vlt_fail(VLT_UNAVAILABLE, "out of memory")
-                            : checkpoint_open(buf_bytes(&p->note), &key, &again);
-    note_key_done(&key);
-    return result;
-}
-
 static void refuse(struct publication *p, const char *why) {
     if (!p->refusal)
         log_error("decisions stop: %s. Restore the audit folder and restart vaultd, or begin a new "
@@ -126,7 +109,7 @@ static void signed_or_not(vlt_result result, const struct answer_sign_checkpoint
     } else if (answer->signature.size == 0) {
         submit_tiles(p, answer->last_size);
     } else {
-        vlt_result made = make_note(p, answer);
+        vlt_result made = signed_note_make(&p->note, &p->next, answer);
         if (!vlt_is_ok(made)) {
             failed(p, made.reason);
             return;
@@ -187,8 +170,7 @@ vlt_result publication_new(struct log_file *file, const char *origin, struct fau
     p->job.run = run;
     p->job.done = done;
     p->file = file;
-    buf_init(&p->note, 8192);
-    buf_init(&p->vkey, NOTE_VKEY_MAX);
+    signed_note_init(&p->note);
     vlt_result result = vlt_ok();
     if (!note_name_is_valid(bytes_of_text(origin)) ||
         !bytes_to_text(bytes_of_text(origin), p->origin, sizeof p->origin))
@@ -233,7 +215,6 @@ void publication_free(struct publication *p) {
         event_free(p->tick);
     worker_free(p->worker);
     publisher_close(p->publisher);
-    buf_done(&p->note);
-    buf_done(&p->vkey);
+    signed_note_done(&p->note);
     free(p);
 }

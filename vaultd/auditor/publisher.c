@@ -161,24 +161,25 @@ vlt_result publisher_prove(struct publisher *publisher, uint64_t old_size, struc
 
 // ---- Checkpoint ----
 
-static vlt_result keep_vkey(struct publisher *publisher, struct bytes vkey, struct fault *fault) {
-    struct buf old, line;
-    buf_init(&old, 4096);
-    buf_init(&line, NOTE_VKEY_MAX + 1);
-    buf_put(&line, vkey);
-    buf_put_byte(&line, '\n');
-    vlt_result result = tile_file_read(publisher->folder, "vkey", 4096, NULL, &old);
-    if (!vlt_is_ok(result) || !bytes_equal(buf_bytes(&old), buf_bytes(&line)))
-        result = tile_file_write(publisher->folder, "vkey", buf_bytes(&line), true, fault);
+// Most checkpoints bring nothing new but themselves.
+static vlt_result keep_file(struct publisher *publisher, const char *path, const struct buf *content,
+                            struct fault *fault) {
+    struct buf old;
+    buf_init(&old, NOTE_MAX_BYTES);
+    vlt_result result = tile_file_read(publisher->folder, path, NOTE_MAX_BYTES, NULL, &old);
+    if (!vlt_is_ok(result) || !bytes_equal(buf_bytes(&old), buf_bytes(content)))
+        result = tile_file_write(publisher->folder, path, buf_bytes(content), true, fault);
     buf_done(&old);
-    buf_done(&line);
     return result;
 }
 
-vlt_result publisher_write_checkpoint(struct publisher *publisher, struct bytes note,
-                                      struct bytes vkey, struct fault *fault) {
-    VLT_TRY(keep_vkey(publisher, vkey, fault));
-    return tile_file_write(publisher->folder, "checkpoint", note, true, fault);
+vlt_result publisher_write_checkpoint(struct publisher *publisher,
+                                      const struct signed_note *signed_note, struct fault *fault) {
+    for (size_t i = 0; i < signed_note->handover_count; i++)
+        VLT_TRY(keep_file(publisher, signed_note->handovers[i].path,
+                          &signed_note->handovers[i].note, fault));
+    VLT_TRY(keep_file(publisher, "vkey", &signed_note->vkeys, fault));
+    return tile_file_write(publisher->folder, "checkpoint", buf_bytes(&signed_note->note), true, fault);
 }
 
 vlt_result publisher_read_checkpoint(int folder, struct fault *fault, struct checkpoint *ret_checkpoint) {

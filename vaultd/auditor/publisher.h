@@ -13,6 +13,7 @@
 
 #include "libvault/audit/checkpoint.h"
 #include "libvault/audit/tile.h"
+#include "vaultd/auditor/signed_note.h"
 
 struct publisher;
 struct publisher_start {
@@ -38,9 +39,10 @@ vlt_result publisher_root(const struct publisher *publisher,
                           struct merkle_hash *ret_root) VLT_MUST_USE;
 vlt_result publisher_prove(struct publisher *publisher, uint64_t old_size, struct fault *fault,
                            struct merkle_proof *ret_proof) VLT_MUST_USE;
-// Replaces `checkpoint` (and `vkey`, when it is another one) and syncs.
-vlt_result publisher_write_checkpoint(struct publisher *publisher, struct bytes note,
-                                      struct bytes vkey, struct fault *fault) VLT_MUST_USE;
+// Replaces `checkpoint`, and before it whatever else is not there yet: `vkey`,
+// handovers. Syncs.
+vlt_result publisher_write_checkpoint(struct publisher *publisher, const struct signed_note *signed_note,
+                                      struct fault *fault) VLT_MUST_USE;
 // The last checkpoint of a folder; size 0 when there is none.
 vlt_result publisher_read_checkpoint(int folder, struct fault *fault,
                                      struct checkpoint *ret_checkpoint) VLT_MUST_USE;

@@ -84,12 +84,14 @@
     FIELD(U32, secret_heap_kib, 0)                                                                 \
     FIELD(U32, publication_s, 0)            /* a new key is public for so long before its use */   \
     FIELD(U32, intake_overlap_s, 0)         /* an old intake key still opens for so long */        \
+    FIELD(U32, checkpoint_overlap_s, 0)     /* an old checkpoint key still signs for so long */    \
     FIELD(U32, records_per_s, 0)            /* throttle of re-encryption; 0: none */               \
     FIELD(U32, signing_age_s, 0)            /* rotated when so old; 0: by hand only */             \
     FIELD(U32, intake_age_s, 0)                                                                    \
     FIELD(U32, tenant_age_s, 0)                                                                    \
     FIELD(U32, wrapping_age_s, 0)                                                                  \
     FIELD(U32, credential_age_s, 0)         /* a warning, or rotated by its driver */              \
+    FIELD(U32, checkpoint_age_s, 0)                                                                \
     FIELD(U8, signs_in_device, 0)           /* new token signing keys are made in the device */    \
     FIELD(U8, log_level, 0)
 #define TELL_SETTINGS_AUDITOR_FIELDS(FIELD)                                                        \
@@ -291,7 +293,10 @@
 #define ANSWER_SIGN_CHECKPOINT_FIELDS(FIELD)                                                       \
     FIELD(U64, last_size, 0)                /* what the keeper signed last */                      \
     FIELD(BYTES, signature, 64)             /* empty: old_size is not last_size, ask again */      \
-    FIELD(FIXED, public_key, 32)            /* Ed25519 */
+    FIELD(FIXED, public_key, 32)            /* Ed25519 */                                          \
+    FIELD(BYTES, older, 640)                /* of each key that still signs beside it: public      \
+                                               key[32], signature[64], and its signature of the    \
+                                               handover to public_key[64] (audit/handover.h) */
 
 // Rotation (rotation_kind.h). `expected_revision` is that of the record of the
 // key in use as the administrator saw it; 0: go on with whatever is under way.

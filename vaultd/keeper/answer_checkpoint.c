@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "libvault/audit/checkpoint.h"
+#include "libvault/audit/handover.h"
 #include "libvault/crypto/jws.h"
 #include "libvault/crypto/pkey.h"
 #include "vaultd/keeper/answer.h"
@@ -16,6 +17,7 @@
 
 #define NAME_PREFIX "checkpoint/" // of the record, before the origin
 #define RECORD_SIZE (8 + MERKLE_HASH_SIZE)
+#define CHECKPOINT_OLDER_BYTES (32 + 2 * NOTE_ED25519_SIZE) // of answer_sign_checkpoint.older
 
 struct last { // what was signed last
     uint64_t size, revision;
@@ -74,24 +76,70 @@ static vlt_result check_growth(const struct last *last, const struct ask_sign_ch
     return vlt_ok();
 }
 
-static vlt_result sign(struct keeper *keeper, const struct checkpoint *checkpoint, uint64_t last_size,
-                       struct ipc_call *call) {
+static vlt_result sign_text(struct jwk *key, const struct buf *text,
+                            uint8_t ret_signature[NOTE_ED25519_SIZE]) {
     uint8_t signature[JWS_SIGNATURE_MAX];
     size_t size;
-    struct buf text;
+    if (buf_failed(text))
+        return vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    VLT_TRY(jws_sign_raw(key, buf_bytes(text), signature, &size));
+    if (size != NOTE_ED25519_SIZE)
+        return vlt_fail(VLT_BUG, "a checkpoint key is not Ed25519");
+    memcpy(ret_signature, signature, NOTE_ED25519_SIZE);
+    return vlt_ok();
+}
+
+// What the present key's predecessors sign, so that whoever trusts one of them
+// can go on: the successor of each is the present key.
+static vlt_result handover_text(const struct checkpoint *checkpoint, const uint8_t public_key[32],
+                                struct buf *out) {
+    struct note_key successor;
+    VLT_TRY(note_key_init(bytes_of_text(checkpoint->origin), NOTE_ED25519, public_key, &successor));
+    handover_put(&successor, out);
+    note_key_done(&successor);
+    return vlt_ok();
+}
+
+static vlt_result sign_older(const struct system_keys *keys, const struct buf *text,
+                             const struct buf *handover, struct wire_writer *out) {
+    for (size_t i = 0; i < keys->old_checkpoint_count; i++) {
+        uint8_t public_key[32], signature[NOTE_ED25519_SIZE];
+        VLT_TRY(pkey_ed25519_public(keys->old_checkpoints[i]->pkey, public_key));
+        wire_put_raw(out, bytes_of(public_key, sizeof public_key));
+        VLT_TRY(sign_text(keys->old_checkpoints[i], text, signature));
+        wire_put_raw(out, bytes_of(signature, sizeof signature));
+        VLT_TRY(sign_text(keys->old_checkpoints[i], handover, signature));
+        wire_put_raw(out, bytes_of(signature, sizeof signature));
+    }
+    return out->failed ? vlt_fail(VLT_BUG, "there are too many checkpoint keys") : vlt_ok();
+}
+
+static vlt_result sign(struct keeper *keeper, const struct checkpoint *checkpoint, uint64_t last_size,
+                       struct ipc_call *call) {
+    uint8_t signature[NOTE_ED25519_SIZE], older[SYSTEM_CHECKPOINTS_MAX * CHECKPOINT_OLDER_BYTES];
+    struct buf text, handover;
+    struct wire_writer w;
     struct answer_sign_checkpoint answer = {.last_size = last_size};
-    if (!keeper->keys || !keeper->keys->checkpoint)
+    const struct system_keys *keys = keeper->keys;
+    if (!keys || !keys->checkpoint)
         return vlt_fail(VLT_UNAVAILABLE, "there is no key that signs checkpoints");
-    VLT_TRY(pkey_ed25519_public(keeper->keys->checkpoint->pkey, answer.public_key));
+    VLT_TRY(pkey_ed25519_public(keys->checkpoint->pkey, answer.public_key));
+    wire_writer_init(&w, older, sizeof older);
     buf_init(&text, 1024);
+    buf_init(&handover, 1024);
     checkpoint_put(checkpoint, &text);
-    vlt_result result = buf_failed(&text) ? vlt_fail(VLT_UNAVAILABLE, "out of memory")
-                                          : jws_sign_raw(keeper->keys->checkpoint, buf_bytes(&text), signature, &size);
+    vlt_result result = sign_text(keys->checkpoint, &text, signature);
+    if (vlt_is_ok(result))
+        result = handover_text(checkpoint, answer.public_key, &handover);
+    if (vlt_is_ok(result))
+        result = sign_older(keys, &text, &handover, &w);
     if (vlt_is_ok(result)) {
-        answer.signature = bytes_of(signature, size);
+        answer.signature = bytes_of(signature, sizeof signature);
+        answer.older = bytes_of(older, w.size);
         reply_sign_checkpoint(call, vlt_ok(), &answer);
     }
     buf_done(&text);
+    buf_done(&handover);
     return result;
 }
 

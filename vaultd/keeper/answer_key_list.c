@@ -27,17 +27,22 @@ static json_t *entry(const char *kind, const char *key, const char *state, int64
                      "needed_by", needed_by);
 }
 
-// ---- Signing and intake keys ----
+// ---- Signing, intake and checkpoint keys ----
 
 static const char *key_needed_by(const struct record_key *record) {
-    bool is_intake = record->use == RECORD_KEY_INTAKE;
+    static const char *const now[] = {
+        [RECORD_KEY_TOKEN] = "tokens that are issued now",
+        [RECORD_KEY_CHECKPOINT] = "checkpoints of the audit log",
+        [RECORD_KEY_INTAKE] = "values that are sealed now"};
+    static const char *const before[] = {
+        [RECORD_KEY_TOKEN] = "tokens that were issued before",
+        [RECORD_KEY_CHECKPOINT] = "who verifies the audit log with it",
+        [RECORD_KEY_INTAKE] = "values that were sealed before"};
     if (record->state == RECORD_KEY_NEXT)
         return "nothing yet: it is published before its first use";
     if (record->state == RECORD_KEY_ACTIVE)
-        return is_intake ? "values that are sealed now" : "tokens that are issued now";
-    if (record->keep_until <= clock_now_s())
-        return "nothing";
-    return is_intake ? "values that were sealed before" : "tokens that were issued before";
+        return now[record->use];
+    return record->keep_until <= clock_now_s() ? "nothing" : before[record->use];
 }
 
 static void add_keys(struct keeper *keeper, enum record_key_use use, const char *kind,
@@ -134,6 +139,7 @@ static uint32_t add_page(struct keeper *keeper, const struct ask_key_list *ask, 
     if (tenant == STORE_SYSTEM_TENANT) {
         add_keys(keeper, RECORD_KEY_TOKEN, "signing", list);
         add_keys(keeper, RECORD_KEY_INTAKE, "intake", list);
+        add_keys(keeper, RECORD_KEY_CHECKPOINT, "checkpoint", list);
         add_devices(keeper, list);
         return ask->only ? 0 : 1;
     }

@@ -46,9 +46,11 @@ vlt_result keeper_settings_decode(struct bytes frame, struct fault *fault,
     settings.data_key_idle_s = tell.data_key_idle_s;
     settings.publication_s = tell.publication_s;
     settings.intake_overlap_s = tell.intake_overlap_s;
+    settings.checkpoint_overlap_s = tell.checkpoint_overlap_s;
     settings.records_per_s = tell.records_per_s;
     settings.signing_age_s = tell.signing_age_s;
     settings.intake_age_s = tell.intake_age_s;
+    settings.checkpoint_age_s = tell.checkpoint_age_s;
     settings.tenant_age_s = tell.tenant_age_s;
     settings.wrapping_age_s = tell.wrapping_age_s;
     settings.credential_age_s = tell.credential_age_s;

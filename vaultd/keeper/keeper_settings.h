@@ -15,8 +15,9 @@ struct keeper_settings {
     uint32_t token_max_lifetime_s;
     uint32_t data_key_idle_s; // 0: data keys stay until the vault is sealed
     // Rotation; see tell_settings_keeper.
-    uint32_t publication_s, intake_overlap_s, records_per_s;
-    uint32_t signing_age_s, intake_age_s, tenant_age_s, wrapping_age_s, credential_age_s;
+    uint32_t publication_s, intake_overlap_s, checkpoint_overlap_s, records_per_s;
+    uint32_t signing_age_s, intake_age_s, tenant_age_s, wrapping_age_s, checkpoint_age_s;
+    uint32_t credential_age_s;
     bool signs_in_device; // new token signing keys are made in the device, not in memory
     uint8_t log_level;
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vaultd/keeper/rotate_key.h"
+#include "vaultd/keeper/rotate_key_steps.h"
 
 #include <stdlib.h>
 
@@ -10,7 +10,9 @@
 #include "vaultd/log/log.h"
 
 // As many as can be loaded, and room for the next one.
-#define KEEP_MAX (SYSTEM_INTAKE_MAX - 1)
+static size_t keep_max(enum record_key_use use) {
+    return use == RECORD_KEY_CHECKPOINT ? SYSTEM_CHECKPOINTS_MAX : SYSTEM_INTAKE_MAX - 1;
+}
 
 static const char busy[] = "a rotation of this key was begun by somebody else just now";
 
@@ -69,7 +71,9 @@ void rotate_key_set_done(struct rotate_key_set *set) {
 }
 
 enum record_key_use rotate_key_use(enum rotation_kind kind) {
-    return kind == ROTATION_INTAKE ? RECORD_KEY_INTAKE : RECORD_KEY_TOKEN;
+    return kind == ROTATION_INTAKE       ? RECORD_KEY_INTAKE
+           : kind == ROTATION_CHECKPOINT ? RECORD_KEY_CHECKPOINT
+                                         : RECORD_KEY_TOKEN;
 }
 
 vlt_result rotate_key_set_snapshot(struct keeper *keeper, enum record_key_use use,
@@ -88,13 +92,15 @@ vlt_result rotate_key_set_snapshot(struct keeper *keeper, enum record_key_use us
 // is given to whoever still holds the old set.
 static int64_t keep_until(const struct keeper *keeper, enum record_key_use use, int64_t now_s) {
     const struct keeper_settings *settings = &keeper->settings;
-    return now_s + (use == RECORD_KEY_INTAKE
-                        ? (int64_t)settings->intake_overlap_s
-                        : (int64_t)settings->token_max_lifetime_s + settings->publication_s);
+    if (use == RECORD_KEY_INTAKE)
+        return now_s + settings->intake_overlap_s;
+    if (use == RECORD_KEY_CHECKPOINT)
+        return now_s + settings->checkpoint_overlap_s;
+    return now_s + settings->token_max_lifetime_s + settings->publication_s;
 }
 
-static void add_record(struct change *change, const struct rotate_key_row *row,
-                       enum record_key_state state, int64_t now_s) {
+void rotate_key_add_record(struct change *change, const struct rotate_key_row *row,
+                           enum record_key_state state, int64_t now_s) {
     struct record_key record = row->record; // the JWK stays the row's
     record.state = state;
     if (state == RECORD_KEY_RETIRED) {
@@ -112,7 +118,7 @@ static void add_record(struct change *change, const struct rotate_key_row *row,
     free(text);
 }
 
-static void add_destruction(struct change *change, const struct rotate_key_row *row) {
+void rotate_key_add_destruction(struct change *change, const struct rotate_key_row *row) {
     struct bytes kid = bytes_of_text(row->record.kid);
     change_add_removal(change, STORE_SYSTEM_TENANT, system_key_public_class(row->record.use), kid,
                        row->revision);
@@ -129,6 +135,8 @@ static vlt_result add_new(struct change *change, enum record_key_use use,
     VLT_TRY(signer ? system_key_describe(keys, signer, state, now_s, &made)
                    : system_key_make(keys, use, state, now_s, &made));
     struct bytes kid = bytes_of_text(made.kid);
+    if (change->event.subject.size == 0) // the log says which key came
+        change->event.subject = change_keep(change, kid);
     change_add(change, STORE_SYSTEM_TENANT, system_key_public_class(use), kid,
                bytes_of_text(made.json), 0);
     change_add(change, STORE_SYSTEM_TENANT, system_key_secret_class(use), kid,
@@ -142,15 +150,15 @@ static vlt_result fill(struct change *change, const struct rotate_key_set *set,
     int64_t now_s = clock_now_s();
     bool is_emergency = change->number == ROTATION_EMERGENCY;
     bool is_published_first = use == RECORD_KEY_TOKEN && !is_emergency;
-    if (set->count > KEEP_MAX && !is_emergency)
+    if (set->count > keep_max(use) && !is_emergency)
         return vlt_fail(VLT_CONFLICT, "too many retired keys are still in use: rotate again when "
                                       "the oldest of them is gone");
     VLT_TRY(add_new(change, use, is_published_first ? RECORD_KEY_NEXT : RECORD_KEY_ACTIVE, now_s,
                     signer));
     for (size_t i = 0; is_emergency && i < set->count; i++)
-        add_destruction(change, &set->rows[i]);
-    if (use == RECORD_KEY_INTAKE && !is_emergency)
-        add_record(change, set->active, RECORD_KEY_RETIRED, now_s);
+        rotate_key_add_destruction(change, &set->rows[i]);
+    if (!is_published_first && !is_emergency)
+        rotate_key_add_record(change, set->active, RECORD_KEY_RETIRED, now_s);
     return vlt_ok();
 }
 
@@ -175,9 +183,7 @@ static void run_with_signer(struct change *change, vlt_result result,
         change_refuse(change, result);
 }
 
-// Makes the new key where the settings say, then goes on with the change. Nobody
-// else changes these keys until it has ended.
-static void make_and_run(struct change *change, enum record_key_use use) {
+void rotate_key_make_and_run(struct change *change, enum record_key_use use) {
     struct keeper *keeper = change->keeper;
     keeper->rotations->is_changing_keys = true;
     if (use != RECORD_KEY_TOKEN || !keeper->settings.signs_in_device) {
@@ -191,7 +197,7 @@ static void make_and_run(struct change *change, enum record_key_use use) {
 
 // ---- After the commit ----
 
-static void reload(struct keeper *keeper) {
+void rotate_key_reload(struct keeper *keeper) {
     struct fault fault = {0};
     if (!keeper->keys)
         return; // sealed meanwhile: unsealing loads them
@@ -205,34 +211,35 @@ static void reload(struct keeper *keeper) {
         log_error("the keys can not be loaded again: %s", fault_or_reason(&fault, result));
 }
 
-static bool removes_keys(const struct change *change) {
+static bool removes_token_keys(const struct change *change) {
     for (size_t i = 0; i < change->count; i++)
         if (change->changes[i].remove && change->changes[i].class == STORE_SIGNING_KEY)
             return true;
     return false;
 }
 
-static void step_done(struct change *change, vlt_result result, uint64_t revision) {
+void rotate_key_step_done(struct change *change, vlt_result result, uint64_t revision) {
     struct keeper *keeper = change->keeper;
-    bool is_emergency = change->number == ROTATION_EMERGENCY;
+    bool ends_tokens = change->number == ROTATION_EMERGENCY &&
+                       (uintptr_t)change->context == ROTATION_SIGNING;
     keeper->rotations->is_changing_keys = false;
     rotate_signer_settle(change, vlt_is_ok(result));
     if (!vlt_is_ok(result))
         return;
-    if (is_emergency) { // also for what is being opened at this moment
+    if (ends_tokens) { // also for what is being opened at this moment
         keeper->key_epoch++;
         keeper->authority_count++;
     }
-    if (removes_keys(change))
+    if (removes_token_keys(change))
         seen_clear(keeper->seen);
-    reload(keeper);
+    rotate_key_reload(keeper);
 }
 
 // ---- Asked for ----
 
 static void answered(struct change *change, vlt_result result, uint64_t revision) {
     unsigned kind = (unsigned)(uintptr_t)change->context;
-    step_done(change, result, revision);
+    rotate_key_step_done(change, result, revision);
     if (vlt_is_ok(result))
         rotation_reply(change->call, rotate_key_describe(change->keeper, kind));
     else
@@ -258,7 +265,7 @@ static void begin(struct keeper *keeper, struct ipc_call *call, const struct ask
     }
     change->context = (void *)(uintptr_t)ask->kind;
     change->number = ask->mode;
-    make_and_run(change, rotate_key_use(ask->kind));
+    rotate_key_make_and_run(change, rotate_key_use(ask->kind));
 }
 
 void rotate_key_ask(struct keeper *keeper, struct ipc_call *call, const struct ask_rotate *ask,
@@ -284,8 +291,16 @@ void rotate_key_ask(struct keeper *keeper, struct ipc_call *call, const struct a
 
 static void destroyed(struct change *change, vlt_result result, uint64_t revision) {
     struct answer_key_destroy answer = {.revision = revision};
-    step_done(change, result, revision);
+    rotate_key_step_done(change, result, revision);
     reply_key_destroy(change->call, result, vlt_is_ok(result) ? &answer : NULL);
+}
+
+static const char *why_kept(enum record_key_use use) {
+    if (use == RECORD_KEY_INTAKE)
+        return "values that were sealed to the key may be on their way";
+    if (use == RECORD_KEY_CHECKPOINT)
+        return "who verifies the audit log may not have the new key yet";
+    return "tokens that the key signed may be valid still";
 }
 
 static vlt_result may_destroy(const struct rotate_key_row *row, int64_t now_s) {
@@ -294,9 +309,7 @@ static vlt_result may_destroy(const struct rotate_key_row *row, int64_t now_s) {
     if (row->record.state == RECORD_KEY_ACTIVE)
         return vlt_fail(VLT_CONFLICT, "the key is in use: rotate it first");
     if (row->record.state == RECORD_KEY_RETIRED && row->record.keep_until > now_s)
-        return vlt_fail(VLT_CONFLICT, row->record.use == RECORD_KEY_INTAKE
-                                          ? "values that were sealed to the key may be on their way"
-                                          : "tokens that the key signed may be valid still");
+        return vlt_fail(VLT_CONFLICT, why_kept(row->record.use));
     return vlt_ok(); // also one that was published and never used
 }
 
@@ -317,82 +330,10 @@ void rotate_key_destroy(struct keeper *keeper, struct ipc_call *call,
         result = vlt_fail(VLT_UNAVAILABLE, "no memory for a change");
     if (change) {
         keeper->rotations->is_changing_keys = true;
-        add_destruction(change, row);
+        rotate_key_add_destruction(change, row);
         change_run(change);
     } else {
         audit_refuse(keeper, call, event, result);
-    }
-    rotate_key_set_done(&set);
-}
-
-// ---- By themselves ----
-
-static struct change *own_change(struct keeper *keeper, const char *operation, const char *kid) {
-    struct audit_event event;
-    rotation_event(&event, operation, kid);
-    struct change *change = change_new(keeper, NULL, &event, step_done);
-    if (change)
-        keeper->rotations->is_changing_keys = true;
-    return change;
-}
-
-static void promote(struct keeper *keeper, const struct rotate_key_set *set, int64_t now_s) {
-    struct change *change = own_change(keeper, "rotate.signing.promote", set->next->record.kid);
-    if (!change)
-        return;
-    add_record(change, set->next, RECORD_KEY_ACTIVE, now_s);
-    add_record(change, set->active, RECORD_KEY_RETIRED, now_s);
-    change_run(change);
-}
-
-static void destroy_one(struct keeper *keeper, const struct rotate_key_row *row) {
-    bool is_intake = row->record.use == RECORD_KEY_INTAKE;
-    struct change *change = own_change(
-        keeper, is_intake ? "rotate.intake.destroy" : "rotate.signing.destroy", row->record.kid);
-    if (!change)
-        return;
-    add_destruction(change, row);
-    change_run(change);
-}
-
-static void tick_use(struct keeper *keeper, enum record_key_use use) {
-    struct rotate_key_set set;
-    int64_t now_s = clock_now_s();
-    if (vlt_is_ok(rotate_key_set_snapshot(keeper, use, &set))) {
-        if (set.next && set.next->record.created_at + keeper->settings.publication_s <= now_s)
-            promote(keeper, &set, now_s);
-        for (size_t i = 0; i < set.count && !keeper->rotations->is_changing_keys; i++)
-            if (set.rows[i].record.state == RECORD_KEY_RETIRED &&
-                set.rows[i].record.keep_until <= now_s)
-                destroy_one(keeper, &set.rows[i]);
-    }
-    rotate_key_set_done(&set);
-}
-
-void rotate_key_tick(struct keeper *keeper) {
-    if (keeper->rotations->needs_reload)
-        reload(keeper);
-    if (!keeper->rotations->is_changing_keys)
-        tick_use(keeper, RECORD_KEY_TOKEN);
-    if (!keeper->rotations->is_changing_keys)
-        tick_use(keeper, RECORD_KEY_INTAKE);
-}
-
-void rotate_key_schedule(struct keeper *keeper, enum rotation_kind kind, uint32_t age_s) {
-    struct rotate_key_set set;
-    if (age_s == 0 || keeper->rotations->is_changing_keys)
-        return;
-    bool is_signing = kind == ROTATION_SIGNING;
-    vlt_result result = rotate_key_set_snapshot(keeper, rotate_key_use(kind), &set);
-    if (vlt_is_ok(result) && !set.next &&
-        rotation_is_due(keeper->rotations, is_signing ? "the signing key" : "the intake key",
-                        set.active->record.created_at, age_s,
-                        (uint32_t)(set.active->record.kid[0] << 8 | set.active->record.kid[1]))) {
-        struct change *change =
-            own_change(keeper, is_signing ? "rotate.signing.begin" : "rotate.intake.begin",
-                       set.active->record.kid);
-        if (change)
-            make_and_run(change, rotate_key_use(kind));
     }
     rotate_key_set_done(&set);
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rotation of the keys that tokens are signed with and of those that credentials
-// are sealed to.
+// Rotation of the keys that tokens are signed with, of those that credentials are
+// sealed to, and of those that sign checkpoints of the audit log.
 //
-//   signing:  next ──publication over──▶ active ──▶ retired ──no token left──▶ destroyed
-//   intake:   active ──▶ retired ──overlap over──▶ destroyed
+//   signing:     next ──publication over──▶ active ──▶ retired ──no token left──▶ destroyed
+//   intake:      active ──▶ retired (opens) ──overlap over──▶ destroyed
+//   checkpoint:  active ──▶ retired (signs beside the new one) ──overlap over──▶ destroyed
 //
 // An emergency makes a new key active and destroys all others in one commit.
 #ifndef VLT_KEEPER_ROTATE_KEY_H
@@ -34,7 +35,7 @@ enum record_key_use rotate_key_use(enum rotation_kind kind);
 // What is there and what is under way; NULL: out of memory.
 json_t *rotate_key_describe(struct keeper *keeper, enum rotation_kind kind);
 
-// Each takes the call. `kind` is ROTATION_SIGNING or ROTATION_INTAKE.
+// Each takes the call. `kind` is ROTATION_SIGNING, _INTAKE or _CHECKPOINT.
 void rotate_key_ask(struct keeper *keeper, struct ipc_call *call, const struct ask_rotate *ask,
                     struct audit_event *event);
 // VLT_CONFLICT while something depends on the key.

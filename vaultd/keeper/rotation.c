@@ -62,6 +62,7 @@ static void look_at_ages(struct keeper *keeper) {
     if (rotations->tick_count % SCHEDULE_TICKS == 0) {
         rotate_key_schedule(keeper, ROTATION_SIGNING, settings->signing_age_s);
         rotate_key_schedule(keeper, ROTATION_INTAKE, settings->intake_age_s);
+        rotate_key_schedule(keeper, ROTATION_CHECKPOINT, settings->checkpoint_age_s);
         rotate_wrapping_schedule(keeper, settings->wrapping_age_s);
     }
     if (settings->tenant_age_s == 0 || rotations->reencrypt || keeper->next_tenant < 2)

@@ -34,6 +34,8 @@ static void forget_loaded(struct system_keys *keys) {
     for (size_t i = 0; i < keys->intake_count; i++)
         EVP_PKEY_free(keys->intake[i].pkey);
     jwk_free(keys->checkpoint);
+    for (size_t i = 0; i < keys->old_checkpoint_count; i++)
+        jwk_free(keys->old_checkpoints[i]);
     jwk_set_free(keys->token_keys);
     recovery_free(keys->recovery);
 }
@@ -258,15 +260,25 @@ static vlt_result open_key(struct load *load, const struct record_key *record,
     return result;
 }
 
+static vlt_result keep_checkpoint(struct system_keys *keys, const struct record_key *record,
+                                  struct jwk *jwk) {
+    bool is_active = record->state == RECORD_KEY_ACTIVE;
+    if (is_active ? keys->checkpoint != NULL
+                  : keys->old_checkpoint_count == SYSTEM_CHECKPOINTS_MAX) {
+        jwk_free(jwk);
+        return vlt_fail(VLT_LIMIT, "there are too many checkpoint keys");
+    }
+    if (is_active)
+        keys->checkpoint = jwk;
+    else
+        keys->old_checkpoints[keys->old_checkpoint_count++] = jwk;
+    return vlt_ok();
+}
+
 static vlt_result keep_signing(struct system_keys *keys, const struct record_key *record,
                                struct jwk *jwk) {
-    if (record->use == RECORD_KEY_CHECKPOINT) {
-        if (record->state == RECORD_KEY_ACTIVE && !keys->checkpoint)
-            keys->checkpoint = jwk;
-        else
-            jwk_free(jwk);
-        return vlt_ok();
-    }
+    if (record->use == RECORD_KEY_CHECKPOINT)
+        return keep_checkpoint(keys, record, jwk);
     if (keys->token_keys->count == JWKS_MAX_KEYS) {
         jwk_free(jwk);
         return vlt_fail(VLT_LIMIT, "there are too many signing keys");
@@ -351,7 +363,7 @@ vlt_result system_keys_load(struct system_keys *keys, struct store *store, struc
 vlt_result system_keys_reload(struct system_keys *keys, struct store *store, struct fault *fault) {
     struct system_keys next = *keys;
     next.signing = next.checkpoint = NULL;
-    next.intake_count = next.signer_count = 0;
+    next.intake_count = next.signer_count = next.old_checkpoint_count = 0;
     next.recovery = NULL;
     next.token_keys = calloc(1, sizeof *next.token_keys);
     if (!next.token_keys)

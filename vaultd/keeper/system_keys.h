@@ -17,6 +17,7 @@
 #define SYSTEM_DATAKEYS_MAX 8
 #define SYSTEM_INTAKE_MAX 8
 #define SYSTEM_SIGNERS_MAX 16
+#define SYSTEM_CHECKPOINTS_MAX 4 // older keys that still sign checkpoints
 
 struct recovery;
 
@@ -41,6 +42,8 @@ struct system_keys {
     struct jwk *signing;        // the active one; borrowed from token_keys; only its public
                                 // half when it is among the signers
     struct jwk *checkpoint;     // private Ed25519, owned
+    struct jwk *old_checkpoints[SYSTEM_CHECKPOINTS_MAX]; // retired, sign beside it; owned
+    size_t old_checkpoint_count;
     struct jwk_set *token_keys; // private P-256 keys that signed or sign tokens; verifies too
     struct system_intake intake[SYSTEM_INTAKE_MAX];
     size_t intake_count;

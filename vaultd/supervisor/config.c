@@ -66,6 +66,7 @@ static const cyaml_schema_field_t config_rotation_fields[] = {
     NUMBER(config_rotation, records_per_s), NUMBER(config_rotation, signing_days),
     NUMBER(config_rotation, intake_days),   NUMBER(config_rotation, tenant_days),
     NUMBER(config_rotation, wrapping_days), NUMBER(config_rotation, credential_days),
+    NUMBER(config_rotation, checkpoint_overlap_s), NUMBER(config_rotation, checkpoint_days),
     CYAML_FIELD_END};
 static const cyaml_schema_field_t config_fields[] = {
     TEXT(config, issuer),       TEXT(config, store),        TEXT(config, profiles),
@@ -134,6 +135,7 @@ static void set_number_defaults(struct config *c) {
     set_number(&c->keeper.secret_heap_kib, 16384);
     set_number(&c->rotation.publication_s, 300);
     set_number(&c->rotation.intake_overlap_s, 86400);
+    set_number(&c->rotation.checkpoint_overlap_s, 30 * 86400);
     set_number(&c->rotation.records_per_s, 20000);
     set_number(&c->tokens.max_lifetime_s, 3600);
     set_number(&c->tokens.lifetime_s, c->tokens.max_lifetime_s < 300 ? c->tokens.max_lifetime_s : 300);
@@ -270,12 +272,14 @@ static vlt_result check_ranges(const struct checking *checking, const struct con
         {"keeper.secret_heap_kib", c->keeper.secret_heap_kib, 4096, 1048576},
         {"rotation.publication_s", c->rotation.publication_s, 1, 2592000},
         {"rotation.intake_overlap_s", c->rotation.intake_overlap_s, 1, 2592000},
+        {"rotation.checkpoint_overlap_s", c->rotation.checkpoint_overlap_s, 1, 31536000},
         {"rotation.records_per_s", c->rotation.records_per_s, 1, UINT32_MAX},
         {"rotation.signing_days", c->rotation.signing_days, 0, 3650},
         {"rotation.intake_days", c->rotation.intake_days, 0, 3650},
         {"rotation.tenant_days", c->rotation.tenant_days, 0, 3650},
         {"rotation.wrapping_days", c->rotation.wrapping_days, 0, 3650},
         {"rotation.credential_days", c->rotation.credential_days, 0, 3650},
+        {"rotation.checkpoint_days", c->rotation.checkpoint_days, 0, 3650},
         {"tokens.max_lifetime_s", c->tokens.max_lifetime_s, 1, 86400},
         {"tokens.lifetime_s", c->tokens.lifetime_s, 1, c->tokens.max_lifetime_s},
     };

@@ -178,12 +178,14 @@ static void tell_keeper(struct channel *channel, const struct config *c, const s
         .data_key_idle_s = c->keeper.data_key_idle_s,
         .publication_s = c->rotation.publication_s,
         .intake_overlap_s = c->rotation.intake_overlap_s,
+        .checkpoint_overlap_s = c->rotation.checkpoint_overlap_s,
         .records_per_s = c->rotation.records_per_s,
         .signing_age_s = c->rotation.signing_days * DAY_S,
         .intake_age_s = c->rotation.intake_days * DAY_S,
         .tenant_age_s = c->rotation.tenant_days * DAY_S,
         .wrapping_age_s = c->rotation.wrapping_days * DAY_S,
         .credential_age_s = c->rotation.credential_days * DAY_S,
+        .checkpoint_age_s = c->rotation.checkpoint_days * DAY_S,
         .signs_in_device = strcmp(c->tokens.signing_key, "device") == 0,
         .secret_heap_kib = c->keeper.secret_heap_kib, .log_level = log_level_number(c->log_level)};
     memcpy(tell.device_boot_approver, f->boot_approver, sizeof tell.device_boot_approver);
