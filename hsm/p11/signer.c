@@ -130,7 +130,11 @@ static vlt_result p11_signer_open(struct hsm *hsm, const struct hsm_signer *sign
     struct p11 *p11 = hsm->device;
     CK_OBJECT_HANDLE found[P11_FOUND_MAX];
     CK_ULONG count = 0;
-    if (p11->signer.pkey && !memcmp(&p11->signer.is, signer, sizeof *signer))
+    const struct hsm_signer *is = &p11->signer.is;
+    if (p11->signer.pkey &&
+        bytes_equal(bytes_of(is->id, sizeof is->id), bytes_of(signer->id, sizeof signer->id)) &&
+        bytes_equal(bytes_of(is->point, sizeof is->point),
+                    bytes_of(signer->point, sizeof signer->point)))
         return vlt_ok();
     CK_RV rv = p11_signer_objects(p11, CKO_PRIVATE_KEY, signer->id, found, &count);
     VLT_TRY(p11_result(hsm, rv, "look for the signing key", fault));

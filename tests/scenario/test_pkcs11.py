@@ -13,7 +13,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from jose import new_client_key  # noqa: E402
-from lab import Lab, need, run, run_cases, wait_until  # noqa: E402
+from lab import Device, Lab, need, run, run_cases, wait_until  # noqa: E402
 from test_rotation import Load  # noqa: E402
 
 
@@ -89,6 +89,25 @@ def a_vault_is_born_with_its_signing_key_in_the_device():
         lab.vaultctl("rotate", "signing", "--emergency")
         need(lab.redeem(token, key).status == 401, "a token of before the emergency")
         need(works(lab, lab.token(key=key), key), "after the emergency")
+
+
+def a_lost_device_takes_its_signing_key_with_it():
+    """Recovered on another device: what was issued before serves on, one command makes a new key."""
+    with make(signing_key="device") as lab:
+        key = ready(lab)
+        token = lab.token(key=key)
+        lab.stop()
+        lab.device.stop()
+        os.rename(lab.device.folder, lab.device.folder + ".lost")
+        lab.device = Device("softhsm", lab.device.folder, lab.device.owner)
+        lab.write_config()
+        lab.start()
+        lab.vaultctl("recover", "--share-file", lab.put_file("shares", "\n".join(lab.shares[:3])))
+        need(lab.redeem(token, key).status == 200, "a token of before")
+        need(lab.exchange(key=key).status == 503, "signed without its key")
+        need("rotate signing --emergency" in lab.log(), "what to do is not said")
+        lab.vaultctl("rotate", "signing", "--emergency")
+        need(signing_in(lab) == "device" and works(lab, lab.token(key=key), key), "with a new key")
 
 
 SPY = "/usr/lib/x86_64-linux-gnu/pkcs11-spy.so"  # opensc's: writes down every call that reaches the module
@@ -174,4 +193,4 @@ def a_third_module_does_the_main_job():
 
 if __name__ == "__main__":
     run_cases(the_signing_key_moves_into_the_device_and_back, a_vault_is_born_with_its_signing_key_in_the_device,
-              which_calls_reach_the_device, a_third_module_does_the_main_job)
+              a_lost_device_takes_its_signing_key_with_it, which_calls_reach_the_device, a_third_module_does_the_main_job)
