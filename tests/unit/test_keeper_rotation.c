@@ -756,16 +756,50 @@ static void schedule_accepts_keys_that_are_old_enough(void **state) {
 
 static void age_accepts_a_tenth_earlier_and_never_later(void **state) {
     struct keeper_fixture *f = *state;
-    struct rotations *rotations = f->keeper->rotations;
     int64_t now_s = clock_now_s();
     unsigned early = 0;
     for (uint32_t seed = 0; seed < 1000; seed++) {
-        assert_true(rotation_is_due(rotations, "a key", now_s - 1000, 1000, seed));
-        assert_false(rotation_is_due(rotations, "a key", now_s - 890, 1000, seed));
-        early += rotation_is_due(rotations, "a key", now_s - 950, 1000, seed);
+        assert_true(key_age_is_due(f->keeper, ROTATION_SIGNING, "k", now_s - 1000, 1000, seed));
+        assert_false(key_age_is_due(f->keeper, ROTATION_SIGNING, "k", now_s - 890, 1000, seed));
+        early += key_age_is_due(f->keeper, ROTATION_SIGNING, "k", now_s - 950, 1000, seed);
     }
     assert_in_range(early, 400, 600);                           // spread evenly
-    assert_false(rotation_is_due(rotations, "a key", 1, 0, 1)); // by hand only
+    assert_false(key_age_is_due(f->keeper, ROTATION_SIGNING, "k", 1, 0, 1)); // by hand only
+}
+
+static size_t said(const struct keeper_fixture *f, const char *operation) {
+    size_t count = 0;
+    for (size_t i = 0; i < f->event_count; i++)
+        count += strcmp(f->events[i].operation, operation) == 0;
+    return count;
+}
+
+static bool status_names(struct keeper_fixture *f, const char *list, const char *kind) {
+    json_t *json = key_age_json(f->keeper);
+    const json_t *kinds = json_object_get(json, list);
+    bool is_named = json_array_size(kinds) == 1 &&
+                    strcmp(json_string_value(json_array_get(kinds, 0)), kind) == 0;
+    json_decref(json);
+    return is_named;
+}
+
+static void age_accepts_and_says_what_is_late(void **state) {
+    struct keeper_fixture *f = *state;
+    int64_t now_s = clock_now_s();
+    assert_true(key_age_is_due(f->keeper, ROTATION_INTAKE, "k", now_s - 100020, 100000, 1));
+    keeper_fixture_settle(f);
+    assert_false(status_names(f, "due", "intake")); // in time: nothing to be said
+    for (int i = 0; i < 3; i++)                     // said once
+        assert_true(key_age_is_due(f->keeper, ROTATION_INTAKE, "k", now_s - 103000, 100000, 1));
+    keeper_fixture_turn(f, 50);
+    assert_int_equal(said(f, "rotate.intake.due"), 1);
+    assert_true(status_names(f, "due", "intake"));
+    for (int i = 0; i < 3; i++) // and again when it is worse
+        assert_true(key_age_is_due(f->keeper, ROTATION_INTAKE, "k", now_s - 111000, 100000, 1));
+    keeper_fixture_turn(f, 50);
+    assert_int_equal(said(f, "rotate.intake.overdue"), 1);
+    assert_int_equal(said(f, "rotate.intake.due"), 1);
+    assert_true(status_names(f, "overdue", "intake"));
 }
 
 #define CASE(test) cmocka_unit_test_setup_teardown(test, begin, end)
@@ -800,6 +834,7 @@ int main(void) {
         CASE(rollback_accepts_a_value_under_a_retired_data_key),
         CASE(schedule_accepts_keys_that_are_old_enough),
         CASE(age_accepts_a_tenth_earlier_and_never_later),
+        CASE(age_accepts_and_says_what_is_late),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 #include "vaultd/keeper/credential_age.h"
 #include "vaultd/keeper/datakey.h"
 #include "vaultd/keeper/epoch.h"
+#include "vaultd/keeper/key_age.h"
 #include "vaultd/keeper/system_keys.h"
 
 static json_t *device_json(const struct keeper *keeper) {
@@ -57,6 +58,8 @@ static json_t *status_json(struct keeper *keeper) {
                   "calls_in_flight", (json_int_t)keeper->in_flight);
     if (status)
         json_object_set_new(status, "old_credentials", credential_age_json(keeper));
+    if (status)
+        json_object_set_new(status, "old_keys", key_age_json(keeper));
     if (status && keeper->why[0])
         json_object_set_new(status, "reason", json_string(keeper->why));
     if (status && keeper->keys)

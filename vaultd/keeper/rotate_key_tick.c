@@ -15,15 +15,14 @@ static struct change *own_change(struct keeper *keeper, const char *operation, c
 
 // What the log calls the steps of each kind of key.
 struct steps {
-    const char *begin, *destroy, *what;
+    const char *begin, *destroy;
 };
 
 static const struct steps *steps_of(enum record_key_use use) {
     static const struct steps steps[] = {
-        [RECORD_KEY_TOKEN] = {"rotate.signing.begin", "rotate.signing.destroy", "the signing key"},
-        [RECORD_KEY_CHECKPOINT] = {"rotate.checkpoint.begin", "rotate.checkpoint.destroy",
-                                   "the checkpoint key"},
-        [RECORD_KEY_INTAKE] = {"rotate.intake.begin", "rotate.intake.destroy", "the intake key"}};
+        [RECORD_KEY_TOKEN] = {"rotate.signing.begin", "rotate.signing.destroy"},
+        [RECORD_KEY_CHECKPOINT] = {"rotate.checkpoint.begin", "rotate.checkpoint.destroy"},
+        [RECORD_KEY_INTAKE] = {"rotate.intake.begin", "rotate.intake.destroy"}};
     return &steps[use];
 }
 
@@ -74,9 +73,8 @@ void rotate_key_schedule(struct keeper *keeper, enum rotation_kind kind, uint32_
         return;
     vlt_result result = rotate_key_set_snapshot(keeper, use, &set);
     if (vlt_is_ok(result) && !set.next &&
-        rotation_is_due(keeper->rotations, steps_of(use)->what, set.active->record.created_at,
-                        age_s,
-                        (uint32_t)(set.active->record.kid[0] << 8 | set.active->record.kid[1]))) {
+        key_age_is_due(keeper, kind, set.active->record.kid, set.active->record.created_at, age_s,
+                       (uint32_t)(set.active->record.kid[0] << 8 | set.active->record.kid[1]))) {
         struct change *change = own_change(keeper, steps_of(use)->begin, set.active->record.kid);
         if (change)
             rotate_key_make_and_run(change, use);

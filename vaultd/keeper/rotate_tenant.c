@@ -404,11 +404,10 @@ void rotate_tenant_schedule(struct keeper *keeper, uint32_t tenant, uint32_t age
     struct rotate_datakeys keys;
     struct audit_event event;
     char subject[32];
-    if (!vlt_is_ok(read_keys(keeper, tenant, &keys)) || keys.count > 1 ||
-        !rotation_is_due(keeper->rotations, "the data key of a tenant", keys.active->created_at,
-                         age_s, tenant))
-        return;
     snprintf(subject, sizeof subject, "tenant %" PRIu32, tenant);
+    if (!vlt_is_ok(read_keys(keeper, tenant, &keys)) || keys.count > 1 ||
+        !key_age_is_due(keeper, ROTATION_TENANT, subject, keys.active->created_at, age_s, tenant))
+        return;
     rotation_event(&event, "rotate.tenant.begin", subject);
     struct change *change = change_new(keeper, NULL, &event, scheduled);
     if (change)

@@ -285,11 +285,12 @@ void rotate_wrapping_schedule(struct keeper *keeper, uint32_t age_s) {
     char id[ROTATE_ID_TEXT_SIZE];
     struct audit_event event;
     if (age_s == 0 || keeper->rotations->is_generating ||
-        !vlt_is_ok(read_devices(keeper, &devices)) || is_under_way(&devices) ||
-        !rotation_is_due(keeper->rotations, "the wrapping key", devices.active->created_at, age_s,
-                         devices.active->generation))
+        !vlt_is_ok(read_devices(keeper, &devices)) || is_under_way(&devices))
         return;
     rotate_id_text(devices.active->id, id);
+    if (!key_age_is_due(keeper, ROTATION_WRAPPING, id, devices.active->created_at, age_s,
+                        devices.active->generation))
+        return;
     rotation_event(&event, "rotate.wrapping.begin", id);
     struct change *change = change_new(keeper, NULL, &event, generation_committed);
     if (change)

@@ -11,7 +11,6 @@
 #include "vaultd/log/log.h"
 
 #define SCHEDULE_TICKS 10
-#define WARN_EACH_MS 3600000
 #define LOOK_AGAIN_TICKS 60 // also for what could not be done an hour ago
 
 static void on_tick(evutil_socket_t fd, short what, void *context) {
@@ -83,21 +82,6 @@ void rotations_tick(struct keeper *keeper) {
     reencrypt_tick(keeper);
     look_at_ages(keeper);
     credential_age_tick(keeper);
-}
-
-bool rotation_is_due(struct rotations *rotations, const char *what, int64_t created_at,
-                     uint32_t age_s, uint32_t seed) {
-    int64_t old_s = clock_now_s() - created_at, now_ms = clock_elapsed_ms();
-    uint32_t earlier_s = (uint32_t)((uint64_t)age_s * ((seed * 2654435761u) >> 24) / 2560);
-    if (age_s == 0 || old_s < (int64_t)age_s - earlier_s)
-        return false;
-    bool is_late = old_s > (int64_t)age_s + age_s / 10 + SCHEDULE_TICKS;
-    if (is_late && (!rotations->warned_ms || now_ms - rotations->warned_ms > WARN_EACH_MS)) {
-        rotations->warned_ms = now_ms;
-        log_warning("%s is overdue for rotation: it is %lld hours old", what,
-                    (long long)(old_s / 3600));
-    }
-    return true;
 }
 
 void rotation_event(struct audit_event *event, const char *operation, const char *subject) {

@@ -13,6 +13,7 @@
 
 #include "vaultd/ipc/rotation_kind.h"
 #include "vaultd/keeper/change.h"
+#include "vaultd/keeper/key_age.h"
 #include "vaultd/keeper/credential_age.h"
 #include "vaultd/keeper/keeper.h"
 
@@ -32,7 +33,7 @@ struct rotations {
     bool is_generating;       // a wrapping key is being made or destroyed
     bool is_dirty;            // some tenant may have an old data key
     uint32_t look_tenant;     // where the look for it goes on; 0: not under way
-    int64_t warned_ms;        // when something was said to be overdue
+    struct key_age age;
     uint32_t schedule_tenant; // where the look at ages goes on
     struct credential_age credential_age;
 };
@@ -43,12 +44,6 @@ void rotations_done(struct keeper *keeper);
 void rotations_stop(struct keeper *keeper);
 // One turn; the timer calls it, and tests do.
 void rotations_tick(struct keeper *keeper);
-
-// Is a key of that age to be rotated now? Up to a tenth of the age earlier, by a
-// `seed` that stays with the key, so that what was made together is not rotated
-// together. Logs once an hour when it is a tenth late. age_s 0: never.
-bool rotation_is_due(struct rotations *rotations, const char *what, int64_t created_at,
-                     uint32_t age_s, uint32_t seed);
 
 // An event of a step that no administrator asked for. `operation` and `subject`
 // must outlive the call that takes the event.
