@@ -196,7 +196,8 @@ def one_of_two_administrators_wins():
     with make() as lab:
         ready(lab, 5)
         for kind, path in (("tenant", "/v1/tenants/default/rotate"), ("wrapping", "/v1/rotate/wrapping"),
-                           ("signing", "/v1/rotate/signing"), ("intake", "/v1/rotate/intake")):
+                           ("signing", "/v1/rotate/signing"), ("intake", "/v1/rotate/intake"),
+                           ("checkpoint", "/v1/rotate/checkpoint")):
             revision = lab.admin("GET", path).json["active"]["revision"]
             results = []
 
