@@ -5,8 +5,8 @@
 // are ours: a stream or character device with a deadline for each command. (Once
 // the kernel's driver works on a command, poll itself waits for it: then the
 // driver's own, longer, timeouts end it.)
-// Every other configuration goes to tpm2-tss's loader, with its own idea of
-// waiting.
+// Every other configuration goes to tpm2-tss's loader. A resource manager (tabrmd)
+// keeps to our deadline as well; simulators have their own idea of waiting.
 #ifndef VLT_HSM_TPM_LINK_H
 #define VLT_HSM_TPM_LINK_H
 

@@ -264,20 +264,32 @@ void device_fixture_plug(struct device_fixture *fixture) {
         softhsm_move(fixture, "tokens.away", "tokens");
 }
 
+// One command over a connection of its own; the TPM must like it.
+static void swtpm_command(const struct device_fixture *fixture, const uint8_t *command, size_t size) {
+    uint8_t answer[64];
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%s/tpm.sock", fixture->folder);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) ||
+        send(fd, command, size, MSG_NOSIGNAL) != (ssize_t)size ||
+        recv(fd, answer, sizeof answer, 0) < 10 || answer[6] | answer[7] | answer[8] | answer[9])
+        give_up("a command failed on the TPM in", fixture->folder);
+    close(fd);
+}
+
 void device_fixture_measure(const struct device_fixture *fixture, unsigned pcr, uint8_t fill) {
     // TPM2_PCR_Extend with an empty password, one digest, SHA-256 (part 3, 22.2).
     uint8_t command[65] = {0x80, 0x02, 0, 0, 0, 65, 0, 0, 0x01, 0x82, 0, 0, 0, (uint8_t)pcr,
                            0,    0,    0, 9, 0x40, 0, 0, 0x09, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0x0b};
-    uint8_t answer[64];
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    snprintf(address.sun_path, sizeof address.sun_path, "%s/tpm.sock", fixture->folder);
     memset(command + 33, fill, 32);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (connect(fd, (struct sockaddr *)&address, sizeof address) ||
-        send(fd, command, sizeof command, MSG_NOSIGNAL) != sizeof command ||
-        recv(fd, answer, sizeof answer, 0) < 10 || answer[6] | answer[7] | answer[8] | answer[9])
-        give_up("cannot extend a PCR of", fixture->folder);
-    close(fd);
+    swtpm_command(fixture, command, sizeof command);
+}
+
+void device_fixture_clear(const struct device_fixture *fixture) {
+    // TPM2_Clear by the lockout hierarchy with an empty password (part 3, 24.6).
+    static const uint8_t command[] = {0x80, 0x02, 0, 0, 0, 27, 0, 0, 0x01, 0x26, 0x40, 0, 0, 0x0a,
+                                      0,    0,    0, 9, 0x40, 0, 0, 0x09, 0, 0, 0, 0, 0};
+    swtpm_command(fixture, command, sizeof command);
 }
 
 void device_fixture_endorse(struct device_fixture *fixture) {

@@ -38,6 +38,8 @@ void device_fixture_plug(struct device_fixture *fixture);
 // Extends a PCR of the TPM by 32 bytes of `fill`, as firmware does while it boots;
 // nobody else may be connected. Unplugging and plugging resets PCRs, as a reboot does.
 void device_fixture_measure(const struct device_fixture *fixture, unsigned pcr, uint8_t fill);
+// TPM2_Clear, as firmware or an owner does it: everything of the owner's is gone.
+void device_fixture_clear(const struct device_fixture *fixture);
 // Another TPM in the same place, with an endorsement certificate by a CA of its own:
 // folder/ca/issuercert.pem, under folder/ca/swtpm-localca-rootca-cert.pem.
 void device_fixture_endorse(struct device_fixture *fixture);

@@ -101,6 +101,9 @@ static bool proxy_spoil(struct tpm_proxy *proxy, int client, enum tpm_proxy_faul
     case TPM_PROXY_FORGE:
         return send(client, proxy->forged, proxy->forged_bytes, MSG_NOSIGNAL) ==
                (ssize_t)proxy->forged_bytes;
+    case TPM_PROXY_DELAY:
+        poll(NULL, 0, (int)code);
+        return send(client, answer, size, MSG_NOSIGNAL) == (ssize_t)size;
     case TPM_PROXY_SILENCE:
         break;
     }
@@ -116,7 +119,8 @@ static bool proxy_turn(struct tpm_proxy *proxy, int client, int server) {
         return false;
     proxy_log(proxy, command, size);
     bool fails = proxy_must_fail(proxy, be32(command + 6), &fault, &code);
-    if (fails && fault != TPM_PROXY_CUT && fault != TPM_PROXY_FLIP)
+    bool needs_answer = fault == TPM_PROXY_CUT || fault == TPM_PROXY_FLIP || fault == TPM_PROXY_DELAY;
+    if (fails && !needs_answer)
         return proxy_spoil(proxy, client, fault, code, NULL, 0);
     if (send(server, command, size, MSG_NOSIGNAL) != (ssize_t)size)
         return false;

@@ -15,6 +15,7 @@ enum tpm_proxy_fault {
     TPM_PROXY_CUT,     // closes after half a response
     TPM_PROXY_SILENCE, // never answers
     TPM_PROXY_FORGE,   // answers itself with a whole response
+    TPM_PROXY_DELAY,   // answers `code` milliseconds late
     TPM_PROXY_FLIP,    // flips a bit in the last byte of the response
 };
 
