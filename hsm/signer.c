@@ -32,7 +32,7 @@ vlt_result hsm_sign(struct hsm *hsm, const struct hsm_signer *signer,
                     uint8_t ret_signature[HSM_SIGNATURE_BYTES]) {
     VLT_TRY(signer_check_kind(hsm, fault));
     struct hsm_signer copy = *signer;
-    uint8_t signature[HSM_SIGNATURE_BYTES];
+    uint8_t signature[HSM_SIGNATURE_BYTES] = {0};
     struct hsm_call call = {
         .step = step_sign, .signer = &copy, .digest = digest, .ret_signature = signature};
     VLT_TRY(hsm_run(hsm, &call, fault));

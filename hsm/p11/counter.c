@@ -15,7 +15,8 @@ struct p11_counter {
     uint64_t value; // the highest
 };
 
-static void p11_counter_label(const struct record_counter *record, char label[COUNTER_LABEL_BYTES]) {
+static void p11_counter_label(const struct record_counter *record,
+                              char label[COUNTER_LABEL_BYTES]) {
     static const char prefix[] = "vaultd-counter-";
     memcpy(label, prefix, sizeof prefix);
     hex_encode(bytes_of(record->id, sizeof record->id), label + sizeof prefix - 1);
@@ -41,7 +42,8 @@ static CK_RV p11_counter_put(const struct p11 *p11, const struct record_counter 
                                           sizeof template / sizeof *template, &object);
 }
 
-static CK_RV p11_counter_value(const struct p11 *p11, CK_OBJECT_HANDLE object, uint64_t *ret_value) {
+static CK_RV p11_counter_value(const struct p11 *p11, CK_OBJECT_HANDLE object,
+                               uint64_t *ret_value) {
     uint8_t text[8];
     CK_ATTRIBUTE wanted = {CKA_VALUE, text, sizeof text};
     CK_RV rv = p11->functions->C_GetAttributeValue(p11->session, object, &wanted, 1);
@@ -60,7 +62,8 @@ static vlt_result p11_counter_find(struct hsm *hsm, const struct record_counter 
     char label[COUNTER_LABEL_BYTES];
     p11_counter_label(record, label);
     CK_OBJECT_CLASS class = CKO_DATA;
-    CK_ATTRIBUTE template[] = {{CKA_CLASS, &class, sizeof class}, {CKA_LABEL, label, strlen(label)}};
+    CK_ATTRIBUTE template[] = {{CKA_CLASS, &class, sizeof class},
+                               {CKA_LABEL, label, strlen(label)}};
     struct p11_counter counter = {.count = 0};
     CK_RV rv = p11_find(p11, template, 2, counter.objects, &counter.count);
     VLT_TRY(p11_result(hsm, rv, "look for the rollback counter", fault));

@@ -16,7 +16,8 @@ static const uint8_t no_iv[12];
 
 // --- the public half --------------------------------------------------------
 
-static void derive_put_number(struct buf *text, const char *member, const uint8_t *at, size_t size) {
+static void derive_put_number(struct buf *text, const char *member, const uint8_t *at,
+                              size_t size) {
     while (size && !*at) { // some modules pad, a JWK must not
         at++;
         size--;
@@ -55,8 +56,8 @@ vlt_result p11_derive_open(struct hsm *hsm, CK_OBJECT_HANDLE object, struct faul
 // --- wrap and unwrap --------------------------------------------------------
 
 static vlt_result derive_signature(struct hsm *hsm, const struct p11_pair *pair,
-                                   const uint8_t nonce[P11_DERIVE_NONCE_BYTES],
-                                   struct fault *fault, struct secret *signature) {
+                                   const uint8_t nonce[P11_DERIVE_NONCE_BYTES], struct fault *fault,
+                                   struct secret *signature) {
     const struct p11 *p11 = hsm->device;
     uint8_t text[sizeof purpose - 1 + P11_DERIVE_NONCE_BYTES];
     memcpy(text, purpose, sizeof purpose - 1);
@@ -65,16 +66,16 @@ static vlt_result derive_signature(struct hsm *hsm, const struct p11_pair *pair,
     CK_ULONG size = SIGNATURE_MAX_BYTES;
     CK_RV rv = p11->functions->C_SignInit(p11->session, &mechanism, pair->object);
     if (rv == CKR_OK) {
-        rv = p11->functions->C_Sign(p11->session, text, sizeof text,
-                                    secret_borrow_room(signature), &size);
+        rv = p11->functions->C_Sign(p11->session, text, sizeof text, secret_borrow_room(signature),
+                                    &size);
         bool has_some = rv == CKR_OK && size <= SIGNATURE_MAX_BYTES;
         secret_release_sized(signature, has_some ? size : 0);
     }
     // No blob can be at fault here: any nonce can be signed.
     VLT_TRY(p11_result(hsm, rv, "sign for a wrapped key", fault));
-    vlt_result result = jws_verify_signature(
-        JWS_RS256, pair->public_half, bytes_of(text, sizeof text),
-        bytes_of(secret_borrow(signature), secret_size(signature)));
+    vlt_result result =
+        jws_verify_signature(JWS_RS256, pair->public_half, bytes_of(text, sizeof text),
+                             bytes_of(secret_borrow(signature), secret_size(signature)));
     secret_release(signature);
     if (vlt_is_ok(result))
         return result;
@@ -127,10 +128,10 @@ vlt_result p11_derive_unwrap(struct hsm *hsm, const struct p11_pair *pair, struc
         return vlt_fail(VLT_CRYPTO, "wrapped key has a wrong size");
     struct bytes cipher = bytes_of(body.at + P11_DERIVE_NONCE_BYTES, HSM_DATA_KEY_BYTES);
     struct bytes tag = bytes_from(body, P11_DERIVE_NONCE_BYTES + HSM_DATA_KEY_BYTES);
-    struct secret *derived = secret_new(HSM_DATA_KEY_BYTES), *plain = secret_new(HSM_DATA_KEY_BYTES);
-    vlt_result result = derived && plain
-                            ? derive_key(hsm, pair, body.at, fault, derived)
-                            : vlt_fail(VLT_LIMIT, "secret memory is exhausted");
+    struct secret *derived = secret_new(HSM_DATA_KEY_BYTES),
+                  *plain = secret_new(HSM_DATA_KEY_BYTES);
+    vlt_result result = derived && plain ? derive_key(hsm, pair, body.at, fault, derived)
+                                         : vlt_fail(VLT_LIMIT, "secret memory is exhausted");
     if (vlt_is_ok(result))
         result = aes_gcm_open(derived, bytes_of(no_iv, sizeof no_iv), aad, cipher, tag, plain);
     if (vlt_is_ok(result)) { // the caller's secret stays as it was on failure

@@ -24,8 +24,8 @@
 #define P11_DERIVE_BODY_BYTES (P11_DERIVE_NONCE_BYTES + HSM_DATA_KEY_BYTES + 16)
 
 struct p11_pair {
-    CK_OBJECT_HANDLE object;  // the private half
-    struct jwk *public_half;  // every signature is verified: a constant would be no secret
+    CK_OBJECT_HANDLE object; // the private half
+    struct jwk *public_half; // every signature is verified: a constant would be no secret
 };
 // Reads the public half. VLT_CRYPTO when it is a weak one (below 2048 bits, ROCA).
 // The caller frees ret_pair->public_half (jwk_free).

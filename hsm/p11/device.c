@@ -25,7 +25,7 @@ static void p11_learn(struct hsm *hsm, const struct p11 *p11) {
 // --- objects ----------------------------------------------------------------
 
 CK_RV p11_find(const struct p11 *p11, CK_ATTRIBUTE *template, CK_ULONG count,
-                      CK_OBJECT_HANDLE found[P11_FOUND_MAX], CK_ULONG *ret_count) {
+               CK_OBJECT_HANDLE found[P11_FOUND_MAX], CK_ULONG *ret_count) {
     CK_RV rv = p11->functions->C_FindObjectsInit(p11->session, template, count);
     if (rv != CKR_OK)
         return rv;
@@ -42,9 +42,9 @@ static vlt_result p11_check_pin_state(const struct hsm *hsm, const struct p11 *p
     const char *label = hsm->description.label;
     CK_FLAGS flags = p11->token.flags;
     if (flags & CKF_USER_PIN_LOCKED)
-        return fault_set(fault, VLT_DENIED, "PIN is locked",
-                         "the PIN of device '%s' is locked: its security officer has to set a new one",
-                         label);
+        return fault_set(
+            fault, VLT_DENIED, "PIN is locked",
+            "the PIN of device '%s' is locked: its security officer has to set a new one", label);
     if (flags & CKF_USER_PIN_FINAL_TRY)
         return fault_set(fault, VLT_DENIED, "one wrong PIN would lock the device",
                          "one more wrong PIN would lock device '%s', so none is tried: log in once "

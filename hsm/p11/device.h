@@ -13,8 +13,8 @@
 
 // Loaded once and kept until hsm_close; initialized for each connection.
 struct p11_module {
-    CK_FUNCTION_LIST *functions;  // the module in use, or NULL
-    CK_FUNCTION_LIST **all;       // p11-kit's configured modules, or NULL
+    CK_FUNCTION_LIST *functions; // the module in use, or NULL
+    CK_FUNCTION_LIST **all;      // p11-kit's configured modules, or NULL
     bool is_initialized;
     bool was_pad_refused; // somebody typed a wrong PIN on the device, or none: not asked again
 };
@@ -29,7 +29,7 @@ struct p11_signer {
 struct p11 {
     CK_FUNCTION_LIST *functions; // borrowed from the module
     CK_SLOT_ID slot;
-    CK_TOKEN_INFO token;         // as it was when we came
+    CK_TOKEN_INFO token; // as it was when we came
     CK_SESSION_HANDLE session;
     bool has_session, is_logged_in;
     bool is_lost; // the last failure says for certain that session or device is gone
@@ -59,7 +59,9 @@ CK_RV p11_find(const struct p11 *p11, CK_ATTRIBUTE *template, CK_ULONG count,
                CK_OBJECT_HANDLE found[P11_FOUND_MAX], CK_ULONG *ret_count);
 
 // PKCS#11 takes what it only reads by pointers to non-const.
-static inline CK_BYTE_PTR p11_in(const void *at) { return (CK_BYTE_PTR)(uintptr_t)at; }
+static inline CK_BYTE_PTR p11_in(const void *at) {
+    return (CK_BYTE_PTR)(uintptr_t)at;
+}
 
 // Blank-padded text of fixed width (PKCS#11 3.2) as a C string.
 void p11_text(const CK_UTF8CHAR *padded, size_t width, char *text);

@@ -66,11 +66,12 @@ vlt_result p11_key_wrap(struct hsm *hsm, struct hsm_open_key *key, struct bytes 
     size_t begin = body->size;
     struct secret *again = secret_new(HSM_DATA_KEY_BYTES);
     if (!again)
-        return fault_set(fault, VLT_LIMIT, "secret memory is exhausted", "secret memory is exhausted");
+        return fault_set(fault, VLT_LIMIT, "secret memory is exhausted",
+                         "secret memory is exhausted");
     vlt_result result = p11_key_wrap_only(hsm, key, aad, key32, fault, body);
     if (vlt_is_ok(result)) {
-        vlt_result opened = p11_key_unwrap(hsm, key, aad, bytes_from(buf_bytes(body), begin), fault,
-                                           again);
+        vlt_result opened =
+            p11_key_unwrap(hsm, key, aad, bytes_from(buf_bytes(body), begin), fault, again);
         if (!vlt_is_ok(opened) ? opened.class == VLT_CRYPTO : !p11_is_same(key32, again)) {
             hsm->link = HSM_LINK_TRY_AGAIN;
             opened = fault_set(fault, VLT_UNAVAILABLE, "device does not open what it wrapped",
@@ -114,7 +115,8 @@ static vlt_result p11_answer_check(struct hsm *hsm, struct hsm_open_key *key, st
     size_t aad_bytes = record_aad(&key->record, known_context, aad);
     struct secret *got = secret_new(sizeof known_key);
     if (!got)
-        return fault_set(fault, VLT_LIMIT, "secret memory is exhausted", "secret memory is exhausted");
+        return fault_set(fault, VLT_LIMIT, "secret memory is exhausted",
+                         "secret memory is exhausted");
     vlt_result result = p11_key_unwrap(hsm, key, bytes_of(aad, aad_bytes), answer, fault, got);
     if (vlt_is_ok(result) && !secret_equal(bytes_of(secret_borrow(got), secret_size(got)),
                                            bytes_of(known_key, sizeof known_key)))
@@ -132,10 +134,11 @@ vlt_result p11_key_check(struct hsm *hsm, struct hsm_open_key *key, struct fault
         return result;
     // This key gave this answer when it was opened: now the device is sick.
     hsm->link = HSM_LINK_TRY_AGAIN;
-    return fault_set(fault, VLT_UNAVAILABLE, "device fails its known-answer check",
-                     "device '%s' does not give its known answer any more; the next call reaches it "
-                     "anew",
-                     hsm->description.label);
+    return fault_set(
+        fault, VLT_UNAVAILABLE, "device fails its known-answer check",
+        "device '%s' does not give its known answer any more; the next call reaches it "
+        "anew",
+        hsm->description.label);
 }
 
 // --- opening ----------------------------------------------------------------
@@ -267,7 +270,8 @@ static vlt_result p11_choose_mechanism(struct hsm *hsm, struct hsm_open_key *key
     return result;
 }
 
-static vlt_result p11_record_begin(struct hsm *hsm, struct record_key *record, struct fault *fault) {
+static vlt_result p11_record_begin(struct hsm *hsm, struct record_key *record,
+                                   struct fault *fault) {
     const struct hsm_description *d = &hsm->description;
     struct record_p11 *p11 = &record->of.p11;
     VLT_TRY(p11_object_label(hsm, record->generation, fault, p11->object));

@@ -10,12 +10,15 @@
 
 #include "hsm/p11/device.h"
 
-vlt_result p11_key_create(struct hsm *hsm, struct hsm_open_key *key, struct fault *fault) VLT_MUST_USE;
-vlt_result p11_key_open(struct hsm *hsm, struct hsm_open_key *key, struct fault *fault) VLT_MUST_USE;
+vlt_result p11_key_create(struct hsm *hsm, struct hsm_open_key *key,
+                          struct fault *fault) VLT_MUST_USE;
+vlt_result p11_key_open(struct hsm *hsm, struct hsm_open_key *key,
+                        struct fault *fault) VLT_MUST_USE;
 void p11_key_close(struct hsm *hsm, struct hsm_open_key *key);
 vlt_result p11_key_destroy(struct hsm *hsm, struct hsm_open_key *key,
                            struct fault *fault) VLT_MUST_USE;
-vlt_result p11_key_check(struct hsm *hsm, struct hsm_open_key *key, struct fault *fault) VLT_MUST_USE;
+vlt_result p11_key_check(struct hsm *hsm, struct hsm_open_key *key,
+                         struct fault *fault) VLT_MUST_USE;
 vlt_result p11_key_wrap(struct hsm *hsm, struct hsm_open_key *key, struct bytes aad,
                         const struct secret *key32, struct fault *fault,
                         struct buf *body) VLT_MUST_USE;

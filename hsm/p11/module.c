@@ -22,13 +22,13 @@ static vlt_result p11_uri_parse(const struct hsm *hsm, struct fault *fault, P11K
     P11KitUri *uri = p11_kit_uri_new();
     int code = uri ? p11_kit_uri_parse(hsm->settings.p11_uri, P11_KIT_URI_FOR_ANY, uri)
                    : P11_KIT_URI_UNEXPECTED;
-    const char *trouble = code ? p11_kit_uri_message(code)
-                          : p11_kit_uri_any_unrecognized(uri)
-                              ? "it has an attribute that RFC 7512 does not define"
-                          : p11_kit_uri_get_pin_value(uri)
-                              ? "a PIN (pin-value) does not belong into a configuration: put it into "
-                                "a file"
-                              : NULL;
+    const char *trouble =
+        code                                ? p11_kit_uri_message(code)
+        : p11_kit_uri_any_unrecognized(uri) ? "it has an attribute that RFC 7512 does not define"
+        : p11_kit_uri_get_pin_value(uri)
+            ? "a PIN (pin-value) does not belong into a configuration: put it into "
+              "a file"
+            : NULL;
     if (!trouble) {
         *ret_uri = uri;
         return vlt_ok();
@@ -57,7 +57,8 @@ vlt_result p11_object_label(const struct hsm *hsm, uint32_t generation, struct f
     P11KitUri *uri = NULL;
     VLT_TRY(p11_uri_parse(hsm, fault, &uri));
     const CK_ATTRIBUTE *object = p11_kit_uri_get_attribute(uri, CKA_LABEL);
-    struct bytes name = object ? bytes_of(object->pValue, object->ulValueLen) : BYTES_LITERAL("vaultd");
+    struct bytes name =
+        object ? bytes_of(object->pValue, object->ulValueLen) : BYTES_LITERAL("vaultd");
     char text[56];
     bool fits = name.size && bytes_to_text(name, text, sizeof text);
     p11_kit_uri_free(uri);
@@ -157,10 +158,11 @@ static vlt_result p11_search_path(struct hsm *hsm, const char *path, struct p11_
     if (!module->functions)
         module->functions = p11_kit_module_load(path, P11_KIT_MODULE_CRITICAL);
     if (!module->functions)
-        return fault_set(fault, VLT_NOT_FOUND, "PKCS#11 module cannot be loaded",
-                         "PKCS#11 module %s cannot be loaded (%s): correct the path, or install the "
-                         "package of the device's maker",
-                         path, p11_kit_message() ? p11_kit_message() : "no reason given");
+        return fault_set(
+            fault, VLT_NOT_FOUND, "PKCS#11 module cannot be loaded",
+            "PKCS#11 module %s cannot be loaded (%s): correct the path, or install the "
+            "package of the device's maker",
+            path, p11_kit_message() ? p11_kit_message() : "no reason given");
     CK_RV rv = p11_kit_module_initialize(module->functions);
     if (rv != CKR_OK)
         return fault_set(fault, VLT_UNAVAILABLE, "PKCS#11 module does not start",
@@ -181,9 +183,10 @@ static vlt_result p11_search_all(struct hsm *hsm, struct p11_search *search, str
     if (!module->all)
         module->all = p11_kit_modules_load(NULL, 0);
     if (!module->all)
-        return fault_set(fault, VLT_NOT_FOUND, "no PKCS#11 modules",
-                         "p11-kit has no PKCS#11 modules: install the device's package, or give its "
-                         "path (module-path= in the URI)");
+        return fault_set(
+            fault, VLT_NOT_FOUND, "no PKCS#11 modules",
+            "p11-kit has no PKCS#11 modules: install the device's package, or give its "
+            "path (module-path= in the URI)");
     for (CK_FUNCTION_LIST **at = module->all; *at; at++) {
         if (p11_kit_module_initialize(*at) != CKR_OK)
             continue;
@@ -207,10 +210,11 @@ static vlt_result p11_search_verdict(const struct p11_search *search, struct fau
         return fault_set(fault, VLT_CONFLICT, "PKCS#11 URI means several devices",
                          "the PKCS#11 URI means %u devices: add token= or serial= to it",
                          search->count);
-    return fault_set(fault, VLT_NOT_FOUND, "no device matches the PKCS#11 URI",
-                     "no device matches the PKCS#11 URI; %s%s: plug the device in, initialize it, or "
-                     "correct token= in the URI",
-                     search->others[0] ? "present are " : "none is present", search->others);
+    return fault_set(
+        fault, VLT_NOT_FOUND, "no device matches the PKCS#11 URI",
+        "no device matches the PKCS#11 URI; %s%s: plug the device in, initialize it, or "
+        "correct token= in the URI",
+        search->others[0] ? "present are " : "none is present", search->others);
 }
 
 vlt_result p11_module_find(struct hsm *hsm, struct p11 *p11, struct fault *fault) {

@@ -3,7 +3,7 @@
 
 #include "hsm/p11/result.h"
 
-#define RSA_BITS 3072         // 128 bits of security (NIST SP 800-57, part 1, table 2)
+#define RSA_BITS 3072          // 128 bits of security (NIST SP 800-57, part 1, table 2)
 #define RSA_BITS_AT_LEAST 2048 // what older TPMs and cards can do
 
 static bool is_pair(const struct record_key *record) {
@@ -138,23 +138,24 @@ static vlt_result p11_object_absent(struct hsm *hsm, const struct record_p11 *re
                                     struct fault *fault) {
     const struct hsm_description *d = &hsm->description;
     hsm->link = HSM_LINK_TRY_AGAIN; // a session whose device was away may just see nothing
-    if (strcmp(record->serial, d->serial) != 0 || strcmp(record->manufacturer, d->manufacturer) != 0)
-        return fault_set(fault, VLT_CONFLICT, "store was made with another device",
-                         "this store was made with device '%s' (%s, serial %s), but the URI leads to "
-                         "'%s' (%s, serial %s): attach the right device or correct the URI",
-                         record->label, record->manufacturer, record->serial, d->label,
-                         d->manufacturer, d->serial);
+    if (strcmp(record->serial, d->serial) != 0 ||
+        strcmp(record->manufacturer, d->manufacturer) != 0)
+        return fault_set(
+            fault, VLT_CONFLICT, "store was made with another device",
+            "this store was made with device '%s' (%s, serial %s), but the URI leads to "
+            "'%s' (%s, serial %s): attach the right device or correct the URI",
+            record->label, record->manufacturer, record->serial, d->label, d->manufacturer,
+            d->serial);
     return fault_set(fault, VLT_NOT_FOUND, "wrapping key is not in the device",
                      "device '%s' does not hold the wrapping key '%s' of this store: it was "
                      "initialized anew or the key was deleted; recover the vault on this device",
                      d->label, record->object);
 }
 
-static CK_RV p11_object_search(const struct p11 *p11, CK_OBJECT_CLASS class,
-                               CK_ATTRIBUTE_TYPE by, struct bytes name,
-                               CK_OBJECT_HANDLE found[P11_FOUND_MAX], CK_ULONG *ret_count) {
-    CK_ATTRIBUTE template[] = {{CKA_CLASS, &class, sizeof class},
-                               {by, p11_in(name.at), name.size}};
+static CK_RV p11_object_search(const struct p11 *p11, CK_OBJECT_CLASS class, CK_ATTRIBUTE_TYPE by,
+                               struct bytes name, CK_OBJECT_HANDLE found[P11_FOUND_MAX],
+                               CK_ULONG *ret_count) {
+    CK_ATTRIBUTE template[] = {{CKA_CLASS, &class, sizeof class}, {by, p11_in(name.at), name.size}};
     return p11_find(p11, template, 2, found, ret_count);
 }
 
@@ -206,8 +207,8 @@ CK_RV p11_object_destroy(const struct p11 *p11, const struct record_key *record,
     CK_OBJECT_HANDLE found[P11_FOUND_MAX];
     CK_ULONG count = 0;
     if (is_pair(record)) // the public half is of no use alone; without it, nothing is lost
-        (void)p11_object_search(p11, CKO_PUBLIC_KEY, CKA_ID, bytes_of(record->id, sizeof record->id),
-                                found, &count);
+        (void)p11_object_search(p11, CKO_PUBLIC_KEY, CKA_ID,
+                                bytes_of(record->id, sizeof record->id), found, &count);
     CK_RV rv = p11->functions->C_DestroyObject(p11->session, object);
     for (CK_ULONG i = 0; i < count && rv == CKR_OK; i++)
         rv = p11->functions->C_DestroyObject(p11->session, found[i]);

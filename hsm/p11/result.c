@@ -59,12 +59,13 @@ vlt_result p11_result(struct hsm *hsm, CK_RV rv, const char *doing, struct fault
                          "tried again: correct the PIN file, then restart or reload",
                          label);
     case CKR_PIN_LOCKED:
-        return fault_set(fault, VLT_DENIED, "PIN is locked",
-                         "the PIN of device '%s' is locked: its security officer has to set a new one",
-                         label);
+        return fault_set(
+            fault, VLT_DENIED, "PIN is locked",
+            "the PIN of device '%s' is locked: its security officer has to set a new one", label);
     case CKR_PIN_EXPIRED:
         return fault_set(fault, VLT_DENIED, "PIN has expired",
-                         "the PIN of device '%s' has expired: set a new one with its own tool", label);
+                         "the PIN of device '%s' has expired: set a new one with its own tool",
+                         label);
     default:
         break;
     }

@@ -9,7 +9,8 @@
 #include "hsm/device.h"
 
 // `doing` completes "device … cannot …". Sets hsm->link.
-vlt_result p11_result(struct hsm *hsm, CK_RV rv, const char *doing, struct fault *fault) VLT_MUST_USE;
+vlt_result p11_result(struct hsm *hsm, CK_RV rv, const char *doing,
+                      struct fault *fault) VLT_MUST_USE;
 // The module says for certain that the session or device is gone; every other
 // failure of a decryption may be the blob's fault.
 bool p11_result_is_lost(CK_RV rv);

@@ -25,13 +25,11 @@ static CK_RV p11_pair_generate(const struct p11 *p11, const char *label,
                                   {CKA_EC_PARAMS, p11_in(p256_params), sizeof p256_params},
                                   {CKA_LABEL, p11_in(label), strlen(label)},
                                   {CKA_ID, p11_in(id), HSM_KEY_ID_BYTES}};
-    CK_ATTRIBUTE private_half[] = {{CKA_TOKEN, &yes, sizeof yes},
-                                   {CKA_PRIVATE, &yes, sizeof yes},
-                                   {CKA_SENSITIVE, &yes, sizeof yes},
-                                   {CKA_EXTRACTABLE, &no, sizeof no},
-                                   {CKA_SIGN, &yes, sizeof yes},
-                                   {CKA_LABEL, p11_in(label), strlen(label)},
-                                   {CKA_ID, p11_in(id), HSM_KEY_ID_BYTES}};
+    CK_ATTRIBUTE private_half[] = {
+        {CKA_TOKEN, &yes, sizeof yes},         {CKA_PRIVATE, &yes, sizeof yes},
+        {CKA_SENSITIVE, &yes, sizeof yes},     {CKA_EXTRACTABLE, &no, sizeof no},
+        {CKA_SIGN, &yes, sizeof yes},          {CKA_LABEL, p11_in(label), strlen(label)},
+        {CKA_ID, p11_in(id), HSM_KEY_ID_BYTES}};
     CK_MECHANISM mechanism = {CKM_EC_KEY_PAIR_GEN, NULL, 0};
     return p11->functions->C_GenerateKeyPair(
         p11->session, &mechanism, public_half, sizeof public_half / sizeof *public_half,
@@ -99,7 +97,8 @@ static CK_RV p11_signer_objects(const struct p11 *p11, CK_OBJECT_CLASS class,
 
 static vlt_result p11_signer_absent(struct hsm *hsm, CK_ULONG count, struct fault *fault) {
     hsm->link = HSM_LINK_TRY_AGAIN; // a session whose device was away may just see nothing
-    return fault_set(fault, count ? VLT_CONFLICT : VLT_NOT_FOUND, "signing key is not in the device",
+    return fault_set(fault, count ? VLT_CONFLICT : VLT_NOT_FOUND,
+                     "signing key is not in the device",
                      "device '%s' holds %lu keys with the id of the token signing key, not one: it "
                      "is another device, or keys were deleted or copied; make a new key with "
                      "vaultctl rotate signing --emergency",

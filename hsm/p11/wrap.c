@@ -24,8 +24,8 @@ static vlt_result p11_open_failed(struct hsm *hsm, CK_RV rv, struct fault *fault
 
 // The tag size is never left to a device: with 0 some encrypt without a tag.
 static CK_GCM_PARAMS p11_gcm_params(uint8_t *iv, struct bytes aad) {
-    return (CK_GCM_PARAMS){iv, GCM_IV_BYTES, GCM_IV_BYTES * 8, p11_in(aad.at), aad.size,
-                           GCM_TAG_BYTES * 8};
+    return (CK_GCM_PARAMS){iv,       GCM_IV_BYTES,     GCM_IV_BYTES * 8, p11_in(aad.at),
+                           aad.size, GCM_TAG_BYTES * 8};
 }
 
 vlt_result p11_gcm_wrap(struct hsm *hsm, CK_OBJECT_HANDLE key, struct bytes aad,
@@ -45,10 +45,11 @@ vlt_result p11_gcm_wrap(struct hsm *hsm, CK_OBJECT_HANDLE key, struct bytes aad,
     }
     VLT_TRY(p11_result(hsm, rv, "wrap a data key", fault));
     if (size != HSM_DATA_KEY_BYTES + GCM_TAG_BYTES)
-        return fault_set(fault, VLT_UNAVAILABLE, "device does not do AES-GCM properly",
-                         "device '%s' made an AES-GCM ciphertext of a wrong size; set the mechanism "
-                         "to key wrap",
-                         hsm->description.label);
+        return fault_set(
+            fault, VLT_UNAVAILABLE, "device does not do AES-GCM properly",
+            "device '%s' made an AES-GCM ciphertext of a wrong size; set the mechanism "
+            "to key wrap",
+            hsm->description.label);
     buf_put(body, bytes_of(iv, sizeof iv)); // some devices replace it by one of theirs
     buf_put(body, bytes_of(out, size));
     return vlt_ok();
@@ -97,10 +98,11 @@ static CK_RV p11_inner_put(const struct p11 *p11, uint8_t inner[INNER_BYTES],
     CK_OBJECT_CLASS class = CKO_SECRET_KEY;
     CK_KEY_TYPE type = CKK_GENERIC_SECRET;
     CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
-    CK_ATTRIBUTE template[] = {{CKA_CLASS, &class, sizeof class}, {CKA_KEY_TYPE, &type, sizeof type},
-                               {CKA_TOKEN, &no, sizeof no},       {CKA_PRIVATE, &yes, sizeof yes},
-                               {CKA_SENSITIVE, &no, sizeof no},   {CKA_EXTRACTABLE, &yes, sizeof yes},
-                               {CKA_VALUE, inner, INNER_BYTES}};
+    CK_ATTRIBUTE template[] = {
+        {CKA_CLASS, &class, sizeof class}, {CKA_KEY_TYPE, &type, sizeof type},
+        {CKA_TOKEN, &no, sizeof no},       {CKA_PRIVATE, &yes, sizeof yes},
+        {CKA_SENSITIVE, &no, sizeof no},   {CKA_EXTRACTABLE, &yes, sizeof yes},
+        {CKA_VALUE, inner, INNER_BYTES}};
     return p11->functions->C_CreateObject(p11->session, template,
                                           sizeof template / sizeof *template, ret_object);
 }
@@ -136,13 +138,15 @@ static CK_RV p11_inner_get(const struct p11 *p11, CK_OBJECT_HANDLE key, struct b
     CK_OBJECT_CLASS class = CKO_SECRET_KEY;
     CK_KEY_TYPE type = CKK_GENERIC_SECRET;
     CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
-    CK_ATTRIBUTE template[] = {{CKA_CLASS, &class, sizeof class}, {CKA_KEY_TYPE, &type, sizeof type},
-                               {CKA_TOKEN, &no, sizeof no},       {CKA_PRIVATE, &yes, sizeof yes},
-                               {CKA_SENSITIVE, &no, sizeof no},   {CKA_EXTRACTABLE, &yes, sizeof yes}};
+    CK_ATTRIBUTE template[] = {
+        {CKA_CLASS, &class, sizeof class}, {CKA_KEY_TYPE, &type, sizeof type},
+        {CKA_TOKEN, &no, sizeof no},       {CKA_PRIVATE, &yes, sizeof yes},
+        {CKA_SENSITIVE, &no, sizeof no},   {CKA_EXTRACTABLE, &yes, sizeof yes}};
     CK_MECHANISM mechanism = {CKM_AES_KEY_WRAP, NULL, 0};
     CK_OBJECT_HANDLE object = 0;
-    CK_RV rv = p11->functions->C_UnwrapKey(p11->session, &mechanism, key, p11_in(body.at), body.size,
-                                           template, sizeof template / sizeof *template, &object);
+    CK_RV rv =
+        p11->functions->C_UnwrapKey(p11->session, &mechanism, key, p11_in(body.at), body.size,
+                                    template, sizeof template / sizeof *template, &object);
     if (rv != CKR_OK)
         return rv;
     CK_ATTRIBUTE value = {CKA_VALUE, inner, INNER_BYTES};

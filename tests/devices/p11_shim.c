@@ -119,8 +119,7 @@ static CK_RV shim_get_attributes(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE obj
                                  CK_ATTRIBUTE *template, CK_ULONG count) {
     CK_RV rv;
     for (CK_ULONG i = 0; i < count; i++)
-        p11_shim.value_count +=
-            template[i].type == CKA_VALUE && is_key_in_device(session, object);
+        p11_shim.value_count += template[i].type == CKA_VALUE && is_key_in_device(session, object);
     return fails(&p11_shim.attributes, &rv)
                ? rv
                : real->C_GetAttributeValue(session, object, template, count);
@@ -191,8 +190,9 @@ static CK_RV shim_decrypt(CK_SESSION_HANDLE session, CK_BYTE *in, CK_ULONG in_si
     return spoil(real->C_Decrypt(session, in, in_size, out, size), out, size);
 }
 
-static CK_RV shim_wrap(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE wrapping,
-                       CK_OBJECT_HANDLE key, CK_BYTE *out, CK_ULONG *size) {
+static CK_RV shim_wrap(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism,
+                       CK_OBJECT_HANDLE wrapping, CK_OBJECT_HANDLE key, CK_BYTE *out,
+                       CK_ULONG *size) {
     CK_RV rv;
     if (p11_shim.has_no_key_wrap)
         return CKR_MECHANISM_INVALID;

@@ -91,15 +91,22 @@ struct answer {
 
 static void p11_survives_error_codes_of_each_class(void **state) {
     struct bench *b = *state;
-    static const struct answer answers[] = {
-        {CKR_HOST_MEMORY, VLT_UNAVAILABLE},           {CKR_GENERAL_ERROR, VLT_UNAVAILABLE},
-        {CKR_FUNCTION_FAILED, VLT_UNAVAILABLE},       {CKR_DEVICE_ERROR, VLT_UNAVAILABLE},
-        {CKR_DEVICE_MEMORY, VLT_UNAVAILABLE},         {CKR_DEVICE_REMOVED, VLT_UNAVAILABLE},
-        {CKR_SESSION_CLOSED, VLT_UNAVAILABLE},        {CKR_SESSION_HANDLE_INVALID, VLT_UNAVAILABLE},
-        {CKR_TOKEN_NOT_PRESENT, VLT_UNAVAILABLE},     {CKR_USER_NOT_LOGGED_IN, VLT_UNAVAILABLE},
-        {CKR_KEY_HANDLE_INVALID, VLT_UNAVAILABLE},    {CKR_MECHANISM_INVALID, VLT_UNAVAILABLE},
-        {CKR_CRYPTOKI_NOT_INITIALIZED, VLT_UNAVAILABLE}, {CKR_OPERATION_ACTIVE, VLT_UNAVAILABLE},
-        {CKR_VENDOR_DEFINED | 0x42, VLT_UNAVAILABLE}, {CKR_PIN_EXPIRED, VLT_DENIED}};
+    static const struct answer answers[] = {{CKR_HOST_MEMORY, VLT_UNAVAILABLE},
+                                            {CKR_GENERAL_ERROR, VLT_UNAVAILABLE},
+                                            {CKR_FUNCTION_FAILED, VLT_UNAVAILABLE},
+                                            {CKR_DEVICE_ERROR, VLT_UNAVAILABLE},
+                                            {CKR_DEVICE_MEMORY, VLT_UNAVAILABLE},
+                                            {CKR_DEVICE_REMOVED, VLT_UNAVAILABLE},
+                                            {CKR_SESSION_CLOSED, VLT_UNAVAILABLE},
+                                            {CKR_SESSION_HANDLE_INVALID, VLT_UNAVAILABLE},
+                                            {CKR_TOKEN_NOT_PRESENT, VLT_UNAVAILABLE},
+                                            {CKR_USER_NOT_LOGGED_IN, VLT_UNAVAILABLE},
+                                            {CKR_KEY_HANDLE_INVALID, VLT_UNAVAILABLE},
+                                            {CKR_MECHANISM_INVALID, VLT_UNAVAILABLE},
+                                            {CKR_CRYPTOKI_NOT_INITIALIZED, VLT_UNAVAILABLE},
+                                            {CKR_OPERATION_ACTIVE, VLT_UNAVAILABLE},
+                                            {CKR_VENDOR_DEFINED | 0x42, VLT_UNAVAILABLE},
+                                            {CKR_PIN_EXPIRED, VLT_DENIED}};
     bench_create(b);
     struct secret *plain = fresh_key(), *got = secret_new(HSM_DATA_KEY_BYTES);
     struct buf blob;
@@ -298,7 +305,8 @@ static void uri_accepts_every_way_to_name_a_device(void **state) {
     bench_create(b);
     hsm_describe(b->hsm, &d);
     bench_close(b);
-    const char *const ways[] = {"serial=", "manufacturer=SoftHSM%20project;token=" DEVICE_FIXTURE_LABEL,
+    const char *const ways[] = {"serial=",
+                                "manufacturer=SoftHSM%20project;token=" DEVICE_FIXTURE_LABEL,
                                 "model=SoftHSM%20v2;token=" DEVICE_FIXTURE_LABEL,
                                 "library-manufacturer=SoftHSM;token=" DEVICE_FIXTURE_LABEL,
                                 "slot-manufacturer=SoftHSM%20project;token=" DEVICE_FIXTURE_LABEL,
@@ -310,9 +318,14 @@ static void uri_accepts_every_way_to_name_a_device(void **state) {
         OK(hsm_key_find(b->hsm, &b->key, &b->fault));
         bench_close(b);
     }
-    const char *const others[] = {"serial=0123456789abcdef", "manufacturer=Acme", "model=Other",
-                                  "library-manufacturer=Acme", "slot-manufacturer=Acme",
-                                  "slot-description=nowhere", "slot-id=4711", "token=other"};
+    const char *const others[] = {"serial=0123456789abcdef",
+                                  "manufacturer=Acme",
+                                  "model=Other",
+                                  "library-manufacturer=Acme",
+                                  "slot-manufacturer=Acme",
+                                  "slot-description=nowhere",
+                                  "slot-id=4711",
+                                  "token=other"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         snprintf(uri, sizeof uri, "pkcs11:%s", others[i]);
         set_uri(b, uri);

@@ -75,10 +75,8 @@ vlt_result sign_device(struct keeper *keeper, struct ipc_call *call,
         free(signing);
         return vlt_fail(VLT_UNAVAILABLE, "no memory for a token");
     }
-    *signing = (struct signing){.keeper = keeper,
-                                .call = call,
-                                .done = done,
-                                .expires_at = (uint64_t)claims->expires_at};
+    *signing = (struct signing){
+        .keeper = keeper, .call = call, .done = done, .expires_at = (uint64_t)claims->expires_at};
     buf_init(&signing->token, TOKEN_BYTES_MAX);
     device->signer = signer->signer;
     vlt_result result = fill(signing, device, claims, event);
