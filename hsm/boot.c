@@ -37,7 +37,7 @@ vlt_result hsm_boot_read(struct hsm *hsm, uint32_t pcrs, struct fault *fault,
     if (!hsm->ops->boot_read)
         return fault_set(fault, VLT_NOT_FOUND, "the device knows nothing of measured boot",
                          "only a TPM knows what this machine booted");
-    struct boot_state state;
+    struct boot_state state = {.pcrs = 0};
     struct hsm_call call = {.step = step_boot_read, .value = pcrs, .ret_boot = &state};
     VLT_TRY(hsm_run(hsm, &call, fault));
     *ret_state = state;

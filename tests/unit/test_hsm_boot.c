@@ -4,10 +4,13 @@
 #include "tests/devices/device_bench.h"
 
 #include <tss2/tss2_tpm2_types.h>
+#include <unistd.h>
 
 #include "hsm/record.h"
 #include "tests/devices/boot_signer.h"
 #include "tests/devices/tpm_proxy.h"
+
+static const char *own_path; // this program, for the role of a process that crashes
 
 #define PCRS (1u << 4 | 1u << 7 | 1u << 9)
 
@@ -285,6 +288,31 @@ static void boot_survives_pcrs_that_change_meanwhile(void **state) {
     tpm_proxy_stop(proxy);
 }
 
+// Each crash leaves a storage key, a wrapping key and two sessions behind, one of them
+// a policy session; a TPM has three slots of each kind.
+static void boot_survives_crashed_predecessors(void **state) {
+    struct machine *m = *state;
+    struct bench *b = &m->bench;
+    const char *const argv[] = {own_path, "crash", b->device.settings.tcti, NULL};
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(device_fixture_run(argv), 0);
+    OK(machine_find(m, NULL, 0));
+    opens(b, buf_bytes(&m->blob), m->plain);
+}
+
+static int crash(const char *tcti) {
+    struct hsm_settings settings = {.kind = HSM_TPM, .boot_pcrs = PCRS};
+    struct boot_signer approver;
+    struct hsm *hsm = NULL;
+    struct hsm_key key;
+    boot_signer_init(&approver);
+    memcpy(settings.boot_approver, approver.point, BOOT_POINT_BYTES);
+    snprintf(settings.tcti, sizeof settings.tcti, "%s", tcti);
+    if (!vlt_is_ok(hsm_open(&settings, NULL, &hsm)) || !vlt_is_ok(hsm_key_create(hsm, 1, NULL, &key)))
+        _exit(1);
+    _exit(0);
+}
+
 // The policy session encrypts what the key gives, as the other session does.
 static void boot_hides_parameters_on_the_bus(void **state) {
     struct machine *m = *state;
@@ -305,8 +333,11 @@ static void boot_hides_parameters_on_the_bus(void **state) {
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, machine_start, machine_stop)
 
-int main(void) {
+int main(int argc, char **argv) {
     bench_heap_open();
+    own_path = argv[0];
+    if (argc == 3 && !strcmp(argv[1], "crash"))
+        return crash(argv[2]);
     const struct CMUnitTest tests[] = {
         CASE(boot_accepts_the_state_of_creation),
         CASE(boot_rejects_another_state),
@@ -318,6 +349,7 @@ int main(void) {
         CASE(boot_rejects_altered_records),
         CASE(boot_rejects_a_wrong_pin),
         CASE(boot_survives_pcrs_that_change_meanwhile),
+        CASE(boot_survives_crashed_predecessors),
         CASE(boot_hides_parameters_on_the_bus),
     };
     return cmocka_run_group_tests_name("measured boot on a TPM", tests, NULL, NULL);

@@ -164,11 +164,12 @@ static void tpm_accepts_character_device(void **state) {
     bench_open(b);
     OK(hsm_key_find(b->hsm, &b->key, &b->fault));
     opens(b, buf_bytes(&blob), plain);
-    bench_close(b);
     shutdown(ends.server, SHUT_RDWR);
     pthread_join(thread, NULL);
+    close(ends.device); // pulled out: the file of the device is there no more
+    FAILS(hsm_check(b->hsm, &b->fault), VLT_NOT_FOUND, "switched on");
+    bench_close(b);
     close(keep_open);
-    close(ends.device);
     close(ends.server);
     buf_done(&blob);
     secret_free(plain);

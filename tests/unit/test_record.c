@@ -233,7 +233,9 @@ static void boot_rejects_what_binds_nothing(void **state) {
 #define BOOT(pcrs, signature)                                                                      \
     "{\"name\":\"b\",\"approved_at\":7,\"pcrs\":" pcrs ",\"signature\":\"" signature "\"}"
 #define VALUE "\"" SIXTEEN SIXTEEN "\""
-    assert_ok(trip_boot(BYTES_LITERAL(BOOT("{\"0\":" VALUE "}", SIGNATURE)), NULL, &(json_t *){0}));
+    json_t *good = NULL;
+    assert_ok(trip_boot(BYTES_LITERAL(BOOT("{\"0\":" VALUE "}", SIGNATURE)), NULL, &good));
+    json_decref(good);
     expect_refused(trip_boot, BOOT("{}", SIGNATURE), "at least one PCR");
     expect_refused(trip_boot, BOOT("[]", SIGNATURE), "pcrs");
     expect_refused(trip_boot, BOOT("{\"16\":" VALUE "}", SIGNATURE), "PCR 16");
