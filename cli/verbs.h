@@ -19,6 +19,7 @@ extern const struct verb verb_credential_rollback, verb_rotate_credential, verb_
     verb_rotate_checkpoint, verb_rotate_tenant, verb_rotate_wrapping, verb_key_list, verb_key_destroy;
 extern const struct verb verb_device_boot, verb_device_authorize_boot, verb_device_attest,
     verb_device_verify_attestation;
+extern const struct verb verb_device_list, verb_device_add, verb_device_remove;
 extern const struct verb verb_forwarder_enrol, verb_forwarder_list, verb_forwarder_remove;
 extern const struct verb verb_token_get, verb_exec, verb_revoke;
 extern const struct verb verb_audit_verify, verb_audit_prove, verb_audit_check, verb_audit_search,

@@ -58,7 +58,7 @@ _vaultctl() {
         ;;
     device)
         if [[ -z $name && $current != -* ]]; then
-            COMPREPLY=($(compgen -W "boot authorize-boot attest verify-attestation" -- "$current"))
+            COMPREPLY=($(compgen -W "list add remove boot authorize-boot attest verify-attestation" -- "$current"))
             return
         fi
         ;;
@@ -124,6 +124,9 @@ _vaultctl() {
         "rotate wrapping") options=" --detach --dry-run" ;;
         "key list") options=" --all" ;;
         "key destroy") options="" ;;
+        "device list") options="" ;;
+        "device add") options=" --detach" ;;
+        "device remove") options=" --detach" ;;
         "device boot") options="" ;;
         "device authorize-boot") options=" --key --signature --prepare --event-log --pcr-file --pcr" ;;
         "device attest") options=" --out --nonce --challenge --chain" ;;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libvault/store/record_datakey.h"
 
-#define DEVICE_VERSION 1
+#define DEVICE_VERSION 2
 #define DATAKEY_VERSION 1
 
 static bool is_state(uint8_t state) {
@@ -15,6 +15,7 @@ void record_device_put(struct wire_writer *w, const struct record_device *device
     wire_put_u32(w, device->generation);
     wire_put_u64(w, device->created_at);
     wire_put_bytes(w, device->key);
+    wire_put_bytes(w, device->device);
 }
 
 vlt_result record_device_get(struct bytes value, struct record_device *ret_device) {
@@ -28,8 +29,13 @@ vlt_result record_device_get(struct bytes value, struct record_device *ret_devic
     device.generation = wire_get_u32(&r);
     device.created_at = wire_get_u64(&r);
     device.key = wire_get_bytes(&r, RECORD_DEVICE_KEY_MAX);
+    if (version > 1)
+        device.device = wire_get_bytes(&r, RECORD_DEVICE_NAME_MAX);
+    else if (device.kind != RECORD_DEVICE_RECOVERY)
+        device.device = BYTES_LITERAL(RECORD_DEVICE_FIRST);
     VLT_TRY(wire_reader_end(&r));
-    bool is_known = is_state(device.state) || device.state == RECORD_WRAPPING_ENDING;
+    bool is_known = is_state(device.state) || device.state == RECORD_WRAPPING_ENDING ||
+                    device.state == RECORD_WRAPPING_LEAVING;
     if (version == 0 || !is_known || device.key.size == 0)
         return vlt_fail(VLT_MALFORMED, "the record of a wrapping key is damaged");
     *ret_device = device;

@@ -15,15 +15,21 @@
 
 // What may be done with a key. `retired` opens what it once closed, no more;
 // `ending` (wrapping keys only) opens nothing: the device is about to destroy it.
+// `leaving` (wrapping keys only): its device is being removed from the vault; its
+// slots go, whether the device answers or not.
 enum record_wrapping_state {
     RECORD_WRAPPING_ACTIVE = 1,
     RECORD_WRAPPING_RETIRED,
-    RECORD_WRAPPING_ENDING
+    RECORD_WRAPPING_ENDING,
+    RECORD_WRAPPING_LEAVING
 };
 
 // A recovery key is recorded like a wrapping key: its id is in slots, too. `key`:
 // shares u8, threshold u8, public point (65 bytes).
 #define RECORD_DEVICE_RECOVERY 3
+
+#define RECORD_DEVICE_NAME_MAX 32
+#define RECORD_DEVICE_FIRST "main" // of the device that init used, unless it was named
 
 // Its name in the store is its id.
 struct record_device {
@@ -32,6 +38,9 @@ struct record_device {
     uint32_t generation;
     uint64_t created_at;
     struct bytes key; // struct hsm_key's bytes; borrowed
+    // Name of the device in the configuration; borrowed. Records of version 1 have
+    // none and belong to RECORD_DEVICE_FIRST. Empty for a recovery key.
+    struct bytes device;
 };
 void record_device_put(struct wire_writer *w, const struct record_device *device);
 vlt_result record_device_get(struct bytes value, struct record_device *ret_device) VLT_MUST_USE;

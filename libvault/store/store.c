@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libvault/store/store_env.h"
+#include "libvault/store/store_scrub.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -209,6 +210,7 @@ vlt_result store_open_sized(const char *folder, enum store_mode mode, size_t map
     if (!store)
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
     store->writer_lock = -1;
+    store->map_bytes = map_bytes;
     vlt_result result = vlt_ok();
     if (mode != STORE_READ) {
         store->value_room = malloc(STORE_VALUE_HEADER_SIZE + STORE_VALUE_MAX);
@@ -249,6 +251,24 @@ void store_close(struct store *store) {
         close(store->writer_lock);
     free(store->value_room);
     free(store);
+}
+
+vlt_result store_renew(struct store *store) {
+    char folder[PATH_MAX];
+    const char *path = NULL;
+    if (store->is_in_snapshot || store->export_count > 0)
+        return vlt_fail(VLT_UNAVAILABLE, "the store is being read");
+    if (mdb_env_get_path(store->env, &path) != 0 ||
+        !bytes_to_text(bytes_of_text(path), folder, sizeof folder))
+        return vlt_fail(VLT_BUG, "the store does not know its path");
+    store_read_end(store);
+    mdb_env_close(store->env);
+    store->env = NULL;
+    vlt_result result = open_environment(store, folder, STORE_WRITE, store->map_bytes, NULL);
+    if (vlt_is_ok(result))
+        result = open_database(store, NULL);
+    store->is_broken |= !vlt_is_ok(result);
+    return result;
 }
 
 vlt_result store_revision_of(struct store *store, MDB_txn *txn, uint64_t *ret_revision) {

@@ -10,6 +10,7 @@
 #define COMMIT_EACH 2048 // records of one transaction, so that a large store needs no large memory
 
 struct store_export {
+    struct store *store;
     MDB_txn *txn;
     MDB_cursor *cursor;
     bool has_begun, is_done;
@@ -22,6 +23,8 @@ vlt_result store_export_begin(struct store *store, uint64_t *ret_revision, uint6
     uint64_t revision = 0;
     if (!export)
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    export->store = store;
+    store->export_count++;
     int code = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &export->txn);
     if (!code)
         code = mdb_cursor_open(export->txn, store->dbi, &export->cursor);
@@ -79,6 +82,7 @@ void store_export_end(struct store_export *export) {
         mdb_cursor_close(export->cursor);
     if (export->txn)
         mdb_txn_abort(export->txn);
+    export->store->export_count--;
     free(export);
 }
 

@@ -20,6 +20,8 @@ struct store {
     MDB_txn *parked;    // a read transaction, reset between snapshots
     MDB_cursor *cursor; // of `parked`
     bool is_in_snapshot;
+    unsigned export_count; // snapshots of backups
+    size_t map_bytes;      // as it was opened with; 0: the usual size
     // Commit side.
     bool is_broken;      // LMDB has declared the environment dead
     uint8_t *value_room; // header and body of the value being written
@@ -44,5 +46,6 @@ vlt_result store_revision_of(struct store *store, MDB_txn *txn,
 vlt_result store_open_sized(const char *folder, enum store_mode mode, size_t map_bytes,
                             struct fault *fault, struct store **ret_store) VLT_MUST_USE;
 vlt_result store_read_begin(struct store *store) VLT_MUST_USE; // makes or renews `parked`
+void store_read_end(struct store *store);                       // forgets `parked`
 
 #endif

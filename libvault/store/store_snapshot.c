@@ -13,7 +13,7 @@ static int begin_parked(struct store *store) {
     return code;
 }
 
-static void drop_parked(struct store *store) {
+void store_read_end(struct store *store) {
     if (store->cursor)
         mdb_cursor_close(store->cursor);
     if (store->parked)
@@ -32,7 +32,7 @@ vlt_result store_read_begin(struct store *store) {
             return vlt_ok();
         // Another process opened the store with a larger map: only allowed to
         // follow with no transaction alive.
-        drop_parked(store);
+        store_read_end(store);
     }
     if (code == MDB_MAP_RESIZED)
         (void)mdb_env_set_mapsize(store->env, 0);

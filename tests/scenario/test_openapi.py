@@ -129,6 +129,12 @@ def call_vault(call):
     while call("admin", "GET", "/v1/backups/{name}", 200, name=begun["backup"]).json["records"]:
         pass
     call("admin", "GET", "/v1/backups/{name}", 404, name=begun["backup"])
+    call("admin", "GET", "/v1/devices", 200)
+    call("admin", "POST", "/v1/devices", 404, {"name": "spare"})
+    call("admin", "POST", "/v1/devices", 409, {"name": "main"})
+    call("admin", "POST", "/v1/devices", 400, {"name": 1})
+    call("admin", "DELETE", "/v1/devices/{name}", 409, name="main")
+    call("admin", "DELETE", "/v1/devices/{name}", 404, name="spare")
     call("admin", "POST", "/v1/init", 400, {"force": True})
     for role in ("broker", "redeemer", "admin"):
         call(role, "GET", "/v1/ready", 200)

@@ -38,6 +38,8 @@ def keys_of_schema(document, prefix=""):
     for name, value in document["properties"].items():
         if "properties" in value:
             yield from keys_of_schema(value, f"{prefix}{name}.")
+        elif value.get("items", {}).get("type") == "object":
+            yield from keys_of_schema(value["items"], f"{prefix}{name}.")
         else:
             yield prefix + name
 
@@ -86,6 +88,7 @@ def defaults_of_the_configuration_are_as_published():
             continue
         part, value, *rest = document, config, *key.split(".")
         for name in rest:
+            part = part.get("items", part)  # of a list whose entries have keys
             part, value = part["properties"][name], value.get(name) if isinstance(value, dict) else None
         if value is not None and "default" in part:
             need(value == part["default"], f"{key}: {value} is shown, {part['default']} is published")
@@ -104,7 +107,7 @@ def program_and_schema_refuse_the_same():
         for key in keys_of_schema(document):
             part = document
             for name in key.split("."):
-                part = part["properties"][name]
+                part = part.get("items", part)["properties"][name]
             if part.get("type") == "integer":
                 values = [(part["minimum"], True), (part["minimum"] - 1, False), (part["maximum"] + 1, False),
                           ("many", False), ([1], False), ({}, False)]
@@ -115,7 +118,10 @@ def program_and_schema_refuse_the_same():
             for value, is_good in values:
                 config = copy.deepcopy(good)
                 group, _, name = key.rpartition(".")
-                (config.setdefault(group, {}) if group else config)[name] = value
+                if group == "more_devices":
+                    config[group] = [{"name": "spare", "kind": "tpm", name: value}]
+                else:
+                    (config.setdefault(group, {}) if group else config)[name] = value
                 status, message = check(config)
                 published = faults(document, config)
                 need((status == 0) == is_good, f"{key} = {str(value)[:40]}: {message}")

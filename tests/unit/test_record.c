@@ -392,7 +392,7 @@ static void datakey_survives_mutation(void **state) {
 
 static void device_accepts_and_rejects(void **state) {
     uint8_t room[128];
-    struct record_device in = {1, RECORD_WRAPPING_ACTIVE, 3, 5, BYTES_LITERAL("key")}, out;
+    struct record_device in = {1, RECORD_WRAPPING_ACTIVE, 3, 5, BYTES_LITERAL("key"), BYTES_LITERAL("hsm")}, out;
     struct wire_writer w;
     wire_writer_init(&w, room, sizeof room);
     record_device_put(&w, &in);

@@ -178,11 +178,43 @@ OP(op_status) {
         ask_status(admin->keeper, &ask, status_known, work);
 }
 
+// What does not work although the vault serves; "" when nothing is wrong.
+static void degraded_reason(const json_t *description, char *text, size_t capacity) {
+    const json_t *devices = json_object_get(description, "devices");
+    const json_t *seals_in = json_object_get(description, "seals_in_s");
+    size_t size = 0;
+    text[0] = 0;
+    for (size_t i = 0; i < json_array_size(devices); i++) {
+        const json_t *device = json_array_get(devices, i);
+        const char *state = json_string_value(json_object_get(device, "state"));
+        const char *name = json_string_value(json_object_get(device, "name"));
+        bool is_wrong = state && name && (!strcmp(state, "lost") || !strcmp(state, "tampered"));
+        if (is_wrong && size < capacity)
+            size += (size_t)snprintf(text + size, capacity - size, "%sdevice %s is %s",
+                                     size ? "; " : "", name, state);
+    }
+    if (seals_in && size < capacity)
+        snprintf(text + size, capacity - size,
+                 "; the vault seals itself in %lld s, and data keys that are not in memory can not "
+                 "be used",
+                 (long long)json_integer_value(seals_in));
+}
+
+static json_t *readiness_json(struct bytes text) {
+    json_t *description = NULL;
+    char reason[600] = "";
+    if (vlt_is_ok(jsontext_parse(text, &jsontext_document_limits, NULL, &description)))
+        degraded_reason(description, reason, sizeof reason);
+    json_decref(description);
+    return reason[0] ? json_pack("{s:s, s:s}", "status", "degraded", "reason", reason)
+                     : json_pack("{s:s}", "status", "ready");
+}
+
 static void readiness_known(vlt_result result, const struct answer_status *answer, void *context) {
     struct admin_work *work = context;
     bool is_unsealed = vlt_is_ok(result) && answer->state == KEEPER_UNSEALED;
     if (is_unsealed && work->admin->auditor) {
-        answer_json(work->x, 200, json_pack("{s:s}", "status", "ready"), 0);
+        answer_json(work->x, 200, readiness_json(answer->description), 0);
         work_free(work);
     } else if (is_unsealed) {
         answer_problem(work->x, 503, NULL, "the auditor is not running: nothing can be released");

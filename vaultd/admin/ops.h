@@ -23,6 +23,10 @@ OP(op_device_attest);
 OP(op_device_boot);
 OP(op_device_boot_approve);
 
+OP(op_device_list);
+OP(op_device_add);
+OP(op_device_remove);
+
 OP(op_tenant_list);
 OP(op_tenant_create);
 OP(op_tenant_show);

@@ -25,6 +25,9 @@
     ROUTE(HTTP_POST, "/v1/backups", op_backup_begin, "seal", SMALL)                                \
     ROUTE(HTTP_GET, "/v1/backups/{name}", op_backup_next, "seal", NONE)                            \
     ROUTE(HTTP_POST, "/v1/device/attestations", op_device_attest, "seal", SMALL)                   \
+    ROUTE(HTTP_GET, "/v1/devices", op_device_list, "readStatus", NONE)                              \
+    ROUTE(HTTP_POST, "/v1/devices", op_device_add, "seal", SMALL)                                   \
+    ROUTE(HTTP_DELETE, "/v1/devices/{name}", op_device_remove, "seal", NONE)                        \
     ROUTE(HTTP_GET, "/v1/device/boot", op_device_boot, "readStatus", NONE)                         \
     ROUTE(HTTP_POST, "/v1/device/boot/approvals", op_device_boot_approve, "seal", SMALL)           \
     ROUTE(HTTP_GET, "/v1/ready", op_ready, "readStatus", NONE)                                     \

@@ -18,6 +18,8 @@
 #define IPC_RECORD_MAX 98304
 #define IPC_VALUE_MAX 16384 // a credential value
 
+#define KEEPER_MORE_DEVICES_MAX 8192
+
 #define NO_FIELDS(FIELD)
 
 // ---- Supervisor to everybody ----
@@ -72,11 +74,16 @@
 #define TELL_SETTINGS_KEEPER_FIELDS(FIELD)                                                         \
     FIELD(BYTES, issuer, IPC_TEXT_MAX)                                                             \
     FIELD(BYTES, store_path, IPC_TEXT_MAX)  /* folder of the LMDB environment */                   \
+    FIELD(BYTES, device_name, 32)           /* of the first one: it makes the vault */             \
     FIELD(BYTES, device_kind, 16)           /* "tpm" or "pkcs11" */                                \
     FIELD(BYTES, device_tcti, IPC_TEXT_MAX)                                                        \
     FIELD(BYTES, device_uri, IPC_TEXT_MAX)                                                         \
     FIELD(BYTES, device_module, IPC_TEXT_MAX)                                                      \
     FIELD(BYTES, device_pin_file, IPC_TEXT_MAX)                                                    \
+    FIELD(BYTES, more_devices, KEEPER_MORE_DEVICES_MAX) /* list of name, kind, tcti, uri, module,  \
+                                               pin_file */                                         \
+    FIELD(U32, device_probe_s, 0)           /* how often a device must give its known answer */    \
+    FIELD(U32, device_grace_s, 0)           /* data keys stay for so long when none answers */     \
     FIELD(U32, device_boot_pcrs, 0)         /* bit n: PCR n; 0: keys are not bound to the boot */  \
     FIELD(FIXED, device_boot_approver, 65)  /* P-256 point; zero when keys are not bound */        \
     FIELD(U32, token_max_lifetime_s, 0)     /* the keeper's own ceiling */                         \
@@ -202,7 +209,7 @@
     FIELD(BYTES, signature, 1024)           /* JWS over the SHA-256 of every chunk */
 #define ANSWER_STATUS_FIELDS(FIELD)                                                                \
     FIELD(U8, state, 0)                                                                            \
-    FIELD(BYTES, description, 8192) /* JSON object for people */
+    FIELD(BYTES, description, 16384) /* JSON object for people */
 #define ASK_TENANT_CREATE_FIELDS(FIELD)                                                            \
     FIELD(BYTES, name, IPC_NAME_MAX)                                                               \
     FIELD(BYTES, description, 4096) /* JSON record value */                                        \
@@ -272,6 +279,16 @@
     FIELD(BYTES, seed, 256)                                                                        \
     FIELD(BYTES, event, 8192)
 #define ANSWER_ATTEST_FIELDS(FIELD) FIELD(BYTES, evidence, 32768) /* JSON, evidence.h */
+// Devices: those of the configuration and those of the vault.
+#define ANSWER_DEVICE_LIST_FIELDS(FIELD) FIELD(BYTES, description, 16384) /* JSON object */
+// The device becomes part of the vault, or is none any more; slots follow.
+#define ASK_DEVICE_CHANGE_FIELDS(FIELD)                                                            \
+    FIELD(BYTES, name, IPC_NAME_MAX)                                                               \
+    FIELD(U8, removes, 0)                                                                          \
+    FIELD(BYTES, event, 8192)
+#define ANSWER_DEVICE_CHANGE_FIELDS(FIELD)                                                         \
+    FIELD(U64, revision, 0)                                                                        \
+    FIELD(BYTES, note, 480)                 /* what the device says that can not be added */
 // Ends tokens by rule. Visible to every redeem before the answer leaves.
 #define ASK_REVOKE_RULE_FIELDS(FIELD)                                                              \
     FIELD(U32, tenant, 0)                                                                          \

@@ -57,6 +57,10 @@
     X(answer, attest, ANSWER_ATTEST_FIELDS)                                                        \
     X(ask, boot_approve, ASK_BOOT_APPROVE_FIELDS)                                                  \
     X(answer, boot_approve, ANSWER_BOOT_APPROVE_FIELDS)                                            \
+    X(ask, device_list, ASK_DEVICE_LIST_FIELDS)                                                    \
+    X(answer, device_list, ANSWER_DEVICE_LIST_FIELDS)                                              \
+    X(ask, device_change, ASK_DEVICE_CHANGE_FIELDS)                                                \
+    X(answer, device_change, ANSWER_DEVICE_CHANGE_FIELDS)                                          \
     X(ask, revoke_rule, ASK_REVOKE_RULE_FIELDS)                                                    \
     X(answer, revoke_rule, ANSWER_REVOKE_RULE_FIELDS)                                              \
     X(ask, sign_checkpoint, ASK_SIGN_CHECKPOINT_FIELDS)                                            \

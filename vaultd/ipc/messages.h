@@ -67,6 +67,8 @@ const char *keeper_state_name(enum keeper_state state);
     ASK(boot_show, R(ADMIN), R(KEEPER), S_ANY)                                                     \
     ASK(attest, R(ADMIN), R(KEEPER), S_OPEN)                                                       \
     ASK(boot_approve, R(ADMIN), R(KEEPER), S_READY)                                                \
+    ASK(device_list, R(ADMIN), R(KEEPER), S_ANY)                                                   \
+    ASK(device_change, R(ADMIN), R(KEEPER), S_OPEN)                                                \
     ASK(revoke_rule, R(ADMIN), R(KEEPER), S_READY)                                                 \
     ASK(sign_checkpoint, R(AUDITOR), R(KEEPER), S_OPEN)                                            \
     ASK(record, R(BROKER) | R(ADMIN) | R(REDEEMER) | R(KEEPER) | R(SUPERVISOR), R(AUDITOR), S_ANY) \
@@ -76,6 +78,7 @@ const char *keeper_state_name(enum keeper_state state);
 #define ASK_STATUS_FIELDS NO_FIELDS
 #define ASK_RECOVERY_KEY_FIELDS NO_FIELDS
 #define ASK_BOOT_SHOW_FIELDS NO_FIELDS
+#define ASK_DEVICE_LIST_FIELDS NO_FIELDS
 #define ANSWER_SEAL_FIELDS NO_FIELDS
 #define ANSWER_REVOKE_TOKEN_FIELDS NO_FIELDS
 #define ANSWER_REVOKE_RULE_FIELDS NO_FIELDS

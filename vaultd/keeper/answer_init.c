@@ -11,7 +11,7 @@
 #include "vaultd/keeper/answer.h"
 #include "vaultd/keeper/change.h"
 #include "vaultd/keeper/datakey.h"
-#include "vaultd/keeper/device_thread.h"
+#include "vaultd/keeper/devices.h"
 #include "vaultd/keeper/epoch.h"
 #include "vaultd/keeper/recovery.h"
 #include "vaultd/keeper/rotate_signer.h"
@@ -114,11 +114,12 @@ static void answered(struct change *change, vlt_result result, uint64_t revision
 // ---- Records ----
 
 static vlt_result add_wrapping_key(struct init *init) {
-    uint8_t room[RECORD_DEVICE_KEY_MAX + 64], id[HSM_KEY_ID_BYTES];
+    uint8_t room[RECORD_DEVICE_KEY_MAX + 128], id[HSM_KEY_ID_BYTES];
     enum hsm_kind kind;
     struct record_device record = {.state = RECORD_WRAPPING_ACTIVE,
                                    .created_at = (uint64_t)init->now_s,
-                                   .key = bytes_of(init->wrapping_key.at, init->wrapping_key.size)};
+                                   .key = bytes_of(init->wrapping_key.at, init->wrapping_key.size),
+                                   .device = bytes_of_text(init->keeper->devices->at[0].name)};
     VLT_TRY(hsm_key_facts(&init->wrapping_key, &kind, &record.generation, id));
     record.kind = (uint8_t)kind;
     struct wire_writer w;
@@ -249,7 +250,9 @@ static void counter_made(struct device_call *call) {
     struct device_call *next = NULL;
     if (vlt_is_ok(result)) {
         init->counters.count = 1;
-        init->counters.at[0] = (struct epoch_counter){call->counter, call->value};
+        init->counters.at[0] = (struct epoch_counter){.counter = call->counter, .value = call->value};
+        memcpy(init->counters.at[0].device, init->keeper->settings.devices[0].name,
+               sizeof init->counters.at[0].device);
     } else if (result.class != VLT_UNAVAILABLE) {
         // Some PKCS#11 devices keep no data objects. Status says so.
         log_warning("no rollback protection: %s", fault_or_reason(&call->fault, result));
@@ -297,10 +300,8 @@ static void key_created(struct device_call *call) {
     struct keeper *keeper = init->keeper;
     vlt_result result = call->result;
     if (vlt_is_ok(result)) {
-        keeper->device_description = call->description;
-        keeper->is_device_known = true;
         init->wrapping_key = call->keys[0];
-        result = unseal_note_keys(keeper, call->keys, call->key_count);
+        result = device_opened(&keeper->devices->at[0], call);
     }
     if (vlt_is_ok(result))
         result = wrap_fresh(init, STORE_SYSTEM_TENANT, system_key_wrapped);

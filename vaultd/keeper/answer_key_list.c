@@ -15,7 +15,7 @@
 #define TENANTS_COUNTED_MAX 4096 // beyond that slots are not counted in one turn
 
 static const char *wrapping_state_name(uint8_t state) {
-    static const char *const names[] = {"", "active", "retired", "destroying"};
+    static const char *const names[] = {"", "active", "retired", "destroying", "leaving"};
     return state < sizeof names / sizeof *names ? names[state] : "";
 }
 
@@ -93,6 +93,8 @@ static void add_device(struct keeper *keeper, const struct rotate_device *device
                          device->revision, needed_by);
     if (json)
         json_object_set_new(json, "generation", json_integer(device->generation));
+    if (json)
+        json_object_set_new(json, "device", json_string(device->device));
     json_array_append_new(list, json);
 }
 

@@ -7,6 +7,8 @@
 #include "vaultd/keeper/answer.h"
 #include "vaultd/keeper/credential_age.h"
 #include "vaultd/keeper/datakey.h"
+#include "vaultd/keeper/device_probe.h"
+#include "vaultd/keeper/devices.h"
 #include "vaultd/keeper/epoch.h"
 #include "vaultd/keeper/key_age.h"
 #include "vaultd/keeper/system_keys.h"
@@ -49,12 +51,12 @@ static json_t *keys_json(const struct keeper *keeper) {
 
 static json_t *status_json(struct keeper *keeper) {
     json_t *status =
-        json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:I}", "state",
+        json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:I, s:I}", "state",
                   keeper_state_name(keeper->state), "secret_memory", secret_heap_kind_text(),
                   "secret_bytes", (json_int_t)secret_heap_used_bytes(), "uptime_s",
                   (json_int_t)((clock_elapsed_ms() - keeper->started_ms) / 1000), "device",
                   device_json(keeper), "store", store_json(keeper), "keys", keys_json(keeper),
-                  "rollback_protection", epoch_json(keeper), "data_keys_loaded", (json_int_t)datakeys_loaded(keeper->datakeys),
+                  "devices", devices_json(keeper), "rollback_protection", epoch_json(keeper), "data_keys_loaded", (json_int_t)datakeys_loaded(keeper->datakeys),
                   "calls_in_flight", (json_int_t)keeper->in_flight);
     if (status)
         json_object_set_new(status, "old_credentials", credential_age_json(keeper));
@@ -62,6 +64,8 @@ static json_t *status_json(struct keeper *keeper) {
         json_object_set_new(status, "old_keys", key_age_json(keeper));
     if (status && keeper->why[0])
         json_object_set_new(status, "reason", json_string(keeper->why));
+    if (status && device_grace_left_s(keeper) >= 0)
+        json_object_set_new(status, "seals_in_s", json_integer(device_grace_left_s(keeper)));
     if (status && keeper->keys)
         json_object_set_new(status, "unsealed_at", json_integer(keeper->unsealed_at));
     return status;

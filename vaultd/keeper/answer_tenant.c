@@ -9,6 +9,7 @@
 #include "vaultd/keeper/change.h"
 #include "vaultd/keeper/datakey.h"
 #include "vaultd/keeper/device_thread.h"
+#include "vaultd/keeper/slots.h"
 #include "vaultd/keeper/system_keys.h"
 #include "vaultd/keeper/tenants.h"
 #include "vaultd/log/log.h"
@@ -17,6 +18,8 @@
 
 static void answered(struct change *change, vlt_result result, uint64_t revision) {
     change->keeper->wraps_in_flight--;
+    if (vlt_is_ok(result))
+        slots_touch_tenant(change->keeper, change->number);
     struct answer_tenant_create answer = {.tenant = change->number, .revision = revision};
     reply_tenant_create(change->call, result, vlt_is_ok(result) ? &answer : NULL);
 }

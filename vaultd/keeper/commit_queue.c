@@ -16,6 +16,8 @@ struct commit_queue {
     // The one job: its arrays are the thread's while is_running.
     struct worker_job job;
     bool is_running, is_broken;
+    struct scrub_job *scrub; // wanted, or running
+    struct worker_job scrub_job;
     size_t group_count;
     struct commit *running[GROUPS_MAX];
     struct store_commit_group groups[GROUPS_MAX];
@@ -32,7 +34,42 @@ static void job_run(struct worker_job *job) {
     (void)result;
 }
 
+static struct commit_queue *queue_of_scrub(struct worker_job *job) {
+    return (struct commit_queue *)(void *)((char *)job - offsetof(struct commit_queue, scrub_job));
+}
+
+static void scrub_run(struct worker_job *job) {
+    struct commit_queue *queue = queue_of_scrub(job);
+    struct scrub_job *scrub = queue->scrub;
+    uint64_t count;
+    scrub->left = 0;
+    scrub->result = store_scrub(queue->store, &scrub->scrubbed);
+    for (size_t i = 0; vlt_is_ok(scrub->result) && i < scrub->needle_count; i++) {
+        scrub->result = store_file_count(
+            queue->store, bytes_of(scrub->needles[i], sizeof scrub->needles[i]), &count);
+        scrub->left += vlt_is_ok(scrub->result) ? count : 0;
+    }
+}
+
+// The loop's snapshots must not be open while the environment is renewed, nor the
+// thread be busy: between two jobs, here.
+static void start_scrub(struct commit_queue *queue) {
+    struct scrub_job *scrub = queue->scrub;
+    scrub->result = store_renew(queue->store);
+    queue->is_broken = store_is_broken(queue->store);
+    if (!vlt_is_ok(scrub->result)) {
+        queue->scrub = NULL;
+        scrub->done(scrub);
+        return;
+    }
+    queue->is_running = true;
+    queue->group_count = 0;
+    worker_submit(queue->worker, &queue->scrub_job);
+}
+
 static void start_next(struct commit_queue *queue) {
+    if (!queue->is_running && queue->scrub)
+        start_scrub(queue);
     if (queue->is_running || !queue->first)
         return;
     size_t count = 0;
@@ -67,6 +104,25 @@ static void job_done(struct worker_job *job) {
         finished[i]->done(finished[i], groups[i].result, groups[i].revision);
 }
 
+static void scrub_done(struct worker_job *job) {
+    struct commit_queue *queue = queue_of_scrub(job);
+    struct scrub_job *scrub = queue->scrub;
+    queue->scrub = NULL;
+    queue->is_running = false;
+    start_next(queue);
+    scrub->done(scrub);
+}
+
+void commit_queue_scrub(struct commit_queue *queue, struct scrub_job *job) {
+    if (!queue->store || queue->scrub) {
+        job->result = vlt_fail(VLT_UNAVAILABLE, "the store can not be cleaned now");
+        job->done(job);
+        return;
+    }
+    queue->scrub = job;
+    start_next(queue);
+}
+
 vlt_result commit_queue_new(struct event_base *base, struct commit_queue **ret_queue) {
     struct commit_queue *queue = calloc(1, sizeof *queue);
     if (!queue)
@@ -79,6 +135,8 @@ vlt_result commit_queue_new(struct event_base *base, struct commit_queue **ret_q
     queue->last = &queue->first;
     queue->job.run = job_run;
     queue->job.done = job_done;
+    queue->scrub_job.run = scrub_run;
+    queue->scrub_job.done = scrub_done;
     *ret_queue = queue;
     return vlt_ok();
 }
@@ -111,5 +169,5 @@ bool commit_queue_is_broken(const struct commit_queue *queue) {
 }
 
 size_t commit_queue_pending(const struct commit_queue *queue) {
-    return queue->waiting + (queue->is_running ? queue->group_count : 0);
+    return queue->waiting + (queue->is_running ? queue->group_count : 0) + (queue->scrub ? 1 : 0);
 }

@@ -4,17 +4,19 @@
 #include <stdlib.h>
 
 #include "libvault/base/clock.h"
-#include "vaultd/keeper/device_thread.h"
+#include "vaultd/keeper/devices.h"
 #include "vaultd/keeper/recovery.h"
 #include "vaultd/log/log.h"
 
 #define BUCKETS 4096         // a power of two
 #define FAILURE_REST_MS 1000 // no call of the device for this key so soon after a failure
+#define PARKED_LOOK_MS 100
 
 struct parked {
     struct ipc_call *call;
     unsigned message;
     struct secret *frame; // holds a token
+    int64_t until_ms;
     struct parked *next;
 };
 
@@ -31,6 +33,7 @@ struct datakeys {
     struct keeper *keeper;
     size_t loaded, parked;
     uint64_t generation; // grows with each clear: an answer to an older load is dropped
+    struct event *look;  // at calls that are parked
     struct datakey *buckets[BUCKETS];
 };
 
@@ -39,12 +42,21 @@ struct load {
     struct datakeys *datakeys;
     uint32_t tenant, number;
     uint64_t generation;
+    unsigned tried; // set of devices (bit n: device n)
 };
+
+static void look_at_parked(evutil_socket_t fd, short what, void *context);
 
 struct datakeys *datakeys_new(struct keeper *keeper) {
     struct datakeys *datakeys = calloc(1, sizeof *datakeys);
-    if (datakeys)
-        datakeys->keeper = keeper;
+    if (!datakeys)
+        return NULL;
+    datakeys->keeper = keeper;
+    datakeys->look = evtimer_new(keeper->base, look_at_parked, datakeys);
+    if (!datakeys->look) {
+        free(datakeys);
+        return NULL;
+    }
     return datakeys;
 }
 
@@ -72,26 +84,57 @@ static struct datakey *find_or_make(struct datakeys *datakeys, uint32_t tenant, 
     return entry;
 }
 
+static void parked_free(struct datakeys *datakeys, struct parked *parked) {
+    datakeys->parked--;
+    datakeys->keeper->in_flight--;
+    secret_free(parked->frame);
+    free(parked);
+}
+
+// A device may take its time, a request may not.
+static void expire(struct datakeys *datakeys, struct datakey *entry, int64_t now_ms) {
+    struct parked **link = &entry->first;
+    while (*link && (*link)->until_ms <= now_ms) { // in the order in which they came
+        struct parked *parked = *link;
+        *link = parked->next;
+        reply_failure(parked->call, vlt_fail(VLT_UNAVAILABLE, "the device does not answer in time"));
+        parked_free(datakeys, parked);
+    }
+    if (!entry->first)
+        entry->last = &entry->first;
+}
+
+static void look_later(struct datakeys *datakeys) {
+    const struct timeval wait = {.tv_usec = PARKED_LOOK_MS * 1000};
+    if (datakeys->parked > 0 && !event_pending(datakeys->look, EV_TIMEOUT, NULL))
+        event_add(datakeys->look, &wait);
+}
+
+static void look_at_parked(evutil_socket_t fd, short what, void *context) {
+    struct datakeys *datakeys = context;
+    int64_t now_ms = clock_elapsed_ms();
+    for (size_t i = 0; datakeys->parked > 0 && i < BUCKETS; i++)
+        for (struct datakey *entry = datakeys->buckets[i]; entry; entry = entry->next)
+            expire(datakeys, entry, now_ms);
+    look_later(datakeys);
+}
+
 // Takes the whole list off the entry first: what is asked again may park again.
 static void unpark(struct datakeys *datakeys, struct datakey *entry, vlt_result result) {
-    struct keeper *keeper = datakeys->keeper;
     struct parked *parked = entry->first;
     entry->first = NULL;
     entry->last = &entry->first;
     while (parked) {
         struct parked *next = parked->next;
-        datakeys->parked--;
-        keeper->in_flight--;
         if (vlt_is_ok(result)) {
             keeper_asked(parked->call, parked->message,
                          bytes_of(secret_borrow(parked->frame), secret_size(parked->frame)),
-                         keeper);
+                         datakeys->keeper);
             secret_release(parked->frame);
         } else {
             reply_failure(parked->call, result);
         }
-        secret_free(parked->frame);
-        free(parked);
+        parked_free(datakeys, parked);
         parked = next;
     }
 }
@@ -117,8 +160,10 @@ void datakeys_clear(struct datakeys *datakeys) {
 }
 
 void datakeys_free(struct datakeys *datakeys) {
-    if (datakeys)
-        datakeys_clear(datakeys);
+    if (!datakeys)
+        return;
+    datakeys_clear(datakeys);
+    event_free(datakeys->look);
     free(datakeys);
 }
 
@@ -194,18 +239,6 @@ vlt_result datakey_active(struct keeper *keeper, uint32_t tenant, uint32_t *ret_
     return vlt_ok();
 }
 
-vlt_result datakey_slot(struct keeper *keeper, const struct record_datakey *record,
-                        const struct record_slot **ret_slot) {
-    for (size_t i = 0; i < record->slot_count; i++)
-        for (size_t j = 0; j < keeper->device_id_count; j++)
-            if (bytes_equal(bytes_of(record->slots[i].device, RECORD_DEVICE_ID_SIZE),
-                            bytes_of(keeper->device_ids[j], HSM_KEY_ID_BYTES))) {
-                *ret_slot = &record->slots[i];
-                return vlt_ok();
-            }
-    return vlt_fail(VLT_NOT_FOUND, "a data key has no slot for this device");
-}
-
 vlt_result datakey_wrapped_by_known(const struct keeper *keeper,
                                     const uint8_t id[HSM_KEY_ID_BYTES]) {
     for (size_t i = 0; i < keeper->device_id_count; i++)
@@ -250,6 +283,25 @@ static vlt_result keep_key(struct datakeys *datakeys, struct datakey *entry,
     return vlt_ok();
 }
 
+static vlt_result start_load(struct datakeys *datakeys, struct datakey *entry, unsigned tried);
+
+static void load_failed(struct datakeys *datakeys, struct datakey *entry, const struct load *load,
+                        const char *why) {
+    struct keeper *keeper = datakeys->keeper;
+    vlt_result result = store_snapshot_begin(keeper->store);
+    if (vlt_is_ok(result)) { // perhaps with another device
+        result = start_load(datakeys, entry, load->tried);
+        store_snapshot_end(keeper->store);
+    }
+    if (vlt_is_ok(result))
+        return;
+    entry->failed_ms = entry->used_ms = clock_elapsed_ms();
+    log_error("data key %u of tenant %u can not be unwrapped: %s", load->number, load->tenant, why);
+    // Which class it was is for the log; who waits can only try again.
+    unpark(datakeys, entry,
+           vlt_fail(VLT_UNAVAILABLE, "the data key of the tenant can not be unwrapped"));
+}
+
 static void unwrapped(struct device_call *call) {
     struct load *load = call->context;
     struct datakeys *datakeys = load->datakeys;
@@ -261,28 +313,26 @@ static void unwrapped(struct device_call *call) {
         vlt_result result = call->result;
         if (vlt_is_ok(result))
             result = keep_key(datakeys, entry, call->secret);
-        if (!vlt_is_ok(result)) {
-            entry->failed_ms = entry->used_ms = clock_elapsed_ms();
-            log_error("data key %u of tenant %u can not be unwrapped: %s", load->number,
-                      load->tenant, fault_or_reason(&call->fault, result));
-            // Which class it was is for the log; who waits can only try again.
-            result = vlt_fail(VLT_UNAVAILABLE, "the data key of the tenant can not be unwrapped");
-        }
-        unpark(datakeys, entry, result);
+        if (vlt_is_ok(result))
+            unpark(datakeys, entry, result);
+        else
+            load_failed(datakeys, entry, load, fault_or_reason(&call->fault, result));
     }
     free(load);
 }
 
-static vlt_result start_load(struct datakeys *datakeys, struct datakey *entry) {
+// Not with the devices of `tried`.
+static vlt_result start_load(struct datakeys *datakeys, struct datakey *entry, unsigned tried) {
     struct keeper *keeper = datakeys->keeper;
     uint8_t room[4];
     struct bytes value;
     struct record_datakey record;
     const struct record_slot *slot;
+    struct device *device;
     VLT_TRY(store_get(keeper->store, entry->tenant, STORE_DATA_KEY,
                       record_datakey_name(entry->number, room), &value, NULL));
     VLT_TRY(record_datakey_get(value, &record));
-    VLT_TRY(datakey_slot(keeper, &record, &slot));
+    VLT_TRY(devices_slot(keeper, &record, tried, &slot, &device));
     struct load *load = malloc(sizeof *load);
     struct device_call *call = load ? device_call_new(DEVICE_UNWRAP, unwrapped, load) : NULL;
     if (!call || slot->blob.size > sizeof call->blob) {
@@ -291,12 +341,13 @@ static vlt_result start_load(struct datakeys *datakeys, struct datakey *entry) {
         free(load);
         return vlt_fail(VLT_UNAVAILABLE, "a data key can not be unwrapped now");
     }
-    *load = (struct load){datakeys, entry->tenant, entry->number, datakeys->generation};
+    *load = (struct load){datakeys, entry->tenant, entry->number, datakeys->generation,
+                          tried | 1u << device->number};
     memcpy(call->blob, slot->blob.at, slot->blob.size);
     call->blob_bytes = slot->blob.size;
     device_call_set_purpose(call, entry->tenant, entry->number);
     entry->is_loading = true;
-    device_submit(keeper->device, call);
+    device_submit(device->thread, call);
     return vlt_ok();
 }
 
@@ -312,7 +363,7 @@ vlt_result datakey_want(struct datakeys *datakeys, uint32_t tenant, uint32_t num
         return vlt_ok();
     if (is_resting(entry))
         return vlt_fail(VLT_UNAVAILABLE, "the data key of the tenant can not be unwrapped");
-    return start_load(datakeys, entry);
+    return start_load(datakeys, entry, 0);
 }
 
 vlt_result datakey_keep(struct datakeys *datakeys, uint32_t tenant, uint32_t number,
@@ -356,7 +407,7 @@ vlt_result datakey_park(struct datakeys *datakeys, uint32_t tenant, uint32_t num
     if (!parked)
         return vlt_fail(VLT_UNAVAILABLE, "no memory to wait for the device");
     if (!entry->is_loading) {
-        vlt_result result = start_load(datakeys, entry);
+        vlt_result result = start_load(datakeys, entry, 0);
         if (!vlt_is_ok(result)) {
             secret_free(parked->frame);
             free(parked);
@@ -367,5 +418,7 @@ vlt_result datakey_park(struct datakeys *datakeys, uint32_t tenant, uint32_t num
     entry->last = &parked->next;
     datakeys->parked++;
     datakeys->keeper->in_flight++;
+    parked->until_ms = clock_elapsed_ms() + DATAKEYS_WAIT_MS;
+    look_later(datakeys);
     return vlt_ok();
 }

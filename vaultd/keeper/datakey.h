@@ -14,6 +14,7 @@
 
 #define DATAKEYS_LOADED_MAX 4096
 #define DATAKEYS_PARKED_MAX 4096 // calls that wait for a device
+#define DATAKEYS_WAIT_MS 2000    // each of them, at most; the key is loaded all the same
 
 struct datakeys;
 struct datakeys *datakeys_new(struct keeper *keeper); // NULL: out of memory
@@ -44,9 +45,6 @@ vlt_result datakey_keep(struct datakeys *datakeys, uint32_t tenant, uint32_t num
 void datakey_forget(struct datakeys *datakeys, uint32_t tenant, uint32_t number);
 size_t datakeys_loaded(const struct datakeys *datakeys);
 
-// The slot of a data key that this device can open. VLT_NOT_FOUND.
-vlt_result datakey_slot(struct keeper *keeper, const struct record_datakey *record,
-                        const struct record_slot **ret_slot) VLT_MUST_USE;
 // Is the wrapping key of that id one that the store knows? VLT_CONFLICT: it was
 // made a moment ago and its record is not durable yet, so nothing may rely on it.
 vlt_result datakey_wrapped_by_known(const struct keeper *keeper,

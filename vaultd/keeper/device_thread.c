@@ -14,6 +14,8 @@ struct device_thread {
     struct worker *worker;
     struct hsm *hsm; // the thread's own: the loop never touches it
     atomic_bool is_ending;
+    void (*failed)(void *context); // loop's side, as the next
+    void *context;
 };
 
 struct device_job {
@@ -103,6 +105,11 @@ static vlt_result prove(struct device_thread *thread, struct device_call *call) 
     return result;
 }
 
+static vlt_result wrap_proven(struct device_thread *thread, struct device_call *call) {
+    VLT_TRY(wrap(thread, call));
+    return prove(thread, call);
+}
+
 static vlt_result rewrap(struct device_thread *thread, struct device_call *call) {
     VLT_TRY(hsm_unwrap(thread->hsm, bytes_of(call->purpose, call->purpose_bytes),
                        bytes_of(call->blob, call->blob_bytes), &call->fault, call->secret));
@@ -173,6 +180,10 @@ static vlt_result serve(struct device_thread *thread, struct device_call *call) 
         return hsm_approvals_set(thread->hsm, call->approvals, call->approval_count);
     if (call->kind == DEVICE_WRAP)
         return wrap(thread, call);
+    if (call->kind == DEVICE_WRAP_PROVEN)
+        return wrap_proven(thread, call);
+    if (call->kind == DEVICE_CHECK)
+        return hsm_check(thread->hsm, &call->fault);
     if (call->kind >= DEVICE_SIGNER_CREATE && call->kind <= DEVICE_SIGNER_DESTROY)
         return serve_signer(thread->hsm, call);
     if (call->kind == DEVICE_GENERATE) {
@@ -211,6 +222,10 @@ static void job_run(struct worker_job *job) {
 
 static void job_done(struct worker_job *job) {
     struct device_job *device = job_of(job);
+    struct device_thread *thread = device->thread;
+    bool is_its_fault = device->call.result.class == VLT_UNAVAILABLE;
+    if (is_its_fault && thread->failed && !thread->is_ending)
+        thread->failed(thread->context);
     device->call.done(&device->call);
     device_call_free(&device->call);
 }
@@ -225,7 +240,7 @@ struct device_call *device_call_new(enum device_call_kind kind,
     device->call.kind = kind;
     device->call.done = done;
     device->call.context = context;
-    if (kind == DEVICE_WRAP || kind == DEVICE_UNWRAP || kind == DEVICE_REWRAP) {
+    if (kind == DEVICE_WRAP || kind == DEVICE_WRAP_PROVEN || kind == DEVICE_UNWRAP || kind == DEVICE_REWRAP) {
         device->call.secret = secret_new(HSM_DATA_KEY_BYTES);
         if (!device->call.secret) {
             free(device);
@@ -272,10 +287,25 @@ vlt_result device_thread_new(struct event_base *base, struct device_thread **ret
     return vlt_ok();
 }
 
+void device_thread_end(struct device_thread *thread) {
+    thread->is_ending = true;
+    worker_end(thread->worker);
+}
+
+void device_thread_on_failure(struct device_thread *thread, void (*failed)(void *context),
+                              void *context) {
+    thread->failed = failed;
+    thread->context = context;
+}
+
+struct device_thread *device_call_thread(struct device_call *call) {
+    return job_of_call(call)->thread;
+}
+
 void device_thread_free(struct device_thread *thread) {
     if (!thread)
         return;
-    thread->is_ending = true;
+    device_thread_end(thread);
     worker_free(thread->worker);
     hsm_close(thread->hsm); // the thread has ended
     free(thread);

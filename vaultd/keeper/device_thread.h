@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one thread that talks to the device. Every call returns at once; `done`
+// The one thread that talks to a device. Every call returns at once; `done`
 // comes later, on the loop. Calls are served in their order. A device that hangs
 // delays its own answers and nothing else.
 #ifndef VLT_KEEPER_DEVICE_THREAD_H
@@ -16,6 +16,7 @@ enum device_call_kind {
     DEVICE_OPEN,   // reach the device and open `keys`
     DEVICE_CREATE, // reach the device and make a wrapping key: `keys[0]`
     DEVICE_WRAP,   // `secret` into `blob`
+    DEVICE_WRAP_PROVEN, // the same, and unwrapped again for comparison
     DEVICE_UNWRAP, // `blob` into `secret`
     DEVICE_GENERATE, // one more wrapping key, of `generation` or the next that is free: `keys[0]`
     DEVICE_REWRAP,   // `blob` under the newest wrapping key, and proven to open
@@ -28,6 +29,7 @@ enum device_call_kind {
     DEVICE_SIGN,           // `digest` with `signer` into `signature`
     DEVICE_SIGNER_DESTROY, // `signer.id` for ever; fine when it is gone already
     DEVICE_APPROVE,         // from now on `approvals` are the approved boot states
+    DEVICE_CHECK,           // every open key must give its known answer
     DEVICE_BOOT_READ,       // PCRs of `boot.pcrs` into `boot`; reaches the device if need be
     DEVICE_ATTEST,          // `attestation`
     DEVICE_CLOSE
@@ -72,7 +74,14 @@ struct device_call {
 struct device_thread;
 vlt_result device_thread_new(struct event_base *base,
                              struct device_thread **ret_thread) VLT_MUST_USE;
-void device_thread_free(struct device_thread *thread); // waits for what was submitted; NULL is fine
+// Waits for what was submitted; what is submitted from then on fails at once.
+void device_thread_end(struct device_thread *thread);
+void device_thread_free(struct device_thread *thread); // ends it, too; NULL is fine
+// Told, before `done`, of a call that failed because the device does not answer.
+void device_thread_on_failure(struct device_thread *thread, void (*failed)(void *context),
+                              void *context);
+// The thread that a call was submitted to.
+struct device_thread *device_call_thread(struct device_call *call);
 // NULL: out of memory. `secret`, where the kind needs one, has room for a data key.
 struct device_call *device_call_new(enum device_call_kind kind,
                                     void (*done)(struct device_call *call), void *context);

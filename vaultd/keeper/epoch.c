@@ -2,131 +2,126 @@
 #include "vaultd/keeper/epoch.h"
 
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "libvault/base/clock.h"
 #include "vaultd/keeper/audit_first.h"
-#include "vaultd/keeper/commit_queue.h"
-#include "vaultd/keeper/device_thread.h"
-#include "vaultd/keeper/system_seal.h"
+#include "vaultd/keeper/epoch_internal.h"
 #include "vaultd/keeper/unseal.h"
 #include "vaultd/log/log.h"
 
 #define RETRY_S 5 // after a device that did not answer
 
-struct epoch {
-    struct keeper *keeper;
-    struct epoch_counters counters;
-    size_t current;  // index of the counter in the device that is open
-    bool is_running; // counters and current are valid
-    bool is_dirty;   // commits that no move has covered
-    bool is_moving;
-    bool is_owed; // the epoch is committed, the counter not yet advanced
-    bool accepts_rollback;
-    unsigned budget;
-    int64_t budget_at_s;
-    struct event *timer;
-    struct commit commit;
-    struct store_change change;
-    uint8_t record[SYSTEM_RECORD_MAX];
-};
+// ---- The record: u8 count, each u64 value and counter; then a name for each ----
 
-// ---- The record ----
+static void put_counters(struct wire_writer *w, const struct epoch_counters *counters,
+                         const struct epoch_place *places) {
+    size_t kept = 0;
+    for (size_t i = 0; i < counters->count; i++)
+        kept += !(places && places[i].has_left);
+    wire_put_u8(w, (uint8_t)kept);
+    for (size_t i = 0; i < counters->count; i++) {
+        const struct epoch_counter *counter = &counters->at[i];
+        if (places && places[i].has_left)
+            continue;
+        wire_put_u64(w, counter->value);
+        wire_put_bytes(w, bytes_of(counter->counter.at, counter->counter.size));
+    }
+    for (size_t i = 0; i < counters->count; i++)
+        if (!(places && places[i].has_left))
+            wire_put_text(w, counters->at[i].device);
+}
 
-vlt_result epoch_record(const struct system_keys *keys, const struct epoch_counters *counters,
-                        uint8_t *room, size_t *ret_size) {
+static vlt_result make_record(const struct system_keys *keys, const struct epoch_counters *counters,
+                              const struct epoch_place *places, uint8_t *room, size_t *ret_size) {
     uint8_t plain[SYSTEM_RECORD_PLAIN_MAX];
     struct wire_writer w;
     wire_writer_init(&w, plain, sizeof plain);
-    wire_put_u8(&w, (uint8_t)counters->count);
-    for (size_t i = 0; i < counters->count; i++) {
-        const struct epoch_counter *counter = &counters->at[i];
-        wire_put_u64(&w, counter->value);
-        wire_put_bytes(&w, bytes_of(counter->counter.at, counter->counter.size));
-    }
+    put_counters(&w, counters, places);
     if (w.failed)
         return vlt_fail(VLT_BUG, "the record of the epoch is too large");
     return system_seal(keys, EPOCH_NAME, bytes_of(plain, w.size), room, ret_size);
 }
 
-static vlt_result read_counters(struct bytes plain, struct epoch_counters *counters) {
+vlt_result epoch_record(const struct system_keys *keys, const struct epoch_counters *counters,
+                        uint8_t *room, size_t *ret_size) {
+    return make_record(keys, counters, NULL, room, ret_size);
+}
+
+// A record from when there was one device only has no names.
+vlt_result epoch_read_counters(struct bytes plain, struct epoch_counters *ret_counters) {
+    struct epoch_counters counters = {.count = 0};
     struct wire_reader r;
     wire_reader_init(&r, plain);
-    counters->count = wire_get_u8(&r);
-    if (counters->count > EPOCH_COUNTERS_MAX)
+    counters.count = wire_get_u8(&r);
+    if (counters.count > EPOCH_COUNTERS_MAX)
         return vlt_fail(VLT_MALFORMED, "the record of the epoch is damaged");
-    for (size_t i = 0; i < counters->count; i++) {
-        struct epoch_counter *counter = &counters->at[i];
+    for (size_t i = 0; i < counters.count; i++) {
+        struct epoch_counter *counter = &counters.at[i];
         counter->value = wire_get_u64(&r);
         struct bytes at = wire_get_bytes(&r, sizeof counter->counter.at);
         counter->counter.size = at.size;
         if (at.size)
             memcpy(counter->counter.at, at.at, at.size);
+        memcpy(counter->device, RECORD_DEVICE_FIRST, sizeof RECORD_DEVICE_FIRST);
     }
-    return wire_reader_end(&r);
+    bool has_names = r.next < r.size;
+    for (size_t i = 0; has_names && i < counters.count; i++)
+        wire_get_text(&r, counters.at[i].device, sizeof counters.at[i].device);
+    VLT_TRY(wire_reader_end(&r));
+    *ret_counters = counters;
+    return vlt_ok();
 }
 
-// ret_is_behind: something was committed after this record.
-static vlt_result load(struct keeper *keeper, const struct system_keys *keys,
-                       struct epoch_counters *ret_counters, bool *ret_is_behind) {
-    struct bytes value;
-    uint64_t revision;
-    struct secret *plain = secret_new(SYSTEM_RECORD_PLAIN_MAX);
-    if (!plain)
-        return vlt_fail(VLT_UNAVAILABLE, "out of memory");
-    vlt_result result = store_snapshot_begin(keeper->store);
-    if (vlt_is_ok(result)) {
-        result = store_get(keeper->store, STORE_SYSTEM_TENANT, STORE_META,
-                           BYTES_LITERAL(EPOCH_NAME), &value, &revision);
-        if (vlt_is_ok(result))
-            result = system_unseal(keys, EPOCH_NAME, value, plain);
-        *ret_is_behind =
-            vlt_is_ok(result) && store_snapshot_revision(keeper->store) != revision;
-        store_snapshot_end(keeper->store);
-    }
-    if (vlt_is_ok(result)) {
-        result = read_counters(bytes_of(secret_borrow(plain), secret_size(plain)), ret_counters);
-        secret_release(plain);
-    }
-    secret_free(plain);
-    return result;
+size_t epoch_place_of(const struct epoch *epoch, const char *device) {
+    for (size_t i = 0; i < epoch->counters.count; i++)
+        if (!epoch->places[i].has_left && strcmp(epoch->counters.at[i].device, device) == 0)
+            return i;
+    return EPOCH_NONE;
 }
 
 // ---- Moving ----
-
-static void move(struct keeper *keeper);
 
 static void move_later(struct epoch *epoch, unsigned seconds) {
     const struct timeval wait = {.tv_sec = seconds};
     event_add(epoch->timer, &wait);
 }
 
-static void counter_conflict(struct keeper *keeper, const struct fault *fault, vlt_result result) {
-    const char *why = fault_or_reason(fault, result);
+void epoch_move_soon(struct epoch *epoch) {
+    const struct timeval soon = {0, 1000};
+    event_add(epoch->timer, &soon);
+}
+
+void epoch_conflict(struct keeper *keeper, const char *why) {
     struct audit_event event = {.kind = AUDIT_DEVICE,
                                 .outcome = AUDIT_ERROR,
                                 .operation = BYTES_LITERAL("vault.seal"),
                                 .reason = bytes_of_text(why)};
-    // Two vaults move one counter: one of them runs on an old copy, and it may
-    // be this one.
     audit_later(keeper, &event);
     keeper->is_sealed_by_hand = true;
     unseal_undo(keeper, why);
 }
 
+struct advance {
+    struct keeper *keeper;
+    size_t place;
+};
+
 static void advanced(struct device_call *call) {
-    struct keeper *keeper = call->context;
+    struct advance *advance = call->context;
+    struct keeper *keeper = advance->keeper;
     struct epoch *epoch = keeper->epoch;
+    struct epoch_place *place = &epoch->places[advance->place];
+    free(advance);
     keeper->in_flight--;
-    epoch->is_moving = false;
+    place->is_busy = false;
     if (!epoch->is_running)
         return;
     if (vlt_is_ok(call->result)) {
-        epoch->is_owed = false;
-        move(keeper);
-    } else if (call->result.class == VLT_CONFLICT) {
-        counter_conflict(keeper, &call->fault, call->result);
+        place->is_owed = false;
+        epoch_move(keeper);
+    } else if (call->result.class == VLT_CONFLICT && place->is_joined) {
+        epoch_conflict(keeper, fault_or_reason(&call->fault, call->result));
     } else {
         log_warning("the rollback counter was not advanced: %s",
                     fault_or_reason(&call->fault, call->result));
@@ -134,20 +129,34 @@ static void advanced(struct device_call *call) {
     }
 }
 
-static void advance(struct keeper *keeper) {
+static void advance(struct keeper *keeper, size_t number) {
     struct epoch *epoch = keeper->epoch;
-    const struct epoch_counter *counter = &epoch->counters.at[epoch->current];
-    struct device_call *call = device_call_new(DEVICE_COUNTER_ADVANCE, advanced, keeper);
+    const struct epoch_counter *counter = &epoch->counters.at[number];
+    const struct device *device = devices_of_name(keeper, bytes_of_text(counter->device));
+    if (!device || device->state != DEVICE_WORKS)
+        return; // it joins again when it is back
+    struct advance *job = malloc(sizeof *job);
+    struct device_call *call =
+        job ? device_call_new(DEVICE_COUNTER_ADVANCE, advanced, job) : NULL;
     if (!call) {
-        epoch->is_moving = false;
+        free(job);
         move_later(epoch, RETRY_S);
         return;
     }
+    *job = (struct advance){keeper, number};
     call->counter = counter->counter;
     call->value = counter->value;
-    epoch->is_moving = true;
+    epoch->places[number].is_busy = true;
     keeper->in_flight++;
-    device_submit(keeper->device, call);
+    device_submit(device->thread, call);
+}
+
+// A device that is away is waited for by nobody: it joins again.
+static void advance_owed(struct keeper *keeper) {
+    struct epoch *epoch = keeper->epoch;
+    for (size_t i = 0; i < epoch->counters.count; i++)
+        if (epoch->places[i].is_joined && epoch->places[i].is_owed && !epoch->places[i].is_busy)
+            advance(keeper, i);
 }
 
 static void committed(struct commit *commit, vlt_result result, uint64_t revision) {
@@ -155,20 +164,27 @@ static void committed(struct commit *commit, vlt_result result, uint64_t revisio
         (struct epoch *)(void *)((char *)commit - offsetof(struct epoch, commit));
     struct keeper *keeper = epoch->keeper;
     keeper->in_flight--;
-    epoch->is_moving = false;
-    if (!vlt_is_ok(result)) {
-        if (epoch->is_running) {
-            epoch->counters.at[epoch->current].value--;
-            epoch->is_dirty = true;
-            move_later(epoch, RETRY_S);
+    epoch->is_committing = false;
+    for (size_t i = 0; i < epoch->counters.count; i++) {
+        struct epoch_place *place = &epoch->places[i];
+        if (!place->is_moving)
+            continue;
+        place->is_moving = false;
+        place->is_owed |= vlt_is_ok(result);
+        if (!vlt_is_ok(result)) {
+            epoch->counters.at[i].value--;
+            place->is_dirty = true;
         }
+    }
+    if (!vlt_is_ok(result)) {
+        epoch->is_unwritten = true;
+        if (epoch->is_running)
+            move_later(epoch, RETRY_S);
         keeper_commit_failed(keeper, result);
         return;
     }
-    if (!epoch->is_running) // sealed meanwhile: the next start completes the move
-        return;
-    epoch->is_owed = true;
-    advance(keeper);
+    if (epoch->is_running) // else sealed meanwhile: the next start completes the move
+        epoch_move(keeper);
 }
 
 static bool spend(struct epoch *epoch) {
@@ -185,31 +201,46 @@ static bool spend(struct epoch *epoch) {
     return true;
 }
 
-static void move(struct keeper *keeper) {
+static bool can_move(const struct epoch_place *place) {
+    return place->is_joined && place->is_dirty && !place->is_owed && !place->has_left;
+}
+
+static bool any_can_move(const struct epoch *epoch) {
+    for (size_t i = 0; i < epoch->counters.count; i++)
+        if (can_move(&epoch->places[i]))
+            return true;
+    return epoch->is_unwritten;
+}
+
+static void undo_move(struct epoch *epoch) {
+    for (size_t i = 0; i < epoch->counters.count; i++)
+        if (epoch->places[i].is_moving) {
+            epoch->places[i].is_moving = false;
+            epoch->counters.at[i].value--;
+        }
+}
+
+static void commit_move(struct keeper *keeper) {
     struct epoch *epoch = keeper->epoch;
-    if (!epoch->is_running || epoch->is_moving || epoch->counters.count == 0)
-        return;
-    if (epoch->is_owed) {
-        advance(keeper);
-        return;
-    }
-    if (!epoch->is_dirty)
-        return;
-    if (!spend(epoch)) {
-        move_later(epoch, EPOCH_REFILL_S);
-        return;
-    }
     size_t size;
-    epoch->counters.at[epoch->current].value++;
-    vlt_result result = epoch_record(keeper->keys, &epoch->counters, epoch->record, &size);
+    for (size_t i = 0; i < epoch->counters.count; i++)
+        if (can_move(&epoch->places[i])) {
+            epoch->places[i].is_moving = true;
+            epoch->counters.at[i].value++;
+        }
+    vlt_result result =
+        make_record(keeper->keys, &epoch->counters, epoch->places, epoch->record, &size);
     if (!vlt_is_ok(result)) {
-        epoch->counters.at[epoch->current].value--;
+        undo_move(epoch);
         log_error("the epoch of the store can not be moved: %s", result.reason);
         move_later(epoch, RETRY_S);
         return;
     }
-    epoch->is_dirty = false;
-    epoch->is_moving = true;
+    for (size_t i = 0; i < epoch->counters.count; i++)
+        if (epoch->places[i].is_moving)
+            epoch->places[i].is_dirty = false;
+    epoch->is_unwritten = false;
+    epoch->is_committing = true;
     epoch->change = (struct store_change){.tenant = STORE_SYSTEM_TENANT,
                                           .class = STORE_META,
                                           .name = BYTES_LITERAL(EPOCH_NAME),
@@ -220,6 +251,19 @@ static void move(struct keeper *keeper) {
     commit_queue_add(keeper->commits, &epoch->commit);
 }
 
+void epoch_move(struct keeper *keeper) {
+    struct epoch *epoch = keeper->epoch;
+    if (!epoch->is_running || epoch->is_committing || epoch->counters.count == 0)
+        return;
+    advance_owed(keeper);
+    if (!any_can_move(epoch))
+        return;
+    if (spend(epoch))
+        commit_move(keeper);
+    else
+        move_later(epoch, EPOCH_REFILL_S);
+}
+
 static bool is_housekeeping(const struct store_change *change) {
     return change->remove && (change->class == STORE_REVOKED_TOKEN ||
                               change->class == STORE_REVOKED_RULE ||
@@ -227,178 +271,33 @@ static bool is_housekeeping(const struct store_change *change) {
 }
 
 void epoch_touch(struct keeper *keeper, const struct store_change *changes, size_t count) {
+    struct epoch *epoch = keeper->epoch;
     size_t kept = 0;
     for (size_t i = 0; i < count; i++)
         kept += is_housekeeping(&changes[i]);
     if (kept == count)
         return;
-    keeper->epoch->is_dirty = true;
-    if (!event_pending(keeper->epoch->timer, EV_TIMEOUT, NULL))
-        move(keeper);
+    for (size_t i = 0; i < epoch->counters.count; i++)
+        epoch->places[i].is_dirty = true;
+    if (!event_pending(epoch->timer, EV_TIMEOUT, NULL))
+        epoch_move(keeper);
 }
 
-// ---- Checking ----
-
-struct check {
-    struct keeper *keeper;
-    const struct system_keys *keys;
-    struct epoch_counters counters;
-    size_t next;
-    bool is_behind, accepts;
-    uint64_t value; // what the device says
-    epoch_checked_fn *done;
-    void *context;
-};
-
-static void check_end(struct check *check, vlt_result result, const struct fault *fault) {
-    epoch_checked_fn *done = check->done;
-    void *context = check->context;
-    free(check);
-    done(result, fault, context);
-}
-
-static void check_passed(struct check *check, bool is_owed) {
-    struct epoch *epoch = check->keeper->epoch;
-    struct fault none = {0};
-    epoch->counters = check->counters;
-    epoch->current = check->next;
-    epoch->is_running = true;
-    epoch->is_owed = is_owed;
-    epoch->is_dirty = check->is_behind;
-    epoch->accepts_rollback = false;
-    // Not on the way: `keys` are the keeper's only once it is unsealed.
-    const struct timeval soon = {0, 1000};
-    event_add(epoch->timer, &soon);
-    check_end(check, vlt_ok(), &none);
-}
-
-static void check_refused(struct check *check, const char *what) {
-    struct fault fault = {0};
-    vlt_result result =
-        fault_set(&fault, VLT_CONFLICT, "the store is older than the device remembers",
-                  "rollback: %s. If you restored a copy on purpose, `vaultctl recover "
-                  "--accept-rollback` takes it for good: what was revoked, disabled or deleted "
-                  "since that copy was made is in force again. If not, find out who put it here",
-                  what);
-    check_end(check, result, &fault);
-}
-
-static void read_next(struct check *check);
-
-static void check_value(struct check *check, uint64_t in_device) {
-    struct epoch_counter *counter = &check->counters.at[check->next];
-    char what[160];
-    if (counter->value == in_device || counter->value == in_device + 1) {
-        check_passed(check, counter->value != in_device);
-        return;
-    }
-    if (check->accepts) {
-        // Behind by one is a move that the next start completes, so this is one.
-        counter->value = in_device;
-        check->is_behind = true;
-        check_passed(check, false);
-        return;
-    }
-    snprintf(what, sizeof what,
-             counter->value < in_device
-                 ? "the store is an old copy: it is of epoch %llu, the device has seen epoch %llu"
-                 : "the counter in the device was set back: the store is of epoch %llu, the device "
-                   "of epoch %llu",
-             (unsigned long long)counter->value, (unsigned long long)in_device);
-    check_refused(check, what);
-}
-
-static void counter_read(struct device_call *call) {
-    struct check *check = call->context;
-    enum vlt_class class = call->result.class;
-    if (vlt_is_ok(call->result)) {
-        check_value(check, call->value);
-    } else if (class == VLT_NOT_FOUND || class == VLT_CONFLICT || class == VLT_MALFORMED) {
-        check->next++; // another device's
-        read_next(check);
-    } else {
-        struct fault fault = call->fault;
-        check_end(check, call->result, &fault);
-    }
-}
-
-static void counter_made(struct device_call *call) {
-    struct check *check = call->context;
-    if (!vlt_is_ok(call->result)) {
-        struct fault fault = call->fault;
-        check_end(check, call->result, &fault);
-        return;
-    }
-    check->next = 0;
-    check->counters.count = 1;
-    check->counters.at[0] = (struct epoch_counter){call->counter, call->value};
-    check->is_behind = true; // the first move writes the record
-    check_passed(check, false);
-}
-
-static void ask_device(struct check *check, enum device_call_kind kind,
-                       void (*done)(struct device_call *call)) {
-    struct device_call *call = device_call_new(kind, done, check);
-    struct fault none = {0};
-    if (!call) {
-        check_end(check, vlt_fail(VLT_UNAVAILABLE, "out of memory"), &none);
-        return;
-    }
-    if (kind == DEVICE_COUNTER_READ)
-        call->counter = check->counters.at[check->next].counter;
-    device_submit(check->keeper->device, call);
-}
-
-static void read_next(struct check *check) {
-    if (check->next < check->counters.count)
-        ask_device(check, DEVICE_COUNTER_READ, counter_read);
-    else if (check->accepts)
-        ask_device(check, DEVICE_COUNTER_CREATE, counter_made);
-    else
-        check_refused(check, "the device does not hold the rollback counter of this store");
-}
-
-void epoch_check(struct keeper *keeper, const struct system_keys *keys, epoch_checked_fn *done,
-                 void *context) {
-    struct fault none = {0};
-    struct check *check = calloc(1, sizeof *check);
-    if (!check) {
-        done(vlt_fail(VLT_UNAVAILABLE, "out of memory"), &none, context);
-        return;
-    }
-    *check = (struct check){.keeper = keeper,
-                            .keys = keys,
-                            .accepts = keeper->epoch->accepts_rollback,
-                            .done = done,
-                            .context = context};
-    vlt_result result = load(keeper, keys, &check->counters, &check->is_behind);
-    bool is_refused = result.class == VLT_NOT_FOUND || result.class == VLT_CRYPTO;
-    if (is_refused && check->accepts) {
-        check->counters.count = 0;
-        ask_device(check, DEVICE_COUNTER_CREATE, counter_made);
-    } else if (is_refused) {
-        check_refused(check, "the record of its epoch is missing or was altered");
-    } else if (!vlt_is_ok(result)) {
-        check_end(check, result, &none);
-    } else if (check->counters.count == 0) {
-        check_passed(check, false);
-    } else {
-        read_next(check);
-    }
-}
+// ---- Life ----
 
 void epoch_accept_rollback(struct keeper *keeper, bool accepts) {
     keeper->epoch->accepts_rollback = accepts;
 }
 
-// ---- Life ----
-
 void epoch_begin(struct keeper *keeper, const struct epoch_counters *counters) {
     struct epoch *epoch = keeper->epoch;
     epoch->counters = *counters;
-    epoch->current = 0;
+    memset(epoch->places, 0, sizeof epoch->places);
+    for (size_t i = 0; i < counters->count; i++)
+        epoch->places[i].is_joined = true;
     epoch->is_running = true;
-    epoch->is_dirty = epoch->is_owed = false;
+    epoch->is_unwritten = false;
+    memset(epoch->accepts, 0, sizeof epoch->accepts);
 }
 
 void epoch_forget(struct keeper *keeper) {
@@ -410,7 +309,7 @@ void epoch_forget(struct keeper *keeper) {
 static void on_time(evutil_socket_t fd, short what, void *context) {
     struct keeper *keeper = context;
     if (keeper->keys)
-        move(keeper);
+        epoch_move(keeper);
 }
 
 vlt_result epoch_new(struct keeper *keeper) {
@@ -434,14 +333,36 @@ void epoch_done(struct keeper *keeper) {
     keeper->epoch = NULL;
 }
 
+// ---- For people ----
+
+static bool is_covered(const struct epoch_place *place) {
+    return !place->is_dirty && !place->is_owed && !place->is_moving;
+}
+
 json_t *epoch_json(const struct keeper *keeper) {
     const struct epoch *epoch = keeper->epoch;
     if (!epoch->is_running)
         return json_null();
     if (epoch->counters.count == 0)
         return json_pack("{s:s}", "counter", "none: the device has no room for one");
-    return json_pack("{s:s, s:I, s:b, s:i}", "counter", "in the device", "epoch",
-                     (json_int_t)epoch->counters.at[epoch->current].value, "is_up_to_date",
-                     !epoch->is_dirty && !epoch->is_owed && !epoch->is_moving, "moves_left",
-                     (int)epoch->budget);
+    json_t *list = json_array();
+    uint64_t newest = 0;
+    bool is_covered_by_all = true;
+    for (size_t i = 0; i < epoch->counters.count; i++) {
+        const struct epoch_counter *counter = &epoch->counters.at[i];
+        const struct epoch_place *place = &epoch->places[i];
+        if (place->has_left)
+            continue;
+        if (place->is_joined) {
+            newest = newest > counter->value ? newest : counter->value;
+            is_covered_by_all &= is_covered(place);
+        }
+        json_array_append_new(
+            list, json_pack("{s:s, s:I, s:b, s:b}", "device", counter->device, "epoch",
+                            (json_int_t)counter->value, "is_compared", place->is_joined,
+                            "is_up_to_date", place->is_joined && is_covered(place)));
+    }
+    return json_pack("{s:s, s:I, s:b, s:i, s:o}", "counter", "in the device", "epoch",
+                     (json_int_t)newest, "is_up_to_date", is_covered_by_all, "moves_left",
+                     (int)epoch->budget, "counters", list);
 }

@@ -14,8 +14,14 @@
 // every EPOCH_REFILL_S. Worst case 52 560 moves in a year of constant changes;
 // then the bound is EPOCH_REFILL_S.
 //
-// The record (STORE_META "epoch") is encrypted under the system data key. Several
-// devices may each have a counter.
+// The record (STORE_META "epoch") is encrypted under the system data key.
+//
+// With several devices each has a counter and an epoch of its own. A move takes
+// along those that work; one that is away is behind, and moves once when it is
+// back. An old copy is refused when *any* device that answers remembers a newer
+// one: by the first that opens before the vault is unsealed, by the others when
+// they open (the vault is sealed then). A copy from while a device was away is not
+// noticed by that device alone.
 #ifndef VLT_KEEPER_EPOCH_H
 #define VLT_KEEPER_EPOCH_H
 
@@ -25,11 +31,12 @@
 
 #define EPOCH_BURST 64
 #define EPOCH_REFILL_S 600
-#define EPOCH_COUNTERS_MAX 3
+#define EPOCH_COUNTERS_MAX 8 // those of devices that were removed since the start count
 
 struct epoch_counter {
     struct hsm_counter counter;
     uint64_t value; // the store's epoch for this counter
+    char device[RECORD_DEVICE_NAME_MAX + 1];
 };
 struct epoch_counters {
     size_t count; // 0: no device had room for a counter
@@ -44,12 +51,18 @@ void epoch_done(struct keeper *keeper);
 vlt_result epoch_record(const struct system_keys *keys, const struct epoch_counters *counters,
                         uint8_t *room, size_t *ret_size) VLT_MUST_USE;
 
-// Is this store as new as the device remembers? Device and system data keys are
+// Is this store as new as that device remembers? It and the system data keys are
 // open. `done` is called once, later: VLT_CONFLICT when it is not, or when nobody
 // can tell.
 typedef void epoch_checked_fn(vlt_result result, const struct fault *fault, void *context);
-void epoch_check(struct keeper *keeper, const struct system_keys *keys, epoch_checked_fn *done,
-                 void *context);
+struct device;
+void epoch_check(struct keeper *keeper, const struct device *device,
+                 const struct system_keys *keys, epoch_checked_fn *done, void *context);
+// A device of the vault works (again) while the vault is unsealed: compares its
+// counter, or makes one; seals the vault when it remembers a newer store.
+void epoch_join(struct keeper *keeper, const char *device);
+// The device is no part of the vault any more; its counter goes.
+void epoch_leave(struct keeper *keeper, const char *device);
 // The next check takes an older store for good and moves its epoch past the
 // counter; an administrator has said so, and it is recorded.
 void epoch_accept_rollback(struct keeper *keeper, bool accepts);

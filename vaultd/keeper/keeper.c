@@ -9,7 +9,7 @@
 #include "vaultd/keeper/backup.h"
 #include "vaultd/keeper/commit_queue.h"
 #include "vaultd/keeper/datakey.h"
-#include "vaultd/keeper/device_thread.h"
+#include "vaultd/keeper/devices.h"
 #include "vaultd/keeper/epoch.h"
 #include "vaultd/keeper/permit.h"
 #include "vaultd/keeper/replay.h"
@@ -56,7 +56,7 @@ void keeper_free(struct keeper *keeper) {
     if (keeper->epoch)
         epoch_forget(keeper); // what is committed from here on moves no counter
     // Threads first: what they finish still finds everything in its place.
-    device_thread_free(keeper->device);
+    devices_free(keeper);
     commit_queue_free(keeper->commits);
     rotations_done(keeper);
     unseal_done(keeper);
@@ -90,7 +90,11 @@ vlt_result keeper_configure(struct keeper *keeper, struct bytes frame, bool is_f
     // Tokens of another issuer are not ours any more.
     if (is_new_issuer)
         seen_clear(keeper->seen);
+    if (keeper->devices)
+        VLT_TRY(devices_reconfigure(keeper));
     log_notice("new settings are in use");
+    if (keeper->devices && keeper->state == KEEPER_UNSEALED)
+        devices_open(keeper);
     // The reason for which the vault is sealed may be what was changed.
     if (keeper->state == KEEPER_SEALED && !keeper->is_sealed_by_hand)
         unseal_begin(keeper);
@@ -98,7 +102,7 @@ vlt_result keeper_configure(struct keeper *keeper, struct bytes frame, bool is_f
 }
 
 vlt_result keeper_start(struct keeper *keeper) {
-    VLT_TRY(device_thread_new(keeper->base, &keeper->device));
+    VLT_TRY(devices_new(keeper));
     VLT_TRY(commit_queue_new(keeper->base, &keeper->commits));
     VLT_TRY(unseal_new(keeper));
     VLT_TRY(sweep_new(keeper));
@@ -238,6 +242,8 @@ void keeper_asked(struct ipc_call *call, unsigned message, struct bytes frame, v
         [IPC_ASK_attest] = answer_attest,
         [IPC_ASK_boot_show] = answer_boot_show,
         [IPC_ASK_boot_approve] = answer_boot_approve,
+        [IPC_ASK_device_list] = answer_device_list,
+        [IPC_ASK_device_change] = answer_device_change,
     };
     struct keeper *keeper = context;
     struct channel *channel = ipc_call_channel(call);

@@ -9,7 +9,7 @@
 // SEALED has a reason that `status` shows: sealed by an administrator, device
 // missing, wrong PIN, another device, store of a newer version.
 //
-// One event loop, one thread for the device, one for commits. Everything here is
+// One event loop, one thread for each device, one for commits. Everything here is
 // called on the loop. See docs/decisions/0001-keeper-crypto-inline.md.
 #ifndef VLT_KEEPER_KEEPER_H
 #define VLT_KEEPER_KEEPER_H
@@ -30,6 +30,7 @@ struct datakey_use;
 struct datakeys;
 struct device_thread;
 struct epoch;
+struct devices;
 struct replay;
 struct rotations;
 struct seen;
@@ -48,10 +49,11 @@ struct keeper {
 
     struct store *store; // NULL until there is one
     struct commit_queue *commits;
-    struct device_thread *device;
+    struct devices *devices;
+    struct device_thread *device; // the first one that works; the next two are about it
     struct hsm_description device_description;
     bool is_device_known;                               // the description is valid
-    uint8_t device_ids[HSM_KEYS_MAX][HSM_KEY_ID_BYTES]; // wrapping keys that are open
+    uint8_t device_ids[KEEPER_DEVICES_MAX * HSM_KEYS_MAX][HSM_KEY_ID_BYTES]; // open keys
     size_t device_id_count;
 
     struct system_keys *keys; // NULL unless unsealed
@@ -87,6 +89,7 @@ struct keeper {
     bool is_sweeping;                // a commit of the sweep is under way
     unsigned retry_s;
     bool is_unsealing;
+    struct unseal_attempt *unsealing; // NULL also when init or recovery has the device
     struct unseal_wait *unseal_waits;
 
     // Tells the supervisor; NULL in tests that do not care.

@@ -31,6 +31,43 @@ static vlt_result take_device(const struct tell_settings_keeper *tell, struct hs
                      sizeof device->pin_source, fault);
 }
 
+static vlt_result add_device(const struct hsm_settings *hsm, struct bytes name,
+                             struct keeper_settings *settings, struct fault *fault) {
+    if (settings->device_count == KEEPER_DEVICES_MAX)
+        return fault_set(fault, VLT_LIMIT, "a setting of the keeper is not valid",
+                         "there are more than %d devices", KEEPER_DEVICES_MAX);
+    struct keeper_device *device = &settings->devices[settings->device_count++];
+    device->hsm = *hsm;
+    return take_text(name, "name of a device", device->name, sizeof device->name, fault);
+}
+
+// What was decoded as the first device decodes the others, too.
+static vlt_result take_devices(const struct tell_settings_keeper *tell,
+                               struct keeper_settings *settings, struct fault *fault) {
+    struct wire_reader r;
+    VLT_TRY(take_device(tell, &settings->device, fault));
+    VLT_TRY(add_device(&settings->device,
+                       tell->device_name.size ? tell->device_name
+                                              : BYTES_LITERAL(RECORD_DEVICE_FIRST),
+                       settings, fault));
+    wire_reader_init(&r, tell->more_devices);
+    while (r.next < r.size && !r.failed) {
+        struct tell_settings_keeper one = {.device_name = wire_get_bytes(&r, IPC_TEXT_MAX)};
+        struct hsm_settings hsm;
+        memset(&hsm, 0, sizeof hsm);
+        one.device_kind = wire_get_bytes(&r, IPC_TEXT_MAX);
+        one.device_tcti = wire_get_bytes(&r, 2 * IPC_TEXT_MAX);
+        one.device_uri = wire_get_bytes(&r, 2 * IPC_TEXT_MAX);
+        one.device_module = wire_get_bytes(&r, 2 * IPC_TEXT_MAX);
+        one.device_pin_file = wire_get_bytes(&r, 2 * IPC_TEXT_MAX);
+        if (r.failed)
+            return vlt_fail(VLT_MALFORMED, "the list of devices is damaged");
+        VLT_TRY(take_device(&one, &hsm, fault));
+        VLT_TRY(add_device(&hsm, one.device_name, settings, fault));
+    }
+    return vlt_ok();
+}
+
 vlt_result keeper_settings_decode(struct bytes frame, struct fault *fault,
                                   struct keeper_settings *ret_settings) {
     struct tell_settings_keeper tell;
@@ -41,7 +78,9 @@ vlt_result keeper_settings_decode(struct bytes frame, struct fault *fault,
     VLT_TRY(take_text(tell.issuer, "issuer", settings.issuer, sizeof settings.issuer, fault));
     VLT_TRY(take_text(tell.store_path, "store", settings.store_path, sizeof settings.store_path,
                       fault));
-    VLT_TRY(take_device(&tell, &settings.device, fault));
+    VLT_TRY(take_devices(&tell, &settings, fault));
+    settings.device_probe_s = tell.device_probe_s ? tell.device_probe_s : 10;
+    settings.device_grace_s = tell.device_grace_s ? tell.device_grace_s : 3600;
     settings.token_max_lifetime_s = tell.token_max_lifetime_s;
     settings.data_key_idle_s = tell.data_key_idle_s;
     settings.publication_s = tell.publication_s;
@@ -80,8 +119,13 @@ vlt_result keeper_settings_check_reload(const struct keeper_settings *current,
     if (strcmp(current->store_path, next->store_path) != 0)
         return fault_set(fault, VLT_CONFLICT, "a setting needs a restart",
                          "the path of the store can only change with a restart");
-    if (!is_same_device(&current->device, &next->device))
-        return fault_set(fault, VLT_CONFLICT, "a setting needs a restart",
-                         "the device can only change with a restart");
+    // More devices may come; those that are there stay.
+    for (uint32_t i = 0; i < current->device_count; i++)
+        if (i >= next->device_count ||
+            strcmp(current->devices[i].name, next->devices[i].name) != 0 ||
+            !is_same_device(&current->devices[i].hsm, &next->devices[i].hsm))
+            return fault_set(fault, VLT_CONFLICT, "a setting needs a restart",
+                             "the device %s can only change with a restart",
+                             current->devices[i].name);
     return vlt_ok();
 }

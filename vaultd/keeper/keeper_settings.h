@@ -4,14 +4,24 @@
 #define VLT_KEEPER_KEEPER_SETTINGS_H
 
 #include "hsm/hsm.h"
+#include "libvault/store/record_datakey.h"
 #include "vaultd/ipc/messages.h"
 
 #define KEEPER_LIFETIME_MAX_S 86400 // above this no ceiling may be set
 
+#define KEEPER_DEVICES_MAX 4
+struct keeper_device {
+    char name[RECORD_DEVICE_NAME_MAX + 1];
+    struct hsm_settings hsm;
+};
+
 struct keeper_settings {
     char issuer[IPC_TEXT_MAX + 1];
     char store_path[IPC_TEXT_MAX + 1];
-    struct hsm_settings device;
+    struct hsm_settings device; // the first of `devices`
+    struct keeper_device devices[KEEPER_DEVICES_MAX];
+    uint32_t device_count;
+    uint32_t device_probe_s, device_grace_s;
     uint32_t token_max_lifetime_s;
     uint32_t data_key_idle_s; // 0: data keys stay until the vault is sealed
     // Rotation; see tell_settings_keeper.

@@ -6,7 +6,7 @@
 
 #include "libvault/base/clock.h"
 #include "vaultd/keeper/commit_queue.h"
-#include "vaultd/keeper/device_thread.h"
+#include "vaultd/keeper/devices.h"
 #include "vaultd/keeper/epoch.h"
 #include "vaultd/keeper/system_seal.h"
 #include "vaultd/log/log.h"
@@ -62,7 +62,7 @@ static void finish(struct recover *recover, vlt_result result) {
     struct device_call *call = device_call_new(DEVICE_CLOSE, device_closed, recover);
     struct device_call local = {.context = recover, .result = result};
     if (call && vlt_is_ok(result))
-        device_submit(recover->keeper->device, call);
+        device_submit(recover->keeper->devices->at[0].thread, call);
     else {
         if (call)
             device_call_free(call);
@@ -107,7 +107,8 @@ static vlt_result fill_last(struct recover *recover) {
     struct record_device record = {.state = RECORD_WRAPPING_ACTIVE,
                                    .created_at = (uint64_t)clock_now_s(),
                                    .key = bytes_of(recover->wrapping_key.at,
-                                                   recover->wrapping_key.size)};
+                                                   recover->wrapping_key.size),
+                                   .device = bytes_of_text(recover->keeper->devices->at[0].name)};
     VLT_TRY(hsm_key_facts(&recover->wrapping_key, &kind, &record.generation, recover->device));
     record.kind = (uint8_t)kind;
     wire_writer_init(&w, recover->values[0], sizeof recover->values[0]);
@@ -151,7 +152,10 @@ static void counter_made(struct device_call *call) {
     vlt_result result = call->result;
     if (vlt_is_ok(result)) {
         recover->counters.count = 1;
-        recover->counters.at[0] = (struct epoch_counter){call->counter, call->value};
+        recover->counters.at[0] =
+            (struct epoch_counter){.counter = call->counter, .value = call->value};
+        memcpy(recover->counters.at[0].device, recover->keeper->settings.devices[0].name,
+               sizeof recover->counters.at[0].device);
     } else if (result.class != VLT_UNAVAILABLE) {
         log_warning("no rollback protection: %s", fault_or_reason(&call->fault, result));
         result = vlt_ok();
@@ -286,7 +290,7 @@ static vlt_result open_next(struct recover *recover, struct secret *key32) {
 static void listed(struct recover *recover) {
     struct device_call *call = device_call_new(DEVICE_COUNTER_CREATE, counter_made, recover);
     if (call)
-        device_submit(recover->keeper->device, call);
+        device_submit(recover->keeper->devices->at[0].thread, call);
     else
         finish(recover, vlt_fail(VLT_UNAVAILABLE, "out of memory"));
 }
@@ -297,7 +301,7 @@ static void next_key(struct recover *recover) {
                              : vlt_fail(VLT_UNAVAILABLE, "out of memory");
     if (vlt_is_ok(result) && !recover->is_listed) {
         device_call_set_purpose(call, recover->tenant, recover->number);
-        device_submit(recover->keeper->device, call);
+        device_submit(recover->keeper->devices->at[0].thread, call);
         return;
     }
     if (call)
@@ -349,5 +353,7 @@ void recover_run(struct keeper *keeper, struct recovery_key *key, recover_done_f
     keeper->is_unsealing = true;
     keeper->in_flight++;
     call->settings = keeper->settings.device;
-    device_submit(keeper->device, call);
+    // What an attempt to unseal has opened is of no use any more.
+    devices_close(keeper);
+    device_submit(keeper->devices->at[0].thread, call);
 }

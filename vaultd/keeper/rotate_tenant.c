@@ -12,6 +12,7 @@
 #include "vaultd/keeper/device_thread.h"
 #include "vaultd/keeper/system_keys.h"
 #include "vaultd/keeper/reencrypt.h"
+#include "vaultd/keeper/slots.h"
 #include "vaultd/log/log.h"
 
 #define LOOKS_MAX 20000 // records in one turn of the loop: some milliseconds
@@ -187,7 +188,7 @@ static void wrapped(struct device_call *call) {
     memcpy(proof->blob, call->blob, call->blob_bytes);
     proof->blob_bytes = call->blob_bytes;
     device_call_set_purpose(proof, making->tenant, making->number);
-    device_submit(making->change->keeper->device, proof);
+    device_submit(device_call_thread(call), proof);
 }
 
 static vlt_result add_retirement(struct keeper *keeper, uint32_t tenant,
@@ -258,6 +259,7 @@ static void answered(struct change *change, vlt_result result, uint64_t revision
     keeper->wraps_in_flight--;
     keeper->rotations->is_dirty = true;
     if (vlt_is_ok(result)) {
+        slots_touch_tenant(keeper, asked->tenant);
         reencrypt_begin(keeper, asked->tenant, asked->records_per_s);
         rotation_reply(change->call, describe(keeper, asked->tenant));
     } else {

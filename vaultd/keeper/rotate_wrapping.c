@@ -4,7 +4,8 @@
 #include <stdlib.h>
 
 #include "libvault/base/clock.h"
-#include "vaultd/keeper/device_thread.h"
+#include "vaultd/keeper/devices.h"
+#include "vaultd/keeper/slots.h"
 #include "vaultd/log/log.h"
 
 static const char busy[] = "the wrapping key is being rotated already";
@@ -26,12 +27,9 @@ struct reading {
     vlt_result result;
 };
 
-static bool is_open_here(const struct keeper *keeper, const uint8_t *id) {
-    for (size_t i = 0; i < keeper->device_id_count; i++)
-        if (bytes_equal(bytes_of(keeper->device_ids[i], HSM_KEY_ID_BYTES),
-                        bytes_of(id, RECORD_DEVICE_ID_SIZE)))
-            return true;
-    return false;
+static bool is_open_here(struct keeper *keeper, const uint8_t *id) {
+    const struct device *device = devices_of_id(keeper, id);
+    return device && device->thread == keeper->device;
 }
 
 static bool read_device(struct bytes name, struct bytes value, uint64_t revision, void *context) {
@@ -56,6 +54,8 @@ static bool read_device(struct bytes name, struct bytes value, uint64_t revision
                                      .key = {.size = record.key.size}};
     memcpy(device->id, name.at, sizeof device->id);
     memcpy(device->key.at, record.key.at, record.key.size);
+    if (record.device.size)
+        memcpy(device->device, record.device.at, record.device.size);
     if (record.state == RECORD_WRAPPING_ACTIVE && is_open_here(reading->keeper, device->id) &&
         (!devices->active || devices->active->generation < record.generation))
         devices->active = device;
@@ -72,14 +72,14 @@ vlt_result rotate_devices_read(struct keeper *keeper, struct rotate_devices *ret
                                : vlt_fail(VLT_NOT_FOUND, "no wrapping key is active here");
 }
 
-static vlt_result read_devices(struct keeper *keeper, struct rotate_devices *devices) {
+vlt_result rotate_devices_look(struct keeper *keeper, struct rotate_devices *devices) {
     VLT_TRY(store_snapshot_begin(keeper->store));
     vlt_result result = rotate_devices_read(keeper, devices);
     store_snapshot_end(keeper->store);
     return result;
 }
 
-static const struct rotate_device *find_state(const struct rotate_devices *devices, uint8_t state) {
+const struct rotate_device *rotate_devices_in(const struct rotate_devices *devices, uint8_t state) {
     for (size_t i = 0; i < devices->count; i++)
         if (devices->keys[i].state == state)
             return &devices->keys[i];
@@ -87,8 +87,8 @@ static const struct rotate_device *find_state(const struct rotate_devices *devic
 }
 
 static bool is_under_way(const struct rotate_devices *devices) {
-    return find_state(devices, RECORD_WRAPPING_RETIRED) ||
-           find_state(devices, RECORD_WRAPPING_ENDING);
+    return rotate_devices_in(devices, RECORD_WRAPPING_RETIRED) ||
+           rotate_devices_in(devices, RECORD_WRAPPING_ENDING);
 }
 
 // ---- For people ----
@@ -96,29 +96,30 @@ static bool is_under_way(const struct rotate_devices *devices) {
 static json_t *device_json(const struct rotate_device *device) {
     char id[ROTATE_ID_TEXT_SIZE];
     rotate_id_text(device->id, id);
-    return json_pack("{s:s, s:i, s:I, s:I}", "key", id, "generation", (int)device->generation,
+    return json_pack("{s:s, s:s, s:i, s:I, s:I}", "key", id, "device", device->device, "generation", (int)device->generation,
                      "created_at", (json_int_t)device->created_at, "revision",
                      (json_int_t)device->revision);
 }
 
 static json_t *describe(struct keeper *keeper) {
     struct rotate_devices devices;
-    struct rewrap_progress p;
-    if (!vlt_is_ok(read_devices(keeper, &devices)))
+    struct slots_progress p;
+    if (!vlt_is_ok(rotate_devices_look(keeper, &devices)))
         return NULL;
     json_t *retired = json_array();
     for (size_t i = 0; i < devices.count; i++)
-        if (devices.keys[i].state != RECORD_WRAPPING_ACTIVE)
+        if (devices.keys[i].state == RECORD_WRAPPING_RETIRED ||
+            devices.keys[i].state == RECORD_WRAPPING_ENDING)
             json_array_append_new(retired, device_json(&devices.keys[i]));
     bool is_busy = is_under_way(&devices);
     json_t *json =
         json_pack("{s:s, s:b, s:s, s:o, s:o}", "kind", "wrapping", "is_under_way", is_busy, "state",
                   !is_busy                                       ? "steady"
-                  : find_state(&devices, RECORD_WRAPPING_ENDING) ? "destroying"
-                  : keeper->rotations->rewrap                    ? "rewrapping"
+                  : rotate_devices_in(&devices, RECORD_WRAPPING_ENDING) ? "destroying"
+                  : keeper->rotations->slots                     ? "rewrapping"
                                                                  : "waiting",
                   "active", device_json(devices.active), "retired", retired);
-    if (json && rewrap_look(keeper, &p)) {
+    if (json && slots_look(keeper, &p)) {
         uint64_t elapsed_ms = (uint64_t)(clock_elapsed_ms() - p.started_ms) + 1;
         uint64_t rate = p.done * 1000 / elapsed_ms;
         json_object_set_new(json, "records", json_integer((json_int_t)p.data_keys));
@@ -136,19 +137,22 @@ static json_t *describe(struct keeper *keeper) {
 struct generating {
     struct keeper *keeper;
     struct change *change;
+    struct device *device;
+    unsigned others; // set of devices that follow
     struct rotate_devices devices;
     struct hsm_key made;
     uint8_t id[HSM_KEY_ID_BYTES];
     struct hsm_description description;
 };
 
-static void add_device(struct change *change, const struct rotate_device *device, uint8_t state) {
-    uint8_t room[RECORD_DEVICE_KEY_MAX + 64];
+void rotate_devices_add(struct change *change, const struct rotate_device *device, uint8_t state) {
+    uint8_t room[RECORD_DEVICE_KEY_MAX + 128];
     struct record_device record = {.kind = device->kind,
                                    .state = state,
                                    .generation = device->generation,
                                    .created_at = (uint64_t)device->created_at,
-                                   .key = bytes_of(device->key.at, device->key.size)};
+                                   .key = bytes_of(device->key.at, device->key.size),
+                                   .device = bytes_of_text(device->device)};
     struct wire_writer w;
     wire_writer_init(&w, room, sizeof room);
     record_device_put(&w, &record);
@@ -165,25 +169,25 @@ static void forgotten(struct device_call *call) {
 }
 
 // Nothing was wrapped by it: datakey_wrapped_by_known saw to that.
-static void destroy_unused(struct keeper *keeper, const struct hsm_key *key) {
+static void destroy_unused(const struct generating *generating) {
     struct device_call *call = device_call_new(DEVICE_DESTROY, forgotten, NULL);
     if (!call)
         return;
-    call->keys[0] = *key;
-    device_submit(keeper->device, call);
+    call->keys[0] = generating->made;
+    device_submit(generating->device->thread, call);
 }
+
+static void generate_next(struct keeper *keeper, unsigned wanted);
 
 static void generation_committed(struct change *change, vlt_result result, uint64_t revision) {
     struct generating *generating = change->context;
     struct keeper *keeper = change->keeper;
     keeper->rotations->is_generating = false;
-    if (vlt_is_ok(result) && keeper->state == KEEPER_UNSEALED &&
-        keeper->device_id_count < HSM_KEYS_MAX) {
-        memcpy(keeper->device_ids[keeper->device_id_count++], generating->id, HSM_KEY_ID_BYTES);
-        keeper->device_description = generating->description;
-        rewrap_begin(keeper);
+    if (vlt_is_ok(result) && keeper->state == KEEPER_UNSEALED) {
+        device_add_id(generating->device, generating->id, &generating->description);
+        generate_next(keeper, generating->others);
     } else if (!vlt_is_ok(result) && generating && generating->made.size) {
-        destroy_unused(keeper, &generating->made);
+        destroy_unused(generating);
     }
     if (change->call && vlt_is_ok(result))
         rotation_reply(change->call, describe(keeper));
@@ -192,16 +196,31 @@ static void generation_committed(struct change *change, vlt_result result, uint6
     free(generating);
 }
 
+// The newest active key of a device; NULL when it has none.
+static const struct rotate_device *active_of(const struct rotate_devices *devices,
+                                             const char *name) {
+    const struct rotate_device *active = NULL;
+    for (size_t i = 0; i < devices->count; i++)
+        if (devices->keys[i].state == RECORD_WRAPPING_ACTIVE &&
+            strcmp(devices->keys[i].device, name) == 0 &&
+            (!active || active->generation < devices->keys[i].generation))
+            active = &devices->keys[i];
+    return active;
+}
+
 static vlt_result fill(struct generating *generating, const struct device_call *call) {
+    const char *name = generating->device->name;
+    const struct rotate_device *old = active_of(&generating->devices, name);
     struct rotate_device made = {.state = RECORD_WRAPPING_ACTIVE, .created_at = clock_now_s()};
     enum hsm_kind kind;
     made.key = generating->made = call->keys[0];
     VLT_TRY(hsm_key_facts(&made.key, &kind, &made.generation, made.id));
     made.kind = (uint8_t)kind;
+    memcpy(made.device, old->device, sizeof made.device);
     memcpy(generating->id, made.id, sizeof made.id);
     generating->description = call->description;
-    add_device(generating->change, &made, RECORD_WRAPPING_ACTIVE);
-    add_device(generating->change, generating->devices.active, RECORD_WRAPPING_RETIRED);
+    rotate_devices_add(generating->change, &made, RECORD_WRAPPING_ACTIVE);
+    rotate_devices_add(generating->change, old, RECORD_WRAPPING_RETIRED);
     return vlt_ok();
 }
 
@@ -215,13 +234,14 @@ static void generated(struct device_call *call) {
         change_run(generating->change);
         return;
     }
-    log_error("the device makes no wrapping key: %s", fault_or_reason(&call->fault, result));
+    log_error("device %s makes no wrapping key: %s", generating->device->name,
+              fault_or_reason(&call->fault, result));
     change_refuse(generating->change, result);
 }
 
-// Takes the change.
+// Takes the change. The device has an active key.
 static void generate(struct keeper *keeper, const struct rotate_devices *devices,
-                     struct change *change) {
+                     struct device *device, unsigned others, struct change *change) {
     struct generating *generating = calloc(1, sizeof *generating);
     struct device_call *call =
         generating ? device_call_new(DEVICE_GENERATE, generated, generating) : NULL;
@@ -231,16 +251,59 @@ static void generate(struct keeper *keeper, const struct rotate_devices *devices
         return;
     }
     change->context = generating;
-    *generating = (struct generating){.keeper = keeper, .change = change, .devices = *devices};
-    generating->devices.active = &generating->devices.keys[devices->active - devices->keys];
-    call->settings = keeper->settings.device;
+    *generating = (struct generating){.keeper = keeper,
+                                      .change = change,
+                                      .device = device,
+                                      .others = others,
+                                      .devices = *devices};
+    call->settings = keeper->settings.devices[device->number].hsm;
     call->generation = 1;
     for (size_t i = 0; i < devices->count; i++)
-        if (devices->keys[i].generation >= call->generation)
+        if (strcmp(devices->keys[i].device, device->name) == 0 &&
+            devices->keys[i].generation >= call->generation)
             call->generation = devices->keys[i].generation + 1;
     keeper->rotations->is_generating = true;
     keeper->in_flight++;
-    device_submit(keeper->device, call);
+    device_submit(device->thread, call);
+}
+
+// Those that work and have a key to replace.
+static unsigned devices_to_rotate(struct keeper *keeper, const struct rotate_devices *keys) {
+    unsigned set = 0;
+    for (size_t i = 0; i < keeper->devices->count; i++) {
+        const struct device *device = &keeper->devices->at[i];
+        if (device->state == DEVICE_WORKS && !device->is_leaving && active_of(keys, device->name))
+            set |= 1u << i;
+    }
+    return set;
+}
+
+static struct device *take_first(struct keeper *keeper, unsigned *set) {
+    for (size_t i = 0; i < keeper->devices->count; i++)
+        if (*set >> i & 1) {
+            *set &= ~(1u << i);
+            return &keeper->devices->at[i];
+        }
+    return NULL;
+}
+
+// One device after the other; then every data key.
+static void generate_next(struct keeper *keeper, unsigned wanted) {
+    struct rotate_devices devices;
+    struct audit_event event;
+    char id[ROTATE_ID_TEXT_SIZE];
+    vlt_result result = rotate_devices_look(keeper, &devices);
+    unsigned set = vlt_is_ok(result) ? wanted & devices_to_rotate(keeper, &devices) : 0;
+    struct device *device = take_first(keeper, &set);
+    if (!device) {
+        slots_touch(keeper);
+        return;
+    }
+    rotate_id_text(active_of(&devices, device->name)->id, id);
+    rotation_event(&event, "rotate.wrapping.begin", id);
+    struct change *change = change_new(keeper, NULL, &event, generation_committed);
+    if (change)
+        generate(keeper, &devices, device, set, change);
 }
 
 static vlt_result may_begin(const struct keeper *keeper, const struct ask_rotate *ask,
@@ -262,11 +325,11 @@ void rotate_wrapping_ask(struct keeper *keeper, struct ipc_call *call, const str
         rotation_reply(call, describe(keeper));
         return;
     }
-    vlt_result result = read_devices(keeper, &devices);
+    vlt_result result = rotate_devices_look(keeper, &devices);
     if (vlt_is_ok(result))
         result = may_begin(keeper, ask, &devices);
     if (vlt_is_ok(result) && is_under_way(&devices)) {
-        rewrap_begin(keeper);
+        slots_touch(keeper);
         rotation_reply(call, describe(keeper));
         return;
     }
@@ -274,146 +337,36 @@ void rotate_wrapping_ask(struct keeper *keeper, struct ipc_call *call, const str
         vlt_is_ok(result) ? change_new(keeper, call, event, generation_committed) : NULL;
     if (vlt_is_ok(result) && !change)
         result = vlt_fail(VLT_UNAVAILABLE, "no memory for a change");
-    if (change)
-        generate(keeper, &devices, change);
-    else
+    if (!change) {
         audit_refuse(keeper, call, event, result);
+        return;
+    }
+    unsigned set = devices_to_rotate(keeper, &devices);
+    struct device *device = take_first(keeper, &set);
+    if (device)
+        generate(keeper, &devices, device, set, change);
+    else
+        change_refuse(change, vlt_fail(VLT_UNAVAILABLE, "no device works"));
 }
 
+// Keys whose device is away wait with it.
 void rotate_wrapping_schedule(struct keeper *keeper, uint32_t age_s) {
     struct rotate_devices devices;
     char id[ROTATE_ID_TEXT_SIZE];
-    struct audit_event event;
     if (age_s == 0 || keeper->rotations->is_generating ||
-        !vlt_is_ok(read_devices(keeper, &devices)) || is_under_way(&devices))
+        !vlt_is_ok(rotate_devices_look(keeper, &devices)) || is_under_way(&devices))
         return;
-    rotate_id_text(devices.active->id, id);
-    if (!key_age_is_due(keeper, ROTATION_WRAPPING, id, devices.active->created_at, age_s,
-                        devices.active->generation))
-        return;
-    rotation_event(&event, "rotate.wrapping.begin", id);
-    struct change *change = change_new(keeper, NULL, &event, generation_committed);
-    if (change)
-        generate(keeper, &devices, change);
-}
-
-// ---- The old one goes: first recorded, then done, then forgotten ----
-
-static void removed(struct change *change, vlt_result result, uint64_t revision) {
-    change->keeper->rotations->is_generating = false;
-    if (vlt_is_ok(result))
-        log_notice("the old wrapping key is destroyed");
-}
-
-static void destroyed(struct device_call *call) {
-    struct rotations *rotations = call->context;
-    struct keeper *keeper = rotations->keeper;
-    enum hsm_kind kind;
-    uint32_t generation;
-    uint8_t id[HSM_KEY_ID_BYTES];
-    char text[ROTATE_ID_TEXT_SIZE];
-    struct audit_event event;
-    keeper->in_flight--;
-    vlt_result result = call->result;
-    if (vlt_is_ok(result))
-        result = hsm_key_facts(&call->keys[0], &kind, &generation, id);
-    if (vlt_is_ok(result))
-        rotate_id_text(id, text);
-    if (vlt_is_ok(result))
-        rotation_event(&event, "rotate.wrapping.destroyed", text);
-    struct change *change = vlt_is_ok(result) ? change_new(keeper, NULL, &event, removed) : NULL;
-    if (!change) {
-        rotations->is_generating = false; // the tick tries again
-        log_error("the old wrapping key can not be destroyed: %s",
-                  fault_or_reason(&call->fault, result));
-        return;
+    unsigned set = devices_to_rotate(keeper, &devices), due = 0;
+    for (size_t i = 0; i < keeper->devices->count; i++) {
+        const struct rotate_device *active =
+            set >> i & 1 ? active_of(&devices, keeper->devices->at[i].name) : NULL;
+        if (!active)
+            continue;
+        rotate_id_text(active->id, id);
+        if (key_age_is_due(keeper, ROTATION_WRAPPING, id, active->created_at, age_s,
+                           active->generation))
+            due |= 1u << i;
     }
-    change_add_removal(change, STORE_SYSTEM_TENANT, STORE_DEVICE, bytes_of(id, sizeof id),
-                       STORE_ANY_REVISION);
-    change_run(change);
-}
-
-static void destroy_in_device(struct keeper *keeper, const struct rotate_device *device) {
-    struct device_call *call = device_call_new(DEVICE_DESTROY, destroyed, keeper->rotations);
-    if (!call)
-        return;
-    call->keys[0] = device->key;
-    keeper->rotations->is_generating = true;
-    keeper->in_flight++;
-    device_submit(keeper->device, call);
-}
-
-static void forget_id(struct keeper *keeper, const uint8_t *id) {
-    for (size_t i = 0; i < keeper->device_id_count; i++)
-        if (bytes_equal(bytes_of(keeper->device_ids[i], HSM_KEY_ID_BYTES),
-                        bytes_of(id, HSM_KEY_ID_BYTES))) {
-            memmove(keeper->device_ids[i], keeper->device_ids[--keeper->device_id_count],
-                    HSM_KEY_ID_BYTES);
-            return;
-        }
-}
-
-static void ending_recorded(struct change *change, vlt_result result, uint64_t revision) {
-    struct keeper *keeper = change->keeper;
-    keeper->rotations->is_generating = false;
-    if (vlt_is_ok(result) && keeper->state == KEEPER_UNSEALED) {
-        forget_id(keeper, change->changes[0].name.at);
-        rotate_wrapping_tick(keeper);
-    }
-    if (!change->call)
-        return;
-    struct answer_key_destroy answer = {.revision = revision};
-    reply_key_destroy(change->call, result, vlt_is_ok(result) ? &answer : NULL);
-}
-
-void rotate_wrapping_end_old(struct keeper *keeper) {
-    struct rotate_devices devices;
-    struct audit_event event;
-    char id[ROTATE_ID_TEXT_SIZE];
-    if (!vlt_is_ok(read_devices(keeper, &devices)) || keeper->rotations->is_generating)
-        return;
-    const struct rotate_device *old = find_state(&devices, RECORD_WRAPPING_RETIRED);
-    if (!old)
-        return;
-    rotate_id_text(old->id, id);
-    rotation_event(&event, "rotate.wrapping.destroy", id);
-    struct change *change = change_new(keeper, NULL, &event, ending_recorded);
-    if (!change)
-        return;
-    keeper->rotations->is_generating = true;
-    add_device(change, old, RECORD_WRAPPING_ENDING);
-    change_run(change);
-}
-
-void rotate_wrapping_tick(struct keeper *keeper) {
-    struct rotate_devices devices;
-    if (keeper->rotations->is_generating || keeper->rotations->rewrap ||
-        !vlt_is_ok(read_devices(keeper, &devices)))
-        return;
-    const struct rotate_device *ending = find_state(&devices, RECORD_WRAPPING_ENDING);
-    if (ending)
-        destroy_in_device(keeper, ending);
-    else if (find_state(&devices, RECORD_WRAPPING_RETIRED))
-        rewrap_begin(keeper);
-}
-
-void rotate_wrapping_destroy(struct keeper *keeper, struct ipc_call *call,
-                             const struct ask_key_destroy *ask, struct audit_event *event) {
-    struct rotate_devices devices;
-    char id[ROTATE_ID_TEXT_SIZE];
-    vlt_result result = read_devices(keeper, &devices);
-    const struct rotate_device *found = NULL;
-    for (size_t i = 0; i < devices.count; i++) {
-        rotate_id_text(devices.keys[i].id, id);
-        if (bytes_equal_text(ask->key, id))
-            found = &devices.keys[i];
-    }
-    if (vlt_is_ok(result) && !found)
-        result = vlt_fail(VLT_NOT_FOUND, "there is no such key");
-    else if (vlt_is_ok(result) && found->state == RECORD_WRAPPING_ACTIVE)
-        result = vlt_fail(VLT_CONFLICT, "the key is in use: rotate it first");
-    else if (vlt_is_ok(result)) // a whole look at the slots decides, not a person
-        result = vlt_fail(VLT_CONFLICT, "data keys are being wrapped again: the key goes by itself "
-                                        "when none needs it");
-    audit_refuse(keeper, call, event, result);
+    if (due)
+        generate_next(keeper, due);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rotation of the wrapping key: the device makes another generation, every data
-// key is wrapped by it, then the device destroys the old one.
+// Rotation of the wrapping keys: each device that works makes another generation,
+// every data key is wrapped by it (slots.h), then the device destroys the old one.
+// A device that is away keeps its generation.
 //
 //   active ──the next was made──▶ retired ──no slot names it──▶ ending ──device──▶ gone
 //
@@ -18,15 +19,26 @@ struct rotate_device {
     int64_t created_at;
     uint64_t revision;
     struct hsm_key key;
+    char device[RECORD_DEVICE_NAME_MAX + 1];
+    bool is_named; // by a slot; of slots.c
 };
 struct rotate_devices {
-    struct rotate_device keys[HSM_KEYS_MAX * 2];
+    struct rotate_device keys[KEEPER_DEVICES_MAX * HSM_KEYS_MAX];
     size_t count;
-    const struct rotate_device *active; // newest active one that this device has open
+    const struct rotate_device *active; // of keeper->device, or NULL
 };
-// Every wrapping key of the store, within a snapshot.
+// Every wrapping key of the store, within a snapshot. VLT_NOT_FOUND: none is active
+// in keeper->device; the rest is filled all the same.
 vlt_result rotate_devices_read(struct keeper *keeper,
                                struct rotate_devices *ret_devices) VLT_MUST_USE;
+
+// The same in a snapshot of its own.
+vlt_result rotate_devices_look(struct keeper *keeper,
+                               struct rotate_devices *ret_devices) VLT_MUST_USE;
+// The first one in that state, or NULL.
+const struct rotate_device *rotate_devices_in(const struct rotate_devices *devices, uint8_t state);
+// Its record with that state, into a change.
+void rotate_devices_add(struct change *change, const struct rotate_device *device, uint8_t state);
 
 void rotate_wrapping_ask(struct keeper *keeper, struct ipc_call *call, const struct ask_rotate *ask,
                          struct audit_event *event);
@@ -38,17 +50,8 @@ void rotate_wrapping_schedule(struct keeper *keeper, uint32_t age_s);
 #define ROTATE_ID_TEXT_SIZE (2 * RECORD_DEVICE_ID_SIZE + 1)
 void rotate_id_text(const uint8_t id[RECORD_DEVICE_ID_SIZE], char text[ROTATE_ID_TEXT_SIZE]);
 
-// ---- rewrap.c: every slot of a retired key ----
-
-// Fine when it is under way.
-void rewrap_begin(struct keeper *keeper);
-void rewrap_stop(struct keeper *keeper);
-struct rewrap_progress {
-    uint64_t data_keys, remaining, done; // about: a tenant has one, or two while it is rotated
-    int64_t started_ms;
-};
-bool rewrap_look(const struct keeper *keeper, struct rewrap_progress *ret_progress);
-// Called when a whole pass found no slot of a retired key.
-void rotate_wrapping_end_old(struct keeper *keeper);
+// Called when a whole pass over the slots is over: retired keys that are not named
+// end.
+void rotate_wrapping_end_old(struct keeper *keeper, const struct rotate_devices *devices);
 
 #endif

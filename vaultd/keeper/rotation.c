@@ -8,6 +8,8 @@
 #include "vaultd/keeper/rotate_key.h"
 #include "vaultd/keeper/rotate_tenant.h"
 #include "vaultd/keeper/rotate_wrapping.h"
+#include "vaultd/keeper/scrub.h"
+#include "vaultd/keeper/slots.h"
 #include "vaultd/log/log.h"
 
 #define SCHEDULE_TICKS 10
@@ -39,7 +41,7 @@ void rotations_stop(struct keeper *keeper) {
     if (!keeper->rotations)
         return;
     reencrypt_stop(keeper);
-    rewrap_stop(keeper);
+    slots_stop(keeper);
     keeper->rotations->is_dirty = true;
     keeper->rotations->look_tenant = 0;
 }
@@ -79,6 +81,8 @@ void rotations_tick(struct keeper *keeper) {
         rotations->is_dirty = true;
     rotate_key_tick(keeper);
     rotate_wrapping_tick(keeper);
+    slots_tick(keeper);
+    scrub_tick(keeper);
     reencrypt_tick(keeper);
     look_at_ages(keeper);
     credential_age_tick(keeper);

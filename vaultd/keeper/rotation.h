@@ -18,7 +18,7 @@
 #include "vaultd/keeper/keeper.h"
 
 struct reencrypt;
-struct rewrap;
+struct slots;
 
 struct rotations {
     struct keeper *keeper;
@@ -29,7 +29,10 @@ struct rotations {
     struct hsm_signer signer;
     bool needs_reload;     // the keys in memory are older than those in the store
     struct reencrypt *reencrypt;
-    struct rewrap *rewrap;
+    struct slots *slots;
+    bool has_slots_to_look_at;
+    bool is_removing;  // a device, from the vault
+    bool is_scrubbing; // the file of the store
     bool is_generating;       // a wrapping key is being made or destroyed
     bool is_dirty;            // some tenant may have an old data key
     uint32_t look_tenant;     // where the look for it goes on; 0: not under way

@@ -11,7 +11,7 @@
 
 #include "vaultd/keeper/system_keys.h"
 
-#define SYSTEM_RECORD_PLAIN_MAX 512
+#define SYSTEM_RECORD_PLAIN_MAX 1024
 #define SYSTEM_RECORD_MAX (9 + XAES_SEALED_SIZE(SYSTEM_RECORD_PLAIN_MAX))
 
 // Encrypts with the active system data key. `room` holds SYSTEM_RECORD_MAX bytes.

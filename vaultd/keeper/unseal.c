@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vaultd/keeper/boot.h"
 #include "vaultd/keeper/unseal.h"
 
 #include <stdlib.h>
@@ -9,10 +8,11 @@
 #include "vaultd/keeper/audit_first.h"
 #include "vaultd/keeper/commit_queue.h"
 #include "vaultd/keeper/datakey.h"
-#include "vaultd/keeper/device_thread.h"
+#include "vaultd/keeper/devices.h"
 #include "vaultd/keeper/epoch.h"
 #include "vaultd/keeper/rotation.h"
 #include "vaultd/keeper/seen.h"
+#include "vaultd/keeper/slots.h"
 #include "vaultd/keeper/system_keys.h"
 #include "vaultd/keeper/tenants.h"
 #include "vaultd/log/log.h"
@@ -21,8 +21,13 @@
 #define RETRY_LAST_S 60
 
 // One try. Steps run one after the other, each begun by the end of the one before.
-struct attempt {
+struct unseal_attempt {
     struct keeper *keeper;
+    struct device *device; // that is being tried; NULL while we wait for one to open
+    unsigned tried;        // set of devices (bit n: device n)
+    bool is_beginning;
+    vlt_result result;     // of the devices that failed; `why` says it of each
+    struct fault why;
     struct system_keys *keys;
     struct fault fault;
     // System data keys, copied out of the store so that no snapshot stays open
@@ -62,10 +67,11 @@ void unseal_wait_for(struct keeper *keeper, struct unseal_wait *wait) {
     keeper->unseal_waits = wait;
 }
 
-static void attempt_end(struct attempt *attempt, vlt_result result) {
+static void attempt_end(struct unseal_attempt *attempt, vlt_result result) {
     struct keeper *keeper = attempt->keeper;
     struct unseal_wait *wait = keeper->unseal_waits;
     keeper->is_unsealing = false;
+    keeper->unsealing = NULL;
     keeper->unseal_waits = NULL;
     system_keys_free(attempt->keys);
     free(attempt);
@@ -76,7 +82,7 @@ static void attempt_end(struct attempt *attempt, vlt_result result) {
     }
 }
 
-static void attempt_failed(struct attempt *attempt, vlt_result result) {
+static void attempt_failed(struct unseal_attempt *attempt, vlt_result result) {
     struct keeper *keeper = attempt->keeper;
     const char *why = fault_or_reason(&attempt->fault, result);
     // Say it once, not with every retry; and an administrator's word stands.
@@ -109,7 +115,18 @@ void unseal_record(struct keeper *keeper) {
     audit_later(keeper, &event);
 }
 
-static void attempt_succeeded(struct attempt *attempt) {
+// Devices that opened as well: is the store as new as they remember, too?
+static void join_others(struct unseal_attempt *attempt) {
+    struct keeper *keeper = attempt->keeper;
+    for (size_t i = 0; i < keeper->devices->count; i++) {
+        const struct device *device = &keeper->devices->at[i];
+        if (device != attempt->device && device->state == DEVICE_WORKS)
+            epoch_join(keeper, device->name);
+    }
+    slots_touch(keeper);
+}
+
+static void attempt_succeeded(struct unseal_attempt *attempt) {
     struct keeper *keeper = attempt->keeper;
     if (keeper->is_sealed_by_hand) { // while this try was under way
         epoch_forget(keeper);
@@ -120,14 +137,16 @@ static void attempt_succeeded(struct attempt *attempt) {
     attempt->keys = NULL;
     keeper->has_unseal_to_record = true;
     unseal_record(keeper);
+    join_others(attempt);
     attempt_end(attempt, vlt_ok());
 }
 
 // ---- Step 3: system data keys, then everything under them ----
 
-static void unwrap_next(struct attempt *attempt);
+static void unwrap_next(struct unseal_attempt *attempt);
+static void device_of_attempt_failed(struct unseal_attempt *attempt, vlt_result result);
 
-static vlt_result load_keys(struct attempt *attempt) {
+static vlt_result load_keys(struct unseal_attempt *attempt) {
     struct keeper *keeper = attempt->keeper;
     VLT_TRY(store_snapshot_begin(keeper->store));
     vlt_result result = system_keys_load(attempt->keys, keeper->store, &attempt->fault);
@@ -136,7 +155,7 @@ static vlt_result load_keys(struct attempt *attempt) {
 }
 
 static void slot_unwrapped(struct device_call *call) {
-    struct attempt *attempt = call->context;
+    struct unseal_attempt *attempt = call->context;
     const struct system_slot *slot = &attempt->slots[attempt->next_slot];
     vlt_result result = call->result;
     attempt->fault = call->fault;
@@ -144,7 +163,7 @@ static void slot_unwrapped(struct device_call *call) {
         result =
             system_keys_add_datakey(attempt->keys, slot->number, call->secret, slot->is_active);
     if (!vlt_is_ok(result)) {
-        attempt_failed(attempt, result);
+        device_of_attempt_failed(attempt, result);
         return;
     }
     attempt->next_slot++;
@@ -153,19 +172,21 @@ static void slot_unwrapped(struct device_call *call) {
 
 // Step 4: is this the newest store that the device has seen?
 static void epoch_checked(vlt_result result, const struct fault *fault, void *context) {
-    struct attempt *attempt = context;
+    struct unseal_attempt *attempt = context;
     attempt->fault = *fault;
     if (vlt_is_ok(result))
         attempt_succeeded(attempt);
-    else
+    else if (result.class == VLT_UNAVAILABLE)
+        device_of_attempt_failed(attempt, result);
+    else // that another device remembers less is no reason to ask it
         attempt_failed(attempt, result);
 }
 
-static void unwrap_next(struct attempt *attempt) {
+static void unwrap_next(struct unseal_attempt *attempt) {
     if (attempt->next_slot == attempt->slot_count) {
         vlt_result result = load_keys(attempt);
         if (vlt_is_ok(result))
-            epoch_check(attempt->keeper, attempt->keys, epoch_checked, attempt);
+            epoch_check(attempt->keeper, attempt->device, attempt->keys, epoch_checked, attempt);
         else
             attempt_failed(attempt, result);
         return;
@@ -179,24 +200,26 @@ static void unwrap_next(struct attempt *attempt) {
     memcpy(call->blob, slot->blob, slot->blob_bytes);
     call->blob_bytes = slot->blob_bytes;
     device_call_set_purpose(call, STORE_SYSTEM_TENANT, slot->number);
-    device_submit(attempt->keeper->device, call);
+    device_submit(attempt->device->thread, call);
 }
 
-// ---- Step 2: the device is open; which slots are for it? ----
+// ---- Step 2: a device is open; which slots are for it? ----
 
 struct slot_search {
-    struct attempt *attempt;
+    struct unseal_attempt *attempt;
     vlt_result result;
 };
 
 static bool take_slot(struct bytes name, struct bytes value, uint64_t revision, void *context) {
     struct slot_search *search = context;
-    struct attempt *attempt = search->attempt;
+    struct unseal_attempt *attempt = search->attempt;
     struct record_datakey record;
     const struct record_slot *slot;
+    struct device *device;
     search->result = record_datakey_get(value, &record);
     if (vlt_is_ok(search->result))
-        search->result = datakey_slot(attempt->keeper, &record, &slot);
+        search->result = devices_slot(attempt->keeper, &record, ~(1u << attempt->device->number),
+                                      &slot, &device);
     if (vlt_is_ok(search->result) &&
         (attempt->slot_count == SYSTEM_DATAKEYS_MAX || slot->blob.size > HSM_BLOB_MAX_BYTES))
         search->result = vlt_fail(VLT_LIMIT, "there are too many system data keys");
@@ -212,122 +235,116 @@ static bool take_slot(struct bytes name, struct bytes value, uint64_t revision, 
     return true;
 }
 
-static vlt_result find_slots(struct attempt *attempt) {
+static vlt_result find_slots(struct unseal_attempt *attempt) {
     struct keeper *keeper = attempt->keeper;
     struct slot_search search = {.attempt = attempt, .result = vlt_ok()};
+    attempt->slot_count = attempt->next_slot = 0;
     VLT_TRY(store_snapshot_begin(keeper->store));
     vlt_result result = store_each(keeper->store, STORE_SYSTEM_TENANT, STORE_DATA_KEY,
                                    bytes_of(NULL, 0), bytes_of(NULL, 0), take_slot, &search);
     store_snapshot_end(keeper->store);
-    if (vlt_is_ok(result))
-        result = search.result;
+    VLT_TRY(result);
     // Not one to retry: another try would find the same store and device.
-    if (result.class == VLT_NOT_FOUND || (vlt_is_ok(result) && attempt->slot_count == 0))
+    if (search.result.class == VLT_UNAVAILABLE || (vlt_is_ok(search.result) && !attempt->slot_count))
         return fault_set(&attempt->fault, VLT_CONFLICT, "no slot for this device",
                          "the store holds no data key for this device: it was made with another "
                          "one");
-    return result;
+    return search.result;
 }
 
-vlt_result unseal_note_keys(struct keeper *keeper, const struct hsm_key *keys, size_t count) {
-    enum hsm_kind kind;
-    uint32_t generation;
-    keeper->device_id_count = 0;
-    for (size_t i = 0; i < count; i++)
-        VLT_TRY(hsm_key_facts(&keys[i], &kind, &generation, keeper->device_ids[i]));
-    keeper->device_id_count = count;
-    return vlt_ok();
+static struct device *next_candidate(struct unseal_attempt *attempt) {
+    struct devices *devices = attempt->keeper->devices;
+    for (size_t i = 0; i < devices->count; i++)
+        if (devices->at[i].state == DEVICE_WORKS && !(attempt->tried >> i & 1))
+            return &devices->at[i];
+    return NULL;
 }
 
-static void device_opened(struct device_call *call) {
-    struct attempt *attempt = call->context;
-    struct keeper *keeper = attempt->keeper;
-    vlt_result result = call->result;
-    attempt->fault = call->fault;
-    if (vlt_is_ok(result)) {
-        keeper->device_description = call->description;
-        keeper->is_device_known = true;
-        result = unseal_note_keys(keeper, call->keys, call->key_count);
-    }
-    if (vlt_is_ok(result))
-        result = find_slots(attempt);
+static void try_device(struct unseal_attempt *attempt, struct device *device) {
+    attempt->device = device;
+    attempt->tried |= 1u << device->number;
+    vlt_result result = find_slots(attempt);
+    system_keys_free(attempt->keys);
+    attempt->keys = NULL;
     if (vlt_is_ok(result) && !(attempt->keys = system_keys_new()))
         result = vlt_fail(VLT_UNAVAILABLE, "out of memory");
     if (vlt_is_ok(result))
         unwrap_next(attempt);
     else
-        attempt_failed(attempt, result);
+        device_of_attempt_failed(attempt, result);
 }
 
-// ---- Step 1: which wrapping keys does the store know? ----
+// ---- Step 1: whichever device answers first ----
 
-struct key_search {
-    struct keeper *keeper;
-    struct device_call *call;
-    vlt_result result;
-};
+// With several, each says for itself why it does not serve.
+static void note_failure(struct unseal_attempt *attempt, const struct device *device,
+                         vlt_result result, const struct fault *fault) {
+    const char *why = fault_or_reason(fault, result), *before = attempt->why.text;
+    if (vlt_is_ok(attempt->result) || is_worth_retrying(result.class))
+        attempt->result = result;
+    struct fault text = {0};
+    vlt_result noted =
+        attempt->keeper->devices->count == 1
+            ? fault_set(&text, result.class, "", "%s", why)
+            : fault_set(&text, result.class, "", "%s%s%s: %s", before, before[0] ? "; " : "",
+                        device->name, why);
+    (void)noted;
+    attempt->why = text;
+}
 
-static bool take_key(struct bytes name, struct bytes value, uint64_t revision, void *context) {
-    struct key_search *search = context;
-    struct device_call *call = search->call;
-    struct record_device record;
-    search->result = record_device_get(value, &record);
-    if (!vlt_is_ok(search->result))
-        return false;
-    // Keys of another kind of device are other slots' business.
-    if (record.kind != (uint8_t)search->keeper->settings.device.kind ||
-        record.key.size > HSM_KEY_MAX_BYTES || record.state == RECORD_WRAPPING_ENDING)
-        return true;
-    if (call->key_count == DEVICE_KEYS_MAX) {
-        search->result = vlt_fail(VLT_LIMIT, "there are too many wrapping keys");
-        return false;
+static void go_on(struct unseal_attempt *attempt) {
+    struct device *device = next_candidate(attempt);
+    if (attempt->device || attempt->is_beginning)
+        return; // it has not failed yet
+    if (device) {
+        try_device(attempt, device);
+    } else if (!devices_are_opening(attempt->keeper)) {
+        attempt->fault = attempt->why;
+        attempt_failed(attempt, attempt->result);
     }
-    struct hsm_key *key = &call->keys[call->key_count++];
-    key->size = record.key.size;
-    memcpy(key->at, record.key.at, record.key.size);
-    return true;
 }
 
-static vlt_result find_keys(struct keeper *keeper, struct device_call *call, struct fault *fault) {
-    struct key_search search = {.keeper = keeper, .call = call, .result = vlt_ok()};
-    VLT_TRY(store_snapshot_begin(keeper->store));
-    vlt_result result = store_each(keeper->store, STORE_SYSTEM_TENANT, STORE_DEVICE,
-                                   bytes_of(NULL, 0), bytes_of(NULL, 0), take_key, &search);
-    if (vlt_is_ok(result))
-        result = boot_approvals_read(keeper, call);
-    store_snapshot_end(keeper->store);
-    if (vlt_is_ok(result))
-        result = search.result;
-    if (vlt_is_ok(result) && call->key_count == 0)
-        return fault_set(fault, VLT_CONFLICT, "no wrapping key for this kind of device",
-                         "the store was made with another kind of device than the configuration "
-                         "names: set device.kind back");
-    return result;
+static void device_of_attempt_failed(struct unseal_attempt *attempt, vlt_result result) {
+    note_failure(attempt, attempt->device, result, &attempt->fault);
+    attempt->fault = (struct fault){0};
+    attempt->device = NULL;
+    go_on(attempt);
+}
+
+void unseal_device_answered(struct keeper *keeper, struct device *device, vlt_result result,
+                            const struct fault *fault) {
+    struct unseal_attempt *attempt = keeper->unsealing;
+    if (attempt) {
+        if (!vlt_is_ok(result))
+            note_failure(attempt, device, result, fault);
+        go_on(attempt);
+    } else if (vlt_is_ok(result) && keeper->state == KEEPER_SEALED && !keeper->is_sealed_by_hand) {
+        unseal_begin(keeper);
+    }
 }
 
 void unseal_begin(struct keeper *keeper) {
     if (keeper->is_unsealing || keeper->state != KEEPER_SEALED || !keeper->store)
         return;
-    struct attempt *attempt = calloc(1, sizeof *attempt);
-    struct device_call *call =
-        attempt ? device_call_new(DEVICE_OPEN, device_opened, attempt) : NULL;
-    if (!call) {
-        free(attempt);
+    struct unseal_attempt *attempt = calloc(1, sizeof *attempt);
+    if (!attempt) {
         log_error("no memory to unseal");
         retry_later(keeper);
         return;
     }
     keeper->is_unsealing = true;
     attempt->keeper = keeper;
-    call->settings = keeper->settings.device;
-    call->result = find_keys(keeper, call, &attempt->fault);
-    if (vlt_is_ok(call->result)) {
-        device_submit(keeper->device, call);
-        return;
-    }
-    vlt_result result = call->result;
-    device_call_free(call);
-    attempt_failed(attempt, result);
+    attempt->result = vlt_ok();
+    keeper->unsealing = attempt;
+    attempt->is_beginning = true; // until every device was asked
+    devices_open(keeper);
+    attempt->is_beginning = false;
+    if (!devices_any_known(keeper))
+        attempt->result =
+            fault_set(&attempt->why, VLT_CONFLICT, "no wrapping key for this kind of device",
+                      "the store was made with another kind of device than the configuration "
+                      "names, or one of another name: set device.kind and device.name back");
+    go_on(attempt);
 }
 
 // ---- Start and end ----
@@ -390,8 +407,6 @@ void unseal_at_start(struct keeper *keeper) {
     }
 }
 
-static void device_closed(struct device_call *call) {}
-
 void unseal_undo(struct keeper *keeper, const char *why) {
     struct system_keys *keys = keeper->keys;
     keeper->keys = NULL;
@@ -403,11 +418,6 @@ void unseal_undo(struct keeper *keeper, const char *why) {
     seen_clear(keeper->seen);
     datakeys_clear(keeper->datakeys);
     secret_wipe(keeper->plaintext);
-    keeper->device_id_count = 0;
     keeper_end_reuse(keeper);
-    struct device_call *call = device_call_new(DEVICE_CLOSE, device_closed, NULL);
-    if (call)
-        device_submit(keeper->device, call);
-    else
-        log_error("no memory to close the device");
+    devices_close(keeper);
 }

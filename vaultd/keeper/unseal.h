@@ -22,14 +22,15 @@ struct unseal_wait {
     struct unseal_wait *next;
 };
 void unseal_wait_for(struct keeper *keeper, struct unseal_wait *wait);
-// Wipes every key and closes the device.
+// A device that devices_open asked has opened, or failed.
+struct device;
+void unseal_device_answered(struct keeper *keeper, struct device *device, vlt_result result,
+                            const struct fault *fault);
+// Wipes every key and closes the devices.
 void unseal_undo(struct keeper *keeper, const char *why);
 // The vault is usable: takes the keys. Used by unseal and by init.
 void unseal_finish(struct keeper *keeper, struct system_keys *keys);
 // Records that the vault unsealed itself, if that was not possible before.
 void unseal_record(struct keeper *keeper);
-// The wrapping keys that the device thread has open.
-vlt_result unseal_note_keys(struct keeper *keeper, const struct hsm_key *keys,
-                            size_t count) VLT_MUST_USE;
 
 #endif

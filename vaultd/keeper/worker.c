@@ -123,8 +123,8 @@ vlt_result worker_new(struct event_base *base, struct worker **ret_worker) {
     return vlt_ok();
 }
 
-void worker_free(struct worker *worker) {
-    if (!worker)
+void worker_end(struct worker *worker) {
+    if (worker->has_ended)
         return;
     pthread_mutex_lock(&worker->lock);
     worker->is_ending = true;
@@ -133,6 +133,12 @@ void worker_free(struct worker *worker) {
     pthread_join(worker->thread, NULL);
     worker->has_ended = true;
     finish_jobs(worker);
+}
+
+void worker_free(struct worker *worker) {
+    if (!worker)
+        return;
+    worker_end(worker);
     destroy(worker);
 }
 

@@ -21,8 +21,9 @@ struct worker;
 // VLT_UNAVAILABLE when the thread can not be started.
 vlt_result worker_new(struct event_base *base, struct worker **ret_worker) VLT_MUST_USE;
 // Waits for the jobs that were submitted, calls their `done`, ends the thread. A
-// job that such a `done` submits is run right there.
-void worker_free(struct worker *worker); // NULL is fine
+// job that is submitted from then on is run right there.
+void worker_end(struct worker *worker);
+void worker_free(struct worker *worker); // ends it, too; NULL is fine
 void worker_submit(struct worker *worker, struct worker_job *job);
 size_t worker_pending(const struct worker *worker); // submitted, and not done yet
 

@@ -29,11 +29,19 @@ static const cyaml_schema_field_t config_users_fields[] = {
     TEXT(config_users, redeemer), TEXT(config_users, keeper), TEXT(config_users, auditor),
     CYAML_FIELD_END};
 static const cyaml_schema_field_t config_device_fields[] = {
+    TEXT(config_device, name),
     TEXT(config_device, kind),     TEXT(config_device, tcti),
     TEXT(config_device, uri),      TEXT(config_device, module),
     TEXT(config_device, pin_file), TEXTS(config_device, environment),
     TEXTS(config_device, boot_pcrs), TEXT(config_device, boot_approver),
     CYAML_FIELD_END};
+static const cyaml_schema_field_t config_more_devices_fields[] = {
+    TEXT(config_device, name), TEXT(config_device, kind),   TEXT(config_device, tcti),
+    TEXT(config_device, uri),  TEXT(config_device, module), TEXT(config_device, pin_file),
+    CYAML_FIELD_END};
+static const cyaml_schema_value_t more_device_value = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_device, config_more_devices_fields),
+};
 static const cyaml_schema_field_t config_broker_fields[] = {
     TEXT(config_broker, listen),         TEXT(config_broker, tls_certificate),
     TEXT(config_broker, tls_key),        TEXT(config_broker, issuer_ca),
@@ -55,6 +63,7 @@ static const cyaml_schema_field_t config_redeemer_fields[] = {
     CYAML_FIELD_END};
 static const cyaml_schema_field_t config_keeper_fields[] = {
     NUMBER(config_keeper, data_key_idle_s), NUMBER(config_keeper, secret_heap_kib),
+    NUMBER(config_keeper, device_probe_s),  NUMBER(config_keeper, device_grace_s),
     CYAML_FIELD_END};
 static const cyaml_schema_field_t config_audit_fields[] = {
     TEXT(config_audit, directory), TEXT(config_audit, origin), CYAML_FIELD_END};
@@ -71,7 +80,11 @@ static const cyaml_schema_field_t config_rotation_fields[] = {
 static const cyaml_schema_field_t config_fields[] = {
     TEXT(config, issuer),       TEXT(config, store),        TEXT(config, profiles),
     TEXT(config, log_level),    NUMBER(config, drain_ms),   GROUP(users, users),
-    GROUP(device, device),      GROUP(broker, broker),      GROUP(admin, admin),
+    GROUP(device, device),
+    CYAML_FIELD_SEQUENCE_COUNT("more_devices", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                               struct config, more_devices, more_devices_count,
+                               &more_device_value, 0, CONFIG_MORE_DEVICES_MAX),
+        GROUP(broker, broker),      GROUP(admin, admin),
     GROUP(redeemer, redeemer),  GROUP(keeper, keeper),      GROUP(audit, audit),
     GROUP(tokens, tokens),      GROUP(rotation, rotation),  CYAML_FIELD_END};
 static const cyaml_schema_value_t config_schema = {
@@ -103,17 +116,24 @@ static bool set_listener_defaults(struct config *c) {
            set_text(&c->redeemer.tls_certificate, "") && set_text(&c->redeemer.tls_key, "");
 }
 
+static bool set_device_defaults(struct config_device *device) {
+    return set_text(&device->kind, "") && set_text(&device->tcti, "device:/dev/tpmrm0") &&
+           set_text(&device->uri, "") && set_text(&device->module, "") &&
+           set_text(&device->pin_file, "") && set_text(&device->boot_approver, "");
+}
+
 static bool set_text_defaults(struct config *c) {
+    for (unsigned i = 0; i < c->more_devices_count; i++)
+        if (!set_text(&c->more_devices[i].name, "") || !set_device_defaults(&c->more_devices[i]))
+            return false;
+    if (!set_text(&c->device.name, "main") || !set_device_defaults(&c->device))
+        return false;
     return set_text(&c->store, "/var/lib/vaultd/store") &&
            set_text(&c->profiles, "/usr/share/vaultd/profiles") && set_text(&c->log_level, "info") &&
            set_text(&c->issuer, "") && set_text(&c->users.group, "") &&
            set_text(&c->users.broker, "") && set_text(&c->users.admin, "") &&
            set_text(&c->users.redeemer, "") && set_text(&c->users.keeper, "") &&
-           set_text(&c->users.auditor, "") && set_text(&c->device.kind, "") &&
-           set_text(&c->device.tcti, "device:/dev/tpmrm0") && set_text(&c->device.uri, "") &&
-           set_text(&c->device.module, "") && set_text(&c->device.pin_file, "") &&
-           set_text(&c->tokens.signing_key, "memory") &&
-           set_text(&c->device.boot_approver, "") &&
+           set_text(&c->users.auditor, "") && set_text(&c->tokens.signing_key, "memory") &&
            set_text(&c->audit.directory, "/var/lib/vaultd/audit") && set_text(&c->audit.origin, "");
 }
 
@@ -133,6 +153,8 @@ static void set_number_defaults(struct config *c) {
     set_number(&c->redeemer.cache_max_s, 30);
     set_number(&c->keeper.data_key_idle_s, 3600);
     set_number(&c->keeper.secret_heap_kib, 16384);
+    set_number(&c->keeper.device_probe_s, 10);
+    set_number(&c->keeper.device_grace_s, 3600);
     set_number(&c->rotation.publication_s, 300);
     set_number(&c->rotation.intake_overlap_s, 86400);
     set_number(&c->rotation.checkpoint_overlap_s, 30 * 86400);
@@ -211,6 +233,39 @@ static vlt_result check_signing_key(const struct checking *checking, const struc
     return vlt_ok();
 }
 
+static bool is_device_name(const char *name) {
+    size_t size = strlen(name);
+    return size >= 1 && size <= 32 && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == size &&
+           name[0] != '-';
+}
+
+static const char *more_device_trouble(const struct config *c, unsigned number) {
+    const struct config_device *device = &c->more_devices[number];
+    if (!is_device_name(device->name))
+        return "every entry needs a name of 1 to 32 of a-z, 0-9 and -";
+    bool is_taken = strcmp(device->name, c->device.name) == 0;
+    for (unsigned i = 0; i < number; i++)
+        is_taken |= strcmp(device->name, c->more_devices[i].name) == 0;
+    if (is_taken)
+        return "two devices have the same name; that of device is main unless it says otherwise";
+    if (strcmp(device->kind, "tpm") != 0 && strcmp(device->kind, "pkcs11") != 0)
+        return "the kind of every entry must be tpm or pkcs11";
+    if (device->kind[0] == 'p' && !device->uri[0])
+        return "an entry of kind pkcs11 needs a uri, for example pkcs11:token=spare";
+    return NULL;
+}
+
+static vlt_result check_more_devices(const struct checking *checking, const struct config *c) {
+    if (!is_device_name(c->device.name))
+        return refuse(checking, "device.name", "must be 1 to 32 of a-z, 0-9 and -");
+    for (unsigned i = 0; i < c->more_devices_count; i++) {
+        const char *trouble = more_device_trouble(c, i);
+        if (trouble)
+            return refuse(checking, "more_devices", trouble);
+    }
+    return vlt_ok();
+}
+
 static vlt_result check_tls(const struct checking *checking, const char *key, const char *listen,
                             const char *certificate, const char *tls_key) {
     if (listen[0] && (!certificate[0] || !tls_key[0]))
@@ -270,6 +325,8 @@ static vlt_result check_ranges(const struct checking *checking, const struct con
         {"redeemer.cache_max_s", c->redeemer.cache_max_s, 1, 300},
         {"keeper.data_key_idle_s", c->keeper.data_key_idle_s, 1, 31536000},
         {"keeper.secret_heap_kib", c->keeper.secret_heap_kib, 4096, 1048576},
+        {"keeper.device_probe_s", c->keeper.device_probe_s, 1, 3600},
+        {"keeper.device_grace_s", c->keeper.device_grace_s, 1, 31536000},
         {"rotation.publication_s", c->rotation.publication_s, 1, 2592000},
         {"rotation.intake_overlap_s", c->rotation.intake_overlap_s, 1, 2592000},
         {"rotation.checkpoint_overlap_s", c->rotation.checkpoint_overlap_s, 1, 31536000},
@@ -291,6 +348,7 @@ static vlt_result check_ranges(const struct checking *checking, const struct con
 static vlt_result check(const struct checking *checking, const struct config *c) {
     VLT_TRY(check_top(checking, c));
     VLT_TRY(check_device(checking, &c->device));
+    VLT_TRY(check_more_devices(checking, c));
     VLT_TRY(check_signing_key(checking, c));
     VLT_TRY(check_users(checking, &c->users));
     VLT_TRY(check_listeners(checking, c));

@@ -19,6 +19,7 @@ struct config_users { // empty texts: all roles run as the user who starts vault
     char *group, *broker, *admin, *redeemer, *keeper, *auditor;
 };
 struct config_device {
+    char *name; // "" only in a fresh configuration: config.c fills it in
     char *kind; // "tpm" or "pkcs11"
     char *tcti, *uri, *module, *pin_file, *boot_approver;
     char **boot_pcrs; // numbers
@@ -30,6 +31,7 @@ struct config_broker {
     char *listen, *tls_certificate, *tls_key, *issuer_ca;
     uint32_t workers, max_connections, request_deadline_ms, idle_ms;
 };
+#define CONFIG_MORE_DEVICES_MAX 3
 #define CONFIG_ADMINS_MAX 63 // besides the one who starts vaultd
 struct config_admin {
     char *socket, *listen, *tls_certificate, *tls_key, *oidc_tenant;
@@ -42,7 +44,7 @@ struct config_redeemer {
     uint32_t workers, max_connections, request_deadline_ms, idle_ms, cache_max_s;
 };
 struct config_keeper {
-    uint32_t data_key_idle_s, secret_heap_kib;
+    uint32_t data_key_idle_s, secret_heap_kib, device_probe_s, device_grace_s;
 };
 struct config_audit {
     char *directory, *origin;
@@ -61,6 +63,8 @@ struct config {
     uint32_t drain_ms;
     struct config_users users;
     struct config_device device;
+    struct config_device *more_devices; // of them only name, kind and how to reach them
+    unsigned more_devices_count;
     struct config_broker broker;
     struct config_admin admin;
     struct config_redeemer redeemer;

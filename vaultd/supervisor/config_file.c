@@ -185,6 +185,23 @@ static bool is_list(const struct config_file *file, const yaml_node_t *node, con
 static vlt_result check_mapping(const struct config_file *file, const yaml_node_t *mapping, const char *prefix,
                                 const cyaml_schema_field_t *fields, struct fault *fault);
 
+// A list whose entries have keys of their own.
+static vlt_result check_entries(const struct config_file *file, const yaml_node_t *key, const yaml_node_t *node,
+                                const char *name, const cyaml_schema_value_t *value, struct fault *fault) {
+    bool is_list = node->type == YAML_SEQUENCE_NODE;
+    const yaml_node_item_t *start = is_list ? node->data.sequence.items.start : NULL,
+                           *top = is_list ? node->data.sequence.items.top : NULL;
+    if (!is_list || (size_t)(top - start) > value->sequence.max)
+        return refuse_at(file, line_of(key), name, "must be a short list of entries with keys of their own", fault);
+    for (const yaml_node_item_t *item = start; item < top; item++) {
+        const yaml_node_t *entry = node_of(file, *item);
+        if (entry->type != YAML_MAPPING_NODE)
+            return refuse_at(file, line_of(entry), name, "every entry must have keys of its own", fault);
+        VLT_TRY(check_mapping(file, entry, name, value->sequence.entry->mapping.fields, fault));
+    }
+    return vlt_ok();
+}
+
 static vlt_result check_value(const struct config_file *file, const yaml_node_t *key, const yaml_node_t *node,
                               const char *name, const cyaml_schema_field_t *field, struct fault *fault) {
     switch (field->value.type) {
@@ -193,6 +210,8 @@ static vlt_result check_value(const struct config_file *file, const yaml_node_t 
             return check_mapping(file, node, name, field->value.mapping.fields, fault);
         return refuse_at(file, line_of(key), name, "must have keys of its own, indented below it; or leave it out", fault);
     case CYAML_SEQUENCE:
+        if (field->value.sequence.entry->type == CYAML_MAPPING)
+            return check_entries(file, key, node, name, &field->value, fault);
         return is_list(file, node, &field->value) ? vlt_ok()
                                                   : refuse_at(file, line_of(key), name, "must be a list of at most 64 texts", fault);
     case CYAML_UINT:

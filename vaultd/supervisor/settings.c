@@ -168,8 +168,25 @@ static void tell_redeemer(struct channel *channel, const struct config *c, const
 
 #define DAY_S 86400u
 
+// List of name, kind, tcti, uri, module, pin_file.
+static struct bytes more_devices(const struct config *c, uint8_t *room, size_t capacity) {
+    struct wire_writer w;
+    wire_writer_init(&w, room, capacity);
+    for (unsigned i = 0; i < c->more_devices_count; i++) {
+        const struct config_device *device = &c->more_devices[i];
+        const char *const texts[] = {device->name, device->kind,   device->tcti,
+                                     device->uri,  device->module, device->pin_file};
+        for (size_t t = 0; t < sizeof texts / sizeof *texts; t++)
+            wire_put_text(&w, texts[t]);
+    }
+    return bytes_of(room, w.size);
+}
+
 static void tell_keeper(struct channel *channel, const struct config *c, const struct settings_files *f) {
+    uint8_t room[KEEPER_MORE_DEVICES_MAX];
     struct tell_settings_keeper tell = {
+        .device_name = T(c->device.name), .more_devices = more_devices(c, room, sizeof room),
+        .device_probe_s = c->keeper.device_probe_s, .device_grace_s = c->keeper.device_grace_s,
         .issuer = T(c->issuer), .store_path = T(c->store), .device_kind = T(c->device.kind),
         .device_tcti = T(c->device.tcti), .device_uri = T(c->device.uri),
         .device_module = T(c->device.module), .device_pin_file = T(c->device.pin_file),
