@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "hsm/device.h"
+#include "libvault/base/clock.h"
 
 static bool text_ends(const char *text, size_t capacity) { return memchr(text, 0, capacity) != NULL; }
 
@@ -36,6 +37,9 @@ static void hsm_drop(struct hsm *hsm) {
     hsm->is_reached = false;
 }
 
+// Opening a key, made or found, ends with its known answer.
+static void hsm_note_answer(struct hsm *hsm) { hsm->description.known_answer_at = clock_now_s(); }
+
 // Reaches a device that was lost and opens every key anew: whoever answers now
 // must prove that it is the device of before.
 static vlt_result hsm_reach(struct hsm *hsm, struct fault *fault) {
@@ -50,6 +54,7 @@ static vlt_result hsm_reach(struct hsm *hsm, struct fault *fault) {
             hsm_drop(hsm);
             return result;
         }
+        hsm_note_answer(hsm);
     }
     return vlt_ok();
 }
@@ -149,6 +154,7 @@ vlt_result hsm_key_create(struct hsm *hsm, uint32_t generation, struct fault *fa
     VLT_TRY(hsm_run(hsm, &call, fault));
     struct hsm_open_key *open = &hsm->keys[hsm->key_count++];
     *open = key;
+    hsm_note_answer(hsm);
     vlt_result result = record_key_encode(&key.record, ret_key);
     if (vlt_is_ok(result))
         return result;
@@ -198,6 +204,7 @@ vlt_result hsm_key_find(struct hsm *hsm, const struct hsm_key *key, struct fault
     struct hsm_call call = {.step = step_find, .key = &found};
     VLT_TRY(hsm_run(hsm, &call, fault));
     hsm->keys[hsm->key_count++] = found;
+    hsm_note_answer(hsm);
     return vlt_ok();
 }
 

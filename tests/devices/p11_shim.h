@@ -13,7 +13,7 @@
 // The next `times` calls give this code.
 struct p11_shim_fault {
     CK_RV rv;
-    unsigned times;
+    _Atomic unsigned times; // set while the device thread runs
 };
 
 // What happens to the output of C_Encrypt, C_Decrypt, C_Sign and C_WrapKey.
@@ -27,19 +27,19 @@ enum p11_shim_spoil {
 
 struct p11_shim {
     // What was called, since somebody set it to 0.
-    unsigned login_count, initialize_count, sign_count;
-    unsigned pin_count;   // C_Login with a PIN in it
-    unsigned value_count; // C_GetAttributeValue of the CKA_VALUE of a key in the device
-    unsigned session_count, session_max; // that are open now; most at one time
-    CK_FLAGS token_flags; // added to what C_GetTokenInfo says
-    bool has_no_gcm;      // CKM_AES_GCM does not exist
-    bool has_no_key_wrap; // CKM_AES_KEY_WRAP does not exist
-    bool has_broken_gcm;  // CKM_AES_GCM forgets its associated data
-    bool has_pinpad;      // C_Login without a PIN asks on the device's own pad
-    bool is_pulled_out;   // no device in any slot
-    unsigned delay_ms;    // of every call
-    enum p11_shim_spoil spoil;
-    unsigned spoil_times;
+    _Atomic unsigned login_count, initialize_count, sign_count;
+    _Atomic unsigned pin_count;   // C_Login with a PIN in it
+    _Atomic unsigned value_count; // C_GetAttributeValue of the CKA_VALUE of a key in the device
+    _Atomic unsigned session_count, session_max; // that are open now; most at one time
+    CK_FLAGS token_flags;                        // added to what C_GetTokenInfo says
+    bool has_no_gcm;                             // CKM_AES_GCM does not exist
+    bool has_no_key_wrap;                        // CKM_AES_KEY_WRAP does not exist
+    bool has_broken_gcm;                         // CKM_AES_GCM forgets its associated data
+    bool has_pinpad;            // C_Login without a PIN asks on the device's own pad
+    _Atomic bool is_pulled_out; // no device in any slot
+    _Atomic unsigned delay_ms;  // of every call
+    _Atomic enum p11_shim_spoil spoil;
+    _Atomic unsigned spoil_times;
     struct p11_shim_fault encrypt, decrypt, find, open_session, login, generate, destroy, sign,
         attributes;
 };

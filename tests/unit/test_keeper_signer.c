@@ -161,6 +161,8 @@ static void signer_accepts_a_birth_in_the_device(void **state) {
     signs_and_opens(f, &before);
     assert_ok(fixture_status(f, text, sizeof text));
     assert_non_null(strstr(text, "\"signing_in\":\"device\""));
+    assert_null(strstr(text, "\"known_answer_at\":0"));
+    assert_non_null(strstr(text, "CKM_AES_GCM"));
     restart(f);
     assert_ok(open_with(f, before.token));
     signs_and_opens(f, &after);
@@ -291,14 +293,19 @@ static void signer_survives_a_sick_device(void **state) {
 static void signer_survives_a_device_that_is_pulled_out(void **state) {
     struct keeper_fixture *f = *state;
     struct signed_answer token;
+    char text[4096];
     signs_and_opens(f, &token);
     shim->is_pulled_out = true;
     struct signed_answer none;
     for (unsigned i = 0; i < 3; i++)
         assert_class(sign(f, &none), VLT_UNAVAILABLE);
+    assert_ok(fixture_status(f, text, sizeof text));
+    assert_non_null(strstr(text, "\"signing_trouble\":\"no device matches"));
     assert_ok(open_with(f, token.token));
     shim->is_pulled_out = false;
     signs_and_opens(f, &token); // no restart, no command
+    assert_ok(fixture_status(f, text, sizeof text));
+    assert_null(strstr(text, "signing_trouble"));
     assert_int_equal(shim->session_count, 1);
 }
 
@@ -310,9 +317,11 @@ static void signer_survives_seal_while_the_device_signs(void **state) {
     ask_many(f, 3, &count);
     keeper_fixture_turn(f, 10);
     assert_ok(fixture_seal(f, true));
-    shim->delay_ms = 0;
-    while (count.failed_count < 3)
+    while (count.signed_count + count.failed_count < 3)
         keeper_fixture_turn(f, 20);
+    while (device_pending(f->keeper->device))
+        keeper_fixture_turn(f, 20);
+    shim->delay_ms = 0;
     assert_int_equal(count.signed_count, 0); // sealed means nothing leaves
     assert_ok(fixture_seal(f, false));
     signs_and_opens(f, &token);

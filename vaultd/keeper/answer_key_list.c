@@ -10,6 +10,7 @@
 #include "vaultd/keeper/rotate_key.h"
 #include "vaultd/keeper/rotate_tenant.h"
 #include "vaultd/keeper/rotate_wrapping.h"
+#include "vaultd/keeper/system_keys.h"
 
 #define KEYS_EACH_ANSWER 400     // of tenants; 250 bytes each
 #define TENANTS_COUNTED_MAX 4096 // beyond that slots are not counted in one turn
@@ -55,6 +56,10 @@ static void add_keys(struct keeper *keeper, enum record_key_use use, const char 
         const struct record_key *record = &set.rows[i].record;
         json_t *json = entry(kind, record->kid, states[record->state], record->created_at,
                              set.rows[i].revision, key_needed_by(record));
+        if (json && use == RECORD_KEY_TOKEN && keeper->keys)
+            json_object_set_new(
+                json, "kept_in",
+                json_string(system_keys_signer(keeper->keys, record->kid) ? "device" : "memory"));
         if (json && record->state == RECORD_KEY_RETIRED)
             json_object_set_new(json, "needed_until", json_integer(record->keep_until));
         json_array_append_new(list, json);

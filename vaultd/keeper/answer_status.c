@@ -21,10 +21,11 @@ static json_t *device_json(const struct keeper *keeper) {
     for (unsigned i = 0; i < BOOT_PCRS; i++)
         if (device->boot_pcrs >> i & 1)
             json_array_append_new(boot_pcrs, json_integer(i));
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:o}", "kind", device->kind_text, "label",
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:I, s:o}", "kind", device->kind_text, "label",
                      device->label, "manufacturer", device->manufacturer, "model", device->model,
                      "serial", device->serial, "firmware", device->firmware, "mechanism",
-                     device->mechanism, "generation", (int)device->generation, "boot_pcrs", boot_pcrs);
+                     device->mechanism, "generation", (int)device->generation, "known_answer_at",
+                     (json_int_t)device->known_answer_at, "boot_pcrs", boot_pcrs);
 }
 
 static json_t *store_json(struct keeper *keeper) {
@@ -44,9 +45,12 @@ static json_t *keys_json(const struct keeper *keeper) {
     for (size_t i = 0; i < keys->intake_count; i++)
         json_array_append_new(intake, json_string(keys->intake[i].kid));
     bool is_in_device = system_keys_signer(keys, keys->signing->kid) != NULL;
-    return json_pack("{s:s, s:s, s:s, s:o}", "signing", keys->signing->kid, "signing_in",
+    json_t *json = json_pack("{s:s, s:s, s:s, s:o}", "signing", keys->signing->kid, "signing_in",
                      is_in_device ? "device" : "memory", "checkpoint",
                      keys->checkpoint ? keys->checkpoint->kid : "", "intake", intake);
+    if (json && keeper->sign_trouble[0])
+        json_object_set_new(json, "signing_trouble", json_string(keeper->sign_trouble));
+    return json;
 }
 
 static json_t *status_json(struct keeper *keeper) {

@@ -207,6 +207,7 @@ void rotate_key_reload(struct keeper *keeper) {
         store_snapshot_end(keeper->store);
     }
     keeper->rotations->needs_reload = !vlt_is_ok(result);
+    keeper->sign_trouble[0] = 0; // of a key that may not sign any more
     if (!vlt_is_ok(result))
         log_error("the keys can not be loaded again: %s", fault_or_reason(&fault, result));
 }

@@ -30,9 +30,12 @@ static void signing_free(struct signing *signing) {
 // Why is for the log: who asked for a token can do nothing about a device.
 static vlt_result failed(struct keeper *keeper, const struct device_call *call) {
     int64_t now_ms = clock_elapsed_ms();
+    const char *why = fault_or_reason(&call->fault, call->result);
+    if (!bytes_to_text(bytes_of_text(why), keeper->sign_trouble, sizeof keeper->sign_trouble))
+        keeper->sign_trouble[0] = 0;
     if (now_ms >= keeper->sign_warned_ms) {
         keeper->sign_warned_ms = now_ms + WARN_EACH_MS;
-        log_error("tokens can not be signed: %s", fault_or_reason(&call->fault, call->result));
+        log_error("tokens can not be signed: %s", why);
     }
     return vlt_fail(VLT_UNAVAILABLE, "the device does not sign");
 }
@@ -42,6 +45,8 @@ static void signed_or_not(struct device_call *call) {
     struct keeper *keeper = signing->keeper;
     struct audit_event event = {.kind = AUDIT_ISSUE};
     keeper->in_flight--;
+    if (vlt_is_ok(call->result))
+        keeper->sign_trouble[0] = 0;
     vlt_result result = vlt_is_ok(call->result) ? token_sign_end(call->signature, &signing->token)
                                                 : failed(keeper, call);
     if (!vlt_is_ok(audit_event_get(bytes_of(signing->event, signing->event_bytes), &event)))
