@@ -94,9 +94,9 @@ static vlt_result challenge_body(const char *path, struct fault *fault, json_t *
 static int evidence_save(struct command *command, const json_t *answer, const char *out) {
     struct fault fault = {0};
     struct evidence *evidence = calloc(1, sizeof *evidence);
-    vlt_result result = evidence ? evidence_take(answer, command_option(command, "--chain"), &fault,
-                                                 evidence)
-                                 : vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    vlt_result result =
+        evidence ? evidence_take(answer, command_option(command, "--chain"), &fault, evidence)
+                 : vlt_fail(VLT_UNAVAILABLE, "out of memory");
     json_t *json = vlt_is_ok(result) ? evidence_json(evidence) : NULL;
     if (vlt_is_ok(result))
         result = json_write(out, json, &fault);
@@ -120,9 +120,9 @@ static int run_attest(struct command *command) {
         json_object_set_new(body, "nonce", json_string(nonce));
     else
         result = challenge_body(challenge, &fault, body);
-    int status = vlt_is_ok(result) ? command_call_path(command, "POST", body, &answer,
-                                                       "/v1/device/attestations")
-                                   : command_fail(command, result, &fault);
+    int status = vlt_is_ok(result)
+                     ? command_call_path(command, "POST", body, &answer, "/v1/device/attestations")
+                     : command_fail(command, result, &fault);
     json_decref(body);
     if (status == EXIT_OK)
         status = evidence_save(command, answer, out);
@@ -174,10 +174,10 @@ static json_t *verification_json(const struct verification *v, bool is_bound) {
         return NULL;
     for (unsigned i = 0; i < 2; i++)
         hex_encode(bytes_of(names[i], AREA_NAME_BYTES), texts[i]);
-    json_t *json = json_pack("{s:b,s:s,s:s,s:s,s:s,s:o}", "verified", is_bound, "attestation_key",
-                             texts[0], "wrapping_key", texts[1], "endorsement_issuer", issuer,
-                             "endorsement_certificate_sha256", sha256, "pcrs",
-                             boot_json_values(&e->quoted));
+    json_t *json =
+        json_pack("{s:b,s:s,s:s,s:s,s:s,s:o}", "verified", is_bound, "attestation_key", texts[0],
+                  "wrapping_key", texts[1], "endorsement_issuer", issuer,
+                  "endorsement_certificate_sha256", sha256, "pcrs", boot_json_values(&e->quoted));
     if (json && e->boot.created.pcrs) {
         hex_encode(bytes_of(e->boot.approver, BOOT_POINT_BYTES), approver);
         json_object_set_new(json, "bound_to", boot_json_values(&e->boot.created));
@@ -233,8 +233,8 @@ static int verify(struct command *command, const struct verification *v) {
     if (vlt_is_ok(result))
         result = evidence_verify_endorsement(&v->evidence, buf_bytes(&v->roots), &fault);
     if (vlt_is_ok(result) && !challenges)
-        result = evidence_verify_binding(&v->evidence, v->nonce, v->has_known ? v->known : NULL,
-                                         &fault);
+        result =
+            evidence_verify_binding(&v->evidence, v->nonce, v->has_known ? v->known : NULL, &fault);
     json_t *json = vlt_is_ok(result) ? verification_json(v, !challenges) : NULL;
     if (vlt_is_ok(result) && !json)
         result = vlt_fail(VLT_UNAVAILABLE, "out of memory");
@@ -247,7 +247,8 @@ static int verify(struct command *command, const struct verification *v) {
     if (command->wants_json)
         return command_print_json(json);
     json_decref(json);
-    printf("\nVerified: the wrapping key was made in this TPM, cannot leave it, and this was said just now.\n");
+    printf("\nVerified: the wrapping key was made in this TPM, cannot leave it, and this was said "
+           "just now.\n");
     return EXIT_OK;
 }
 
@@ -277,8 +278,8 @@ static const struct option_spec verify_options[] = {
     {"--nonce", OPTION_VALUE, "TEXT", "nonce that you chose, or that came with your challenge", 0},
     {"--root", OPTION_VALUE, "FILE", "certificates (PEM) of TPM makers that you trust", 0},
     {"--challenge", OPTION_VALUE, "FILE", "write a challenge for the keys of this evidence", 0},
-    {"--attestation-key", OPTION_VALUE, "NAME", "the attestation key that you know from a challenge",
-     0},
+    {"--attestation-key", OPTION_VALUE, "NAME",
+     "the attestation key that you know from a challenge", 0},
     {0}};
 
 const struct verb verb_device_attest = {
@@ -286,7 +287,8 @@ const struct verb verb_device_attest = {
     .name = "attest",
     .arguments = "",
     .summary = "Write evidence that the wrapping key lives in this TPM",
-    .details = "The TPM certifies the wrapping key and quotes PCRs, with a nonce of the verifier or with its\n"
+    .details = "The TPM certifies the wrapping key and quotes PCRs, with a nonce of the verifier "
+               "or with its\n"
                "challenge. The evidence holds no secret.",
     .examples = "  vaultctl device attest --nonce 2f1c9a60 --out evidence.json\n"
                 "  vaultctl device attest --challenge challenge.json --out evidence.json\n",
@@ -303,13 +305,18 @@ const struct verb verb_device_verify_attestation = {
         "Needs the evidence, the nonce and roots of TPM makers; no vault, no TPM, no network.\n"
         "\n"
         "A nonce alone does not prove that the attestation key is in the TPM of the endorsement\n"
-        "certificate: that takes a challenge, once. --challenge makes one from first evidence and prints\n"
-        "its nonce; evidence that was made with the challenge verifies with that nonce. From then on the\n"
-        "attestation key is known, and --attestation-key with any nonce is enough. Without either the\n"
+        "certificate: that takes a challenge, once. --challenge makes one from first evidence and "
+        "prints\n"
+        "its nonce; evidence that was made with the challenge verifies with that nonce. From then "
+        "on the\n"
+        "attestation key is known, and --attestation-key with any nonce is enough. Without either "
+        "the\n"
         "exit status is 3; for evidence that does not hold, 1.",
     .examples =
-        "  vaultctl device verify-attestation e1.json --nonce 2f1c9a60 --root roots.pem --challenge c.json\n"
+        "  vaultctl device verify-attestation e1.json --nonce 2f1c9a60 --root roots.pem "
+        "--challenge c.json\n"
         "  vaultctl device verify-attestation e2.json --nonce challenge.… --root roots.pem\n"
-        "  vaultctl device verify-attestation e3.json --nonce 77ab0c31 --root roots.pem --attestation-key 000b…\n",
+        "  vaultctl device verify-attestation e3.json --nonce 77ab0c31 --root roots.pem "
+        "--attestation-key 000b…\n",
     .options = verify_options,
     .run = run_verify};

@@ -99,8 +99,7 @@ static int prepare(struct command *command, const char *path, const struct boot_
         char text[B64U_SIZE(BOOT_TO_SIGN_BYTES) + 1];
         b64u_encode_text(bytes_of(message, sizeof message), text);
         return command_print_json(json_pack("{s:s,s:s,s:s,s:o}", "file", path, "pcr_file", values,
-                                            "to_sign", text, "pcrs",
-                                            boot_json_values(state)));
+                                            "to_sign", text, "pcrs", boot_json_values(state)));
     }
     printf("\nNothing is approved yet. Where the approver's key is:\n"
            "  openssl dgst -sha256 -sign APPROVER.pem -out %s.sig %s\n"
@@ -129,8 +128,8 @@ static vlt_result sign_here(const char *path, const struct boot_facts *facts,
         return vlt_fail(VLT_UNAVAILABLE, "no secret memory left");
     vlt_result result = file_read_secret(path, pem, fault);
     if (vlt_is_ok(result)) {
-        result = sign_with(bytes_of(secret_borrow(pem), secret_size(pem)), path, facts, approval,
-                           fault);
+        result =
+            sign_with(bytes_of(secret_borrow(pem), secret_size(pem)), path, facts, approval, fault);
         secret_release(pem);
     }
     secret_free(pem);
@@ -219,9 +218,10 @@ static int run_authorize(struct command *command) {
 
 static const struct option_spec authorize_options[] = {
     {"--key", OPTION_VALUE, "FILE", "the approver's private key (PEM, P-256): signs here", 0},
-    {"--signature", OPTION_VALUE, "FILE", "a signature that was made elsewhere (DER, or 64 bytes)", 0},
-    {"--prepare", OPTION_VALUE, "FILE", "write what is to be signed, and FILE.pcrs; approve nothing",
+    {"--signature", OPTION_VALUE, "FILE", "a signature that was made elsewhere (DER, or 64 bytes)",
      0},
+    {"--prepare", OPTION_VALUE, "FILE",
+     "write what is to be signed, and FILE.pcrs; approve nothing", 0},
     BOOT_VALUE_OPTIONS,
     {0}};
 
@@ -239,16 +239,19 @@ const struct verb verb_device_authorize_boot = {
     .argument_min = 1,
     .argument_max = 1,
     .summary = "Approve a state of the machine in which the vault may unseal",
-    .details = "Before an upgrade of firmware or operating system: give the PCR values that the new system\n"
-               "will have (its event log, a list, or single values). PCRs that nothing names keep their\n"
-               "values of now. After an upgrade that was not approved before: without values, the state\n"
-               "of now is approved. Works while the vault is sealed.\n"
-               "\n"
-               "What is signed says nothing of this vault: the same signature serves other machines that\n"
-               "boot the same software and have the same approver. NAME replaces a state of that name.",
+    .details =
+        "Before an upgrade of firmware or operating system: give the PCR values that the new "
+        "system\n"
+        "will have (its event log, a list, or single values). PCRs that nothing names keep their\n"
+        "values of now. After an upgrade that was not approved before: without values, the state\n"
+        "of now is approved. Works while the vault is sealed.\n"
+        "\n"
+        "What is signed says nothing of this vault: the same signature serves other machines that\n"
+        "boot the same software and have the same approver. NAME replaces a state of that name.",
     .examples =
         "  vaultctl device authorize-boot debian-12.6 --event-log new.bin --key approver.pem\n"
         "  vaultctl device authorize-boot debian-12.6 --pcr 4=0f3a… --prepare boot.msg\n"
-        "  vaultctl device authorize-boot debian-12.6 --pcr-file boot.msg.pcrs --signature boot.msg.sig\n",
+        "  vaultctl device authorize-boot debian-12.6 --pcr-file boot.msg.pcrs --signature "
+        "boot.msg.sig\n",
     .options = authorize_options,
     .run = run_authorize};

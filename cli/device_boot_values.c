@@ -85,7 +85,8 @@ vlt_result boot_file_write(const char *path, struct bytes content, struct fault 
                             strerror(errno));
 }
 
-vlt_result boot_values_write(const char *path, const struct boot_state *state, struct fault *fault) {
+vlt_result boot_values_write(const char *path, const struct boot_state *state,
+                             struct fault *fault) {
     struct buf text;
     buf_init(&text, 4096);
     buf_put_text(&text, "sha256:\n");

@@ -8,9 +8,11 @@
 #include "libvault/tpm/boot.h"
 
 #define BOOT_VALUE_OPTIONS                                                                         \
-    {"--event-log", OPTION_VALUE, "FILE", "event log of a boot of the new state (TCG, binary)", 0}, \
-        {"--pcr-file", OPTION_VALUE, "FILE", "values as tpm2_pcrread prints them", 0},             \
-        {"--pcr", OPTION_LIST, "N=HEX", "one value (SHA-256); may be repeated", 0}
+    {"--event-log", OPTION_VALUE, "FILE", "event log of a boot of the new state (TCG, binary)",    \
+     0},                                                                                           \
+        {"--pcr-file", OPTION_VALUE, "FILE", "values as tpm2_pcrread prints them", 0}, {           \
+        "--pcr", OPTION_LIST, "N=HEX", "one value (SHA-256); may be repeated", 0                   \
+    }
 
 // `now` has the PCRs that count. A value for another PCR in an option of its own is
 // a mistake; in a file it is left alone. *ret_named: PCRs that an option named.
@@ -23,6 +25,7 @@ void boot_values_print(const struct boot_state *now, const struct boot_state *st
 vlt_result boot_values_write(const char *path, const struct boot_state *state,
                              struct fault *fault) VLT_MUST_USE;
 // Makes a file of these bytes, or replaces it.
-vlt_result boot_file_write(const char *path, struct bytes content, struct fault *fault) VLT_MUST_USE;
+vlt_result boot_file_write(const char *path, struct bytes content,
+                           struct fault *fault) VLT_MUST_USE;
 
 #endif

@@ -15,9 +15,7 @@ vlt_result hsm_attest(struct hsm *hsm, const char *nonce, const struct challenge
         return vlt_fail(VLT_BUG, "no wrapping key is open");
     if (!nonce == !challenge || (nonce && !evidence_nonce_is_valid(nonce)))
         return vlt_fail(VLT_MALFORMED, "give a nonce (8 to 128 characters) or a challenge");
-    struct hsm_call call = {.step = step_attest,
-                            .nonce = nonce,
-                            .challenge = challenge,
-                            .ret_evidence = ret_evidence};
+    struct hsm_call call = {
+        .step = step_attest, .nonce = nonce, .challenge = challenge, .ret_evidence = ret_evidence};
     return hsm_run(hsm, &call, fault);
 }

@@ -131,8 +131,8 @@ vlt_result tpm_policy_begin(struct hsm *hsm, struct fault *fault) {
     if (tpm->policy == ESYS_TR_NONE)
         return tpm_start_session(hsm, TPM2_SE_POLICY, fault, &tpm->policy);
     TSS2_RC rc;
-    TPM_SEND(rc, Esys_PolicyRestart(tpm->esys, tpm->policy, ESYS_TR_NONE, ESYS_TR_NONE,
-                                    ESYS_TR_NONE));
+    TPM_SEND(rc,
+             Esys_PolicyRestart(tpm->esys, tpm->policy, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE));
     return tpm_result(hsm, rc, "begin a policy", fault);
 }
 
@@ -162,8 +162,8 @@ static vlt_result tpm_boot_verify(struct hsm *hsm, const struct boot_binding *bi
     TPM_SEND(rc, Esys_LoadExternal(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, NULL,
                                    &public_area, ESYS_TR_RH_OWNER, &approver));
     VLT_TRY(tpm_result(hsm, rc, "load the approver's key", fault));
-    TPM_SEND(rc, Esys_VerifySignature(tpm->esys, approver, ESYS_TR_NONE, ESYS_TR_NONE,
-                                      ESYS_TR_NONE, &digest, &signature, &ticket));
+    TPM_SEND(rc, Esys_VerifySignature(tpm->esys, approver, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+                                      &digest, &signature, &ticket));
     vlt_result result = tpm_result(hsm, rc, "check the approval of its boot state", fault);
     if (vlt_is_ok(result))
         *ret_ticket = *ticket;
@@ -201,8 +201,8 @@ static vlt_result tpm_boot_either(struct hsm *hsm, const struct boot_binding *bi
     TPM_SEND(rc, Esys_PolicyOR(tpm->esys, tpm->policy, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
                                &branches));
     VLT_TRY(tpm_result(hsm, rc, "choose a branch of the policy", fault));
-    TPM_SEND(rc, Esys_PolicyAuthValue(tpm->esys, tpm->policy, ESYS_TR_NONE, ESYS_TR_NONE,
-                                      ESYS_TR_NONE));
+    TPM_SEND(
+        rc, Esys_PolicyAuthValue(tpm->esys, tpm->policy, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE));
     return tpm_result(hsm, rc, "add the authorization to the policy", fault);
 }
 

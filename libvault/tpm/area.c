@@ -133,8 +133,8 @@ static bool area_read_point(const struct area *area, const struct area *template
     wire_reader_init(&r, bytes_of(area->at + head_bytes, area->size - head_bytes));
     area_get_coordinate(&r, point + 1);
     area_get_coordinate(&r, point + 33);
-    bool is_point = vlt_is_ok(wire_reader_end(&r)) &&
-                    vlt_is_ok(pkey_p256_public(point + 1, point + 33, &key));
+    bool is_point =
+        vlt_is_ok(wire_reader_end(&r)) && vlt_is_ok(pkey_p256_public(point + 1, point + 33, &key));
     EVP_PKEY_free(key);
     if (is_point)
         memcpy(ret_point, point, sizeof point);

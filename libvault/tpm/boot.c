@@ -25,8 +25,8 @@
 
 vlt_result boot_pcrs_check(uint32_t pcrs, struct fault *fault) {
     if (!pcrs || pcrs >> BOOT_PCRS)
-        return fault_set(fault, VLT_MALFORMED, "no such PCR",
-                         "name at least one PCR, from 0 to %d", BOOT_PCRS - 1);
+        return fault_set(fault, VLT_MALFORMED, "no such PCR", "name at least one PCR, from 0 to %d",
+                         BOOT_PCRS - 1);
     if (pcrs & PCRS_RESETTABLE)
         return fault_set(fault, VLT_MALFORMED, "a PCR that anybody can reset",
                          "PCR 16 and PCR 23 can be reset and extended by any program: a key that "
@@ -39,15 +39,15 @@ void boot_list(uint32_t pcrs, char text[BOOT_LIST_SIZE]) {
     (void)snprintf(text, BOOT_LIST_SIZE, "none");
     for (unsigned i = 0; i < BOOT_PCRS; i++)
         if (pcrs >> i & 1)
-            size += (size_t)snprintf(text + size, BOOT_LIST_SIZE - size, "%s%u", size ? "," : "", i);
+            size +=
+                (size_t)snprintf(text + size, BOOT_LIST_SIZE - size, "%s%u", size ? "," : "", i);
 }
 
 uint32_t boot_difference(const struct boot_state *a, const struct boot_state *b) {
     uint32_t differing = a->pcrs ^ b->pcrs;
     for (unsigned i = 0; i < BOOT_PCRS; i++)
-        if ((a->pcrs & b->pcrs) >> i & 1 &&
-            !bytes_equal(bytes_of(a->values[i], BOOT_PCR_BYTES),
-                         bytes_of(b->values[i], BOOT_PCR_BYTES)))
+        if ((a->pcrs & b->pcrs) >> i & 1 && !bytes_equal(bytes_of(a->values[i], BOOT_PCR_BYTES),
+                                                         bytes_of(b->values[i], BOOT_PCR_BYTES)))
             differing |= 1u << i;
     return differing;
 }
@@ -70,8 +70,16 @@ static const uint8_t boot_nothing[BOOT_DIGEST_BYTES];
 
 vlt_result boot_state_policy(const struct boot_state *state,
                              uint8_t ret_digest[BOOT_DIGEST_BYTES]) {
-    const uint8_t selection[] = {0, 0, 0, 1, 0, ALG_SHA256, 3, (uint8_t)state->pcrs,
-                                 (uint8_t)(state->pcrs >> 8), (uint8_t)(state->pcrs >> 16)};
+    const uint8_t selection[] = {0,
+                                 0,
+                                 0,
+                                 1,
+                                 0,
+                                 ALG_SHA256,
+                                 3,
+                                 (uint8_t)state->pcrs,
+                                 (uint8_t)(state->pcrs >> 8),
+                                 (uint8_t)(state->pcrs >> 16)};
     struct bytes values[BOOT_PCRS];
     size_t count = 0;
     uint8_t all[BOOT_DIGEST_BYTES];

@@ -20,8 +20,8 @@
 #include "libvault/base/fault.h"
 #include "libvault/base/wire.h"
 
-#define BOOT_PCRS 24        // of a PC (TCG PC Client Platform Profile 2.3.4)
-#define BOOT_PCR_BYTES 32   // the SHA-256 bank
+#define BOOT_PCRS 24      // of a PC (TCG PC Client Platform Profile 2.3.4)
+#define BOOT_PCR_BYTES 32 // the SHA-256 bank
 #define BOOT_DIGEST_BYTES 32
 #define BOOT_POINT_BYTES 65 // uncompressed P-256 point
 #define BOOT_SIGNATURE_BYTES 64
@@ -31,7 +31,7 @@
 #define BOOT_LIST_SIZE 80 // text of boot_list
 
 struct boot_state {
-    uint32_t pcrs; // bit n: PCR n counts; 0: no state at all
+    uint32_t pcrs;                             // bit n: PCR n counts; 0: no state at all
     uint8_t values[BOOT_PCRS][BOOT_PCR_BYTES]; // zero where it does not count
 };
 

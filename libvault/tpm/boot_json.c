@@ -30,7 +30,7 @@ static bool boot_number(const char *text, unsigned *ret_number) {
 }
 
 vlt_result boot_json_read_values(const json_t *values, struct fault *fault,
-                                   struct boot_state *ret_state) {
+                                 struct boot_state *ret_state) {
     struct boot_state state = {.pcrs = 0};
     const char *name;
     json_t *value;

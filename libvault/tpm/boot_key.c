@@ -11,8 +11,8 @@
 typedef EVP_PKEY *read_fn(BIO *bio, EVP_PKEY **key, pem_password_cb *ask, void *context);
 
 static EVP_PKEY *key_read(struct bytes pem, read_fn *read) {
-    BIO *bio = pem.size > 0 && pem.size <= PEM_MAX_BYTES ? BIO_new_mem_buf(pem.at, (int)pem.size)
-                                                         : NULL;
+    BIO *bio =
+        pem.size > 0 && pem.size <= PEM_MAX_BYTES ? BIO_new_mem_buf(pem.at, (int)pem.size) : NULL;
     EVP_PKEY *key = bio ? read(bio, NULL, NULL, NULL) : NULL;
     BIO_free(bio);
     return key;
@@ -22,7 +22,8 @@ static bool key_take_point(const EVP_PKEY *key, uint8_t point[BOOT_POINT_BYTES])
     char curve[32] = "";
     size_t size = 0;
     uint8_t room[BOOT_POINT_BYTES];
-    if (!EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, curve, sizeof curve, NULL) ||
+    if (!EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, curve, sizeof curve,
+                                        NULL) ||
         strcmp(curve, "prime256v1") != 0 ||
         !EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY, room, sizeof room,
                                          &size) ||
@@ -53,7 +54,8 @@ vlt_result boot_signature_read(struct bytes signature,
     }
     uint8_t raw[BOOT_SIGNATURE_BYTES];
     const uint8_t *at = signature.at;
-    ECDSA_SIG *parsed = signature.size <= 80 ? d2i_ECDSA_SIG(NULL, &at, (long)signature.size) : NULL;
+    ECDSA_SIG *parsed =
+        signature.size <= 80 ? d2i_ECDSA_SIG(NULL, &at, (long)signature.size) : NULL;
     bool fits = parsed && at == signature.at + signature.size &&
                 !BN_is_negative(ECDSA_SIG_get0_r(parsed)) &&
                 !BN_is_negative(ECDSA_SIG_get0_s(parsed)) &&

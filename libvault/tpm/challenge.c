@@ -34,8 +34,8 @@ static vlt_result kdf_a(const uint8_t key[SEED_BYTES], struct bytes label_with_n
     return hmac_sha256_once(key, SEED_BYTES, bytes_of(message, w.size), ret_key);
 }
 
-static vlt_result kdf_e(const uint8_t z[32], const uint8_t sender_x[32], const uint8_t receiver_x[32],
-                        uint8_t ret_seed[SEED_BYTES]) {
+static vlt_result kdf_e(const uint8_t z[32], const uint8_t sender_x[32],
+                        const uint8_t receiver_x[32], uint8_t ret_seed[SEED_BYTES]) {
     static const uint8_t counter[4] = {0, 0, 0, 1};
     const struct bytes parts[] = {bytes_of(counter, sizeof counter), bytes_of(z, 32),
                                   bytes_of(LABEL_IDENTITY, sizeof LABEL_IDENTITY),
@@ -64,8 +64,8 @@ static EVP_PKEY *rsa_public(const uint8_t modulus[AREA_RSA_BYTES]) {
     return key;
 }
 
-static vlt_result seed_for_rsa(const uint8_t modulus[AREA_RSA_BYTES], const uint8_t seed[SEED_BYTES],
-                               struct challenge *challenge) {
+static vlt_result seed_for_rsa(const uint8_t modulus[AREA_RSA_BYTES],
+                               const uint8_t seed[SEED_BYTES], struct challenge *challenge) {
     EVP_PKEY *key = rsa_public(modulus);
     EVP_PKEY_CTX *context = key ? EVP_PKEY_CTX_new(key, NULL) : NULL;
     void *label = OPENSSL_memdup(LABEL_IDENTITY, sizeof LABEL_IDENTITY);
@@ -81,7 +81,8 @@ static vlt_result seed_for_rsa(const uint8_t modulus[AREA_RSA_BYTES], const uint
     EVP_PKEY_CTX_free(context);
     EVP_PKEY_free(key);
     challenge->seed_bytes = size;
-    return done ? vlt_ok() : vlt_fail(VLT_CRYPTO, "nothing can be encrypted to the endorsement key");
+    return done ? vlt_ok()
+                : vlt_fail(VLT_CRYPTO, "nothing can be encrypted to the endorsement key");
 }
 
 // seed is made here: it comes out of the exchange.
@@ -123,8 +124,7 @@ static vlt_result credential_encrypt(const uint8_t key[16], const uint8_t plain[
     static const uint8_t iv[16];
     EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
     int size = 0;
-    bool done = context &&
-                EVP_EncryptInit_ex2(context, EVP_aes_128_cfb128(), key, iv, NULL) == 1 &&
+    bool done = context && EVP_EncryptInit_ex2(context, EVP_aes_128_cfb128(), key, iv, NULL) == 1 &&
                 EVP_EncryptUpdate(context, encrypted, &size, plain, 34) == 1 && size == 34;
     EVP_CIPHER_CTX_free(context);
     return done ? vlt_ok() : vlt_fail(VLT_BUG, "the credential can not be encrypted");
@@ -132,15 +132,17 @@ static vlt_result credential_encrypt(const uint8_t key[16], const uint8_t plain[
 
 static vlt_result credential_make(const uint8_t seed[SEED_BYTES],
                                   const uint8_t secret[CHALLENGE_SECRET_BYTES],
-                                  const uint8_t name[AREA_NAME_BYTES], struct challenge *challenge) {
+                                  const uint8_t name[AREA_NAME_BYTES],
+                                  struct challenge *challenge) {
     uint8_t storage[32], integrity[32], plain[34] = {0, CHALLENGE_SECRET_BYTES};
     uint8_t protected[34 + AREA_NAME_BYTES], mac[32];
     memcpy(plain + 2, secret, CHALLENGE_SECRET_BYTES);
     memcpy(protected + 34, name, AREA_NAME_BYTES);
-    vlt_result result = kdf_a(seed, bytes_of("STORAGE", sizeof "STORAGE"), bytes_of(name, AREA_NAME_BYTES), 128,
-                              storage);
+    vlt_result result = kdf_a(seed, bytes_of("STORAGE", sizeof "STORAGE"),
+                              bytes_of(name, AREA_NAME_BYTES), 128, storage);
     if (vlt_is_ok(result))
-        result = kdf_a(seed, bytes_of("INTEGRITY", sizeof "INTEGRITY"), bytes_of(NULL, 0), 256, integrity);
+        result = kdf_a(seed, bytes_of("INTEGRITY", sizeof "INTEGRITY"), bytes_of(NULL, 0), 256,
+                       integrity);
     if (vlt_is_ok(result))
         result = credential_encrypt(storage, plain, protected);
     if (vlt_is_ok(result))
@@ -207,7 +209,8 @@ vlt_result challenge_nonce(const uint8_t secret[CHALLENGE_SECRET_BYTES],
 
 vlt_result challenge_nonce_check(const char *nonce, const struct area *endorsement,
                                  const struct area *attestation) {
-    const size_t secret_at = sizeof NONCE_PREFIX - 1, secret_size = B64U_SIZE(CHALLENGE_SECRET_BYTES);
+    const size_t secret_at = sizeof NONCE_PREFIX - 1,
+                 secret_size = B64U_SIZE(CHALLENGE_SECRET_BYTES);
     char binding[B64U_SIZE(BINDING_BYTES) + 1];
     if (!bytes_begin_with(bytes_of_text(nonce), BYTES_LITERAL(NONCE_PREFIX)) ||
         strlen(nonce) != secret_at + secret_size + 1 + B64U_SIZE(BINDING_BYTES) ||
@@ -229,7 +232,8 @@ json_t *challenge_json(const struct challenge *challenge) {
     char seed[B64U_SIZE(CHALLENGE_SEED_MAX_BYTES) + 1];
     b64u_encode_text(bytes_of(challenge->credential, challenge->credential_bytes), credential);
     b64u_encode_text(bytes_of(challenge->seed, challenge->seed_bytes), seed);
-    return json_pack("{s:s,s:s,s:s}", "type", CHALLENGE_TYPE, "credential", credential, "seed", seed);
+    return json_pack("{s:s,s:s,s:s}", "type", CHALLENGE_TYPE, "credential", credential, "seed",
+                     seed);
 }
 
 static bool challenge_member(const json_t *root, const char *name, uint8_t *at, size_t capacity,
@@ -241,7 +245,8 @@ static bool challenge_member(const json_t *root, const char *name, uint8_t *at, 
            *ret_size > 0;
 }
 
-vlt_result challenge_parse(struct bytes text, struct fault *fault, struct challenge *ret_challenge) {
+vlt_result challenge_parse(struct bytes text, struct fault *fault,
+                           struct challenge *ret_challenge) {
     static const struct jsontext_limits limits = {.max_bytes = CHALLENGE_MAX_BYTES, .max_depth = 2};
     static const char *const members[] = {"type", "credential", "seed", NULL};
     struct challenge challenge = {.seed_bytes = 0};

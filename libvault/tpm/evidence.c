@@ -138,12 +138,19 @@ static void read_wrapping(struct evidence_reader *r, const json_t *object,
 }
 
 static void read_all(struct evidence_reader *r, const json_t *root, struct evidence *evidence) {
-    static const char *const members[] = {
-        "type",    "endorsement_certificate", "chain", "endorsement_key", "attestation_key",
-        "certify", "wrapping_key",            "quote", NULL};
+    static const char *const members[] = {"type",
+                                          "endorsement_certificate",
+                                          "chain",
+                                          "endorsement_key",
+                                          "attestation_key",
+                                          "certify",
+                                          "wrapping_key",
+                                          "quote",
+                                          NULL};
     static const char *const certify_members[] = {"attested", "signature", NULL};
     static const char *const quote_members[] = {"attested", "signature", "pcrs", NULL};
-    const json_t *certify = json_object_get(root, "certify"), *quote = json_object_get(root, "quote");
+    const json_t *certify = json_object_get(root, "certify"),
+                 *quote = json_object_get(root, "quote");
     const json_t *type = json_object_get(root, "type");
     struct evidence_certificate *c = &evidence->endorsement_certificate;
     read_members(r, root, "the file", members);

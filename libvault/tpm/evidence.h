@@ -58,7 +58,8 @@ struct evidence {
 // 8 to 128 printable ASCII characters without spaces.
 bool evidence_nonce_is_valid(const char *nonce);
 // What the TPM is given for a nonce: SHA-256("vaultd attestation v1", NUL, nonce).
-vlt_result evidence_qualifier(const char *nonce, uint8_t ret_qualifier[BOOT_DIGEST_BYTES]) VLT_MUST_USE;
+vlt_result evidence_qualifier(const char *nonce,
+                              uint8_t ret_qualifier[BOOT_DIGEST_BYTES]) VLT_MUST_USE;
 
 json_t *evidence_json(const struct evidence *evidence);
 // *ret_evidence is zero after a failure.

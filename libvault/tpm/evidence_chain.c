@@ -20,12 +20,11 @@ static vlt_result refuse(struct fault *fault, const char *text) {
 static bool is_rsa_key(const EVP_PKEY *key, const uint8_t modulus[AREA_RSA_BYTES]) {
     BIGNUM *n = NULL, *e = NULL;
     uint8_t found[AREA_RSA_BYTES];
-    bool is_it = EVP_PKEY_is_a(key, "RSA") &&
-                 EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_N, &n) == 1 &&
-                 EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &e) == 1 &&
-                 BN_is_word(e, RSA_EXPONENT) &&
-                 BN_bn2binpad(n, found, sizeof found) == sizeof found &&
-                 bytes_equal(bytes_of(found, sizeof found), bytes_of(modulus, sizeof found));
+    bool is_it =
+        EVP_PKEY_is_a(key, "RSA") && EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_N, &n) == 1 &&
+        EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &e) == 1 && BN_is_word(e, RSA_EXPONENT) &&
+        BN_bn2binpad(n, found, sizeof found) == sizeof found &&
+        bytes_equal(bytes_of(found, sizeof found), bytes_of(modulus, sizeof found));
     BN_free(n);
     BN_free(e);
     return is_it;
@@ -74,7 +73,7 @@ static X509 *certificate_read(const struct evidence_certificate *from) {
     return certificate;
 }
 
-static STACK_OF(X509) *chain_read(const struct evidence *evidence) {
+static STACK_OF(X509) * chain_read(const struct evidence *evidence) {
     STACK_OF(X509) *chain = sk_X509_new_null();
     for (size_t i = 0; chain && i < evidence->chain_count; i++) {
         X509 *certificate = certificate_read(&evidence->chain[i]);
@@ -101,7 +100,7 @@ static X509_STORE *roots_read(struct bytes pem) {
 }
 
 // Every root is trusted as it is, whether or not it signed itself.
-static int chain_verify(X509_STORE *roots, X509 *certificate, STACK_OF(X509) *chain) {
+static int chain_verify(X509_STORE *roots, X509 *certificate, STACK_OF(X509) * chain) {
     X509_STORE_CTX *context = X509_STORE_CTX_new();
     int error = X509_V_ERR_UNSPECIFIED;
     if (context && X509_STORE_CTX_init(context, roots, certificate, chain) == 1) {

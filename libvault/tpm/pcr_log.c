@@ -8,7 +8,7 @@
 #define SHA1_BYTES 20
 #define ALGORITHMS_MAX 8
 #define DIGEST_MAX_BYTES 64
-#define SPEC_SIGNATURE "Spec ID Event03"    // with its NUL
+#define SPEC_SIGNATURE "Spec ID Event03"     // with its NUL
 #define LOCALITY_SIGNATURE "StartupLocality" // with its NUL
 
 // Little-endian; failure sticks.
@@ -100,7 +100,8 @@ static bool log_apply(const struct log_event *event, struct boot_state *state, u
     if (event->type == EV_NO_ACTION) {
         // Who started the TPM from another locality left it in the last byte of PCR 0.
         if (event->pcr == 0 && event->content.size == locality_bytes &&
-            !memcmp(event->content.at, LOCALITY_SIGNATURE, sizeof LOCALITY_SIGNATURE) &&
+            bytes_begin_with(event->content,
+                             bytes_of(LOCALITY_SIGNATURE, sizeof LOCALITY_SIGNATURE)) &&
             !(*found & 1))
             state->values[0][BOOT_PCR_BYTES - 1] = event->content.at[sizeof LOCALITY_SIGNATURE];
         return true;

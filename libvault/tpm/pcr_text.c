@@ -2,7 +2,9 @@
 #include "libvault/base/hex.h"
 #include "libvault/tpm/pcr_file.h"
 
-static bool is_blank(uint8_t c) { return c == ' ' || c == '\t' || c == '\r'; }
+static bool is_blank(uint8_t c) {
+    return c == ' ' || c == '\t' || c == '\r';
+}
 
 static struct bytes trimmed(struct bytes text) {
     while (text.size && is_blank(text.at[0]))
@@ -26,7 +28,8 @@ vlt_result pcr_pair_read(struct bytes pair, struct fault *fault, struct boot_sta
                          uint32_t *ret_found) {
     unsigned number;
     struct bytes rest = trimmed(pair);
-    bool fits = take_number(&rest, &number) && rest.size && (rest.at[0] == ':' || rest.at[0] == '=');
+    bool fits =
+        take_number(&rest, &number) && rest.size && (rest.at[0] == ':' || rest.at[0] == '=');
     rest = trimmed(bytes_from(rest, 1));
     if (bytes_begin_with(rest, BYTES_LITERAL("0x")))
         rest = bytes_from(rest, 2);

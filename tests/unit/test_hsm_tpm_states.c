@@ -150,6 +150,30 @@ static void tpm_rejects_itself_once_cleared(void **state) {
     secret_free(got);
 }
 
+// Somebody put another TPM on the bus, one whose every key they know. It answers well;
+// but it is not the pinned one, and nothing of ours goes to it, not even encrypted to
+// its storage key.
+static void tpm_rejects_a_substitute_before_it_learns_anything(void **state) {
+    struct bench *b = *state;
+    bench_create(b);
+    bench_close(b);
+    device_fixture_replace(&b->device);
+    struct tpm_proxy *proxy = tpm_proxy_start(b->device.folder);
+    snprintf(b->device.settings.tcti, sizeof b->device.settings.tcti, "swtpm:path=%s", proxy->path);
+    tpm_proxy_fail(proxy, TPM2_CC_Load, 0, TPM_PROXY_ANSWER, 0); // only counts
+    bench_open(b);
+    FAILS(hsm_key_find(b->hsm, &b->key, &b->fault), VLT_CONFLICT, "not the one that made this store");
+    assert_int_equal(tpm_proxy_count(proxy), 0);
+    tpm_proxy_fail(proxy, TPM2_CC_ECDH_ZGen, 0, TPM_PROXY_ANSWER, 0);
+    FAILS(hsm_key_find(b->hsm, &b->key, &b->fault), VLT_CONFLICT, "not the one that made this store");
+    assert_int_equal(tpm_proxy_count(proxy), 0);
+    struct record_key record;
+    OK(record_key_decode(bytes_of(b->key.at, b->key.size), &record));
+    assert_false(tpm_proxy_saw(proxy, record.of.tpm.private_area + 2, 32));
+    bench_close(b);
+    tpm_proxy_stop(proxy);
+}
+
 static void tpm_rejects_an_owner_password(void **state) {
     struct bench *b = *state;
     struct stranger s;
@@ -283,6 +307,7 @@ int main(void) {
         CASE(tpm_survives_a_lockout_of_others),
         CASE(tpm_survives_our_own_wrong_pins),
         CASE(tpm_rejects_itself_once_cleared),
+        CASE(tpm_rejects_a_substitute_before_it_learns_anything),
         CASE(tpm_rejects_an_owner_password),
         CASE(tpm_rejects_a_hierarchy_that_is_off),
         CASE(tpm_survives_late_answers),

@@ -12,8 +12,7 @@
 static void attested(vlt_result result, const struct answer_attest *answer, void *context) {
     struct admin_work *work = context;
     if (vlt_is_ok(result))
-        result =
-            jsontext_parse(answer->evidence, &jsontext_document_limits, NULL, &work->reply);
+        result = jsontext_parse(answer->evidence, &jsontext_document_limits, NULL, &work->reply);
     if (vlt_is_ok(result)) {
         work_reply(work, 0);
     } else if (result.class == VLT_UNAVAILABLE || result.class == VLT_BUG) {
@@ -31,11 +30,11 @@ static void attest(struct admin *admin, struct http_exchange *x, const char *non
         return;
     work->kind = AUDIT_DEVICE;
     work_set_subject(work, nonce ? "nonce" : "challenge");
-    const struct ask_attest ask = {
-        .nonce = bytes_of_text(nonce),
-        .credential = bytes_of(challenge->credential, challenge->credential_bytes),
-        .seed = bytes_of(challenge->seed, challenge->seed_bytes),
-        .event = work_event(work, AUDIT_ALLOW, NULL)};
+    const struct ask_attest ask = {.nonce = bytes_of_text(nonce),
+                                   .credential =
+                                       bytes_of(challenge->credential, challenge->credential_bytes),
+                                   .seed = bytes_of(challenge->seed, challenge->seed_bytes),
+                                   .event = work_event(work, AUDIT_ALLOW, NULL)};
     ask_attest(admin->keeper, &ask, attested, work);
 }
 

@@ -69,8 +69,9 @@ static void approve(struct admin *admin, struct http_exchange *x,
 static void read_signature(struct body *body, uint8_t signature[BOOT_SIGNATURE_BYTES]) {
     const char *text = body_text(body, "signature", BODY_REQUIRED, 2 * BOOT_SIGNATURE_BYTES);
     size_t size = 0;
-    if (text && (!vlt_is_ok(b64u_decode(bytes_of_text(text), signature, BOOT_SIGNATURE_BYTES, &size)) ||
-                 size != BOOT_SIGNATURE_BYTES))
+    if (text &&
+        (!vlt_is_ok(b64u_decode(bytes_of_text(text), signature, BOOT_SIGNATURE_BYTES, &size)) ||
+         size != BOOT_SIGNATURE_BYTES))
         body_refuse(body, 400, "signature", "\"signature\" must be r and s, 64 bytes in base64url");
 }
 

@@ -74,9 +74,8 @@ void answer_attest(struct keeper *keeper, struct ipc_call *call, struct bytes fr
         attesting ? device_call_new(DEVICE_ATTEST, attested, attesting) : NULL;
     if (device)
         device->attestation = calloc(1, sizeof *device->attestation);
-    vlt_result result = device && device->attestation
-                            ? read_ask(&ask, device->attestation)
-                            : vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    vlt_result result = device && device->attestation ? read_ask(&ask, device->attestation)
+                                                      : vlt_fail(VLT_UNAVAILABLE, "out of memory");
     if (!vlt_is_ok(result)) {
         if (device)
             device_call_free(device);

@@ -71,9 +71,9 @@ static json_t *showing_json(const struct showing *showing, const struct boot_sta
     const struct boot_binding *binding = &showing->binding;
     char approver[2 * BOOT_POINT_BYTES + 1];
     hex_encode(bytes_of(binding->approver, BOOT_POINT_BYTES), approver);
-    json_t *json = json_pack("{s:b, s:o, s:O}", "bound",
-                             showing->has_key && binding->created.pcrs != 0, "pcrs",
-                             pcrs_json(binding->created.pcrs), "approvals", listing->list);
+    json_t *json =
+        json_pack("{s:b, s:o, s:O}", "bound", showing->has_key && binding->created.pcrs != 0,
+                  "pcrs", pcrs_json(binding->created.pcrs), "approvals", listing->list);
     if (!json || !binding->created.pcrs)
         return json;
     json_object_set_new(json, "approver", json_string(approver));
@@ -196,7 +196,8 @@ static vlt_result check_approval(struct keeper *keeper, const struct record_boot
     return vlt_ok();
 }
 
-static bool count_approval(struct bytes name, struct bytes value, uint64_t revision, void *context) {
+static bool count_approval(struct bytes name, struct bytes value, uint64_t revision,
+                           void *context) {
     ++*(size_t *)context;
     return true;
 }
@@ -205,8 +206,8 @@ static vlt_result check_room(struct keeper *keeper, struct bytes name) {
     size_t count = 0;
     struct bytes value;
     VLT_TRY(store_snapshot_begin(keeper->store));
-    vlt_result result = store_get(keeper->store, STORE_SYSTEM_TENANT, STORE_BOOT_APPROVAL, name,
-                                  &value, NULL);
+    vlt_result result =
+        store_get(keeper->store, STORE_SYSTEM_TENANT, STORE_BOOT_APPROVAL, name, &value, NULL);
     if (result.class == VLT_NOT_FOUND)
         result = store_each(keeper->store, STORE_SYSTEM_TENANT, STORE_BOOT_APPROVAL,
                             bytes_of(NULL, 0), bytes_of(NULL, 0), count_approval, &count);

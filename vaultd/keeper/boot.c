@@ -78,8 +78,8 @@ static void approvals_taken(struct device_call *call) {
 
 static void tell_device(struct keeper *keeper) {
     struct device_call *call = device_call_new(DEVICE_APPROVE, approvals_taken, NULL);
-    vlt_result result = call ? store_snapshot_begin(keeper->store)
-                             : vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    vlt_result result =
+        call ? store_snapshot_begin(keeper->store) : vlt_fail(VLT_UNAVAILABLE, "out of memory");
     if (vlt_is_ok(result)) {
         result = boot_approvals_read(keeper, call);
         store_snapshot_end(keeper->store);
