@@ -1,2 +1,3 @@
 # SPDX-License-Identifier: Apache-2.0
 vault_program(bench_audit SOURCES ${CMAKE_CURRENT_LIST_DIR}/audit.c LINK vault_auditor)
+vault_program(bench_audit_log SOURCES ${CMAKE_CURRENT_LIST_DIR}/audit_log.c LINK vault_auditor)

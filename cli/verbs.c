@@ -57,6 +57,7 @@ const struct verb *const verbs[] = {
     &verb_revoke,
     &verb_audit_tail,
     &verb_audit_search,
+    &verb_audit_index,
     &verb_audit_show,
     &verb_audit_export,
     &verb_audit_verify,

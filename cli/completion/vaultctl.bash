@@ -76,7 +76,7 @@ _vaultctl() {
         ;;
     audit)
         if [[ -z $name && $current != -* ]]; then
-            COMPREPLY=($(compgen -W "tail search show export verify prove check witness" -- "$current"))
+            COMPREPLY=($(compgen -W "tail search index show export verify prove check witness" -- "$current"))
             return
         fi
         ;;
@@ -138,8 +138,9 @@ _vaultctl() {
         "exec") options=" --credential --model --path --method --tool --max-tokens --subject-token-file --subject-token-type --actor-token-file --profile --forwarder --bind --profiles-dir" ;;
         "revoke") options=" --principal --client --credential --token-file --key" ;;
         "audit tail") options=" --follow --count --all-tenants" ;;
-        "audit search") options=" --log --key --principal --credential --decision --correlation --token-id --operation --since --until --count" ;;
-        "audit show") options=" --log --key" ;;
+        "audit search") options=" --log --key --index --no-index --principal --actor --credential --decision --correlation --token-id --operation --since --until --count" ;;
+        "audit index") options=" --log --key --index" ;;
+        "audit show") options=" --log --key --index --no-index" ;;
         "audit export") options=" --log --key --first --last" ;;
         "audit verify") options=" --log --key --from --policy --cosigned" ;;
         "audit prove") options=" --log --key --output --entry" ;;

@@ -161,6 +161,7 @@ def a_log_of_the_daemon_is_verified_by_others():
         denied = lab.vaultctl("--json", "audit", "search", "--decision", "deny", "--principal", f"{lab.issuer}|alice", "--log",
                               lab.audit_folder).stdout.splitlines()
         need(len(denied) == len(range(0, ENTRIES, 3)), f"{len(denied)} denials found")
+        the_index_finds_the_same(lab)
         print("     " + run(check, "mutate", lab.audit_folder, key, str(CHANGES), "1").strip(), flush=True)
         stale_journal_is_gone(lab)
         damage_is_named(lab, key)
@@ -187,6 +188,27 @@ def damage_is_named(lab, key):
     os.truncate(f"{copy}/tile/0/002", 100)
     done = lab.vaultctl("audit", "verify", copy, "--key", key, check=False)
     need(done.returncode != 0 and "tile/0/002" in done.stderr, done.stderr)
+
+
+def the_index_finds_the_same(lab):
+    folder = f"{lab.folder}/index"
+
+    def search(*options):
+        return lab.vaultctl("--json", "audit", "search", "--log", lab.audit_folder, *options).stdout
+    questions = (("--correlation", "load-70001"), ("--decision", "deny", "--count", "70"), ("--principal", f"{lab.issuer}|nobody"),
+                 ("--operation", "vault.init"), ("--credential", "openai-prod", "--decision", "allow", "--count", "50"),
+                 ("--since", "2099"), ("--principal", f"{lab.issuer}|alice", "--until", "2000"))
+    plain = [search("--no-index", *question) for question in questions]
+    for _ in range(2):  # made, then used
+        need([search("--index", folder, *question) for question in questions] == plain, "the index finds something else")
+    names = os.listdir(folder)
+    need(len(names) == ENTRIES // 65536, names)
+    with open(f"{folder}/{names[0]}", "r+b") as file:  # damaged: made again, nothing is missed
+        file.seek(5000)
+        file.write(b"\0" * 4000)
+    need([search("--index", folder, *question) for question in questions] == plain, "a damaged index hides entries")
+    told = lab.vaultctl_json("audit", "index", "--log", lab.audit_folder, "--index", folder)
+    need(told == {"files": len(names), "built": 0, "entries": len(names) * 65536}, told)
 
 
 def every_answer_has_its_record_after_kill():

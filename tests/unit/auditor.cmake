@@ -2,3 +2,4 @@
 vault_unit_test(audit_event LINK vault_audit)
 vault_unit_test(auditor LINK vault_auditor)
 vault_unit_test(auditor_crash LINK vault_auditor)
+vault_unit_test(log_index LINK vault_auditor)

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/audit_search.h"
+
+#include <stdio.h>
+
+#include "libvault/base/jsontext.h"
+
+void audit_search_init(struct audit_search *search, struct command *command,
+                       int (*each)(struct audit_search *search, struct bytes entry)) {
+    *search = (struct audit_search){
+        .command = command, .end = UINT64_MAX, .left = UINT64_MAX, .each = each};
+}
+
+void audit_search_done(struct audit_search *search) {
+    for (size_t i = 0; i < search->filter_count; i++)
+        buf_done(&search->filters[i].wanted);
+}
+
+void audit_search_filter(struct audit_search *search, const char *member, const char *text,
+                         bool is_list) {
+    struct buf quoted;
+    if (!text || search->filter_count == AUDIT_FILTERS_MAX)
+        return;
+    struct audit_filter *filter = &search->filters[search->filter_count++];
+    filter->member = member;
+    filter->is_list = is_list;
+    buf_init(&quoted, 8192);
+    buf_init(&filter->wanted, 8192);
+    jsontext_put_string(&quoted, bytes_of_text(text));
+    if (quoted.size >= 2)
+        buf_put(&filter->wanted, bytes_of(quoted.at + 1, quoted.size - 2));
+    buf_done(&quoted);
+}
+
+// ---- One entry ----
+
+static bool holds_one(struct bytes list, struct bytes wanted) {
+    while (list.size) {
+        size_t end = bytes_find(list, ' ');
+        if (bytes_equal(bytes_of(list.at, end), wanted))
+            return true;
+        list = bytes_from(list, end + 1);
+    }
+    return false;
+}
+
+static bool is_in_time(const struct audit_search *search, struct bytes entry) {
+    if (!search->since && !search->until)
+        return true;
+    struct bytes time = audit_entry_member(entry, "time");
+    char text[64];
+    if (!bytes_to_text(time, text, sizeof text))
+        return false;
+    return (!search->since || strcmp(text, search->since) >= 0) &&
+           (!search->until || strcmp(text, search->until) < 0);
+}
+
+static bool fits(const struct audit_search *search, struct bytes entry) {
+    for (size_t i = 0; i < search->filter_count; i++) {
+        const struct audit_filter *filter = &search->filters[i];
+        struct bytes wanted = buf_bytes(&filter->wanted);
+        struct bytes got = audit_entry_member(entry, filter->member);
+        if (filter->is_list ? !holds_one(got, wanted) : !bytes_equal(got, wanted))
+            return false;
+    }
+    return is_in_time(search, entry);
+}
+
+// ---- One bundle, one span, the log ----
+
+struct walk {
+    struct audit_search *search;
+    struct tile_reader reader;
+    struct audit_index index;
+    uint64_t end; // of what is looked at
+    int status;
+};
+
+static bool goes_on(const struct walk *walk) {
+    return walk->search->left && walk->status == EXIT_OK;
+}
+
+static vlt_result look_in_bundle(struct walk *walk, uint64_t number) {
+    struct audit_search *search = walk->search;
+    struct bytes bundle, entry;
+    uint64_t at = number * TILE_WIDTH, stop = at + TILE_WIDTH;
+    VLT_TRY(tile_reader_bundle(&walk->reader, number, &bundle));
+    for (; at < stop && at < walk->end && goes_on(walk); at++) {
+        VLT_TRY(tile_entry_take(&bundle, &entry));
+        if (at < search->first || !fits(search, entry))
+            continue;
+        search->left--;
+        walk->status = search->each(search, entry);
+    }
+    return vlt_ok();
+}
+
+// False: nothing in the span was written in that time. Times grow in a log, but
+// for a clock that was set back: the span's first and last are a second apart at
+// least from what is ruled out.
+static bool may_be_in_time(const struct audit_search *search, const struct log_index *file) {
+    bool is_before = search->since && strcmp(file->last, search->since) < 0 &&
+                     strcmp(file->first, search->since) < 0;
+    bool is_after = search->until && strcmp(file->first, search->until) >= 0 &&
+                    strcmp(file->last, search->until) >= 0;
+    return !is_before && !is_after;
+}
+
+// The span's index, built when need be. Where that does not work, nothing more is
+// built in this search.
+static bool open_index(struct walk *walk, uint64_t number, struct log_index *ret_file) {
+    struct fault fault = {0};
+    if (walk->index.folder < 0 || (number + 1) * LOG_INDEX_SPAN > walk->reader.size)
+        return false;
+    vlt_result result = audit_index_file(walk->search->command, &walk->index, number, &walk->reader,
+                                         &fault, ret_file, NULL);
+    if (vlt_is_ok(result))
+        return true;
+    fprintf(stderr, "vaultctl: the index can not be used from here on: %s; every entry is read\n",
+            fault_or_reason(&fault, result));
+    audit_index_close(&walk->index);
+    return false;
+}
+
+// Bundles of the span that may hold what fits every filter.
+static void choose_bundles(struct walk *walk, uint64_t number, uint64_t bundles[4]) {
+    struct log_index file;
+    const struct audit_search *search = walk->search;
+    memset(bundles, 0xff, 4 * sizeof *bundles);
+    if (!open_index(walk, number, &file))
+        return; // every one
+    if (!may_be_in_time(search, &file))
+        memset(bundles, 0, 4 * sizeof *bundles);
+    for (size_t i = 0; i < search->filter_count; i++) {
+        uint64_t some[4];
+        log_index_find(&file, search->filters[i].member, buf_bytes(&search->filters[i].wanted), some);
+        for (size_t w = 0; w < 4; w++)
+            bundles[w] &= some[w];
+    }
+    log_index_close(&file);
+}
+
+static vlt_result look_in_span(struct walk *walk, uint64_t number) {
+    uint64_t bundles[4], first = number * TILE_WIDTH;
+    choose_bundles(walk, number, bundles);
+    for (uint64_t i = 0; i < TILE_WIDTH && goes_on(walk); i++) {
+        uint64_t begins = (first + i) * TILE_WIDTH;
+        if (begins >= walk->end)
+            return vlt_ok();
+        if (begins + TILE_WIDTH > walk->search->first && bundles[i / 64] >> (i & 63) & 1)
+            VLT_TRY(look_in_bundle(walk, first + i));
+    }
+    return vlt_ok();
+}
+
+static bool every_filter_is_indexed(const struct audit_search *search) {
+    for (size_t i = 0; i < search->filter_count; i++)
+        if (!log_index_has_member(bytes_of_text(search->filters[i].member)))
+            return false;
+    return search->filter_count > 0 || search->since || search->until;
+}
+
+static vlt_result walk_log(struct walk *walk, const struct audit_log *log, struct fault *fault) {
+    struct audit_search *search = walk->search;
+    struct checkpoint checkpoint;
+    VLT_TRY(log_checkpoint(log->folder, &log->key, fault, NULL, &checkpoint));
+    VLT_TRY(tile_reader_init(&walk->reader, log->folder, checkpoint.size));
+    walk->reader.fault = fault;
+    walk->end = search->end < checkpoint.size ? search->end : checkpoint.size;
+    walk->index.folder = -1;
+    if (search->uses_index && every_filter_is_indexed(search))
+        audit_index_open(search->command, checkpoint.origin, &walk->index);
+    vlt_result result = vlt_ok();
+    for (uint64_t number = search->first / LOG_INDEX_SPAN;
+         vlt_is_ok(result) && goes_on(walk) && number * LOG_INDEX_SPAN < walk->end; number++)
+        result = look_in_span(walk, number);
+    audit_index_close(&walk->index);
+    tile_reader_done(&walk->reader);
+    return result;
+}
+
+int audit_search_run(struct audit_search *search) {
+    struct walk walk = {.search = search, .status = EXIT_OK};
+    struct audit_log log;
+    struct fault fault = {0};
+    int status = audit_log_open(search->command, NULL, &log);
+    if (status != EXIT_OK)
+        return status;
+    vlt_result result = walk_log(&walk, &log, &fault);
+    audit_log_close(&log);
+    if (!vlt_is_ok(result))
+        return command_fail(search->command, result, &fault);
+    return fflush(stdout) == 0 ? walk.status : EXIT_FAILED;
+}
