@@ -12,6 +12,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 from jose import new_client_key  # noqa: E402
 from lab import ROLES, Lab, need, run_cases  # noqa: E402
+from memory import search_memory  # noqa: E402
 
 MARKER = "sk-MARKER-7f3a91c2d4e8b605"
 
@@ -33,26 +34,6 @@ def exercise(lab):
     lab.vaultctl("status")
     lab.vaultctl("audit", "tail")
     lab.redeem(token, key)
-
-
-def search_memory(pid, needle):
-    """Places of `needle` in the readable memory of a process."""
-    found, searched = 0, 0
-    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
-        for line in maps:
-            at, access = line.split()[:2]
-            low, high = (int(x, 16) for x in at.split("-"))
-            if "r" not in access or "[v" in line or high - low > 1 << 33:
-                continue  # vdso; the store's map is ciphertext and searched as a file
-            for offset in range(low, high, 1 << 22):
-                try:
-                    memory.seek(offset)
-                    block = memory.read(min((1 << 22) + 64, high - offset))
-                except (OSError, ValueError, OverflowError):
-                    continue  # hidden memory, or a hole
-                searched += len(block)
-                found += block.count(needle)
-    return found, searched
 
 
 def no_credential_outside_keeper_and_redeemer():

@@ -161,6 +161,7 @@ class Lab:
         self.folder = tempfile.mkdtemp(prefix="vaultlab.")
         os.chmod(self.folder, 0o755)
         self.process = None
+        self.before_exec = None  # called in the child, before it becomes vaultd
         self.device = Device(device, f"{self.folder}/device", "vault-keeper" if self.users else None)
         self.broker_port = free_port()
         self.origin = f"https://localhost:{self.broker_port}"
@@ -228,7 +229,8 @@ class Lab:
     def start(self, wait=True):
         ready = self.log().count("every role is ready")
         with open(f"{self.folder}/log", "ab") as log:
-            self.process = subprocess.Popen([f"{self.prefix}/sbin/vaultd", "--config", self.config_path], stdout=log, stderr=log)
+            self.process = subprocess.Popen([f"{self.prefix}/sbin/vaultd", "--config", self.config_path], stdout=log, stderr=log,
+                                            preexec_fn=self.before_exec)
         if wait:
             wait_until("vaultd", lambda: self.process.poll() is not None or self.log().count("every role is ready") > ready)
             need(self.process.poll() is None, f"vaultd did not start:\n{self.log()}")
