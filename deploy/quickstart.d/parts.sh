@@ -102,6 +102,7 @@ users:
   redeemer: vault-redeemer
   keeper: vault-keeper
   auditor: vault-auditor
+  shipper: vault-shipper
 CONF
 }
 

@@ -38,6 +38,7 @@ struct admin {
     struct profile_set *profiles;
     struct store *store;         // NULL until it could be opened: use admin_store
     struct channel *keeper, *auditor; // NULL while that role restarts; owned by the role
+    struct channel *shipper;          // NULL also where nothing is shipped
     struct http_server *server;
     struct http_router router;
     struct admin_caller caller;  // of the request in dispatch

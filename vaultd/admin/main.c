@@ -21,6 +21,8 @@ static void set_peer(struct role *role, enum ipc_role peer, struct channel *chan
         admin->keeper = channel;
     if (admin && peer == IPC_AUDITOR)
         admin->auditor = channel;
+    if (admin && peer == IPC_SHIPPER)
+        admin->shipper = channel;
 }
 
 static void on_peer(struct role *role, enum ipc_role peer, unsigned number,

@@ -142,6 +142,22 @@ OP(op_unseal) { seal_or_unseal(ctx, x, false); }
 
 // ---- Reading ----
 
+static void status_reply(struct admin_work *work) {
+    struct http_exchange *x = work->x;
+    answer_json(x, 200, work->reply, 0);
+    work->reply = NULL;
+    work_free(work);
+}
+
+static void shipping_known(vlt_result result, const struct answer_shipping *answer, void *context) {
+    struct admin_work *work = context;
+    json_t *shipping = NULL;
+    if (vlt_is_ok(result))
+        result = jsontext_parse(answer->description, &jsontext_document_limits, NULL, &shipping);
+    json_object_set_new(work->reply, "shipping", vlt_is_ok(result) ? shipping : json_string("the shipper does not answer"));
+    status_reply(work);
+}
+
 static void status_known(vlt_result result, const struct answer_status *answer, void *context) {
     struct admin_work *work = context;
     if (!vlt_is_ok(result)) {
@@ -164,10 +180,11 @@ static void status_known(vlt_result result, const struct answer_status *answer, 
     json_object_set_new(work->reply, "admin_requests", json_integer((json_int_t)counters.requests));
     json_object_set_new(work->reply, "auditor",
                         json_string(work->admin->auditor ? "running" : "not running"));
-    struct http_exchange *x = work->x;
-    answer_json(x, 200, work->reply, 0);
-    work->reply = NULL;
-    work_free(work);
+    const struct ask_shipping ask = {0};
+    if (work->admin->shipper)
+        ask_shipping(work->admin->shipper, &ask, shipping_known, work);
+    else
+        status_reply(work);
 }
 
 OP(op_status) {

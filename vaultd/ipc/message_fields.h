@@ -105,6 +105,18 @@
     FIELD(BYTES, directory, IPC_TEXT_MAX)                                                          \
     FIELD(BYTES, origin, IPC_TEXT_MAX)      /* name of the log */                                  \
     FIELD(U8, log_level, 0)
+#define TELL_SETTINGS_SHIPPER_FIELDS(FIELD)                                                        \
+    FIELD(BYTES, log, IPC_TEXT_MAX)         /* folder of the audit log */                          \
+    FIELD(BYTES, positions, IPC_TEXT_MAX)   /* folder: how far each receiver has got */            \
+    FIELD(BYTES, syslog, IPC_TEXT_MAX)      /* host:port; empty: off */                            \
+    FIELD(BYTES, syslog_ca, 16384)          /* PEM roots; empty: the system's */                   \
+    FIELD(BYTES, syslog_certificate, 16384) /* PEM chain that we show; may be empty */             \
+    FIELD(BYTES, syslog_key, 16384)                                                                \
+    FIELD(BYTES, collector, IPC_TEXT_MAX)   /* https URL; empty: off */                            \
+    FIELD(BYTES, collector_ca, 16384)                                                              \
+    FIELD(BYTES, collector_header, 4096)    /* one header line that authenticates us */            \
+    FIELD(BYTES, file, IPC_TEXT_MAX)        /* path of a file or FIFO; empty: off */               \
+    FIELD(U8, log_level, 0)
 // Role to supervisor: it serves now, or why it does not.
 #define TELL_READY_FIELDS(FIELD) FIELD(BYTES, note, 1024)
 
@@ -362,6 +374,10 @@
 #define ANSWER_READ_FIELDS(FIELD)                                                                  \
     FIELD(U64, next, 0)                                                                            \
     FIELD(BYTES, entries, 120000)           /* JSON lines */
+
+// ---- Admin to shipper ----
+
+#define ANSWER_SHIPPING_FIELDS(FIELD) FIELD(BYTES, description, 4096) /* JSON, see shipping_describe */
 
 // ---- Keeper to broker, admin, redeemer ----
 

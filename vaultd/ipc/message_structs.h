@@ -10,6 +10,7 @@
     X(tell, settings_redeemer, TELL_SETTINGS_REDEEMER_FIELDS)                                      \
     X(tell, settings_keeper, TELL_SETTINGS_KEEPER_FIELDS)                                          \
     X(tell, settings_auditor, TELL_SETTINGS_AUDITOR_FIELDS)                                        \
+    X(tell, settings_shipper, TELL_SETTINGS_SHIPPER_FIELDS)                                        \
     X(tell, ready, TELL_READY_FIELDS)                                                              \
     X(tell, offender, TELL_OFFENDER_FIELDS)                                                        \
     X(tell, generation, TELL_GENERATION_FIELDS)                                                    \
@@ -67,6 +68,8 @@
     X(answer, sign_checkpoint, ANSWER_SIGN_CHECKPOINT_FIELDS)                                      \
     X(ask, record, ASK_RECORD_FIELDS)                                                              \
     X(answer, record, ANSWER_RECORD_FIELDS)                                                        \
+    X(ask, shipping, ASK_SHIPPING_FIELDS)                                                          \
+    X(answer, shipping, ANSWER_SHIPPING_FIELDS)                                                    \
     X(ask, read, ASK_READ_FIELDS)                                                                  \
     X(answer, read, ANSWER_READ_FIELDS)
 

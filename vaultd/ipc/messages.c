@@ -75,7 +75,7 @@ const struct ipc_message_row *ipc_message_row(unsigned message) {
 
 const char *ipc_role_name(enum ipc_role role) {
     static const char *const names[IPC_ROLE_COUNT] = {"supervisor", "broker", "admin",
-                                                      "redeemer",   "keeper", "auditor"};
+                                                      "redeemer",   "keeper", "auditor", "shipper"};
     return (unsigned)role < IPC_ROLE_COUNT ? names[role] : "unknown";
 }
 

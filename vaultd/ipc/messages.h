@@ -16,6 +16,7 @@ enum ipc_role {
     IPC_REDEEMER,
     IPC_KEEPER,
     IPC_AUDITOR,
+    IPC_SHIPPER,
     IPC_ROLE_COUNT
 };
 const char *ipc_role_name(enum ipc_role role); // "broker", …
@@ -25,7 +26,7 @@ const char *keeper_state_name(enum keeper_state state);
 
 // Sets of roles and states, for the table.
 #define R(role) (1u << IPC_##role)
-#define R_ROLES (R(BROKER) | R(ADMIN) | R(REDEEMER) | R(KEEPER) | R(AUDITOR))
+#define R_ROLES (R(BROKER) | R(ADMIN) | R(REDEEMER) | R(KEEPER) | R(AUDITOR) | R(SHIPPER))
 #define S_ANY 0xFu
 #define S_NEW (1u << KEEPER_UNINITIALISED)
 #define S_SHUT (1u << KEEPER_SEALED)
@@ -43,6 +44,7 @@ const char *keeper_state_name(enum keeper_state state);
     TELL(settings_redeemer, R(SUPERVISOR), R(REDEEMER))                                            \
     TELL(settings_keeper, R(SUPERVISOR), R(KEEPER))                                                \
     TELL(settings_auditor, R(SUPERVISOR), R(AUDITOR))                                              \
+    TELL(settings_shipper, R(SUPERVISOR), R(SHIPPER))                                              \
     TELL(ready, R_ROLES, R(SUPERVISOR))                                                            \
     TELL(offender, R_ROLES, R(SUPERVISOR))                                                         \
     ASK(sign, R(BROKER), R(KEEPER), S_OPEN)                                                        \
@@ -73,9 +75,11 @@ const char *keeper_state_name(enum keeper_state state);
     ASK(sign_checkpoint, R(AUDITOR), R(KEEPER), S_OPEN)                                            \
     ASK(record, R(BROKER) | R(ADMIN) | R(REDEEMER) | R(KEEPER) | R(SUPERVISOR), R(AUDITOR), S_ANY) \
     ASK(read, R(ADMIN), R(AUDITOR), S_ANY)                                                         \
+    ASK(shipping, R(ADMIN), R(SHIPPER), S_ANY)                                                     \
     TELL(generation, R(KEEPER), R(BROKER) | R(ADMIN) | R(REDEEMER))
 
 #define ASK_STATUS_FIELDS NO_FIELDS
+#define ASK_SHIPPING_FIELDS NO_FIELDS
 #define ASK_RECOVERY_KEY_FIELDS NO_FIELDS
 #define ASK_BOOT_SHOW_FIELDS NO_FIELDS
 #define ASK_DEVICE_LIST_FIELDS NO_FIELDS

@@ -109,7 +109,7 @@ static unsigned settings_message(enum ipc_role self) {
     static const unsigned messages[IPC_ROLE_COUNT] = {
         [IPC_BROKER] = IPC_TELL_settings_broker,     [IPC_ADMIN] = IPC_TELL_settings_admin,
         [IPC_REDEEMER] = IPC_TELL_settings_redeemer, [IPC_KEEPER] = IPC_TELL_settings_keeper,
-        [IPC_AUDITOR] = IPC_TELL_settings_auditor,
+        [IPC_AUDITOR] = IPC_TELL_settings_auditor,   [IPC_SHIPPER] = IPC_TELL_settings_shipper,
     };
     return messages[self];
 }

@@ -60,6 +60,11 @@ static const int thread_calls[] = {
     SCMP_SYS(set_tid_address), SCMP_SYS(prctl), SCMP_SYS(sched_getparam),
     SCMP_SYS(sched_getscheduler), SCMP_SYS(sched_setscheduler),
 };
+// The shipper writes how far receivers have got, and a file that others follow.
+static const int shipper_calls[] = {
+    SCMP_SYS(fsync), SCMP_SYS(fdatasync), SCMP_SYS(ftruncate), SCMP_SYS(mkdirat), SCMP_SYS(renameat),
+    SCMP_SYS(renameat2), SCMP_SYS(fchmod), SCMP_SYS(fchmodat),
+};
 // The broker and the admin role fetch key sets; the keeper's device may be
 // behind a socket (swtpm, tabrmd, a network HSM).
 static const int connect_calls[] = {
@@ -128,7 +133,9 @@ static int allow_role(scmp_filter_ctx filter, enum ipc_role role) {
         failed = allow_threads(filter);
     if (!failed && role == IPC_KEEPER)
         failed = ALLOW(filter, keeper_calls);
-    if (!failed && (role == IPC_KEEPER || role == IPC_BROKER || role == IPC_ADMIN)) {
+    if (!failed && role == IPC_SHIPPER)
+        failed = ALLOW(filter, shipper_calls);
+    if (!failed && (role == IPC_KEEPER || role == IPC_BROKER || role == IPC_ADMIN || role == IPC_SHIPPER)) {
         failed = ALLOW(filter, connect_calls);
         if (!failed)
             failed = allow_threads(filter);

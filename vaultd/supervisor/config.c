@@ -27,6 +27,7 @@ static const cyaml_schema_value_t text_value = {
 static const cyaml_schema_field_t config_users_fields[] = {
     TEXT(config_users, group),    TEXT(config_users, broker), TEXT(config_users, admin),
     TEXT(config_users, redeemer), TEXT(config_users, keeper), TEXT(config_users, auditor),
+    TEXT(config_users, shipper),
     CYAML_FIELD_END};
 static const cyaml_schema_field_t config_device_fields[] = {
     TEXT(config_device, name),
@@ -67,6 +68,12 @@ static const cyaml_schema_field_t config_keeper_fields[] = {
     CYAML_FIELD_END};
 static const cyaml_schema_field_t config_audit_fields[] = {
     TEXT(config_audit, directory), TEXT(config_audit, origin), CYAML_FIELD_END};
+static const cyaml_schema_field_t config_shipping_fields[] = {
+    TEXT(config_shipping, positions),          TEXT(config_shipping, syslog),
+    TEXT(config_shipping, syslog_ca),          TEXT(config_shipping, syslog_certificate),
+    TEXT(config_shipping, syslog_key),         TEXT(config_shipping, collector),
+    TEXT(config_shipping, collector_ca),       TEXT(config_shipping, collector_header_file),
+    TEXT(config_shipping, file),               CYAML_FIELD_END};
 static const cyaml_schema_field_t config_tokens_fields[] = {
     TEXT(config_tokens, signing_key), NUMBER(config_tokens, lifetime_s),
     NUMBER(config_tokens, max_lifetime_s), CYAML_FIELD_END};
@@ -86,6 +93,7 @@ static const cyaml_schema_field_t config_fields[] = {
                                &more_device_value, 0, CONFIG_MORE_DEVICES_MAX),
         GROUP(broker, broker),      GROUP(admin, admin),
     GROUP(redeemer, redeemer),  GROUP(keeper, keeper),      GROUP(audit, audit),
+    GROUP(shipping, shipping),
     GROUP(tokens, tokens),      GROUP(rotation, rotation),  CYAML_FIELD_END};
 static const cyaml_schema_value_t config_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct config, config_fields),
@@ -122,6 +130,14 @@ static bool set_device_defaults(struct config_device *device) {
            set_text(&device->pin_file, "") && set_text(&device->boot_approver, "");
 }
 
+static bool set_shipping_defaults(struct config_shipping *s) {
+    return set_text(&s->positions, "/var/lib/vaultd/shipping") && set_text(&s->syslog, "") &&
+           set_text(&s->syslog_ca, "") && set_text(&s->syslog_certificate, "") &&
+           set_text(&s->syslog_key, "") && set_text(&s->collector, "") &&
+           set_text(&s->collector_ca, "") && set_text(&s->collector_header_file, "") &&
+           set_text(&s->file, "");
+}
+
 static bool set_text_defaults(struct config *c) {
     for (unsigned i = 0; i < c->more_devices_count; i++)
         if (!set_text(&c->more_devices[i].name, "") || !set_device_defaults(&c->more_devices[i]))
@@ -133,7 +149,8 @@ static bool set_text_defaults(struct config *c) {
            set_text(&c->issuer, "") && set_text(&c->users.group, "") &&
            set_text(&c->users.broker, "") && set_text(&c->users.admin, "") &&
            set_text(&c->users.redeemer, "") && set_text(&c->users.keeper, "") &&
-           set_text(&c->users.auditor, "") && set_text(&c->tokens.signing_key, "memory") &&
+           set_text(&c->users.auditor, "") && set_text(&c->users.shipper, "") &&
+           set_text(&c->tokens.signing_key, "memory") &&
            set_text(&c->audit.directory, "/var/lib/vaultd/audit") && set_text(&c->audit.origin, "");
 }
 
@@ -284,6 +301,24 @@ static vlt_result check_users(const struct checking *checking, const struct conf
     return vlt_ok();
 }
 
+static vlt_result check_shipping(const struct checking *checking, const struct config *c) {
+    const struct config_shipping *s = &c->shipping;
+    if (!config_ships(c))
+        return vlt_ok();
+    const char *colon = strrchr(s->syslog, ':');
+    if (s->syslog[0] && (!colon || colon == s->syslog || !colon[1]))
+        return refuse(checking, "shipping.syslog", "must be HOST:PORT, for example logs.example.com:6514");
+    if (!s->syslog_certificate[0] != !s->syslog_key[0])
+        return refuse(checking, "shipping.syslog_certificate", "needs syslog_key beside it, and the other way round");
+    if (s->collector[0] && strncmp(s->collector, "https://", 8) != 0)
+        return refuse(checking, "shipping.collector", "must be an https URL");
+    if (s->file[0] && s->file[0] != '/')
+        return refuse(checking, "shipping.file", "must be an absolute path");
+    if (c->users.auditor[0] && !c->users.shipper[0])
+        return refuse(checking, "users.shipper", "is needed beside the other users: deploy/create-users makes vault-shipper");
+    return vlt_ok();
+}
+
 static vlt_result check_top(const struct checking *checking, const struct config *c) {
     size_t issuer_size = strlen(c->issuer);
     if (strncmp(c->issuer, "https://", 8) != 0 || issuer_size < 10 || c->issuer[issuer_size - 1] == '/')
@@ -351,8 +386,13 @@ static vlt_result check(const struct checking *checking, const struct config *c)
     VLT_TRY(check_more_devices(checking, c));
     VLT_TRY(check_signing_key(checking, c));
     VLT_TRY(check_users(checking, &c->users));
+    VLT_TRY(check_shipping(checking, c));
     VLT_TRY(check_listeners(checking, c));
     return check_ranges(checking, c);
+}
+
+bool config_ships(const struct config *config) {
+    return config->shipping.syslog[0] || config->shipping.collector[0] || config->shipping.file[0];
 }
 
 // ---- Load ----
@@ -366,7 +406,8 @@ static vlt_result load(const struct config_file *file, struct fault *fault, stru
     cyaml_err_t error = cyaml_load_data(text.at, text.size, &cyaml_settings, &config_schema, (cyaml_data_t **)&config, NULL);
     if (error != CYAML_OK || !config)
         return config_file_refuse(file, "", cyaml_strerror(error), fault);
-    vlt_result result = set_text_defaults(config) && set_listener_defaults(config)
+    vlt_result result = set_text_defaults(config) && set_listener_defaults(config) &&
+                                    set_shipping_defaults(&config->shipping)
                             ? vlt_ok()
                             : vlt_fail(VLT_UNAVAILABLE, "out of memory");
     set_number_defaults(config);

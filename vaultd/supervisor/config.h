@@ -7,6 +7,7 @@
 #ifndef VLT_SUPERVISOR_CONFIG_H
 #define VLT_SUPERVISOR_CONFIG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "libvault/base/fault.h"
@@ -17,6 +18,7 @@ extern const char *const config_log_levels[];
 // Names of members are the keys of the file.
 struct config_users { // empty texts: all roles run as the user who starts vaultd
     char *group, *broker, *admin, *redeemer, *keeper, *auditor;
+    char *shipper; // needed only where something is shipped
 };
 struct config_device {
     char *name; // "" only in a fresh configuration: config.c fills it in
@@ -49,6 +51,12 @@ struct config_keeper {
 struct config_audit {
     char *directory, *origin;
 };
+struct config_shipping { // empty: that kind of receiver is not used
+    char *positions;     // folder: how far each receiver has got
+    char *syslog, *syslog_ca, *syslog_certificate, *syslog_key;
+    char *collector, *collector_ca, *collector_header_file;
+    char *file;
+};
 struct config_tokens {
     char *signing_key; // "memory" or "device": where new token signing keys are made
     uint32_t lifetime_s, max_lifetime_s;
@@ -70,6 +78,7 @@ struct config {
     struct config_redeemer redeemer;
     struct config_keeper keeper;
     struct config_audit audit;
+    struct config_shipping shipping;
     struct config_tokens tokens;
     struct config_rotation rotation;
 };
@@ -80,6 +89,8 @@ struct config {
 vlt_result config_boot_pcrs(const struct config_device *device, struct fault *fault,
                             uint32_t *ret_pcrs) VLT_MUST_USE;
 vlt_result config_load(const char *path, struct fault *fault, struct config **ret_config) VLT_MUST_USE;
+// Is anything shipped to anybody?
+bool config_ships(const struct config *config);
 void config_free(struct config *config);
 
 #endif

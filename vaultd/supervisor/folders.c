@@ -46,6 +46,8 @@ static vlt_result make_folder(const char *path, const char *owner, const char *g
 vlt_result folders_make(const struct config *config, struct fault *fault) {
     VLT_TRY(make_folder(config->store, config->users.keeper, config->users.group, fault));
     VLT_TRY(make_folder(config->audit.directory, config->users.auditor, config->users.group, fault));
+    if (config_ships(config))
+        VLT_TRY(make_folder(config->shipping.positions, config->users.shipper, config->users.group, fault));
     VLT_TRY(make_parents(config->admin.socket, fault));
     return make_parents(config->redeemer.socket, fault);
 }

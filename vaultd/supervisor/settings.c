@@ -14,6 +14,7 @@
 #include "vaultd/log/log.h"
 
 #define PEM_MAX_BYTES 49152
+#define HEADER_MAX_BYTES 4096
 
 // ---- Files ----
 
@@ -81,6 +82,29 @@ static vlt_result read_approver(const struct config_device *device, struct fault
                                          why.text);
 }
 
+// One line: "Authorization: Bearer …".
+static vlt_result read_header(const char *path, struct fault *fault, char **ret_header) {
+    VLT_TRY(read_file(path, fault, ret_header));
+    if (!*ret_header)
+        return vlt_ok();
+    size_t size = strlen(*ret_header);
+    while (size && ((*ret_header)[size - 1] == '\n' || (*ret_header)[size - 1] == '\r'))
+        (*ret_header)[--size] = 0;
+    if (size && size <= HEADER_MAX_BYTES && strchr(*ret_header, ':') && !strpbrk(*ret_header, "\r\n"))
+        return vlt_ok();
+    return fault_set(fault, VLT_MALFORMED, "not a header line",
+                     "shipping.collector_header_file: %s must hold one header line, such as "
+                     "Authorization: Bearer SECRET", path);
+}
+
+static vlt_result read_shipping(const struct config_shipping *s, struct fault *fault, struct settings_files *files) {
+    VLT_TRY(read_file(s->syslog_ca, fault, &files->syslog_ca));
+    VLT_TRY(read_file(s->syslog_certificate, fault, &files->syslog_certificate));
+    VLT_TRY(read_file(s->syslog_key, fault, &files->syslog_key));
+    VLT_TRY(read_file(s->collector_ca, fault, &files->collector_ca));
+    return read_header(s->collector_header_file, fault, &files->collector_header);
+}
+
 static vlt_result read_all(const struct config *c, struct fault *fault, struct settings_files *files) {
     VLT_TRY(read_file(c->broker.tls_certificate, fault, &files->broker_certificate));
     VLT_TRY(read_file(c->broker.tls_key, fault, &files->broker_key));
@@ -89,6 +113,7 @@ static vlt_result read_all(const struct config *c, struct fault *fault, struct s
     VLT_TRY(read_file(c->admin.tls_key, fault, &files->admin_key));
     VLT_TRY(read_file(c->redeemer.tls_certificate, fault, &files->redeemer_certificate));
     VLT_TRY(read_file(c->redeemer.tls_key, fault, &files->redeemer_key));
+    VLT_TRY(read_shipping(&c->shipping, fault, files));
     VLT_TRY(read_approver(&c->device, fault, files));
     if (RAND_bytes(files->nonce_key, sizeof files->nonce_key) != 1)
         return fault_set(fault, VLT_UNAVAILABLE, "no random bytes", "the random generator fails");
@@ -115,6 +140,11 @@ void settings_files_done(struct settings_files *files) {
     wipe(files->admin_key);
     wipe(files->redeemer_certificate);
     wipe(files->redeemer_key);
+    wipe(files->syslog_ca);
+    wipe(files->syslog_certificate);
+    wipe(files->syslog_key);
+    wipe(files->collector_ca);
+    wipe(files->collector_header);
     *files = (struct settings_files){0};
 }
 
@@ -216,6 +246,17 @@ static void tell_auditor(struct channel *channel, const struct config *c) {
     tell_settings_auditor(channel, &tell, -1);
 }
 
+static void tell_shipper(struct channel *channel, const struct config *c, const struct settings_files *f) {
+    const struct config_shipping *s = &c->shipping;
+    struct tell_settings_shipper tell = {
+        .log = T(c->audit.directory), .positions = T(s->positions), .syslog = T(s->syslog),
+        .syslog_ca = T(f->syslog_ca), .syslog_certificate = T(f->syslog_certificate),
+        .syslog_key = T(f->syslog_key), .collector = T(s->collector),
+        .collector_ca = T(f->collector_ca), .collector_header = T(f->collector_header),
+        .file = T(s->file), .log_level = log_level_number(c->log_level)};
+    tell_settings_shipper(channel, &tell, -1);
+}
+
 void settings_tell(struct channel *channel, enum ipc_role role, const struct config *config,
                    const struct settings_files *files) {
     switch (role) {
@@ -233,6 +274,9 @@ void settings_tell(struct channel *channel, enum ipc_role role, const struct con
         break;
     case IPC_AUDITOR:
         tell_auditor(channel, config);
+        break;
+    case IPC_SHIPPER:
+        tell_shipper(channel, config, files);
         break;
     case IPC_SUPERVISOR:
     case IPC_ROLE_COUNT:

@@ -13,6 +13,7 @@ struct settings_files {
     char *broker_certificate, *broker_key, *issuer_ca;
     char *admin_certificate, *admin_key;
     char *redeemer_certificate, *redeemer_key;
+    char *syslog_ca, *syslog_certificate, *syslog_key, *collector_ca, *collector_header;
     uint32_t boot_pcrs;        // of the device; 0: wrapping keys are not bound
     uint8_t boot_approver[65]; // P-256 point; zero when there is none
     uint32_t admin_uids[64];

@@ -54,7 +54,11 @@ static vlt_result reload(struct supervisor *supervisor, struct fault *fault) {
     struct config *config;
     struct settings_files files;
     VLT_TRY(config_load(supervisor->config_path, fault, &config));
-    vlt_result result = settings_files_read(config, fault, &files);
+    // The number of processes is fixed while vaultd runs.
+    vlt_result result = config_ships(config) == config_ships(supervisor->config)
+                            ? settings_files_read(config, fault, &files)
+                            : fault_set(fault, VLT_CONFLICT, "needs a restart",
+                                        "shipping: the first receiver and the end of the last one need a restart of vaultd");
     if (!vlt_is_ok(result)) {
         config_free(config);
         return result;

@@ -8,17 +8,19 @@
 //                +------------------ keeper -------------+      device, store
 //                |                     |                 |
 //                +------------------ auditor ------------+      audit log
+//                                                                 |
+//                      admin asks: shipper ---- reads ------------+----> receivers
 const struct topology_role topology_roles[] = {
     {IPC_AUDITOR, "vaultd-auditor"},   {IPC_KEEPER, "vaultd-keeper"},
     {IPC_REDEEMER, "vaultd-redeemer"}, {IPC_ADMIN, "vaultd-admin"},
-    {IPC_BROKER, "vaultd-broker"},
+    {IPC_BROKER, "vaultd-broker"},     {IPC_SHIPPER, "vaultd-shipper"},
 };
 const size_t topology_role_count = sizeof topology_roles / sizeof *topology_roles;
 
 const struct topology_pair topology_pairs[] = {
     {IPC_BROKER, IPC_KEEPER},    {IPC_ADMIN, IPC_KEEPER},   {IPC_REDEEMER, IPC_KEEPER},
     {IPC_KEEPER, IPC_AUDITOR},   {IPC_BROKER, IPC_AUDITOR}, {IPC_ADMIN, IPC_AUDITOR},
-    {IPC_REDEEMER, IPC_AUDITOR},
+    {IPC_REDEEMER, IPC_AUDITOR}, {IPC_ADMIN, IPC_SHIPPER},
 };
 const size_t topology_pair_count = sizeof topology_pairs / sizeof *topology_pairs;
 
@@ -27,6 +29,8 @@ unsigned topology_workers(const struct config *config, enum ipc_role role) {
         return config->broker.workers;
     if (role == IPC_REDEEMER)
         return config->redeemer.workers;
+    if (role == IPC_SHIPPER)
+        return config_ships(config) ? 1 : 0;
     return 1;
 }
 
@@ -39,6 +43,7 @@ const char *topology_user(const struct config *config, enum ipc_role role) {
         [IPC_REDEEMER] = users->redeemer,
         [IPC_KEEPER] = users->keeper,
         [IPC_AUDITOR] = users->auditor,
+        [IPC_SHIPPER] = users->shipper,
     };
     return names[role];
 }

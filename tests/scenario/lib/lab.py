@@ -29,7 +29,7 @@ from jose import Signer, new_ec_key, new_rsa_key
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TREE = os.path.abspath(os.path.join(HERE, "..", "..", ".."))
-ROLES = ("broker", "admin", "redeemer", "keeper", "auditor")
+ROLES = ("broker", "admin", "redeemer", "keeper", "auditor", "shipper")
 
 
 class Failure(Exception):

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// An HTTPS collector: batches of JSON lines by POST. Any answer but 2xx leaves the
+// position where it is: an entry that a receiver refuses stops the queue, visibly,
+// and is never dropped.
+#include <curl/curl.h>
+#include <stdlib.h>
+
+#include "vaultd/shipper/sink.h"
+
+#define TIMEOUT_S 30L
+#define CONNECT_TIMEOUT_S 10L
+#define PAUSE_MAX_S 300
+
+struct sink {
+    const struct shipping_settings *settings;
+    CURL *curl;
+    struct curl_slist *headers;
+};
+
+// What a collector says beside its status is of no use here.
+static size_t ignore(char *at, size_t one, size_t count, void *context) {
+    (void)at;
+    (void)context;
+    return one * count;
+}
+
+static bool add_header(struct curl_slist **headers, const char *line) {
+    struct curl_slist *longer = curl_slist_append(*headers, line);
+    if (longer)
+        *headers = longer;
+    return longer != NULL;
+}
+
+static bool set_up(struct sink *sink) {
+    const struct shipping_settings *s = sink->settings;
+    CURL *curl = sink->curl;
+    bool is_set = add_header(&sink->headers, "Content-Type: application/x-ndjson") && add_header(&sink->headers, "Expect:") &&
+                  (!s->collector_header[0] || add_header(&sink->headers, s->collector_header)) &&
+                  curl_easy_setopt(curl, CURLOPT_URL, s->target[SINK_COLLECTOR]) == CURLE_OK &&
+                  curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "https") == CURLE_OK &&
+                  curl_easy_setopt(curl, CURLOPT_HTTPHEADER, sink->headers) == CURLE_OK &&
+                  curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
+                  curl_easy_setopt(curl, CURLOPT_PROXY, "") == CURLE_OK &&
+                  curl_easy_setopt(curl, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED) == CURLE_OK &&
+                  curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
+                  curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) == CURLE_OK &&
+                  curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) == CURLE_OK &&
+                  curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT_S) == CURLE_OK &&
+                  curl_easy_setopt(curl, CURLOPT_TIMEOUT, TIMEOUT_S) == CURLE_OK &&
+                  curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, ignore) == CURLE_OK;
+    struct curl_blob roots = {s->collector_ca, strlen(s->collector_ca), CURL_BLOB_NOCOPY};
+    if (is_set && roots.len)
+        is_set = curl_easy_setopt(curl, CURLOPT_CAINFO, NULL) == CURLE_OK &&
+                 curl_easy_setopt(curl, CURLOPT_CAPATH, NULL) == CURLE_OK &&
+                 curl_easy_setopt(curl, CURLOPT_CAINFO_BLOB, &roots) == CURLE_OK;
+    return is_set;
+}
+
+static void collector_close(struct sink *sink) {
+    curl_easy_cleanup(sink->curl);
+    curl_slist_free_all(sink->headers);
+    free(sink);
+}
+
+static struct sink *collector_open(const struct shipping_settings *settings) {
+    struct sink *sink = calloc(1, sizeof *sink);
+    if (!sink)
+        return NULL;
+    sink->settings = settings;
+    sink->curl = curl_easy_init();
+    if (sink->curl && set_up(sink))
+        return sink;
+    collector_close(sink);
+    return NULL;
+}
+
+static unsigned pause_of(CURL *curl) {
+    curl_off_t seconds = 0;
+    if (curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &seconds) != CURLE_OK || seconds < 0)
+        return 0;
+    return (unsigned)(seconds > PAUSE_MAX_S ? PAUSE_MAX_S : seconds) * 1000;
+}
+
+static vlt_result collector_deliver(struct sink *sink, const struct source_batch *batch, const char *origin,
+                                    struct fault *fault, unsigned *ret_pause_ms) {
+    char why[CURL_ERROR_SIZE] = "";
+    long status = 0;
+    (void)origin;
+    if (curl_easy_setopt(sink->curl, CURLOPT_ERRORBUFFER, why) != CURLE_OK ||
+        curl_easy_setopt(sink->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)batch->lines.size) != CURLE_OK ||
+        curl_easy_setopt(sink->curl, CURLOPT_POSTFIELDS, (const char *)batch->lines.at) != CURLE_OK)
+        return vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    CURLcode code = curl_easy_perform(sink->curl);
+    curl_easy_setopt(sink->curl, CURLOPT_ERRORBUFFER, NULL);
+    curl_easy_setopt(sink->curl, CURLOPT_POSTFIELDS, NULL);
+    if (code != CURLE_OK)
+        return fault_set(fault, VLT_UNAVAILABLE, "the collector does not answer", "the collector does not answer: %s",
+                         why[0] ? why : curl_easy_strerror(code));
+    curl_easy_getinfo(sink->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (status >= 200 && status < 300)
+        return vlt_ok();
+    *ret_pause_ms = pause_of(sink->curl);
+    return fault_set(fault, VLT_UNAVAILABLE, "the collector refuses", "the collector answers %ld", status);
+}
+
+// curl ends a connection that failed by itself.
+static void collector_reset(struct sink *sink) { (void)sink; }
+
+const struct sink_table collector_sink = {.open = collector_open, .deliver = collector_deliver,
+                                          .reset = collector_reset, .close = collector_close};
