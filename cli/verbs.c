@@ -58,6 +58,8 @@ const struct verb *const verbs[] = {
     &verb_audit_tail,
     &verb_audit_search,
     &verb_audit_index,
+    &verb_audit_unused,
+    &verb_audit_inventory,
     &verb_audit_show,
     &verb_audit_export,
     &verb_audit_verify,

@@ -76,7 +76,7 @@ _vaultctl() {
         ;;
     audit)
         if [[ -z $name && $current != -* ]]; then
-            COMPREPLY=($(compgen -W "tail search index show export verify prove check witness" -- "$current"))
+            COMPREPLY=($(compgen -W "tail search index unused inventory show export verify prove check witness" -- "$current"))
             return
         fi
         ;;
@@ -140,6 +140,8 @@ _vaultctl() {
         "audit tail") options=" --follow --count --all-tenants" ;;
         "audit search") options=" --log --key --index --no-index --principal --actor --credential --decision --correlation --token-id --operation --since --until --count" ;;
         "audit index") options=" --log --key --index" ;;
+        "audit unused") options=" --log --key --index --no-index --days" ;;
+        "audit inventory") options=" --log --key --index --no-index --since" ;;
         "audit show") options=" --log --key --index --no-index" ;;
         "audit export") options=" --log --key --first --last" ;;
         "audit verify") options=" --log --key --from --policy --cosigned" ;;

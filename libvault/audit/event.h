@@ -25,6 +25,7 @@ const char *audit_outcome_name(enum audit_outcome outcome);
     TEXT(operation, 64)      /* "credential.put", "token.issue", "vault.unseal" */                 \
     TEXT(principal, 512)     /* issuer|subject */                                                  \
     TEXT(actor, 512)         /* acting agent, issuer|subject */                                    \
+    TEXT(groups, 1024)       /* on issue: the principal's, one a line */                           \
     TEXT(client, 256)                                                                              \
     TEXT(administrator, 256) /* "uid 0 (root)" or issuer|subject */                                \
     TEXT(token_id, 64)                                                                             \

@@ -15,6 +15,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, f"{HERE}/lib")
+from jose import new_client_key  # noqa: E402
 from lab import Lab, TREE, free_port, need, run, run_cases, wait_until  # noqa: E402
 
 ENTRIES = int(os.environ.get("VAULT_AUDIT_ENTRIES", "100000"))
@@ -419,6 +420,36 @@ def an_altered_log_is_refused():
         wait_until("the refusal", lambda: "was altered" in lab.log(), 15)
 
 
+def what_nobody_uses_is_listed():
+    with Lab("softhsm") as lab:
+        serve(lab)
+        lab.put_credential("dusty", "sk-dusty", "openai")
+        lab.put_file("second.json", json.dumps({**lab.issuer_record(), "name": "second", "issuer": "https://second.example"}))
+        lab.vaultctl("issuer", "add", "second", "--file", f"{lab.folder}/second.json")
+        key = new_client_key()
+        for subject, groups in (("alice", ["ml"]), ("bob", ["ml", "guests"])):
+            token = lab.token(lab.subject_token(subject, groups), key=key)
+            need(lab.redeem(token, key).status == 200, subject)
+        need(lab.exchange(lab.subject_token("mallory", ["nobody"]), key=key).status != 200, "mallory")
+        count = len(lab.audit())
+        published(lab, count)
+        time.sleep(1.1)  # what was created is older than zero days by then
+        log = ("--log", lab.audit_folder, "--index", f"{lab.folder}/index")
+        told = lab.vaultctl_json("audit", "unused", "--days", "0", *log)
+        need({"credential", "issuer"} <= {row["kind"] for row in told["unused"]}, told)  # nothing was used after now
+        told = lab.vaultctl_json("audit", "unused", "--days", "1", *log)
+        names = {(row["kind"], row["name"]) for row in told["unused"]}
+        need(("issuer", "second") in names and ("issuer", "corp") not in names, told)
+        need(("credential", "dusty") not in names and ("credential", "openai-prod") not in names, f"made today: {told}")
+        need("Everything" not in lab.vaultctl("audit", "unused", "--days", "1", *log).stdout, "for people")
+        seen = {row["identity"].split("|")[1]: row for row in lab.vaultctl_json("audit", "inventory", *log)["identities"]}
+        need({"alice", "bob", "mallory"} <= set(seen), seen)
+        need(seen["bob"]["groups"] == ["ml", "guests"] and "openai-prod" in seen["bob"]["may_reach"], seen["bob"])
+        need(list(seen["bob"]["credentials"]) == ["openai-prod"] and seen["bob"]["allowed"] == 2, seen["bob"])
+        need(seen["mallory"]["may_reach"] == [] and seen["mallory"]["denied"] == 1 and "credentials" not in seen["mallory"], seen["mallory"])
+        need("mallory" in lab.vaultctl("audit", "inventory", *log).stdout, "for people")
+
+
 def signatures(lab):
     with open(f"{lab.audit_folder}/checkpoint") as text:
         return text.read().count("\u2014 ")
@@ -468,4 +499,4 @@ def the_key_of_the_log_is_replaced():
 if __name__ == "__main__":
     run_cases(a_log_of_the_daemon_is_verified_by_others, every_answer_has_its_record_after_kill,
               an_answer_carries_its_receipt, a_witness_sees_split_views_and_cuts, a_log_that_was_rolled_back_is_refused,
-              an_altered_log_is_refused, the_key_of_the_log_is_replaced)
+              an_altered_log_is_refused, what_nobody_uses_is_listed, the_key_of_the_log_is_replaced)

@@ -21,22 +21,39 @@ const struct oauth_error oauth_unavailable = {503, "temporarily_unavailable", "T
 
 // ---- Event ----
 
+struct joined {
+    char *room;
+    size_t used, capacity;
+};
+
+// Whole texts only; what does not fit is left out.
+static void join(struct joined *list, struct bytes text, char separator) {
+    size_t gap = list->used ? 1 : 0;
+    if (list->used + gap + text.size > list->capacity)
+        return;
+    if (gap)
+        list->room[list->used++] = separator;
+    memcpy(list->room + list->used, text.at, text.size);
+    list->used += text.size;
+}
+
 static struct bytes credentials_text(const struct exchange *e, char *room, size_t capacity) {
-    size_t used = 0;
-    for (size_t i = 0; i < e->details.count; i++) {
-        struct bytes name = e->details.items[i].credential;
-        if (used + name.size + 1 > capacity)
-            break;
-        if (i)
-            room[used++] = ' ';
-        memcpy(room + used, name.at, name.size);
-        used += name.size;
-    }
-    return bytes_of(room, used);
+    struct joined list = {room, 0, capacity};
+    for (size_t i = 0; i < e->details.count; i++)
+        join(&list, e->details.items[i].credential, ' ');
+    return bytes_of(room, list.used);
+}
+
+// What was known of the principal, for whoever asks later what it may reach.
+static struct bytes groups_text(const struct subject *subject, char *room, size_t capacity) {
+    struct joined list = {room, 0, capacity};
+    for (size_t i = 0; i < subject->group_count; i++)
+        join(&list, subject->groups[i], '\n');
+    return bytes_of(room, list.used);
 }
 
 static void put_event(const struct exchange *e, enum audit_outcome outcome, const char *reason, struct wire_writer *w) {
-    char credentials[260];
+    char credentials[256], groups[1024];
     struct audit_event event = {.kind = AUDIT_ISSUE, .outcome = (uint8_t)outcome, .tenant = bytes_of_text(e->tenant_name),
                                 .operation = BYTES_LITERAL("token.issue"), .reason = bytes_of_text(reason),
                                 .credential = credentials_text(e, credentials, sizeof credentials),
@@ -45,6 +62,7 @@ static void put_event(const struct exchange *e, enum audit_outcome outcome, cons
                                 .correlation = bytes_of_text(e->correlation)};
     if (e->subject) {
         event.principal = e->subject->principal;
+        event.groups = groups_text(e->subject, groups, sizeof groups);
         event.client = exchange_client(e);
     }
     if (e->actor_count)
