@@ -5,9 +5,11 @@ calls reach it."""
 
 import json
 import os
+import random
 import re
 import signal
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
@@ -15,6 +17,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from jose import new_client_key  # noqa: E402
 from lab import Device, Lab, need, run, run_cases, wait_until  # noqa: E402
 from test_rotation import Load  # noqa: E402
+
+KILLS = int(os.environ.get("PKCS11_KILLS", "3"))
 
 
 def make(**tokens):
@@ -110,6 +114,33 @@ def a_lost_device_takes_its_signing_key_with_it():
         need(signing_in(lab) == "device" and works(lab, lab.token(key=key), key), "with a new key")
 
 
+def private_keys(lab):
+    """What the device itself says that it holds."""
+    out = run("pkcs11-tool", "--module", lab.device.settings["module"], "--token-label", "vaultd", "--login", "--pin", "87654321",
+              "--list-objects", "--type", "privkey", env={**os.environ, "SOFTHSM2_CONF": f"{lab.device.folder}/softhsm2.conf"})
+    return out.count("Private Key Object")
+
+
+def nothing_is_lost_when_the_keeper_is_killed_while_the_device_makes_keys():
+    """Whatever is cut off: the vault serves again, and what stays in the device unused is one pair for each kill at most."""
+    with make(signing_key="device") as lab:
+        key = ready(lab)
+        lab.token(key=key)
+        for _ in range(KILLS):
+            keeper = lab.pids()["keeper"]
+            rotating = threading.Thread(target=lambda: lab.vaultctl("rotate", "signing", "--emergency", check=False))
+            rotating.start()
+            time.sleep(random.uniform(0, 0.04))
+            os.kill(keeper, signal.SIGKILL)
+            rotating.join(60)
+            wait_until("another keeper", lambda: lab.pids().get("keeper") not in (None, keeper))
+            wait_until("service", lambda: lab.exchange(key=key).status == 200)
+            need(works(lab, lab.token(key=key), key), "after a kill")
+        lab.vaultctl("rotate", "signing", "--emergency")
+        need(works(lab, lab.token(key=key), key), "after the last rotation")
+        need(1 <= private_keys(lab) <= 1 + KILLS, f"{private_keys(lab)} pairs after {KILLS} kills")
+
+
 SPY = "/usr/lib/x86_64-linux-gnu/pkcs11-spy.so"  # opensc's: writes down every call that reaches the module
 
 
@@ -193,4 +224,5 @@ def a_third_module_does_the_main_job():
 
 if __name__ == "__main__":
     run_cases(the_signing_key_moves_into_the_device_and_back, a_vault_is_born_with_its_signing_key_in_the_device,
+              nothing_is_lost_when_the_keeper_is_killed_while_the_device_makes_keys,
               a_lost_device_takes_its_signing_key_with_it, which_calls_reach_the_device, a_third_module_does_the_main_job)
