@@ -17,6 +17,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from jose import new_client_key  # noqa: E402
 from lab import Device, Lab, need, run, run_cases, wait_until  # noqa: E402
 from test_rotation import Load  # noqa: E402
+from test_slots import spare_token  # noqa: E402
 
 KILLS = int(os.environ.get("PKCS11_KILLS", "3"))
 
@@ -141,6 +142,46 @@ def nothing_is_lost_when_the_keeper_is_killed_while_the_device_makes_keys():
         need(1 <= private_keys(lab) <= 1 + KILLS, f"{private_keys(lab)} pairs after {KILLS} kills")
 
 
+def an_hsm_signs_beside_a_tpm_that_wraps():
+    with Lab("swtpm", config={"rotation": {"publication_s": 1}, "tokens": {"lifetime_s": 300, "max_lifetime_s": 3600}}) as lab:
+        hsm = Device("softhsm", f"{lab.folder}/hsm", lab.device.owner)
+        environment = hsm.settings.pop("environment")
+        lab.extra.update({"device": {**lab.device.settings, "environment": environment}, "more_devices": [{"name": "hsm", **hsm.settings}]})
+        lab.extra["tokens"]["signing_key"] = "device"
+        lab.write_config()
+        key = ready(lab)
+        need(signing_in(lab) == "memory", "a TPM keeps no signing key")
+        token = lab.token(key=key)
+        lab.vaultctl("device", "add", "hsm")
+        move_signing_key(lab, "device")
+        need(works(lab, token, key), "signed by the HSM")
+        lab.stop()
+        lab.start()
+        wait_until("tokens after a restart", lambda: works(lab, token, key))
+
+
+def the_device_that_has_the_key_signs():
+    with make(signing_key="device") as lab:
+        spare = spare_token(lab)
+        lab.extra["more_devices"] = [spare]
+        lab.write_config()
+        key = ready(lab)
+        lab.vaultctl("device", "add", "spare")
+        token = lab.token(key=key)
+        wait_until("the spare one has every slot",
+                   lambda: all(device["missing"] == 0 for device in lab.vaultctl_json("device", "list")["devices"]))
+        lab.stop()
+        first = {name: lab.device.settings[name] for name in ("kind", "module", "uri", "pin_file")}
+        lab.device.settings.update(uri=spare["uri"], name="spare")  # the spare one comes first from now on, and has no signing key
+        lab.extra["more_devices"] = [{**first, "name": "main"}]
+        lab.write_config()
+        lab.start()
+        wait_until("tokens", lambda: works(lab, token, key))
+        lab.vaultctl("rotate", "signing", "--emergency")
+        need(works(lab, lab.token(key=key), key), "with a new key")
+        wait_until("one pair, where the last one was", lambda: private_keys(lab) == 1)
+
+
 SPY = "/usr/lib/x86_64-linux-gnu/pkcs11-spy.so"  # opensc's: writes down every call that reaches the module
 
 
@@ -224,5 +265,5 @@ def a_third_module_does_the_main_job():
 
 if __name__ == "__main__":
     run_cases(the_signing_key_moves_into_the_device_and_back, a_vault_is_born_with_its_signing_key_in_the_device,
-              nothing_is_lost_when_the_keeper_is_killed_while_the_device_makes_keys,
+              an_hsm_signs_beside_a_tpm_that_wraps, the_device_that_has_the_key_signs, nothing_is_lost_when_the_keeper_is_killed_while_the_device_makes_keys,
               a_lost_device_takes_its_signing_key_with_it, which_calls_reach_the_device, a_third_module_does_the_main_job)

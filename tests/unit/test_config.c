@@ -98,7 +98,7 @@ static void config_rejects_by_line_and_key(void **state) {
         {GOOD "  idle_ms: 1\n", 7, "broker.idle_ms: 1 is not between"},
         {GOOD "tokens: {lifetime_s: 4000}\n", 7, "tokens.lifetime_s: 4000 is not between 1 and 3600"},
         {GOOD "tokens:\n  signing_key: cloud\n", 8, "tokens.signing_key: must be memory or device"},
-        {GOOD "tokens:\n  signing_key: device\n", 8, "tokens.signing_key: device needs device.kind pkcs11"},
+        {GOOD "tokens:\n  signing_key: device\n", 8, "tokens.signing_key: device needs a device of kind pkcs11"},
         {GOOD "tokens:\n  max_lifetime_s: 86401\n", 8, "tokens.max_lifetime_s: 86401"},
         {GOOD "keeper:\n  secret_heap_kib: 1\n", 8, "keeper.secret_heap_kib: 1 is not"},
         {GOOD "store: [a]\n", 7, "store: must be a text"},

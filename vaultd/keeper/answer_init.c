@@ -258,7 +258,11 @@ static void counter_made(struct device_call *call) {
         log_warning("no rollback protection: %s", fault_or_reason(&call->fault, result));
         result = vlt_ok();
     }
-    bool wants_signer = vlt_is_ok(result) && init->keeper->settings.signs_in_device;
+    // The first device makes the vault. One that is no PKCS#11 device leaves the key in
+    // memory, and `rotate signing` moves it into one that joins later.
+    const struct keeper_settings *settings = &init->keeper->settings;
+    bool wants_signer =
+        vlt_is_ok(result) && settings->signs_in_device && settings->device.kind == HSM_PKCS11;
     if (wants_signer && !(next = device_call_new(DEVICE_SIGNER_CREATE, signer_made, init)))
         result = vlt_fail(VLT_UNAVAILABLE, "out of memory");
     if (!vlt_is_ok(result))

@@ -83,6 +83,7 @@ struct keeper {
     bool has_unseal_to_record; // the vault unsealed itself before the auditor was there
 
     struct rotations *rotations;
+    unsigned signer_device; // number of the device that signed a token last
     char sign_trouble[480]; // why the device did not sign the last token; "" when it did
     int64_t sign_warned_ms; // before then nothing is said again about a device that does not sign
     struct event *retry, *sweep;     // timers

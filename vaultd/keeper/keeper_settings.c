@@ -68,6 +68,13 @@ static vlt_result take_devices(const struct tell_settings_keeper *tell,
     return vlt_ok();
 }
 
+static bool has_signing_device(const struct keeper_settings *settings) {
+    for (uint32_t i = 0; i < settings->device_count; i++)
+        if (settings->devices[i].hsm.kind == HSM_PKCS11)
+            return true;
+    return false;
+}
+
 vlt_result keeper_settings_decode(struct bytes frame, struct fault *fault,
                                   struct keeper_settings *ret_settings) {
     struct tell_settings_keeper tell;
@@ -95,7 +102,7 @@ vlt_result keeper_settings_decode(struct bytes frame, struct fault *fault,
     settings.credential_age_s = tell.credential_age_s;
     settings.signs_in_device = tell.signs_in_device != 0;
     settings.log_level = tell.log_level;
-    if (settings.signs_in_device && settings.device.kind != HSM_PKCS11)
+    if (settings.signs_in_device && !has_signing_device(&settings))
         return fault_set(fault, VLT_MALFORMED, "a setting of the keeper is not valid",
                          "only a PKCS#11 device can keep the token signing key");
     if (!settings.issuer[0] || !settings.store_path[0])

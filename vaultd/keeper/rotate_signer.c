@@ -3,13 +3,14 @@
 
 #include <stdlib.h>
 
-#include "vaultd/keeper/device_thread.h"
 #include "vaultd/keeper/rotation.h"
+#include "vaultd/keeper/signer_device.h"
 #include "vaultd/keeper/system_keys.h"
 #include "vaultd/log/log.h"
 
 struct signer_making {
     struct change *change;
+    struct device *device;
     rotate_signer_made_fn *made;
 };
 
@@ -26,6 +27,7 @@ static void signer_made(struct device_call *call) {
         making.made(making.change, vlt_fail(VLT_UNAVAILABLE, "the vault was sealed meanwhile"),
                     NULL);
     } else {
+        signer_device_note(keeper, making.device);
         keeper->rotations->signer = call->signer;
         keeper->rotations->has_signer = true;
         making.made(making.change, result, &call->signer);
@@ -33,6 +35,10 @@ static void signer_made(struct device_call *call) {
 }
 
 vlt_result rotate_signer_make(struct change *change, rotate_signer_made_fn *made) {
+    unsigned tried = 0;
+    struct device *device = signer_device_next(change->keeper, &tried);
+    if (!device)
+        return vlt_fail(VLT_UNAVAILABLE, "no PKCS#11 device works that could make a signing key");
     struct signer_making *making = malloc(sizeof *making);
     struct device_call *call =
         making ? device_call_new(DEVICE_SIGNER_CREATE, signer_made, making) : NULL;
@@ -40,9 +46,9 @@ vlt_result rotate_signer_make(struct change *change, rotate_signer_made_fn *made
         free(making);
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
     }
-    *making = (struct signer_making){.change = change, .made = made};
+    *making = (struct signer_making){.change = change, .device = device, .made = made};
     change->keeper->in_flight++;
-    device_submit(change->keeper->device, call);
+    device_submit(device->thread, call);
     return vlt_ok();
 }
 
@@ -52,14 +58,21 @@ static void signer_destroyed(struct device_call *call) {
                     fault_or_reason(&call->fault, call->result));
 }
 
-void rotate_signer_destroy(struct keeper *keeper, const struct hsm_signer *signer) {
-    if (keeper->state == KEEPER_SEALED) // the device is closed, or its thread has ended
-        return;
+static void destroy_in(struct device *device, const struct hsm_signer *signer) {
     struct device_call *call = device_call_new(DEVICE_SIGNER_DESTROY, signer_destroyed, NULL);
     if (!call)
         return;
     call->signer = *signer;
-    device_submit(keeper->device, call);
+    device_submit(device->thread, call);
+}
+
+void rotate_signer_destroy(struct keeper *keeper, const struct hsm_signer *signer) {
+    unsigned tried = 0;
+    struct device *device;
+    if (keeper->state == KEEPER_SEALED) // the devices are closed, or their threads have ended
+        return;
+    while ((device = signer_device_next(keeper, &tried))) // one of them has it
+        destroy_in(device, signer);
 }
 
 // The keys in memory are those from before the commit.

@@ -245,8 +245,11 @@ static vlt_result check_signing_key(const struct checking *checking, const struc
     const char *place = c->tokens.signing_key;
     if (strcmp(place, "memory") != 0 && strcmp(place, "device") != 0)
         return refuse(checking, "tokens.signing_key", "must be memory or device");
-    if (strcmp(place, "device") == 0 && strcmp(c->device.kind, "pkcs11") != 0)
-        return refuse(checking, "tokens.signing_key", "device needs device.kind pkcs11: a TPM signs too slowly");
+    bool has_hsm = strcmp(c->device.kind, "pkcs11") == 0;
+    for (unsigned i = 0; i < c->more_devices_count; i++)
+        has_hsm |= strcmp(c->more_devices[i].kind, "pkcs11") == 0;
+    if (strcmp(place, "device") == 0 && !has_hsm)
+        return refuse(checking, "tokens.signing_key", "device needs a device of kind pkcs11: a TPM signs too slowly");
     return vlt_ok();
 }
 
