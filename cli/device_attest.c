@@ -116,6 +116,8 @@ static int run_attest(struct command *command) {
                                       "characters without spaces");
     }
     vlt_result result = vlt_ok();
+    if (command_option(command, "--device"))
+        json_object_set_new(body, "device", json_string(command_option(command, "--device")));
     if (nonce)
         json_object_set_new(body, "nonce", json_string(nonce));
     else
@@ -269,6 +271,7 @@ static int run_verify(struct command *command) {
 
 static const struct option_spec attest_options[] = {
     {"--out", OPTION_VALUE, "FILE", "where the evidence goes", 0},
+    {"--device", OPTION_VALUE, "NAME", "which device (default: the first TPM that works)", 0},
     {"--nonce", OPTION_VALUE, "TEXT", "what the verifier chose, 8 to 128 characters", 0},
     {"--challenge", OPTION_VALUE, "FILE", "challenge of the verifier, instead of a nonce", 0},
     {"--chain", OPTION_VALUE, "FILE",

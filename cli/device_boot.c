@@ -36,6 +36,13 @@ static vlt_result facts_read(const json_t *answer, struct fault *fault, struct b
                       sizeof facts->approver);
 }
 
+static int boot_fetch(struct command *command, json_t **ret_answer) {
+    const char *device = command_option(command, "--device");
+    return device ? command_call_path(command, "GET", NULL, ret_answer, "/v1/device/boot?device=%s",
+                                      device)
+                  : command_call_path(command, "GET", NULL, ret_answer, "/v1/device/boot");
+}
+
 // ---- device boot ----
 
 static void approvals_print(const json_t *approvals) {
@@ -60,7 +67,7 @@ static int run_boot(struct command *command) {
     struct boot_facts facts;
     struct fault fault = {0};
     json_t *answer = NULL;
-    int status = command_call_path(command, "GET", NULL, &answer, "/v1/device/boot");
+    int status = boot_fetch(command, &answer);
     if (status != EXIT_OK || command->wants_json)
         return status == EXIT_OK ? command_print_json(answer) : status;
     if (!json_is_true(json_object_get(answer, "bound"))) {
@@ -197,7 +204,7 @@ static int run_authorize(struct command *command) {
     json_t *answer = NULL;
     if (ways != 1)
         return command_usage(command, "give one of --key, --signature and --prepare");
-    int status = command_call_path(command, "GET", NULL, &answer, "/v1/device/boot");
+    int status = boot_fetch(command, &answer);
     if (status != EXIT_OK)
         return status;
     vlt_result result = facts_read(answer, &fault, &facts);
@@ -216,7 +223,12 @@ static int run_authorize(struct command *command) {
     return path ? prepare(command, path, &state) : approve(command, &facts, &state);
 }
 
+#define DEVICE_OPTION                                                                              \
+    { "--device", OPTION_VALUE, "NAME", "which device (default: the first TPM)", 0 }
+
+static const struct option_spec boot_options[] = {DEVICE_OPTION, {0}};
 static const struct option_spec authorize_options[] = {
+    DEVICE_OPTION,
     {"--key", OPTION_VALUE, "FILE", "the approver's private key (PEM, P-256): signs here", 0},
     {"--signature", OPTION_VALUE, "FILE", "a signature that was made elsewhere (DER, or 64 bytes)",
      0},
@@ -230,7 +242,8 @@ const struct verb verb_device_boot = {
     .name = "boot",
     .arguments = "",
     .summary = "Show what the wrapping key is bound to, and what this machine booted",
-    .examples = "  vaultctl device boot\n  vaultctl device boot --json\n",
+    .examples = "  vaultctl device boot\n  vaultctl device boot --device spare --json\n",
+    .options = boot_options,
     .run = run_boot};
 const struct verb verb_device_authorize_boot = {
     .noun = "device",

@@ -127,9 +127,9 @@ _vaultctl() {
         "device list") options="" ;;
         "device add") options=" --detach" ;;
         "device remove") options=" --detach" ;;
-        "device boot") options="" ;;
-        "device authorize-boot") options=" --key --signature --prepare --event-log --pcr-file --pcr" ;;
-        "device attest") options=" --out --nonce --challenge --chain" ;;
+        "device boot") options=" --device" ;;
+        "device authorize-boot") options=" --device --key --signature --prepare --event-log --pcr-file --pcr" ;;
+        "device attest") options=" --out --device --nonce --challenge --chain" ;;
         "device verify-attestation") options=" --nonce --root --challenge --attestation-key" ;;
         "forwarder enrol") options=" --user --uid --certificate --thumbprint --for-tenant" ;;
         "forwarder list") options="" ;;

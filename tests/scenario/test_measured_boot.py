@@ -17,15 +17,16 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib
 from jose import new_client_key  # noqa: E402
 from lab import TREE, Lab, need, run, run_cases, wait_until  # noqa: E402
 from test_openapi import Document  # noqa: E402
+from test_slots import TwoDevices, devices  # noqa: E402
 
 ALGORITHM_SHA256 = 0x0B
 
 
-def measure(lab, pcr, digest):
+def measure(device, pcr, digest):
     """TPM2_PCR_Extend; nobody else may be connected to the swtpm."""
     body = struct.pack(">IIIHBHIH", pcr, 9, 0x40000009, 0, 0, 0, 1, ALGORITHM_SHA256) + digest
     with socket.socket(socket.AF_UNIX) as tpm:
-        tpm.connect(f"{lab.device.folder}/tpm.sock")
+        tpm.connect(f"{device.folder}/tpm.sock")
         tpm.sendall(struct.pack(">HII", 0x8002, 10 + len(body), 0x182) + body)
         need(tpm.recv(64)[6:10] == bytes(4), "PCR_Extend failed")
 
@@ -40,11 +41,12 @@ def extended(*digests):
 FIRMWARE, KERNEL, NEXT_KERNEL, THIRD_KERNEL = (hashlib.sha256(name).digest() for name in (b"firmware", b"6.1.0-1", b"6.1.0-2", b"6.1.0-3"))
 
 
-def boot(lab, kernel):
-    lab.device.stop()
-    lab.device.start()
-    measure(lab, 0, FIRMWARE)
-    measure(lab, 4, kernel)
+def boot(lab, kernel, device=None):
+    device = device or lab.device
+    device.stop()
+    device.start()
+    measure(device, 0, FIRMWARE)
+    measure(device, 4, kernel)
 
 
 def reboot(lab, kernel):
@@ -234,6 +236,46 @@ def a_vault_that_is_there_is_bound_by_rotation():
         sealed_because_of(lab, "PCR 4 differ")
 
 
+class HsmAndTpm(TwoDevices):
+    """SoftHSM first, then a swtpm that is bound to measured boot."""
+
+    def __init__(self):
+        super().__init__()
+        self.approver = BootLab.new_key(self, "approver")
+        self.extra["more_devices"][0].update(boot_pcrs=[0, 4], boot_approver=f"{self.folder}/approver.pub")
+        self.write_config()
+
+    def tpm_is(self, state):
+        wait_until(f"the TPM is {state}", lambda: devices(self)["tpm"]["state"] == state)
+        return devices(self)["tpm"]
+
+
+def a_tpm_beside_an_hsm_is_bound_for_itself():
+    with HsmAndTpm() as lab:
+        boot(lab, KERNEL, lab.tpm)
+        lab.ready()
+        need(lab.vaultctl_json("device", "boot")["device"] == "tpm", "the first TPM is meant")
+        need(not lab.vaultctl_json("device", "boot", "--device", "main")["bound"], "an HSM is not bound")
+        need(lab.vaultctl("device", "boot", "--device", "nobody", check=False).returncode == 4, "no such device")
+        need(lab.vaultctl_json("device", "boot", "--device", "tpm")["state"] == "creation", "bound by device add")
+        need(lab.vaultctl("device", "attest", "--device", "main", "--nonce", "a-nonce-1", "--out", "x", check=False).returncode == 4,
+             "an HSM can not attest")
+        lab.stop()
+        boot(lab, NEXT_KERNEL, lab.tpm)
+        lab.start()
+        unsealed(lab)  # by the HSM
+        need("PCR 4 differ" in lab.tpm_is("lost")["reason"], "the TPM says why")
+        lab.vaultctl("device", "authorize-boot", "debian-2", "--key", lab.approver)
+        lab.tpm_is("works")
+        wait_until("what it missed", lambda: devices(lab)["tpm"]["missing"] == 0 and state(lab)["rollback_protection"]["is_up_to_date"])
+        lab.stop()
+        lab.hide_softhsm()
+        boot(lab, NEXT_KERNEL, lab.tpm)
+        lab.start()
+        unsealed(lab)  # by the TPM alone
+        need(lab.works(), "with the TPM alone")
+
+
 def settings_that_bind_nothing_are_refused():
     with BootLab() as lab:
         for change, words in (({"boot_pcrs": [0, 16]}, "PCR 16"), ({"boot_pcrs": [23]}, "PCR 23"), ({"boot_pcrs": [24]}, "0 to 23"),
@@ -245,9 +287,17 @@ def settings_that_bind_nothing_are_refused():
             need(lab.process.wait(10) != 0, f"{change} was accepted")
             need(re.search(words, lab.log()[-1000:]), f"{change}: {lab.log()[-1000:]}")
             lab.process = None
+        lab.extra["device"] = {"boot_pcrs": [0, 4], "boot_approver": f"{lab.folder}/approver.pub"}
+        for more in ({"boot_pcrs": [16]}, {"boot_pcrs": [4]}, {"boot_pcrs": [4], "boot_approver": lab.ca}):
+            lab.extra["more_devices"] = [{"name": "spare", "kind": "tpm", **more}]
+            lab.write_config()
+            lab.start(wait=False)
+            need(lab.process.wait(10) != 0 and re.search("more_devices|boot_approver", lab.log()[-1000:]), f"{more}: {lab.log()[-1000:]}")
+            lab.process = None
 
 
 if __name__ == "__main__":
     run_cases(an_upgrade_is_approved_before_the_reboot, an_upgrade_that_was_forgotten_is_approved_after_the_reboot,
               an_event_log_says_what_will_be_booted, what_the_approver_did_not_sign_is_refused, a_vault_that_is_there_is_bound_by_rotation,
+              a_tpm_beside_an_hsm_is_bound_for_itself,
               settings_that_bind_nothing_are_refused)

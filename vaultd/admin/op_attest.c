@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "libvault/store/record_datakey.h"
 #include "libvault/tpm/challenge.h"
 #include "vaultd/admin/ops.h"
 #include "vaultd/admin/work.h"
@@ -23,14 +24,15 @@ static void attested(vlt_result result, const struct answer_attest *answer, void
     }
 }
 
-static void attest(struct admin *admin, struct http_exchange *x, const char *nonce,
-                   const struct challenge *challenge) {
+static void attest(struct admin *admin, struct http_exchange *x, const char *device,
+                   const char *nonce, const struct challenge *challenge) {
     struct admin_work *work = work_new(admin, x, "device.attest");
     if (!work)
         return;
     work->kind = AUDIT_DEVICE;
     work_set_subject(work, nonce ? "nonce" : "challenge");
-    const struct ask_attest ask = {.nonce = bytes_of_text(nonce),
+    const struct ask_attest ask = {.device = bytes_of_text(device),
+                                   .nonce = bytes_of_text(nonce),
                                    .credential =
                                        bytes_of(challenge->credential, challenge->credential_bytes),
                                    .seed = bytes_of(challenge->seed, challenge->seed_bytes),
@@ -49,10 +51,11 @@ static void challenge_read(struct body *body, const json_t *object, struct chall
 }
 
 OP(op_device_attest) {
-    static const char *const members[] = {"nonce", "challenge", NULL};
+    static const char *const members[] = {"device", "nonce", "challenge", NULL};
     struct challenge challenge = {.seed_bytes = 0};
     struct body body;
     body_open(http_exchange_request(x), &jsontext_token_limits, members, &body);
+    const char *device = body_text(&body, "device", BODY_OPTIONAL, RECORD_DEVICE_NAME_MAX);
     const char *nonce = body_text(&body, "nonce", BODY_OPTIONAL, EVIDENCE_NONCE_MAX);
     const json_t *object = body_object(&body, "challenge");
     if (!nonce == !object)
@@ -63,6 +66,6 @@ OP(op_device_attest) {
     else if (object)
         challenge_read(&body, object, &challenge);
     if (!body_refused(&body, x))
-        attest(ctx, x, nonce, &challenge);
+        attest(ctx, x, device, nonce, &challenge);
     body_done(&body);
 }

@@ -5,6 +5,7 @@
 
 #include "libvault/base/b64u.h"
 #include "libvault/store/record_boot.h"
+#include "libvault/store/record_datakey.h"
 #include "libvault/tpm/boot_json.h"
 #include "vaultd/admin/ops.h"
 #include "vaultd/admin/work.h"
@@ -15,16 +16,28 @@ static void boot_known(vlt_result result, const struct answer_boot_show *answer,
     struct admin_work *work = context;
     if (vlt_is_ok(result))
         result = jsontext_parse(answer->description, &jsontext_document_limits, NULL, &work->reply);
-    if (vlt_is_ok(result))
+    if (vlt_is_ok(result)) {
         work_reply(work, 0);
-    else
+    } else if (result.class == VLT_NOT_FOUND) {
+        answer_problem(work->x, 404, NULL, "%s", result.reason);
+        work_free(work);
+    } else {
         work_fail_device(work, result);
+    }
 }
 
 OP(op_device_boot) {
+    static const char *const names[] = {"device", NULL};
+    char texts[1][QUERY_TEXT_SIZE];
     struct admin *admin = ctx;
+    struct body query = {.status = 0};
+    query_read(&query, http_exchange_request(x), names, texts);
+    if (strlen(texts[0]) > RECORD_DEVICE_NAME_MAX)
+        body_refuse(&query, 400, "device", "\"device\" must be the name of a device");
+    if (body_refused(&query, x))
+        return;
     struct admin_work *work = work_new(admin, x, "device.boot");
-    const struct ask_boot_show ask = {0};
+    const struct ask_boot_show ask = {.device = bytes_of_text(texts[0])};
     if (work)
         ask_boot_show(admin->keeper, &ask, boot_known, work);
 }

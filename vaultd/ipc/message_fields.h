@@ -81,7 +81,7 @@
     FIELD(BYTES, device_module, IPC_TEXT_MAX)                                                      \
     FIELD(BYTES, device_pin_file, IPC_TEXT_MAX)                                                    \
     FIELD(BYTES, more_devices, KEEPER_MORE_DEVICES_MAX) /* list of name, kind, tcti, uri, module,  \
-                                               pin_file */                                         \
+                                               pin_file, boot_pcrs u32, boot_approver[65] */       \
     FIELD(U32, device_probe_s, 0)           /* how often a device must give its known answer */    \
     FIELD(U32, device_grace_s, 0)           /* data keys stay for so long when none answers */     \
     FIELD(U32, device_boot_pcrs, 0)         /* bit n: PCR n; 0: keys are not bound to the boot */  \
@@ -276,6 +276,8 @@
 #define ANSWER_CREDENTIAL_STATE_FIELDS(FIELD) FIELD(U64, revision, 0)
 // Measured boot: what the wrapping key is bound to, what the machine booted, and
 // what was approved.
+#define ASK_BOOT_SHOW_FIELDS(FIELD)                                                                \
+    FIELD(BYTES, device, 32)                /* its name; empty: the first TPM */
 #define ANSWER_BOOT_SHOW_FIELDS(FIELD) FIELD(BYTES, description, 49152) /* JSON object */
 // A state of the machine, with the approver's signature.
 #define ASK_BOOT_APPROVE_FIELDS(FIELD)                                                             \
@@ -286,6 +288,7 @@
 #define ANSWER_BOOT_APPROVE_FIELDS(FIELD) FIELD(U64, revision, 0)
 // Evidence of where the wrapping key lives: with a nonce, or with a challenge.
 #define ASK_ATTEST_FIELDS(FIELD)                                                                   \
+    FIELD(BYTES, device, 32)                /* its name; empty: the first TPM that works */        \
     FIELD(BYTES, nonce, 128)                /* empty: with the challenge */                        \
     FIELD(BYTES, credential, 128)                                                                  \
     FIELD(BYTES, seed, 256)                                                                        \

@@ -4,13 +4,14 @@
 
 #include "vaultd/keeper/answer.h"
 #include "vaultd/keeper/audit_first.h"
-#include "vaultd/keeper/device_thread.h"
+#include "vaultd/keeper/boot.h"
 #include "vaultd/log/log.h"
 
 struct attesting {
     struct audit_wait wait; // first: the auditor's answer comes to it
     struct keeper *keeper;
     struct ipc_call *call;
+    struct device_thread *thread;
     struct device_call *device;
 };
 
@@ -43,7 +44,7 @@ static void recorded(struct audit_wait *wait, vlt_result result) {
         return;
     }
     attesting->keeper->in_flight++;
-    device_submit(attesting->keeper->device, attesting->device);
+    device_submit(attesting->thread, attesting->device);
 }
 
 static vlt_result read_ask(const struct ask_attest *ask, struct device_attestation *attestation) {
@@ -74,8 +75,13 @@ void answer_attest(struct keeper *keeper, struct ipc_call *call, struct bytes fr
         attesting ? device_call_new(DEVICE_ATTEST, attested, attesting) : NULL;
     if (device)
         device->attestation = calloc(1, sizeof *device->attestation);
+    struct device *of = NULL;
     vlt_result result = device && device->attestation ? read_ask(&ask, device->attestation)
                                                       : vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    if (vlt_is_ok(result))
+        result = boot_device(keeper, ask.device, &of);
+    if (vlt_is_ok(result) && of->state != DEVICE_WORKS)
+        result = vlt_fail(VLT_UNAVAILABLE, "that device does not work: see `vaultctl device list`");
     if (!vlt_is_ok(result)) {
         if (device)
             device_call_free(device);
@@ -83,7 +89,10 @@ void answer_attest(struct keeper *keeper, struct ipc_call *call, struct bytes fr
         audit_refuse(keeper, call, &event, result);
         return;
     }
-    *attesting = (struct attesting){
-        .wait = {.done = recorded}, .keeper = keeper, .call = call, .device = device};
+    *attesting = (struct attesting){.wait = {.done = recorded},
+                                    .keeper = keeper,
+                                    .call = call,
+                                    .thread = of->thread,
+                                    .device = device};
     audit_first(keeper, &event, &attesting->wait);
 }

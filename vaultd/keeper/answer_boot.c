@@ -17,6 +17,7 @@
 struct showing {
     struct keeper *keeper;
     struct ipc_call *call;
+    const struct device *device;
     struct boot_binding binding; // of the key in use, or of the settings
     bool has_key;
 };
@@ -71,9 +72,9 @@ static json_t *showing_json(const struct showing *showing, const struct boot_sta
     const struct boot_binding *binding = &showing->binding;
     char approver[2 * BOOT_POINT_BYTES + 1];
     hex_encode(bytes_of(binding->approver, BOOT_POINT_BYTES), approver);
-    json_t *json =
-        json_pack("{s:b, s:o, s:O}", "bound", showing->has_key && binding->created.pcrs != 0,
-                  "pcrs", pcrs_json(binding->created.pcrs), "approvals", listing->list);
+    json_t *json = json_pack("{s:s, s:b, s:o, s:O}", "device", showing->device->name, "bound",
+                             showing->has_key && binding->created.pcrs != 0, "pcrs",
+                             pcrs_json(binding->created.pcrs), "approvals", listing->list);
     if (!json || !binding->created.pcrs)
         return json;
     json_object_set_new(json, "approver", json_string(approver));
@@ -119,9 +120,10 @@ static void pcrs_read(struct device_call *call) {
 
 // Before init, and with a key that is not bound, it is told how new keys would be.
 static void choose_binding(struct keeper *keeper, struct showing *showing) {
-    const struct hsm_settings *device = &keeper->settings.device;
-    showing->has_key = vlt_is_ok(boot_binding_read(keeper, &showing->binding)) &&
-                       showing->binding.created.pcrs != 0;
+    const struct hsm_settings *device = &keeper->settings.devices[showing->device->number].hsm;
+    showing->has_key =
+        vlt_is_ok(boot_binding_read(keeper, showing->device->name, &showing->binding)) &&
+        showing->binding.created.pcrs != 0;
     if (showing->has_key)
         return;
     showing->binding = (struct boot_binding){.created = {.pcrs = device->boot_pcrs}};
@@ -139,8 +141,16 @@ void answer_boot_show(struct keeper *keeper, struct ipc_call *call, struct bytes
         reply_boot_show(call, vlt_fail(VLT_UNAVAILABLE, "out of memory"), NULL);
         return;
     }
+    struct device *device = NULL;
+    vlt_result result = boot_device(keeper, ask.device, &device);
+    if (!vlt_is_ok(result)) {
+        free(showing);
+        reply_boot_show(call, result, NULL);
+        return;
+    }
     showing->keeper = keeper;
     showing->call = call;
+    showing->device = device;
     choose_binding(keeper, showing);
     if (!showing->binding.created.pcrs) {
         show(showing, &showing->binding.created);
@@ -152,9 +162,9 @@ void answer_boot_show(struct keeper *keeper, struct ipc_call *call, struct bytes
         reply_boot_show(call, vlt_fail(VLT_UNAVAILABLE, "out of memory"), NULL);
         return;
     }
-    read->settings = keeper->settings.device;
+    read->settings = keeper->settings.devices[device->number].hsm;
     read->boot.pcrs = showing->binding.created.pcrs;
-    device_submit(keeper->device, read);
+    device_submit(device->thread, read);
 }
 
 // ---- Approving ----
@@ -180,20 +190,31 @@ static vlt_result read_approval(const struct ask_boot_approve *ask, struct recor
     return vlt_ok();
 }
 
+// It must be of use for the wrapping key of one of our TPMs; the reason says why not
+// of the one that came nearest.
 static vlt_result check_approval(struct keeper *keeper, const struct record_boot *record) {
-    struct boot_binding binding;
-    VLT_TRY(boot_binding_read(keeper, &binding));
-    if (!binding.created.pcrs)
-        return vlt_fail(VLT_CONFLICT, "the wrapping key is not bound to measured boot: set "
-                                      "device.boot_pcrs, then run `vaultctl rotate wrapping`");
-    if (record->approval.state.pcrs != binding.created.pcrs)
-        return vlt_fail(VLT_MALFORMED, "the wrapping key is bound to other PCRs: see `vaultctl "
-                                       "device boot`");
-    // Not one to store: the TPM would refuse it when it is needed.
-    if (!vlt_is_ok(boot_approval_verify(&record->approval, binding.approver)))
-        return vlt_fail(VLT_DENIED, "the signature is not that of the approver with whose key "
-                                    "the wrapping key was made, over these PCR values");
-    return vlt_ok();
+    static const char *const reasons[] = {
+        "there is no wrapping key of a TPM",
+        "the wrapping key is not bound to measured boot: set device.boot_pcrs, then run "
+        "`vaultctl rotate wrapping`",
+        "the wrapping key is bound to other PCRs: see `vaultctl device boot`",
+        "the signature is not that of the approver with whose key the wrapping key was made, over "
+        "these PCR values"};
+    static const enum vlt_class classes[] = {VLT_NOT_FOUND, VLT_CONFLICT, VLT_MALFORMED,
+                                             VLT_DENIED};
+    size_t nearest = 0;
+    for (size_t i = 0; i < keeper->devices->count; i++) {
+        struct boot_binding binding;
+        if (!vlt_is_ok(boot_binding_read(keeper, keeper->devices->at[i].name, &binding)))
+            continue;
+        size_t near = !binding.created.pcrs                                 ? 1
+                      : record->approval.state.pcrs != binding.created.pcrs ? 2
+                                                                            : 3;
+        if (near == 3 && vlt_is_ok(boot_approval_verify(&record->approval, binding.approver)))
+            return vlt_ok();
+        nearest = near > nearest ? near : nearest;
+    }
+    return vlt_fail(classes[nearest], reasons[nearest]);
 }
 
 static bool count_approval(struct bytes name, struct bytes value, uint64_t revision,

@@ -31,6 +31,7 @@ vlt_result boot_approvals_read(struct keeper *keeper, struct device_call *call) 
 // ---- The binding ----
 
 struct binding_search {
+    const char *device;
     struct boot_binding binding;
     uint32_t generation; // 0: none found
     vlt_result result;
@@ -43,8 +44,9 @@ static bool take_binding(struct bytes name, struct bytes value, uint64_t revisio
     search->result = record_device_get(value, &device);
     if (!vlt_is_ok(search->result))
         return false;
-    if (device.kind != HSM_TPM || device.key.size > sizeof key.at ||
-        device.state == RECORD_WRAPPING_ENDING || device.generation < search->generation)
+    if (!bytes_equal_text(device.device, search->device) || device.kind != HSM_TPM ||
+        device.key.size > sizeof key.at || device.state == RECORD_WRAPPING_ENDING ||
+        device.generation < search->generation)
         return true;
     key.size = device.key.size;
     memcpy(key.at, device.key.at, device.key.size);
@@ -53,8 +55,9 @@ static bool take_binding(struct bytes name, struct bytes value, uint64_t revisio
     return vlt_is_ok(search->result);
 }
 
-vlt_result boot_binding_read(struct keeper *keeper, struct boot_binding *ret_binding) {
-    struct binding_search search = {.result = vlt_ok()};
+vlt_result boot_binding_read(struct keeper *keeper, const char *device,
+                             struct boot_binding *ret_binding) {
+    struct binding_search search = {.device = device, .result = vlt_ok()};
     if (!keeper->store)
         return vlt_fail(VLT_NOT_FOUND, "there is no store yet");
     VLT_TRY(store_snapshot_begin(keeper->store));
@@ -69,6 +72,26 @@ vlt_result boot_binding_read(struct keeper *keeper, struct boot_binding *ret_bin
     return vlt_ok();
 }
 
+// ---- Which device ----
+
+vlt_result boot_device(struct keeper *keeper, struct bytes name, struct device **ret_device) {
+    struct device *first = NULL;
+    for (size_t i = 0; i < keeper->devices->count; i++) {
+        struct device *device = &keeper->devices->at[i];
+        bool is_tpm = keeper->settings.devices[device->number].hsm.kind == HSM_TPM;
+        bool is_meant = name.size ? bytes_equal_text(name, device->name) : is_tpm;
+        if (is_meant && (!first || (first->state != DEVICE_WORKS && device->state == DEVICE_WORKS)))
+            first = device;
+    }
+    // Without a TPM: whichever there is says what it can not do.
+    if (!first && !name.size)
+        first = &keeper->devices->at[0];
+    if (!first)
+        return vlt_fail(VLT_NOT_FOUND, "there is no device of that name in the configuration");
+    *ret_device = first;
+    return vlt_ok();
+}
+
 // ---- After an approval ----
 
 static void approvals_taken(struct device_call *call) {
@@ -76,7 +99,7 @@ static void approvals_taken(struct device_call *call) {
         log_warning("the device does not know the new boot approval yet: %s", call->result.reason);
 }
 
-static void tell_device(struct keeper *keeper) {
+static void tell_device(struct keeper *keeper, struct device *device) {
     struct device_call *call = device_call_new(DEVICE_APPROVE, approvals_taken, NULL);
     vlt_result result =
         call ? store_snapshot_begin(keeper->store) : vlt_fail(VLT_UNAVAILABLE, "out of memory");
@@ -85,17 +108,22 @@ static void tell_device(struct keeper *keeper) {
         store_snapshot_end(keeper->store);
     }
     if (vlt_is_ok(result)) {
-        device_submit(keeper->device, call);
+        device_submit(device->thread, call);
         return;
     }
-    log_warning("the device does not know the new boot approval yet: %s", result.reason);
+    log_warning("device %s does not know the new boot approval yet: %s", device->name,
+                result.reason);
     if (call)
         device_call_free(call);
 }
 
 void boot_approved(struct keeper *keeper) {
+    for (size_t i = 0; i < keeper->devices->count; i++)
+        if (keeper->devices->at[i].state == DEVICE_WORKS)
+            tell_device(keeper, &keeper->devices->at[i]);
+    // Those that waited for it are opened with it.
     if (keeper->state == KEEPER_UNSEALED)
-        tell_device(keeper);
+        devices_open(keeper);
     else if (!keeper->is_sealed_by_hand)
         unseal_begin(keeper);
 }

@@ -60,6 +60,10 @@ static vlt_result take_devices(const struct tell_settings_keeper *tell,
         one.device_uri = wire_get_bytes(&r, 2 * IPC_TEXT_MAX);
         one.device_module = wire_get_bytes(&r, 2 * IPC_TEXT_MAX);
         one.device_pin_file = wire_get_bytes(&r, 2 * IPC_TEXT_MAX);
+        one.device_boot_pcrs = wire_get_u32(&r);
+        struct bytes approver = wire_get_raw(&r, sizeof one.device_boot_approver);
+        if (approver.size)
+            memcpy(one.device_boot_approver, approver.at, approver.size);
         if (r.failed)
             return vlt_fail(VLT_MALFORMED, "the list of devices is damaged");
         VLT_TRY(take_device(&one, &hsm, fault));

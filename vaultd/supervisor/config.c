@@ -39,7 +39,7 @@ static const cyaml_schema_field_t config_device_fields[] = {
 static const cyaml_schema_field_t config_more_devices_fields[] = {
     TEXT(config_device, name), TEXT(config_device, kind),   TEXT(config_device, tcti),
     TEXT(config_device, uri),  TEXT(config_device, module), TEXT(config_device, pin_file),
-    CYAML_FIELD_END};
+    TEXTS(config_device, boot_pcrs), TEXT(config_device, boot_approver), CYAML_FIELD_END};
 static const cyaml_schema_value_t more_device_value = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_device, config_more_devices_fields),
 };
@@ -217,20 +217,25 @@ vlt_result config_boot_pcrs(const struct config_device *device, struct fault *fa
     return vlt_ok();
 }
 
-static vlt_result check_boot(const struct checking *checking, const struct config_device *device) {
+// `key` is named in the message: the list has no lines of its own for its entries.
+static vlt_result check_boot(const struct checking *checking, const struct config_device *device,
+                             const char *key) {
     uint32_t pcrs = 0;
     struct fault why = {0};
-    if (!vlt_is_ok(config_boot_pcrs(device, &why, &pcrs)))
-        return refuse(checking, "device.boot_pcrs", why.text);
+    char text[sizeof why.text + 16];
+    if (!vlt_is_ok(config_boot_pcrs(device, &why, &pcrs))) {
+        snprintf(text, sizeof text, "boot_pcrs: %s", why.text);
+        return refuse(checking, key, text);
+    }
     if (pcrs && strcmp(device->kind, "tpm") != 0)
-        return refuse(checking, "device.boot_pcrs", "needs kind tpm: nothing else knows what the machine booted");
+        return refuse(checking, key, "boot_pcrs needs kind tpm: nothing else knows what the machine booted");
     if (pcrs && !device->boot_approver[0])
-        return refuse(checking, "device.boot_pcrs", "needs boot_approver beside it, or the next upgrade of the operating system would lose the vault");
+        return refuse(checking, key, "boot_pcrs needs boot_approver beside it, or the next upgrade of the operating system would lose the vault");
     return vlt_ok();
 }
 
 static vlt_result check_device(const struct checking *checking, const struct config_device *device) {
-    VLT_TRY(check_boot(checking, device));
+    VLT_TRY(check_boot(checking, device, "device.boot_pcrs"));
     for (unsigned i = 0; i < device->environment_count; i++)
         if (device->environment[i][0] == '=' || !strchr(device->environment[i], '='))
             return refuse(checking, "device.environment", "every entry must be NAME=value");
@@ -282,6 +287,7 @@ static vlt_result check_more_devices(const struct checking *checking, const stru
         const char *trouble = more_device_trouble(c, i);
         if (trouble)
             return refuse(checking, "more_devices", trouble);
+        VLT_TRY(check_boot(checking, &c->more_devices[i], "more_devices"));
     }
     return vlt_ok();
 }

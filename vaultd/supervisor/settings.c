@@ -68,17 +68,17 @@ static vlt_result find_admins(const struct config_admin *admin, struct fault *fa
 
 // Here, because the keeper reads no files of other formats than its own.
 static vlt_result read_approver(const struct config_device *device, struct fault *fault,
-                                struct settings_files *files) {
+                                struct settings_boot *boot) {
     char *pem = NULL;
-    VLT_TRY(config_boot_pcrs(device, fault, &files->boot_pcrs));
+    VLT_TRY(config_boot_pcrs(device, fault, &boot->pcrs));
     VLT_TRY(read_file(device->boot_approver, fault, &pem));
     struct fault why = {0};
     vlt_result result =
-        pem ? boot_key_point(bytes_of_text(pem), &why, files->boot_approver) : vlt_ok();
+        pem ? boot_key_point(bytes_of_text(pem), &why, boot->approver) : vlt_ok();
     wipe(pem);
     return vlt_is_ok(result) ? result
                              : fault_set(fault, result.class, result.reason,
-                                         "device.boot_approver: %s: %s", device->boot_approver,
+                                         "boot_approver: %s: %s", device->boot_approver,
                                          why.text);
 }
 
@@ -114,7 +114,9 @@ static vlt_result read_all(const struct config *c, struct fault *fault, struct s
     VLT_TRY(read_file(c->redeemer.tls_certificate, fault, &files->redeemer_certificate));
     VLT_TRY(read_file(c->redeemer.tls_key, fault, &files->redeemer_key));
     VLT_TRY(read_shipping(&c->shipping, fault, files));
-    VLT_TRY(read_approver(&c->device, fault, files));
+    VLT_TRY(read_approver(&c->device, fault, &files->boot[0]));
+    for (unsigned i = 0; i < c->more_devices_count; i++)
+        VLT_TRY(read_approver(&c->more_devices[i], fault, &files->boot[1 + i]));
     if (RAND_bytes(files->nonce_key, sizeof files->nonce_key) != 1)
         return fault_set(fault, VLT_UNAVAILABLE, "no random bytes", "the random generator fails");
     return find_admins(&c->admin, fault, files);
@@ -198,8 +200,9 @@ static void tell_redeemer(struct channel *channel, const struct config *c, const
 
 #define DAY_S 86400u
 
-// List of name, kind, tcti, uri, module, pin_file.
-static struct bytes more_devices(const struct config *c, uint8_t *room, size_t capacity) {
+// List of name, kind, tcti, uri, module, pin_file, boot_pcrs (u32), boot_approver[65].
+static struct bytes more_devices(const struct config *c, const struct settings_files *f,
+                                 uint8_t *room, size_t capacity) {
     struct wire_writer w;
     wire_writer_init(&w, room, capacity);
     for (unsigned i = 0; i < c->more_devices_count; i++) {
@@ -208,6 +211,8 @@ static struct bytes more_devices(const struct config *c, uint8_t *room, size_t c
                                      device->uri,  device->module, device->pin_file};
         for (size_t t = 0; t < sizeof texts / sizeof *texts; t++)
             wire_put_text(&w, texts[t]);
+        wire_put_u32(&w, f->boot[1 + i].pcrs);
+        wire_put_raw(&w, bytes_of(f->boot[1 + i].approver, sizeof f->boot[1 + i].approver));
     }
     return bytes_of(room, w.size);
 }
@@ -215,12 +220,12 @@ static struct bytes more_devices(const struct config *c, uint8_t *room, size_t c
 static void tell_keeper(struct channel *channel, const struct config *c, const struct settings_files *f) {
     uint8_t room[KEEPER_MORE_DEVICES_MAX];
     struct tell_settings_keeper tell = {
-        .device_name = T(c->device.name), .more_devices = more_devices(c, room, sizeof room),
+        .device_name = T(c->device.name), .more_devices = more_devices(c, f, room, sizeof room),
         .device_probe_s = c->keeper.device_probe_s, .device_grace_s = c->keeper.device_grace_s,
         .issuer = T(c->issuer), .store_path = T(c->store), .device_kind = T(c->device.kind),
         .device_tcti = T(c->device.tcti), .device_uri = T(c->device.uri),
         .device_module = T(c->device.module), .device_pin_file = T(c->device.pin_file),
-        .device_boot_pcrs = f->boot_pcrs,
+        .device_boot_pcrs = f->boot[0].pcrs,
         .token_max_lifetime_s = c->tokens.max_lifetime_s,
         .data_key_idle_s = c->keeper.data_key_idle_s,
         .publication_s = c->rotation.publication_s,
@@ -235,7 +240,7 @@ static void tell_keeper(struct channel *channel, const struct config *c, const s
         .checkpoint_age_s = c->rotation.checkpoint_days * DAY_S,
         .signs_in_device = strcmp(c->tokens.signing_key, "device") == 0,
         .secret_heap_kib = c->keeper.secret_heap_kib, .log_level = log_level_number(c->log_level)};
-    memcpy(tell.device_boot_approver, f->boot_approver, sizeof tell.device_boot_approver);
+    memcpy(tell.device_boot_approver, f->boot[0].approver, sizeof tell.device_boot_approver);
     tell_settings_keeper(channel, &tell, -1);
 }
 

@@ -14,8 +14,11 @@ struct settings_files {
     char *admin_certificate, *admin_key;
     char *redeemer_certificate, *redeemer_key;
     char *syslog_ca, *syslog_certificate, *syslog_key, *collector_ca, *collector_header;
-    uint32_t boot_pcrs;        // of the device; 0: wrapping keys are not bound
-    uint8_t boot_approver[65]; // P-256 point; zero when there is none
+    // Of device, then of each of more_devices.
+    struct settings_boot {
+        uint32_t pcrs;        // 0: wrapping keys are not bound
+        uint8_t approver[65]; // P-256 point; zero when there is none
+    } boot[1 + CONFIG_MORE_DEVICES_MAX];
     uint32_t admin_uids[64];
     size_t admin_uid_count;
     uint8_t nonce_key[32]; // random; a worker must know the nonces of the others
