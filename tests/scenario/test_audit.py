@@ -270,6 +270,16 @@ def an_answer_carries_its_receipt():
                 event = json.load(text)
             need(event["kind"] == kind and event["outcome"] == "allow" and str(event["sequence"]) == number, event)
         need(event["correlation"] == "receipt-1", event)
+        # So does a denial: a policy's at issue, and the redeemer's own.
+        for answer, status, kind in ((lab.exchange(lab.subject_token("mallory", ["nobody"])), 400, "issue"),
+                                     (lab.redeem(token, host="evil.example", request_id="receipt-2"), 403, "redeem")):
+            need(answer.status == status and answer.headers.get("vault-audit-entry"), answer)
+            published(lab, int(answer.headers["vault-audit-entry"]))
+            lab.vaultctl("audit", "prove", answer.headers["vault-audit-entry"], "--log", lab.audit_folder, "-o", proof, "--entry", entry)
+            run(verifier(lab), "proof", proof, entry, vkey(lab))
+            with open(entry) as text:
+                event = json.load(text)
+            need(event["kind"] == kind and event["outcome"] == "deny", event)
 
 
 class Witness:

@@ -77,10 +77,13 @@ struct refused {
     const struct oauth_error *error;
 };
 
-static void answer_error(struct exchange *e, const struct oauth_error *error) {
-    char nonce[DPOP_NONCE_TEXT_SIZE];
-    struct http_header headers[2] = {HTTP_HEADER("cache-control", BYTES_LITERAL("no-store"))};
+// `sequence`: the entry of the audit log that this decision is; 0: none.
+static void answer_recorded_error(struct exchange *e, const struct oauth_error *error, uint64_t sequence) {
+    char nonce[DPOP_NONCE_TEXT_SIZE], digits[20];
+    struct http_header headers[3] = {HTTP_HEADER("cache-control", BYTES_LITERAL("no-store"))};
     size_t count = 1;
+    if (sequence)
+        headers[count++] = HTTP_HEADER("vault-audit-entry", bytes_of_number(sequence, digits));
     if (error == &oauth_use_nonce && vlt_is_ok(dpop_nonce_text(e->broker->nonces, clock_now_s(), nonce)))
         headers[count++] = HTTP_HEADER("dpop-nonce", bytes_of_text(nonce));
     else if (error == &oauth_unavailable)
@@ -89,9 +92,16 @@ static void answer_error(struct exchange *e, const struct oauth_error *error) {
     exchange_free(e);
 }
 
+static void answer_error(struct exchange *e, const struct oauth_error *error) {
+    answer_recorded_error(e, error, 0);
+}
+
 static void on_recorded(vlt_result result, const struct answer_record *answer, void *context) {
     struct refused *refused = context;
-    answer_error(refused->exchange, vlt_is_ok(result) ? refused->error : &oauth_unavailable);
+    if (vlt_is_ok(result))
+        answer_recorded_error(refused->exchange, refused->error, answer->sequence);
+    else
+        answer_error(refused->exchange, &oauth_unavailable);
     free(refused);
 }
 

@@ -27,6 +27,16 @@ static void put_member(struct buf *out, const char *name, const char *value) {
 }
 
 void answer_refuse(struct http_exchange *x, const struct refusal *refusal) {
+    answer_refuse_recorded(x, refusal, 0);
+}
+
+void answer_refuse_recorded(struct http_exchange *x, const struct refusal *refusal, uint64_t sequence) {
+    char digits[20];
+    const struct http_header headers[] = {
+        HTTP_HEADER("content-type", BYTES_LITERAL(HTTP_JSON_MEDIA)),
+        HTTP_HEADER("cache-control", BYTES_LITERAL("no-store")),
+        HTTP_HEADER("vault-audit-entry", bytes_of_number(sequence, digits)),
+    };
     struct buf body;
     buf_init(&body, 4096);
     buf_put_text(&body, "{\"error\":{");
@@ -44,7 +54,7 @@ void answer_refuse(struct http_exchange *x, const struct refusal *refusal) {
         put_member(&body, "dpop-nonce", refusal->dpop_nonce);
     }
     buf_put_text(&body, "}}");
-    http_exchange_reply_typed(x, refusal->status, HTTP_JSON_MEDIA, buf_bytes(&body));
+    http_exchange_reply(x, refusal->status, headers, sequence ? 3 : 2, buf_bytes(&body));
     buf_done(&body);
 }
 

@@ -26,7 +26,10 @@ struct refused {
 
 static void on_recorded(vlt_result result, const struct answer_record *answer, void *context) {
     struct refused *refused = context;
-    answer_refuse(refused->redeem->x, vlt_is_ok(result) ? refused->refusal : &refusal_unavailable);
+    if (vlt_is_ok(result))
+        answer_refuse_recorded(refused->redeem->x, refused->refusal, answer->sequence);
+    else
+        answer_refuse(refused->redeem->x, &refusal_unavailable);
     redeem_free(refused->redeem);
     free(refused);
 }
