@@ -8,10 +8,13 @@ import json
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
+
+import jsonschema
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, f"{HERE}/lib")
@@ -430,6 +433,67 @@ def an_altered_log_is_refused():
         wait_until("the refusal", lambda: "was altered" in lab.log(), 15)
 
 
+# What each entry must say at least, by operation and outcome.
+WHO = {"principal", "client", "source", "correlation", "tenant"}
+REQUEST = WHO | {"forwarder", "host", "method", "path", "model"}
+ADMIN = {"administrator", "source"}
+MUST_SAY = {
+    ("vault.init", "allow"): ADMIN, ("vault.start", "allow"): {"subject"}, ("vault.stop", "allow"): {"subject"},
+    ("vault.reload", "allow"): set(), ("vault.seal", "allow"): ADMIN, ("vault.unseal", "allow"): set(), ("role.restart", "error"): {"subject"},
+    ("issuer.put", "allow"): ADMIN | {"tenant", "subject"}, ("policy.activate", "allow"): ADMIN | {"tenant", "subject"},
+    ("credential.put", "allow"): ADMIN | {"tenant", "credential", "credential_version"}, ("forwarder.enrol", "allow"): ADMIN | {"subject"},
+    ("token.issue", "allow"): WHO | {"credential", "groups", "policies", "policy_set", "token_id"},
+    ("token.issue", "deny"): {"source", "correlation", "tenant", "reason"},
+    ("token.redeem", "allow"): REQUEST | {"credential", "credential_version", "policies", "policy_set", "token_id"},
+    ("token.redeem", "deny"): {"source", "correlation", "forwarder", "host", "method", "path", "reason"},
+    ("token.revoke", "allow"): set(), ("rotate.signing", "allow"): ADMIN | {"subject"}, ("rotate.signing.promote", "allow"): {"subject"},
+    ("rotate.tenant", "allow"): ADMIN | {"tenant"}, ("rotate.tenant.destroy", "allow"): {"subject"},
+    ("token.introspect", "allow"): {"tenant", "source"},
+}
+
+
+def every_event_is_in_the_log_and_whole():
+    with Lab("softhsm", config={"rotation": {"publication_s": 1}}) as lab:
+        serve(lab)
+        key, form = new_client_key(), {"content-type": "application/x-www-form-urlencoded"}
+        secrets = ["sk-real-secret-0001"]
+        subject = lab.subject_token()
+        token, bearer = lab.token(subject, key=key), lab.token(lab.subject_token(groups=("ml", "ci")))
+        secrets += [part for text in (subject, token, bearer) for part in (text.split(".")[1], text.split(".")[2])]
+        need(lab.redeem(token, key).status == 200, "redeem")
+        for refused in (lab.redeem(bearer, host="evil.example"), lab.redeem("ey.a.b"), lab.exchange(lab.subject_token("m", ["x"])),
+                        lab.exchange("garbage")):
+            need(refused.status in (400, 401, 403), refused)
+        asked = lab.broker("POST", "/oauth2/introspect", f"token={token}", {**form, "authorization": f"Bearer {lab.subject_token()}"})
+        need(asked.status == 200, asked)
+        need(lab.broker("POST", "/oauth2/revoke", f"token={bearer}", form).status == 200, "revoke")
+        lab.vaultctl("rotate", "signing")
+        lab.vaultctl("rotate", "tenant")
+        lab.process.send_signal(signal.SIGHUP)
+        os.kill(lab.pids()["broker"], signal.SIGKILL)
+        wait_until("another broker", lambda: "broker" in lab.pids() and "role.restart" in {e["operation"] for e in lab.audit()})
+        lab.vaultctl("seal")
+        lab.vaultctl("unseal")
+        wait_until("the next signing key", lambda: "rotate.signing.promote" in {entry["operation"] for entry in lab.audit()})
+        lab.stop()
+        lab.start()
+        wait_until("an unsealed vault", lambda: lab.vaultctl("status", "--check", check=False).returncode == 0)
+        entries = lab.audit()
+        with open(f"{TREE}/schemas/audit-entry.schema.json") as text:
+            schema = json.load(text)
+        for entry in entries:
+            jsonschema.validate(entry, schema)
+        for (operation, outcome), members in MUST_SAY.items():
+            found = [entry for entry in entries if (entry["operation"], entry["outcome"]) == (operation, outcome)]
+            need(found, f"{operation} {outcome} is not in the log")
+            for entry in found:
+                need(members <= set(entry), f"{operation} {outcome} lacks {members - set(entry)}: {entry}")
+        need([entry["sequence"] for entry in entries] == list(range(1, len(entries) + 1)), "a gap")
+        text = json.dumps(entries)
+        for secret in secrets:
+            need(secret not in text, f"the log holds {secret[:12]}…")
+
+
 def what_nobody_uses_is_listed():
     with Lab("softhsm") as lab:
         serve(lab)
@@ -509,4 +573,4 @@ def the_key_of_the_log_is_replaced():
 if __name__ == "__main__":
     run_cases(a_log_of_the_daemon_is_verified_by_others, every_answer_has_its_record_after_kill,
               an_answer_carries_its_receipt, a_witness_sees_split_views_and_cuts, a_log_that_was_rolled_back_is_refused,
-              an_altered_log_is_refused, what_nobody_uses_is_listed, the_key_of_the_log_is_replaced)
+              an_altered_log_is_refused, every_event_is_in_the_log_and_whole, what_nobody_uses_is_listed, the_key_of_the_log_is_replaced)
