@@ -3,6 +3,7 @@
 // process only sealed. It is never an argument: arguments are visible to all.
 #include <stdio.h>
 
+#include "cli/credential_put.h"
 #include "cli/listing.h"
 #include "cli/verbs.h"
 
@@ -25,8 +26,8 @@ static const struct option_spec rotate_options[] = {
     {"--grace", OPTION_VALUE, "SECONDS", "how long the old version still works (default 300)", 0},
     {0}};
 
-static vlt_result parameters_of(const struct command *command, json_t **ret_parameters,
-                                struct fault *fault) {
+vlt_result credential_parameters(const struct command *command, json_t **ret_parameters,
+                                 struct fault *fault) {
     json_t *parameters = NULL;
     const char *text;
     for (size_t i = 0; (text = command_option_at(command, "--parameter", i)); i++) {
@@ -101,7 +102,7 @@ static int put(struct command *command, enum vault_credential_change change) {
     json_t *parameters = NULL, *hosts = hosts_of(command), *answer = NULL;
     unsigned long grace_s = 0;
     int status = EXIT_FAILED;
-    vlt_result result = parameters_of(command, &parameters, &fault);
+    vlt_result result = credential_parameters(command, &parameters, &fault);
     if (vlt_is_ok(result))
         result = source_check(command, &fault);
     if (vlt_is_ok(result))
@@ -146,7 +147,7 @@ out:
 }
 
 static int run_put(struct command *command) { return put(command, VAULT_CREDENTIAL_CREATE); }
-static int run_rotate(struct command *command) {
+int credential_rotate(struct command *command) {
     return put(command, command_flag(command, "--stage") ? VAULT_CREDENTIAL_STAGE
                                                          : VAULT_CREDENTIAL_ROTATE);
 }
@@ -171,10 +172,4 @@ const struct verb verb_credential_rotate = {
                "With --stage no request gets it until `vaultctl credential promote`.",
     .examples = "  vaultctl credential rotate openai-prod --grace 600\n"
                 "  vaultctl credential rotate openai-prod --stage\n",
-    .options = rotate_options, .run = run_rotate};
-const struct verb verb_rotate_credential = {
-    .noun = "rotate", .name = "credential", .arguments = "NAME [-]", .argument_min = 1,
-    .argument_max = 2,
-    .summary = "The same as credential rotate",
-    .examples = "  vaultctl rotate credential openai-prod --grace 600\n",
-    .options = rotate_options, .run = run_rotate};
+    .options = rotate_options, .run = credential_rotate};

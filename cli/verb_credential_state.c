@@ -34,12 +34,30 @@ static int run_list(struct command *command) {
                ? EXIT_OK : EXIT_FAILED;
 }
 
+// How it is rotated at its provider, and how far that is.
+static void rotation_add(struct command *command, json_t *body) {
+    json_t *plans = NULL, *plan = NULL;
+    bool has_plan = false;
+    if (listing_fetch(command, "/v1/tenants/%s/rotations", command->tenant, &plans) != EXIT_OK)
+        return;
+    for (size_t i = 0; i < json_array_size(plans); i++)
+        has_plan |= !strcmp(member_text(json_array_get(plans, i), "name"), command->arguments[0]);
+    json_decref(plans);
+    if (has_plan && command_call_path(command, "GET", NULL, &plan,
+                                      "/v1/tenants/%s/credentials/%s/rotation", command->tenant,
+                                      command->arguments[0]) == EXIT_OK)
+        json_object_set_new(body, "rotation", plan);
+}
+
 static int run_show(struct command *command) {
     json_t *body = NULL;
     int status = command_call_path(command, "GET", NULL, &body, "/v1/tenants/%s/credentials/%s",
                                    command->tenant, command->arguments[0]);
-    if (status != EXIT_OK || command->wants_json)
-        return status == EXIT_OK ? command_print_json(body) : status;
+    if (status != EXIT_OK)
+        return status;
+    rotation_add(command, body);
+    if (command->wants_json)
+        return command_print_json(body);
     object_print(body);
     json_decref(body);
     return EXIT_OK;

@@ -27,6 +27,7 @@ const struct verb *const verbs[] = {
     &verb_credential_list,
     &verb_credential_show,
     &verb_credential_rotate,
+    &verb_credential_automate,
     &verb_credential_verify,
     &verb_credential_promote,
     &verb_credential_abandon,

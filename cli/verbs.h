@@ -12,6 +12,7 @@ extern const struct verb verb_tenant_create, verb_tenant_list, verb_tenant_show,
 extern const struct verb verb_issuer_add, verb_issuer_list, verb_issuer_show, verb_issuer_remove;
 extern const struct verb verb_policy_put, verb_policy_check, verb_policy_show, verb_policy_test,
     verb_policy_explain;
+extern const struct verb verb_credential_automate;
 extern const struct verb verb_credential_verify, verb_credential_promote, verb_credential_abandon;
 extern const struct verb verb_credential_put, verb_credential_list, verb_credential_show,
     verb_credential_rotate, verb_credential_disable, verb_credential_enable, verb_credential_delete;

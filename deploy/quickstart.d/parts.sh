@@ -103,6 +103,7 @@ users:
   keeper: vault-keeper
   auditor: vault-auditor
   shipper: vault-shipper
+  rotator: vault-rotator
 CONF
 }
 

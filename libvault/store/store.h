@@ -42,6 +42,8 @@ enum store_class {
     STORE_CREDENTIAL = 'c',        // name: credential name; JSON record_credential
     STORE_CREDENTIAL_STATE = 'a',  // name: credential name; binary, see record_credential.h
     STORE_CREDENTIAL_SECRET = 's', // name: credential name, NUL, u32 version; ciphertext
+    STORE_ROTATION_PLAN = 'l',     // name: credential name; JSON record_rotation_plan
+    STORE_ROTATION_JOB = 'j',      // name: credential name; JSON record_rotation_job
     STORE_FORWARDER = 'f',         // (0) name: forwarder name; JSON record_forwarder
     STORE_BOOT_APPROVAL = 'b',     // (0) name: of the boot state; JSON record_boot
     STORE_REVOKED_TOKEN = 'r',     // name: jti; u64 expires_at: may be removed after that

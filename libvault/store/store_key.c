@@ -10,6 +10,7 @@ bool store_class_is_plain(enum store_class class) {
     case STORE_POLICY_SET:
     case STORE_FORWARDER:
     case STORE_TENANT:
+    case STORE_ROTATION_PLAN:
         return true;
     default:
         return false;

@@ -11,6 +11,7 @@
 #include "libvault/store/record_key.h"
 #include "libvault/store/record_policy.h"
 #include "libvault/store/record_revocation.h"
+#include "libvault/store/record_rotation.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size);
 
@@ -32,6 +33,8 @@ JSON_RECORD(policy_set, (void)0)
 JSON_RECORD(issuer, record_issuer_done(&record))
 JSON_RECORD(credential, record_credential_done(&record))
 JSON_RECORD(key, record_key_done(&record))
+JSON_RECORD(rotation_plan, record_rotation_plan_done(&record))
+JSON_RECORD(rotation_job, (void)0)
 JSON_RECORD(boot, (void)0)
 
 static void round_trip(json_t *(*once)(struct bytes text), struct bytes text) {
@@ -77,7 +80,7 @@ static void binary(struct bytes value) {
 int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size) {
     static json_t *(*const parsers[])(struct bytes text) = {
         once_tenant, once_forwarder, once_policy_set, once_issuer, once_credential,
-        once_key,    once_boot};
+        once_key,    once_boot,     once_rotation_plan, once_rotation_job};
     const size_t count = sizeof parsers / sizeof *parsers;
     if (size == 0)
         return 0;

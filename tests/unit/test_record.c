@@ -15,6 +15,7 @@
 #include "libvault/store/record_key.h"
 #include "libvault/store/record_policy.h"
 #include "libvault/store/record_revocation.h"
+#include "libvault/store/record_rotation.h"
 
 #define assert_ok(call) assert_true(vlt_is_ok(call))
 
@@ -35,6 +36,8 @@ ROUND_TRIP(policy_set, (void)0)
 ROUND_TRIP(issuer, record_issuer_done(&record))
 ROUND_TRIP(credential, record_credential_done(&record))
 ROUND_TRIP(key, record_key_done(&record))
+ROUND_TRIP(rotation_plan, record_rotation_plan_done(&record))
+ROUND_TRIP(rotation_job, (void)0)
 ROUND_TRIP(boot, (void)0)
 
 static const char tenant_text[] = "{\"name\":\"default\",\"number\":1,\"disabled\":true,"
@@ -71,6 +74,14 @@ static const char boot_text[] =
     "{\"name\":\"debian-12.5\",\"approved_at\":7,\"pcrs\":{\"4\":\"" SIXTEEN SIXTEEN
     "\",\"11\":\"" SIXTEEN SIXTEEN "\"},\"signature\":\"" SIGNATURE "\"}";
 
+static const char plan_text[] =
+    "{\"name\":\"c\",\"recipe\":\"aws-iam\",\"parameters\":{\"user\":\"ci\"},\"manager\":\"boss\","
+    "\"days\":30,\"grace_s\":600,\"key_id\":\"AKIA1\",\"key_version\":2,\"created_at\":5}";
+static const char job_text[] =
+    "{\"name\":\"c\",\"state\":\"minting\",\"mark\":\"vaultd-c-1\",\"known\":[\"a\",\"b\"],"
+    "\"new_id\":\"n\",\"old_id\":\"o\",\"current_id\":\"a\",\"current_version\":3,\"revoke_at\":7,"
+    "\"not_before\":8,\"began_at\":5,\"ended_at\":6,\"attempts\":2,\"error\":\"e\"}";
+
 static const struct sample {
     const char *kind, *text;
     round_trip_fn *trip;
@@ -81,6 +92,8 @@ static const struct sample {
     {"issuer", issuer_text, trip_issuer},
     {"credential", credential_text, trip_credential},
     {"key", key_text, trip_key},
+    {"rotation plan", plan_text, trip_rotation_plan},
+    {"rotation job", job_text, trip_rotation_job},
     {"boot", boot_text, trip_boot},
 };
 #define SAMPLE_COUNT (sizeof samples / sizeof *samples)

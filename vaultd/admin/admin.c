@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "libvault/recipe/recipe.h"
 #include "vaultd/admin/admin.h"
 
 #include <openssl/ssl.h>
@@ -139,14 +140,25 @@ static vlt_result remote_take(struct admin *admin, const struct tell_settings_ad
                : admin_remote_new(admin->base, tenant, settings->issuer_ca, fault, &admin->remote);
 }
 
+static vlt_result recipes_load(struct bytes folder, struct fault *fault, struct recipe_set **ret_set) {
+    char *path = text_of(folder);
+    vlt_result result = path ? recipe_set_load(path, fault, ret_set)
+                             : vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    free(path);
+    return result;
+}
+
 // What can fail comes first, so that a bad reload leaves the old settings.
 static vlt_result settings_take(struct admin *admin, const struct tell_settings_admin *settings,
                                 struct fault *fault) {
     struct profile_set *profiles = NULL;
+    struct recipe_set *recipes = NULL;
     char *folder = text_of(settings->profiles_dir), *store_path = text_of(settings->store_path);
     vlt_result result = folder && store_path ? vlt_ok() : vlt_fail(VLT_UNAVAILABLE, "out of memory");
     if (vlt_is_ok(result))
         result = profile_set_load(folder, fault, &profiles);
+    if (vlt_is_ok(result))
+        result = recipes_load(settings->recipes_dir, fault, &recipes);
     if (vlt_is_ok(result) && !admin->server)
         result = server_make(admin, settings);
     if (vlt_is_ok(result))
@@ -157,6 +169,7 @@ static vlt_result settings_take(struct admin *admin, const struct tell_settings_
         result = uids_take(admin, settings->allowed_uids);
     if (!vlt_is_ok(result)) {
         profile_set_free(profiles);
+        recipe_set_free(recipes);
         free(folder);
         free(store_path);
         return result;
@@ -164,6 +177,10 @@ static vlt_result settings_take(struct admin *admin, const struct tell_settings_
     profile_set_free(admin->profiles);
     free(admin->profiles_dir);
     admin->profiles = profiles;
+    recipe_set_free(admin->recipes);
+    admin->recipes = recipes;
+    memcpy(admin->programs, settings->programs.at, settings->programs.size);
+    admin->programs_bytes = settings->programs.size;
     admin->profiles_dir = folder;
     if (!admin->store_path)
         admin->store_path = store_path;
@@ -207,6 +224,7 @@ void admin_free(struct admin *admin) {
     admin_remote_free(admin->remote);
     if (admin->store)
         store_close(admin->store);
+    recipe_set_free(admin->recipes);
     profile_set_free(admin->profiles);
     free(admin->profiles_dir);
     free(admin->store_path);

@@ -36,6 +36,9 @@ struct admin {
     struct admin_uid uids[ADMIN_UIDS_MAX];
     size_t uid_count;
     struct profile_set *profiles;
+    struct recipe_set *recipes;
+    uint8_t programs[2048]; // names of driver programs: list of texts
+    size_t programs_bytes;
     struct store *store;         // NULL until it could be opened: use admin_store
     struct channel *keeper, *auditor; // NULL while that role restarts; owned by the role
     struct channel *shipper;          // NULL also where nothing is shipped

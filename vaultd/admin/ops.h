@@ -54,6 +54,11 @@ OP(op_credential_stage);
 OP(op_credential_verify);
 OP(op_credential_promote);
 OP(op_credential_abandon);
+OP(op_rotation_show);
+OP(op_rotation_put);
+OP(op_rotation_remove);
+OP(op_rotation_order);
+OP(op_rotation_list);
 
 OP(op_rotate);
 OP(op_rotate_show);

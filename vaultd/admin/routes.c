@@ -55,6 +55,11 @@
     ROUTE(HTTP_POST, TENANT "/credentials/{name}/verify", op_credential_verify, "rotateCredential", SMALL)\
     ROUTE(HTTP_POST, TENANT "/credentials/{name}/promote", op_credential_promote, "rotateCredential", SMALL)\
     ROUTE(HTTP_POST, TENANT "/credentials/{name}/abandon", op_credential_abandon, "rotateCredential", SMALL)\
+    ROUTE(HTTP_GET, TENANT "/credentials/{name}/rotation", op_rotation_show, "readCredential", NONE)\
+    ROUTE(HTTP_PUT, TENANT "/credentials/{name}/rotation", op_rotation_put, "putCredential", SMALL)\
+    ROUTE(HTTP_DELETE, TENANT "/credentials/{name}/rotation", op_rotation_remove, "putCredential", NONE)\
+    ROUTE(HTTP_POST, TENANT "/credentials/{name}/rotation", op_rotation_order, "rotateCredential", SMALL)\
+    ROUTE(HTTP_GET, TENANT "/rotations", op_rotation_list, "readCredential", NONE)                 \
     ROUTE(HTTP_GET, TENANT "/keys", op_tenant_key_list, "readKey", NONE)                           \
     ROUTE(HTTP_DELETE, TENANT "/keys/{key}", op_tenant_key_destroy, "rotateKey", NONE)             \
     ROUTE(HTTP_GET, TENANT "/rotate", op_tenant_rotate_show, "readKey", NONE)                      \

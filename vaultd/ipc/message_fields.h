@@ -50,6 +50,8 @@
     FIELD(BYTES, issuer, IPC_TEXT_MAX)                                                             \
     FIELD(BYTES, store_path, IPC_TEXT_MAX)                                                         \
     FIELD(BYTES, profiles_dir, IPC_TEXT_MAX)                                                       \
+    FIELD(BYTES, recipes_dir, IPC_TEXT_MAX)                                                        \
+    FIELD(BYTES, programs, 2048)            /* names of driver programs: list of texts */          \
     FIELD(BYTES, allowed_uids, 1024)        /* list of u32 */                                      \
     FIELD(BYTES, tls_certificate, 49152)                                                           \
     FIELD(BYTES, tls_key, 16384)                                                                   \
@@ -99,6 +101,7 @@
     FIELD(U32, wrapping_age_s, 0)                                                                  \
     FIELD(U32, credential_age_s, 0)         /* a warning, or rotated by its driver */              \
     FIELD(U32, checkpoint_age_s, 0)                                                                \
+    FIELD(U32, retry_s, 0)                  /* after a provider failed; doubles */                 \
     FIELD(U8, signs_in_device, 0)           /* new token signing keys are made in the device */    \
     FIELD(U8, log_level, 0)
 #define TELL_SETTINGS_AUDITOR_FIELDS(FIELD)                                                        \
@@ -117,6 +120,14 @@
     FIELD(BYTES, collector_header, 4096)    /* one header line that authenticates us */            \
     FIELD(BYTES, file, IPC_TEXT_MAX)        /* path of a file or FIFO; empty: off */               \
     FIELD(U8, log_level, 0)
+#define TELL_SETTINGS_ROTATOR_FIELDS(FIELD)                                                        \
+    FIELD(BYTES, recipes_dir, IPC_TEXT_MAX)                                                        \
+    FIELD(BYTES, provider_ca, 49152)        /* PEM roots of providers; empty: the system's */      \
+    FIELD(U32, call_timeout_ms, 0)          /* of one call to a provider */                        \
+    FIELD(U8, log_level, 0)
+// Rotator to supervisor: run that program of the configuration with this socket
+// as its standard input and output (the descriptor travels with the frame).
+#define TELL_RUN_PROGRAM_FIELDS(FIELD) FIELD(BYTES, name, IPC_NAME_MAX)
 // Role to supervisor: it serves now, or why it does not.
 #define TELL_READY_FIELDS(FIELD) FIELD(BYTES, note, 1024)
 
@@ -363,6 +374,62 @@
 #define ANSWER_CREDENTIAL_ROLLBACK_FIELDS(FIELD)                                                   \
     FIELD(U32, version, 0)                                                                         \
     FIELD(U64, revision, 0)
+
+// ---- Rotator to keeper (job_outcome.h, docs/rotation.md) ----
+
+// What is to be done next. It says `revision` again in everything about this job,
+// so that nothing is done twice.
+#define ANSWER_JOB_NEXT_FIELDS(FIELD)                                                              \
+    FIELD(U8, state, 0)                     /* enum record_rotation_state; 0: nothing */           \
+    FIELD(U32, tenant, 0)                                                                          \
+    FIELD(BYTES, name, IPC_NAME_MAX)                                                               \
+    FIELD(U64, revision, 0)                                                                        \
+    FIELD(BYTES, recipe, 80)                                                                       \
+    FIELD(BYTES, parameters, 4096)          /* JSON object */                                      \
+    FIELD(BYTES, mark, IPC_NAME_MAX)                                                               \
+    FIELD(BYTES, known, 8192)               /* list of ids */                                      \
+    FIELD(BYTES, key_id, 256)               /* of the key to be revoked */                         \
+    FIELD(BYTES, intake, 1024)              /* JWK to which a new value is sealed */
+// The value that this step of this job needs, and no other.
+#define ASK_JOB_OPEN_FIELDS(FIELD)                                                                 \
+    FIELD(U32, tenant, 0)                                                                          \
+    FIELD(BYTES, name, IPC_NAME_MAX)                                                               \
+    FIELD(U64, revision, 0)                                                                        \
+    FIELD(BYTES, host, IPC_TEXT_MAX)        /* to which it will be sent; of a program: empty */
+#define ANSWER_JOB_OPEN_FIELDS(FIELD) FIELD(BYTES, value, IPC_VALUE_MAX)
+#define ASK_JOB_REPORT_FIELDS(FIELD)                                                               \
+    FIELD(U32, tenant, 0)                                                                          \
+    FIELD(BYTES, name, IPC_NAME_MAX)                                                               \
+    FIELD(U64, revision, 0)                                                                        \
+    FIELD(U8, outcome, 0)                   /* enum job_outcome */                                 \
+    FIELD(BYTES, mark, IPC_NAME_MAX)                                                               \
+    FIELD(BYTES, ids, 8192)                 /* list of ids */                                      \
+    FIELD(BYTES, key_id, 256)               /* of the key in use, where its value says it */       \
+    FIELD(BYTES, why, 256)
+#define ANSWER_JOB_REPORT_FIELDS(FIELD) FIELD(U64, revision, 0)
+// The new value, sealed as an administrator's is.
+#define ASK_JOB_MINTED_FIELDS(FIELD)                                                               \
+    FIELD(U32, tenant, 0)                                                                          \
+    FIELD(BYTES, name, IPC_NAME_MAX)                                                               \
+    FIELD(U64, revision, 0)                                                                        \
+    FIELD(BYTES, key_id, 256)                                                                      \
+    FIELD(BYTES, intake_kid, 64)                                                                   \
+    FIELD(BYTES, jwe_header, 1024)                                                                 \
+    FIELD(FIXED, epk_x, 32)                                                                        \
+    FIELD(FIXED, epk_y, 32)                                                                        \
+    FIELD(FIXED, iv, 12)                                                                           \
+    FIELD(FIXED, tag, 16)                                                                          \
+    FIELD(BYTES, ciphertext, IPC_VALUE_MAX)
+#define ANSWER_JOB_MINTED_FIELDS(FIELD)                                                            \
+    FIELD(U32, version, 0)                                                                         \
+    FIELD(U64, revision, 0)
+// An administrator orders a rotation at the provider, or looks at it.
+#define ASK_JOB_ORDER_FIELDS(FIELD)                                                                \
+    FIELD(U32, tenant, 0)                                                                          \
+    FIELD(BYTES, name, IPC_NAME_MAX)                                                               \
+    FIELD(U8, mode, 0)                      /* enum rotation_mode: run or look */                  \
+    FIELD(BYTES, event, 8192)
+#define ANSWER_JOB_ORDER_FIELDS(FIELD) FIELD(BYTES, description, 16384) /* JSON object for people */
 
 // ---- Anybody to the auditor ----
 

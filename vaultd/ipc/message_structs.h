@@ -11,6 +11,18 @@
     X(tell, settings_keeper, TELL_SETTINGS_KEEPER_FIELDS)                                          \
     X(tell, settings_auditor, TELL_SETTINGS_AUDITOR_FIELDS)                                        \
     X(tell, settings_shipper, TELL_SETTINGS_SHIPPER_FIELDS)                                        \
+    X(tell, settings_rotator, TELL_SETTINGS_ROTATOR_FIELDS)                                        \
+    X(tell, run_program, TELL_RUN_PROGRAM_FIELDS)                                                  \
+    X(ask, job_next, ASK_JOB_NEXT_FIELDS)                                                          \
+    X(answer, job_next, ANSWER_JOB_NEXT_FIELDS)                                                    \
+    X(ask, job_open, ASK_JOB_OPEN_FIELDS)                                                          \
+    X(answer, job_open, ANSWER_JOB_OPEN_FIELDS)                                                    \
+    X(ask, job_report, ASK_JOB_REPORT_FIELDS)                                                      \
+    X(answer, job_report, ANSWER_JOB_REPORT_FIELDS)                                                \
+    X(ask, job_minted, ASK_JOB_MINTED_FIELDS)                                                      \
+    X(answer, job_minted, ANSWER_JOB_MINTED_FIELDS)                                                \
+    X(ask, job_order, ASK_JOB_ORDER_FIELDS)                                                        \
+    X(answer, job_order, ANSWER_JOB_ORDER_FIELDS)                                                  \
     X(tell, ready, TELL_READY_FIELDS)                                                              \
     X(tell, offender, TELL_OFFENDER_FIELDS)                                                        \
     X(tell, generation, TELL_GENERATION_FIELDS)                                                    \

@@ -75,7 +75,8 @@ const struct ipc_message_row *ipc_message_row(unsigned message) {
 
 const char *ipc_role_name(enum ipc_role role) {
     static const char *const names[IPC_ROLE_COUNT] = {"supervisor", "broker", "admin",
-                                                      "redeemer",   "keeper", "auditor", "shipper"};
+                                                      "redeemer",   "keeper", "auditor", "shipper",
+                                                      "rotator"};
     return (unsigned)role < IPC_ROLE_COUNT ? names[role] : "unknown";
 }
 

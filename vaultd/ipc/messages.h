@@ -17,6 +17,7 @@ enum ipc_role {
     IPC_KEEPER,
     IPC_AUDITOR,
     IPC_SHIPPER,
+    IPC_ROTATOR,
     IPC_ROLE_COUNT
 };
 const char *ipc_role_name(enum ipc_role role); // "broker", …
@@ -26,7 +27,8 @@ const char *keeper_state_name(enum keeper_state state);
 
 // Sets of roles and states, for the table.
 #define R(role) (1u << IPC_##role)
-#define R_ROLES (R(BROKER) | R(ADMIN) | R(REDEEMER) | R(KEEPER) | R(AUDITOR) | R(SHIPPER))
+#define R_ROLES                                                                                    \
+    (R(BROKER) | R(ADMIN) | R(REDEEMER) | R(KEEPER) | R(AUDITOR) | R(SHIPPER) | R(ROTATOR))
 #define S_ANY 0xFu
 #define S_NEW (1u << KEEPER_UNINITIALISED)
 #define S_SHUT (1u << KEEPER_SEALED)
@@ -45,6 +47,13 @@ const char *keeper_state_name(enum keeper_state state);
     TELL(settings_keeper, R(SUPERVISOR), R(KEEPER))                                                \
     TELL(settings_auditor, R(SUPERVISOR), R(AUDITOR))                                              \
     TELL(settings_shipper, R(SUPERVISOR), R(SHIPPER))                                              \
+    TELL(settings_rotator, R(SUPERVISOR), R(ROTATOR))                                              \
+    TELL(run_program, R(ROTATOR), R(SUPERVISOR))                                                   \
+    ASK(job_next, R(ROTATOR), R(KEEPER), S_OPEN)                                                   \
+    ASK(job_open, R(ROTATOR), R(KEEPER), S_OPEN)                                                   \
+    ASK(job_report, R(ROTATOR), R(KEEPER), S_OPEN)                                                 \
+    ASK(job_minted, R(ROTATOR), R(KEEPER), S_OPEN)                                                 \
+    ASK(job_order, R(ADMIN), R(KEEPER), S_OPEN)                                                    \
     TELL(ready, R_ROLES, R(SUPERVISOR))                                                            \
     TELL(offender, R_ROLES, R(SUPERVISOR))                                                         \
     ASK(sign, R(BROKER), R(KEEPER), S_OPEN)                                                        \
@@ -78,6 +87,7 @@ const char *keeper_state_name(enum keeper_state state);
     ASK(shipping, R(ADMIN), R(SHIPPER), S_ANY)                                                     \
     TELL(generation, R(KEEPER), R(BROKER) | R(ADMIN) | R(REDEEMER))
 
+#define ASK_JOB_NEXT_FIELDS NO_FIELDS
 #define ASK_STATUS_FIELDS NO_FIELDS
 #define ASK_SHIPPING_FIELDS NO_FIELDS
 #define ASK_RECOVERY_KEY_FIELDS NO_FIELDS

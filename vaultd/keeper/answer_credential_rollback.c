@@ -8,6 +8,7 @@
 #include "vaultd/keeper/credential_there.h"
 #include "vaultd/keeper/datakey.h"
 #include "vaultd/keeper/datakey_use.h"
+#include "vaultd/keeper/job.h"
 
 struct rollback {
     struct credential_there there;
@@ -104,6 +105,7 @@ static vlt_result fill(struct keeper *keeper, const struct ask_credential_rollba
     VLT_TRY(describe(ask, back));
     VLT_TRY(add_value(keeper, ask, back, change));
     VLT_TRY(credential_there_add(&back->there, ask->tenant, change));
+    VLT_TRY(job_rolled_back(keeper, ask->tenant, &back->there.record, change));
     // The older copy of the value that is in use again.
     change_add_removal(change, ask->tenant, STORE_CREDENTIAL_SECRET,
                        record_credential_secret_name(ask->name, back->there.state.previous_version, room),

@@ -26,6 +26,9 @@ static vlt_result add_removals(struct keeper *keeper, const struct ask_credentia
     wire_put_raw(&w, ask->name);
     wire_put_u8(&w, 0); // name, NUL: every version of this one and of no other
     change->number = ask->tenant;
+    // A credential that gets this name later is rotated in no way that was meant for this one.
+    change_add_removal(change, ask->tenant, STORE_ROTATION_PLAN, ask->name, STORE_ANY_REVISION);
+    change_add_removal(change, ask->tenant, STORE_ROTATION_JOB, ask->name, STORE_ANY_REVISION);
     return store_each(keeper->store, ask->tenant, STORE_CREDENTIAL_SECRET, bytes_of(room, w.size),
                       bytes_of(NULL, 0), add_removal, change);
 }

@@ -4,6 +4,7 @@
 #include "libvault/base/clock.h"
 #include "vaultd/keeper/answer.h"
 #include "vaultd/keeper/credential_step.h"
+#include "vaultd/keeper/job.h"
 
 // ---- The edges ----
 
@@ -88,6 +89,8 @@ static vlt_result fill(struct keeper *keeper, const struct ask_credential_step *
     vlt_result result = step(keeper, ask, &there, change);
     if (vlt_is_ok(result))
         result = credential_there_add(&there, ask->tenant, change);
+    if (vlt_is_ok(result))
+        result = job_stepped(keeper, ask->tenant, ask->name, ask->step, change);
     credential_there_done(&there);
     return result;
 }

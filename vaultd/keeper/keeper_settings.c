@@ -104,6 +104,7 @@ vlt_result keeper_settings_decode(struct bytes frame, struct fault *fault,
     settings.tenant_age_s = tell.tenant_age_s;
     settings.wrapping_age_s = tell.wrapping_age_s;
     settings.credential_age_s = tell.credential_age_s;
+    settings.retry_s = tell.retry_s;
     settings.signs_in_device = tell.signs_in_device != 0;
     settings.log_level = tell.log_level;
     if (settings.signs_in_device && !has_signing_device(&settings))

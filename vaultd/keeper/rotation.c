@@ -44,6 +44,7 @@ void rotations_stop(struct keeper *keeper) {
     slots_stop(keeper);
     keeper->rotations->is_dirty = true;
     keeper->rotations->look_tenant = 0;
+    job_queue_forget(keeper);
 }
 
 void rotations_done(struct keeper *keeper) {
@@ -86,6 +87,7 @@ void rotations_tick(struct keeper *keeper) {
     reencrypt_tick(keeper);
     look_at_ages(keeper);
     credential_age_tick(keeper);
+    job_queue_tick(keeper);
 }
 
 void rotation_event(struct audit_event *event, const char *operation, const char *subject) {

@@ -15,6 +15,7 @@
 #include "vaultd/keeper/change.h"
 #include "vaultd/keeper/key_age.h"
 #include "vaultd/keeper/credential_age.h"
+#include "vaultd/keeper/job_queue.h"
 #include "vaultd/keeper/keeper.h"
 
 struct reencrypt;
@@ -39,6 +40,7 @@ struct rotations {
     struct key_age age;
     uint32_t schedule_tenant; // where the look at ages goes on
     struct credential_age credential_age;
+    struct job_queue jobs;
 };
 
 vlt_result rotations_new(struct keeper *keeper) VLT_MUST_USE;

@@ -38,6 +38,11 @@ void role_ready(struct role *role, const char *note) {
     tell_ready(role->supervisor, &ready, -1);
 }
 
+void role_run_program(struct role *role, const char *name, int fd) {
+    struct tell_run_program tell = {.name = bytes_of_text(name)};
+    tell_run_program(role->supervisor, &tell, fd);
+}
+
 void role_finish(struct role *role, int exit_status) {
     role->exit_status = exit_status;
     event_base_loopbreak(role->base);
@@ -110,6 +115,7 @@ static unsigned settings_message(enum ipc_role self) {
         [IPC_BROKER] = IPC_TELL_settings_broker,     [IPC_ADMIN] = IPC_TELL_settings_admin,
         [IPC_REDEEMER] = IPC_TELL_settings_redeemer, [IPC_KEEPER] = IPC_TELL_settings_keeper,
         [IPC_AUDITOR] = IPC_TELL_settings_auditor,   [IPC_SHIPPER] = IPC_TELL_settings_shipper,
+        [IPC_ROTATOR] = IPC_TELL_settings_rotator,
     };
     return messages[self];
 }

@@ -48,6 +48,9 @@ struct event_base *role_base(const struct role *role);
 void *role_context(const struct role *role);
 // Tells the supervisor that this role serves; `note` for the log and `status`.
 void role_ready(struct role *role, const char *note);
+// Rotator: has the supervisor run a program of the configuration with `fd` (taken)
+// as its standard input and output. A name that is not configured: fd is closed.
+void role_run_program(struct role *role, const char *name, int fd);
 void role_finish(struct role *role, int exit_status);
 
 #endif

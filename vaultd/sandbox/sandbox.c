@@ -65,7 +65,7 @@ static const int shipper_calls[] = {
     SCMP_SYS(fsync), SCMP_SYS(fdatasync), SCMP_SYS(ftruncate), SCMP_SYS(mkdirat), SCMP_SYS(renameat),
     SCMP_SYS(renameat2), SCMP_SYS(fchmod), SCMP_SYS(fchmodat),
 };
-// The broker and the admin role fetch key sets; the keeper's device may be
+// The broker and the admin role fetch key sets, the rotator calls providers; the keeper's device may be
 // behind a socket (swtpm, tabrmd, a network HSM).
 static const int connect_calls[] = {
     SCMP_SYS(socket), SCMP_SYS(connect), SCMP_SYS(bind), SCMP_SYS(socketpair),
@@ -135,7 +135,8 @@ static int allow_role(scmp_filter_ctx filter, enum ipc_role role) {
         failed = ALLOW(filter, keeper_calls);
     if (!failed && role == IPC_SHIPPER)
         failed = ALLOW(filter, shipper_calls);
-    if (!failed && (role == IPC_KEEPER || role == IPC_BROKER || role == IPC_ADMIN || role == IPC_SHIPPER)) {
+    if (!failed && (role == IPC_KEEPER || role == IPC_BROKER || role == IPC_ADMIN || role == IPC_SHIPPER ||
+                    role == IPC_ROTATOR)) {
         failed = ALLOW(filter, connect_calls);
         if (!failed)
             failed = allow_threads(filter);

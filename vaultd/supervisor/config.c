@@ -27,8 +27,7 @@ static const cyaml_schema_value_t text_value = {
 static const cyaml_schema_field_t config_users_fields[] = {
     TEXT(config_users, group),    TEXT(config_users, broker), TEXT(config_users, admin),
     TEXT(config_users, redeemer), TEXT(config_users, keeper), TEXT(config_users, auditor),
-    TEXT(config_users, shipper),
-    CYAML_FIELD_END};
+    TEXT(config_users, shipper),  TEXT(config_users, rotator), CYAML_FIELD_END};
 static const cyaml_schema_field_t config_device_fields[] = {
     TEXT(config_device, name),
     TEXT(config_device, kind),     TEXT(config_device, tcti),
@@ -62,6 +61,10 @@ static const cyaml_schema_field_t config_redeemer_fields[] = {
     NUMBER(config_redeemer, max_connections), NUMBER(config_redeemer, request_deadline_ms),
     NUMBER(config_redeemer, idle_ms),        NUMBER(config_redeemer, cache_max_s),
     CYAML_FIELD_END};
+static const cyaml_schema_field_t config_rotator_fields[] = {
+    TEXT(config_rotator, provider_ca),       TEXTS(config_rotator, programs),
+    NUMBER(config_rotator, call_timeout_ms), NUMBER(config_rotator, retry_s),
+    CYAML_FIELD_END};
 static const cyaml_schema_field_t config_keeper_fields[] = {
     NUMBER(config_keeper, data_key_idle_s), NUMBER(config_keeper, secret_heap_kib),
     NUMBER(config_keeper, device_probe_s),  NUMBER(config_keeper, device_grace_s),
@@ -86,6 +89,7 @@ static const cyaml_schema_field_t config_rotation_fields[] = {
     CYAML_FIELD_END};
 static const cyaml_schema_field_t config_fields[] = {
     TEXT(config, issuer),       TEXT(config, store),        TEXT(config, profiles),
+    TEXT(config, recipes),      GROUP(rotator, rotator),
     TEXT(config, log_level),    NUMBER(config, drain_ms),   GROUP(users, users),
     GROUP(device, device),
     CYAML_FIELD_SEQUENCE_COUNT("more_devices", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
@@ -145,7 +149,9 @@ static bool set_text_defaults(struct config *c) {
     if (!set_text(&c->device.name, "main") || !set_device_defaults(&c->device))
         return false;
     return set_text(&c->store, "/var/lib/vaultd/store") &&
-           set_text(&c->profiles, "/usr/share/vaultd/profiles") && set_text(&c->log_level, "info") &&
+           set_text(&c->profiles, "/usr/share/vaultd/profiles") &&
+           set_text(&c->recipes, "/usr/share/vaultd/recipes") &&
+           set_text(&c->rotator.provider_ca, "") && set_text(&c->users.rotator, "") && set_text(&c->log_level, "info") &&
            set_text(&c->issuer, "") && set_text(&c->users.group, "") &&
            set_text(&c->users.broker, "") && set_text(&c->users.admin, "") &&
            set_text(&c->users.redeemer, "") && set_text(&c->users.keeper, "") &&
@@ -168,6 +174,8 @@ static void set_number_defaults(struct config *c) {
     set_number(&c->redeemer.request_deadline_ms, 5000);
     set_number(&c->redeemer.idle_ms, 600000);
     set_number(&c->redeemer.cache_max_s, 30);
+    set_number(&c->rotator.call_timeout_ms, 10000);
+    set_number(&c->rotator.retry_s, 30);
     set_number(&c->keeper.data_key_idle_s, 3600);
     set_number(&c->keeper.secret_heap_kib, 16384);
     set_number(&c->keeper.device_probe_s, 10);
@@ -301,12 +309,23 @@ static vlt_result check_tls(const struct checking *checking, const char *key, co
 
 static vlt_result check_users(const struct checking *checking, const struct config_users *users) {
     const char *const names[] = {users->broker, users->admin, users->redeemer, users->keeper,
-                                 users->auditor, users->group};
+                                 users->auditor, users->rotator, users->group};
     size_t given = 0;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         given += names[i][0] != 0;
     if (given != 0 && given != sizeof names / sizeof *names)
-        return refuse(checking, "users", "name a group and a user for each of broker, admin, redeemer, keeper and auditor, or none of them");
+        return refuse(checking, "users", "name a group and a user for each of broker, admin, redeemer, keeper, auditor and rotator, or none of them");
+    return vlt_ok();
+}
+
+static vlt_result check_programs(const struct checking *checking, const struct config_rotator *rotator) {
+    if (rotator->programs_count > CONFIG_PROGRAMS_MAX)
+        return refuse(checking, "rotator.programs", "must be at most 16 programs");
+    for (unsigned i = 0; i < rotator->programs_count; i++) {
+        const char *equals = strchr(rotator->programs[i], '=');
+        if (!equals || equals == rotator->programs[i] || equals - rotator->programs[i] > 63 || equals[1] != '/')
+            return refuse(checking, "rotator.programs", "every entry must be NAME=/path/of/program, and arguments");
+    }
     return vlt_ok();
 }
 
@@ -367,6 +386,8 @@ static vlt_result check_ranges(const struct checking *checking, const struct con
         {"redeemer.request_deadline_ms", c->redeemer.request_deadline_ms, 100, 600000},
         {"redeemer.idle_ms", c->redeemer.idle_ms, 100, 3600000},
         {"redeemer.cache_max_s", c->redeemer.cache_max_s, 1, 300},
+        {"rotator.call_timeout_ms", c->rotator.call_timeout_ms, 100, 60000},
+        {"rotator.retry_s", c->rotator.retry_s, 1, 3600},
         {"keeper.data_key_idle_s", c->keeper.data_key_idle_s, 1, 31536000},
         {"keeper.secret_heap_kib", c->keeper.secret_heap_kib, 4096, 1048576},
         {"keeper.device_probe_s", c->keeper.device_probe_s, 1, 3600},
@@ -396,6 +417,7 @@ static vlt_result check(const struct checking *checking, const struct config *c)
     VLT_TRY(check_signing_key(checking, c));
     VLT_TRY(check_users(checking, &c->users));
     VLT_TRY(check_shipping(checking, c));
+    VLT_TRY(check_programs(checking, &c->rotator));
     VLT_TRY(check_listeners(checking, c));
     return check_ranges(checking, c);
 }

@@ -17,7 +17,7 @@ extern const char *const config_log_levels[];
 
 // Names of members are the keys of the file.
 struct config_users { // empty texts: all roles run as the user who starts vaultd
-    char *group, *broker, *admin, *redeemer, *keeper, *auditor;
+    char *group, *broker, *admin, *redeemer, *keeper, *auditor, *rotator;
     char *shipper; // needed only where something is shipped
 };
 struct config_device {
@@ -45,6 +45,13 @@ struct config_redeemer {
     char *socket, *socket_group, *listen, *tls_certificate, *tls_key;
     uint32_t workers, max_connections, request_deadline_ms, idle_ms, cache_max_s;
 };
+#define CONFIG_PROGRAMS_MAX 16
+struct config_rotator {
+    char *provider_ca;
+    char **programs; // NAME=/path argument …
+    unsigned programs_count;
+    uint32_t call_timeout_ms, retry_s;
+};
 struct config_keeper {
     uint32_t data_key_idle_s, secret_heap_kib, device_probe_s, device_grace_s;
 };
@@ -67,7 +74,7 @@ struct config_rotation { // ages in days; 0: by hand only
     uint32_t credential_days;
 };
 struct config {
-    char *issuer, *store, *profiles, *log_level;
+    char *issuer, *store, *profiles, *recipes, *log_level;
     uint32_t drain_ms;
     struct config_users users;
     struct config_device device;
@@ -76,6 +83,7 @@ struct config {
     struct config_broker broker;
     struct config_admin admin;
     struct config_redeemer redeemer;
+    struct config_rotator rotator;
     struct config_keeper keeper;
     struct config_audit audit;
     struct config_shipping shipping;

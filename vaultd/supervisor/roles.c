@@ -105,6 +105,12 @@ static void replace_offender(struct child *accuser, struct bytes frame) {
 static void on_told(struct channel *channel, unsigned message, struct bytes frame, int descriptor, void *context) {
     struct child *child = context;
     struct tell_ready tell;
+    struct tell_run_program run;
+    if (message == IPC_TELL_run_program && descriptor >= 0 &&
+        vlt_is_ok(tell_run_program_decode(frame, &run))) {
+        program_run(child->supervisor, run.name, descriptor);
+        return;
+    }
     if (descriptor >= 0)
         close(descriptor);
     if (message == IPC_TELL_offender)
@@ -151,6 +157,11 @@ static vlt_result find_identity(const struct config *config, enum ipc_role role,
     if (getgrouplist(name, start->gid, start->groups, &start->group_count) < 0)
         return fault_set(fault, VLT_LIMIT, "too many groups", "user %s is in more than %d groups", name, CHILD_GROUPS_MAX);
     return vlt_ok();
+}
+
+bool roles_identity(const struct config *config, enum ipc_role role, struct child_start *start,
+                    struct fault *fault) {
+    return vlt_is_ok(find_identity(config, role, start, fault));
 }
 
 static vlt_result spawn(struct supervisor *supervisor, struct child *child, int channel_fd,
@@ -303,7 +314,8 @@ static void child_exited(struct supervisor *supervisor, struct child *child, int
 void roles_exited(struct supervisor *supervisor) {
     int status;
     for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
-        for (size_t i = 0; i < topology_role_count; i++)
+        for (size_t i = program_exited(supervisor, pid) ? topology_role_count : 0;
+             i < topology_role_count; i++)
             for (unsigned n = 0; n < TOPOLOGY_WORKERS_MAX; n++) {
                 struct child *child = &supervisor->children[topology_roles[i].role][n];
                 if (child->pid == pid)

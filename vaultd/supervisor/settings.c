@@ -109,6 +109,7 @@ static vlt_result read_all(const struct config *c, struct fault *fault, struct s
     VLT_TRY(read_file(c->broker.tls_certificate, fault, &files->broker_certificate));
     VLT_TRY(read_file(c->broker.tls_key, fault, &files->broker_key));
     VLT_TRY(read_file(c->broker.issuer_ca, fault, &files->issuer_ca));
+    VLT_TRY(read_file(c->rotator.provider_ca, fault, &files->provider_ca));
     VLT_TRY(read_file(c->admin.tls_certificate, fault, &files->admin_certificate));
     VLT_TRY(read_file(c->admin.tls_key, fault, &files->admin_key));
     VLT_TRY(read_file(c->redeemer.tls_certificate, fault, &files->redeemer_certificate));
@@ -138,6 +139,7 @@ void settings_files_done(struct settings_files *files) {
     wipe(files->broker_certificate);
     wipe(files->broker_key);
     wipe(files->issuer_ca);
+    wipe(files->provider_ca);
     wipe(files->admin_certificate);
     wipe(files->admin_key);
     wipe(files->redeemer_certificate);
@@ -178,8 +180,14 @@ static void tell_admin(struct channel *channel, const struct config *c, const st
     wire_writer_init(&w, uids, sizeof uids);
     for (size_t i = 0; i < f->admin_uid_count; i++)
         wire_put_u32(&w, f->admin_uids[i]);
+    uint8_t names[2048];
+    struct wire_writer programs;
+    wire_writer_init(&programs, names, sizeof names);
+    for (unsigned i = 0; i < c->rotator.programs_count; i++)
+        wire_put_bytes(&programs, bytes_of(c->rotator.programs[i], strcspn(c->rotator.programs[i], "=")));
     struct tell_settings_admin tell = {
         .issuer = T(c->issuer), .store_path = T(c->store), .profiles_dir = T(c->profiles),
+        .recipes_dir = T(c->recipes), .programs = bytes_of(names, programs.size),
         .allowed_uids = bytes_of(uids, w.size), .tls_certificate = T(f->admin_certificate),
         .tls_key = T(f->admin_key), .issuer_ca = T(f->issuer_ca),
         .oidc_tenant = T(c->admin.oidc_tenant), .max_connections = c->admin.max_connections,
@@ -239,9 +247,17 @@ static void tell_keeper(struct channel *channel, const struct config *c, const s
         .credential_age_s = c->rotation.credential_days * DAY_S,
         .checkpoint_age_s = c->rotation.checkpoint_days * DAY_S,
         .signs_in_device = strcmp(c->tokens.signing_key, "device") == 0,
+        .retry_s = c->rotator.retry_s,
         .secret_heap_kib = c->keeper.secret_heap_kib, .log_level = log_level_number(c->log_level)};
     memcpy(tell.device_boot_approver, f->boot[0].approver, sizeof tell.device_boot_approver);
     tell_settings_keeper(channel, &tell, -1);
+}
+
+static void tell_rotator(struct channel *channel, const struct config *c, const struct settings_files *f) {
+    struct tell_settings_rotator tell = {.recipes_dir = T(c->recipes), .provider_ca = T(f->provider_ca),
+                                         .call_timeout_ms = c->rotator.call_timeout_ms,
+                                         .log_level = log_level_number(c->log_level)};
+    tell_settings_rotator(channel, &tell, -1);
 }
 
 static void tell_auditor(struct channel *channel, const struct config *c) {
@@ -282,6 +298,9 @@ void settings_tell(struct channel *channel, enum ipc_role role, const struct con
         break;
     case IPC_SHIPPER:
         tell_shipper(channel, config, files);
+        break;
+    case IPC_ROTATOR:
+        tell_rotator(channel, config, files);
         break;
     case IPC_SUPERVISOR:
     case IPC_ROLE_COUNT:

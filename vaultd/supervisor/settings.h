@@ -10,7 +10,7 @@
 // The contents of every file that the configuration names, read once for each
 // load so that all roles get the same generation.
 struct settings_files {
-    char *broker_certificate, *broker_key, *issuer_ca;
+    char *broker_certificate, *broker_key, *issuer_ca, *provider_ca;
     char *admin_certificate, *admin_key;
     char *redeemer_certificate, *redeemer_key;
     char *syslog_ca, *syslog_certificate, *syslog_key, *collector_ca, *collector_header;

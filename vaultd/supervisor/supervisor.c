@@ -123,6 +123,7 @@ vlt_result supervisor_start(struct supervisor *supervisor, struct fault *fault) 
 }
 
 void supervisor_stop(struct supervisor *supervisor) {
+    programs_stop(supervisor);
     listeners_close(supervisor);
     for (size_t i = 0; i < 4; i++)
         if (supervisor->signals[i])

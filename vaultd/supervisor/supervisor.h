@@ -7,6 +7,7 @@
 #include <event2/event.h>
 
 #include "vaultd/ipc/channel.h"
+#include "vaultd/supervisor/child.h"
 #include "vaultd/supervisor/config.h"
 #include "vaultd/supervisor/settings.h"
 #include "vaultd/supervisor/topology.h"
@@ -24,6 +25,11 @@ struct child {
     bool is_ready, was_ready; // now; ever
 };
 
+#define PROGRAMS_RUNNING_MAX 4
+struct running_program { // a driver of the rotator
+    pid_t pid;           // 0: none
+    struct event *deadline;
+};
 enum { LISTENER_COUNT = 5 };
 struct listener {
     enum ipc_role role;
@@ -38,6 +44,7 @@ struct supervisor {
     struct config *config;
     struct settings_files files;
     struct child children[IPC_ROLE_COUNT][TOPOLOGY_WORKERS_MAX];
+    struct running_program programs[PROGRAMS_RUNNING_MAX];
     struct listener listeners[LISTENER_COUNT];
     struct event *signals[4], *drain_timer;
     char **role_environment, **keeper_environment;
@@ -57,6 +64,15 @@ void roles_exited(struct supervisor *supervisor); // after SIGCHLD
 void roles_drain(struct supervisor *supervisor);
 void roles_kill(struct supervisor *supervisor);
 void roles_record(struct supervisor *supervisor, const char *operation, const char *about, bool is_error);
+
+bool roles_identity(const struct config *config, enum ipc_role role, struct child_start *start,
+                    struct fault *fault);
+
+// program.c: programs of rotator.programs, run for the rotator as its user. Takes
+// the descriptor, which becomes standard input and output.
+void program_run(struct supervisor *supervisor, struct bytes name, int fd);
+bool program_exited(struct supervisor *supervisor, pid_t pid); // false: it is none
+void programs_stop(struct supervisor *supervisor);             // kills what runs
 
 // listeners.c
 vlt_result listeners_open(struct supervisor *supervisor, struct fault *fault) VLT_MUST_USE;

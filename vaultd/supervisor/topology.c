@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vaultd/supervisor/topology.h"
 
-//        agents, people, CI      administrators      forwarders
-//                |                     |                 |
-//             broker                 admin            redeemer
-//                |                     |                 |
-//                +------------------ keeper -------------+      device, store
+//        agents, people, CI      administrators      forwarders      providers
+//                |                     |                 |               |
+//             broker                 admin            redeemer        rotator
+//                |                     |                 |               |
+//                +------------------ keeper -------------+---------------+   device, store
 //                |                     |                 |
 //                +------------------ auditor ------------+      audit log
 //                                                                 |
@@ -14,6 +14,7 @@ const struct topology_role topology_roles[] = {
     {IPC_AUDITOR, "vaultd-auditor"},   {IPC_KEEPER, "vaultd-keeper"},
     {IPC_REDEEMER, "vaultd-redeemer"}, {IPC_ADMIN, "vaultd-admin"},
     {IPC_BROKER, "vaultd-broker"},     {IPC_SHIPPER, "vaultd-shipper"},
+    {IPC_ROTATOR, "vaultd-rotator"},
 };
 const size_t topology_role_count = sizeof topology_roles / sizeof *topology_roles;
 
@@ -21,6 +22,7 @@ const struct topology_pair topology_pairs[] = {
     {IPC_BROKER, IPC_KEEPER},    {IPC_ADMIN, IPC_KEEPER},   {IPC_REDEEMER, IPC_KEEPER},
     {IPC_KEEPER, IPC_AUDITOR},   {IPC_BROKER, IPC_AUDITOR}, {IPC_ADMIN, IPC_AUDITOR},
     {IPC_REDEEMER, IPC_AUDITOR}, {IPC_ADMIN, IPC_SHIPPER},
+    {IPC_ROTATOR, IPC_KEEPER},
 };
 const size_t topology_pair_count = sizeof topology_pairs / sizeof *topology_pairs;
 
@@ -44,6 +46,7 @@ const char *topology_user(const struct config *config, enum ipc_role role) {
         [IPC_KEEPER] = users->keeper,
         [IPC_AUDITOR] = users->auditor,
         [IPC_SHIPPER] = users->shipper,
+        [IPC_ROTATOR] = users->rotator,
     };
     return names[role];
 }

@@ -29,7 +29,7 @@ from jose import Signer, new_ec_key, new_rsa_key
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TREE = os.path.abspath(os.path.join(HERE, "..", "..", ".."))
-ROLES = ("broker", "admin", "redeemer", "keeper", "auditor", "shipper")
+ROLES = ("broker", "admin", "redeemer", "keeper", "auditor", "shipper", "rotator")
 
 
 class Failure(Exception):
@@ -210,6 +210,7 @@ class Lab:
         f = self.folder
         config = {
             "issuer": self.origin, "store": self.store_folder, "profiles": f"{self.prefix}/share/vaultd/profiles",
+            "recipes": f"{self.prefix}/share/vaultd/recipes",
             "log_level": "debug", "drain_ms": 5000, "device": dict(self.device.settings),
             "broker": {"listen": f"127.0.0.1:{self.broker_port}", "tls_certificate": f"{f}/broker.pem", "tls_key": f"{f}/broker.key",
                        "issuer_ca": self.ca},
