@@ -40,7 +40,7 @@ _vaultctl() {
         ;;
     credential)
         if [[ -z $name && $current != -* ]]; then
-            COMPREPLY=($(compgen -W "put list show rotate verify promote abandon rollback disable enable delete" -- "$current"))
+            COMPREPLY=($(compgen -W "put list show rotate automate verify promote abandon rollback disable enable delete" -- "$current"))
             return
         fi
         ;;
@@ -109,6 +109,7 @@ _vaultctl() {
         "credential list") options="" ;;
         "credential show") options="" ;;
         "credential rotate") options=" --file --profile --host --parameter --description --stage --grace" ;;
+        "credential automate") options=" --recipe --parameter --manager --key-id --days --grace --off" ;;
         "credential verify") options=" --tested" ;;
         "credential promote") options=" --grace" ;;
         "credential abandon") options="" ;;
@@ -116,7 +117,7 @@ _vaultctl() {
         "credential disable") options="" ;;
         "credential enable") options="" ;;
         "credential delete") options=" --yes" ;;
-        "rotate credential") options=" --file --profile --host --parameter --description --stage --grace" ;;
+        "rotate credential") options=" --all --dry-run --detach --file --profile --host --parameter --description --stage --grace" ;;
         "rotate signing") options=" --emergency --dry-run" ;;
         "rotate intake") options=" --emergency --dry-run" ;;
         "rotate checkpoint") options=" --emergency --dry-run" ;;

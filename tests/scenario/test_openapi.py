@@ -227,6 +227,23 @@ def call_keys(call):
     call_staging(call, tenant + "/credentials/{name}", {"name": "staged", **at})
 
 
+def call_rotation(call, rotation, at):
+    plan = {"recipe": "aws-iam", "parameters": {"user": "ci"}}
+    call("admin", "GET", rotation, 404, **at)
+    call("admin", "DELETE", rotation, 404, **at)
+    call("admin", "POST", rotation, 404, {}, **at)
+    call("admin", "PUT", rotation, 400, {"recipe": "nobody"}, **at)
+    call("admin", "PUT", rotation, 400, {**plan, "manager": "boss"}, **at)
+    call("admin", "PUT", rotation, 400, {**plan, "parameters": {}}, **at)
+    call("admin", "PUT", rotation, 404, plan, tenant="default", name="nobody")
+    call("admin", "PUT", rotation, 201, plan, **at)
+    call("admin", "PUT", rotation, 200, {**plan, "days": 30}, **at)
+    call("admin", "GET", rotation, 200, **at)
+    call("admin", "GET", "/v1/tenants/{tenant}/rotations", 200, tenant="default")
+    call("admin", "POST", rotation, 200, {}, **at)
+    call("admin", "DELETE", rotation, 200, **at)
+
+
 def call_staging(call, credential, at):
     intake = call("admin", "GET", "/v1/intake-key", 200).json
     value = {"jwe": seal(intake, b"sk-staged")}
@@ -241,6 +258,7 @@ def call_staging(call, credential, at):
     call("admin", "POST", credential + "/promote", 200, {"grace_s": 60}, **at)
     call("admin", "POST", credential + "/stage", 200, value, **at)
     call("admin", "POST", credential + "/abandon", 200, {}, **at)
+    call_rotation(call, credential + "/rotation", at)
 
 
 def exchange_form(lab, **more):

@@ -170,6 +170,30 @@ def records_fit_their_schemas():
                     need(not faults(schema("profile"), json.load(text)), f"{name}")
 
 
+def rotations_fit_their_schemas():
+    with Lab(config={"rotator": {"programs": ["mine=/bin/false"]}}) as lab:
+        lab.start()
+        lab.init_with_issuer()
+        lab.put_credential("own", "k-1", "generic-bearer", "--host", "nobody.example")
+        lab.put_credential("boss", "k-2", "generic-bearer", "--host", "nobody.example")
+        credential = "/v1/tenants/default/credentials/own/rotation"
+        for body in ({"recipe": "aws-iam", "parameters": {"user": "ci"}, "days": 30, "grace_s": 60, "key_id": "AKIA1"},
+                     {"recipe": "openai-service-account", "parameters": {"project": "p"}, "manager": "boss"}, {"recipe": "exec:mine"}):
+            need(lab.admin("PUT", credential, body).status in (200, 201), body)
+            lab.admin("POST", credential, {})
+            answer = lab.admin("GET", credential).json
+            job = answer.pop("job")
+            need(not faults(schema("rotation-plan"), answer), f"{answer}: {faults(schema('rotation-plan'), answer)}")
+            need(not faults(schema("rotation-job"), job), f"{job}: {faults(schema('rotation-job'), job)}")
+        recipes = os.listdir(f"{lab.prefix}/share/vaultd/recipes")
+        need(len(recipes) >= 3, recipes)
+        for name in recipes:
+            with open(f"{lab.prefix}/share/vaultd/recipes/{name}") as text:
+                recipe = json.load(text)
+            need(not faults(schema("recipe"), recipe), f"{name}: {faults(schema('recipe'), recipe)}")
+            need(faults(schema("recipe"), {**recipe, "surprise": 1}), "an unknown member passes")
+
+
 def audit_entries_fit_their_schema():
     with Lab() as lab:
         lab.start()
@@ -205,4 +229,4 @@ def audit_entries_fit_their_schema():
 
 if __name__ == "__main__":
     run_cases(configuration_has_the_keys_of_its_schema, published_configuration_fits, defaults_of_the_configuration_are_as_published,
-              program_and_schema_refuse_the_same, records_fit_their_schemas, audit_entries_fit_their_schema)
+              program_and_schema_refuse_the_same, records_fit_their_schemas, rotations_fit_their_schemas, audit_entries_fit_their_schema)

@@ -384,7 +384,8 @@ static void commit_rejects_what_is_not_plain(void **state) {
                                    .value = BYTES_LITERAL("{}"),
                                    .expected_revision = STORE_ANY_REVISION};
         bool is_open =
-            class == STORE_ISSUER || class == STORE_POLICY_SET || class == STORE_POLICY_TEXT;
+            class == STORE_ISSUER || class == STORE_POLICY_SET || class == STORE_POLICY_TEXT ||
+            class == STORE_ROTATION_PLAN;
         vlt_result result = fixture_commit(f, &row, 1);
         if (vlt_is_ok(result) != is_open)
             fail_msg("class %d: %s", class, result.reason);
