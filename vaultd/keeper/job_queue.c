@@ -70,9 +70,9 @@ static bool is_due(struct keeper *keeper, const struct job *job) {
         seed = seed * 31 + (uint8_t)*c;
     return job->there.state.status == RECORD_CREDENTIAL_ACTIVE && !credential->staged_version &&
            job->record.not_before <= clock_now_s() &&
-           rotation_is_due(keeper->rotations, "a credential",
-                           credential->rotated_at ? credential->rotated_at : credential->created_at,
-                           age_s, seed);
+           key_age_is_reached(credential->rotated_at ? credential->rotated_at
+                                                     : credential->created_at,
+                              age_s, seed);
 }
 
 static bool look(struct bytes name, struct bytes value, uint64_t revision, void *context) {

@@ -49,13 +49,16 @@ static void note(struct keeper *keeper, enum rotation_kind kind, const char *key
     say(keeper, kind, key, lateness);
 }
 
+bool key_age_is_reached(int64_t created_at, uint32_t age_s, uint32_t seed) {
+    uint32_t earlier_s = (uint32_t)((uint64_t)age_s * ((seed * 2654435761u) >> 24) / 2560);
+    return age_s != 0 && clock_now_s() - created_at >= (int64_t)age_s - earlier_s;
+}
+
 bool key_age_is_due(struct keeper *keeper, enum rotation_kind kind, const char *key,
                     int64_t created_at, uint32_t age_s, uint32_t seed) {
-    int64_t old_s = clock_now_s() - created_at;
-    uint32_t earlier_s = (uint32_t)((uint64_t)age_s * ((seed * 2654435761u) >> 24) / 2560);
-    if (age_s == 0 || old_s < (int64_t)age_s - earlier_s)
+    if (!key_age_is_reached(created_at, age_s, seed))
         return false;
-    enum key_lateness lateness = lateness_of(old_s, age_s);
+    enum key_lateness lateness = lateness_of(clock_now_s() - created_at, age_s);
     if (lateness != KEY_ON_TIME)
         note(keeper, kind, key, lateness);
     return true;

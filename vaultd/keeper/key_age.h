@@ -19,9 +19,11 @@ struct key_age { // zeroed is empty; of each kind of key
     } kinds[ROTATION_KIND_COUNT];
 };
 
-// Is a key of that age to be rotated now? Up to a tenth of the age earlier, by a
-// `seed` that stays with the key, so that what was made together is not rotated
-// together. Says when it is late, once an hour for each kind. age_s 0: never.
+// Has what was made then reached that age? Up to a tenth of it earlier, by a `seed`
+// that stays with the key, so that what was made together is not rotated together.
+// age_s 0: never.
+bool key_age_is_reached(int64_t created_at, uint32_t age_s, uint32_t seed);
+// Is a key of that age to be rotated now? Says when it is late, once an hour for each kind. age_s 0: never.
 // `key` names it for people.
 bool key_age_is_due(struct keeper *keeper, enum rotation_kind kind, const char *key,
                     int64_t created_at, uint32_t age_s, uint32_t seed);
