@@ -80,7 +80,8 @@ static void sign(struct checkpoint *checkpoint, struct buf *note, struct note_ke
 static void bench_publish(struct log_file *file, const char *folder) {
     const struct publisher_start start = {.folder = folder, .segment = 1, .durable = log_file_durable(file)};
     struct publisher *publisher;
-    struct checkpoint checkpoint = {.origin = "bench.example"}, got;
+    struct checkpoint checkpoint = {.origin = "bench.example"};
+    struct log_verified got;
     struct note_key key;
     struct signed_note note;
     signed_note_init(&note);
@@ -95,7 +96,7 @@ static void bench_publish(struct log_file *file, const char *folder) {
     const struct log_verify what = {.folder = open(folder, O_RDONLY | O_DIRECTORY), .key = &key};
     began = now_s();
     must(log_verify(&what, &fault, &got));
-    printf("verified                 %10.0f entries/s\n", (double)got.size / (now_s() - began));
+    printf("verified                 %10.0f entries/s\n", (double)got.checkpoint.size / (now_s() - began));
     note_key_done(&key);
     signed_note_done(&note);
     close(what.folder);

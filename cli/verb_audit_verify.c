@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Verifying a log, and proving single entries of it. Needs no connection to the
 // vault: the files and the log's key are enough.
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -13,6 +15,14 @@
 
 #define ENTRY_FILE_MAX (TILE_ENTRY_MAX + 1)
 #define PROOF_FILE_MAX (NOTE_MAX_BYTES + 16384)
+
+static vlt_result archive_open(const char *path, struct fault *fault, int *ret_folder) {
+    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0)
+        return fault_set(fault, VLT_NOT_FOUND, "a folder can not be opened", "%s can not be opened: %s", path, strerror(errno));
+    *ret_folder = folder;
+    return vlt_ok();
+}
 
 static void show_progress(uint64_t entries, uint64_t of, void *context) {
     fprintf(stderr, "\r%llu of %llu entries", (unsigned long long)entries, (unsigned long long)of);
@@ -59,16 +69,37 @@ static int check_policy(struct command *command, struct checkpoint *ret_cosigned
 
 // Entries before `from` are read, too, when it was never verified here.
 static vlt_result verify_grown(struct log_verify what, const struct checkpoint *cosigned, struct fault *fault,
-                               struct checkpoint *ret_checkpoint) {
-    VLT_TRY(log_verify(&what, fault, ret_checkpoint));
+                               struct log_verified *ret_verified) {
+    VLT_TRY(log_verify(&what, fault, ret_verified));
     if (!cosigned)
         return vlt_ok();
     what.from = cosigned;
-    return log_verify(&what, fault, ret_checkpoint);
+    return log_verify(&what, fault, ret_verified);
+}
+
+static int say_verified(struct command *command, const struct audit_log *log, const struct log_verified *verified,
+                        uint64_t first) {
+    const struct checkpoint *got = &verified->checkpoint;
+    if (command->wants_json)
+        return command_print_json(json_pack("{s:s, s:I, s:I, s:b, s:I, s:I}", "origin", got->origin, "entries",
+                                            (json_int_t)got->size, "first_verified", (json_int_t)first + 1,
+                                            "key_from_folder", log->has_own_key, "key_changes",
+                                            (json_int_t)log->key_changes, "pruned", (json_int_t)verified->unread));
+    printf("%llu entries of %s are what was signed\n", (unsigned long long)got->size, got->origin);
+    if (verified->unread)
+        printf("Entries 1 to %llu were pruned: their hashes are verified, they themselves were not read\n"
+               "(give their folder with --archive).\n", (unsigned long long)verified->unread);
+    if (log->key_changes)
+        printf("The key of the log was replaced %u times since the one you gave; each signed the next.\n",
+               log->key_changes);
+    if (log->has_own_key)
+        puts("The key came from the log's own folder: give the one you know with --key.");
+    return fflush(stdout) == 0 ? EXIT_OK : EXIT_FAILED;
 }
 
 static int verify(struct command *command, const struct audit_log *log) {
-    struct checkpoint from, cosigned, got;
+    struct checkpoint from, cosigned;
+    struct log_verified verified;
     struct fault fault = {0};
     bool has_policy = command_option(command, "--policy") != NULL;
     bool has_from = command_option(command, "--from") != NULL;
@@ -78,26 +109,19 @@ static int verify(struct command *command, const struct audit_log *log) {
         status = check_policy(command, &cosigned);
     if (status != EXIT_OK)
         return status;
-    const struct log_verify what = {.folder = log->folder, .key = &log->key, .from = has_from ? &from : NULL,
-                                    .progress = shows ? show_progress : NULL};
-    vlt_result result = verify_grown(what, has_policy ? &cosigned : NULL, &fault, &got);
+    const char *archive = command_option(command, "--archive");
+    struct log_verify what = {.folder = log->folder, .has_archive = archive != NULL, .archive = -1, .key = &log->key,
+                              .from = has_from ? &from : NULL, .progress = shows ? show_progress : NULL};
+    vlt_result result = archive ? archive_open(archive, &fault, &what.archive) : vlt_ok();
+    if (vlt_is_ok(result))
+        result = verify_grown(what, has_policy ? &cosigned : NULL, &fault, &verified);
+    if (what.archive >= 0)
+        close(what.archive);
     if (shows)
         fputs("\r\x1b[K", stderr);
     if (!vlt_is_ok(result))
         return command_fail(command, result, &fault);
-    if (command->wants_json)
-        return command_print_json(json_pack("{s:s, s:I, s:I, s:b, s:I}", "origin", got.origin, "entries",
-                                            (json_int_t)got.size, "first_verified",
-                                            (json_int_t)(has_from ? from.size / TILE_WIDTH * TILE_WIDTH : 0) + 1,
-                                            "key_from_folder", log->has_own_key, "key_changes",
-                                            (json_int_t)log->key_changes));
-    printf("%llu entries of %s are what was signed\n", (unsigned long long)got.size, got.origin);
-    if (log->key_changes)
-        printf("The key of the log was replaced %u times since the one you gave; each signed the next.\n",
-               log->key_changes);
-    if (log->has_own_key)
-        puts("The key came from the log's own folder: give the one you know with --key.");
-    return fflush(stdout) == 0 ? EXIT_OK : EXIT_FAILED;
+    return say_verified(command, log, &verified, has_from ? from.size / TILE_WIDTH * TILE_WIDTH : 0);
 }
 
 static int run_verify(struct command *command) {
@@ -120,7 +144,7 @@ static vlt_result make_proof(const struct audit_log *log, uint64_t index, struct
     struct buf note;
     struct bytes entry = {0};
     buf_init(&note, NOTE_MAX_BYTES);
-    vlt_result result = log_checkpoint(log->folder, &log->key, fault, &note, &checkpoint);
+    vlt_result result = log_checkpoint(log->folder, NULL, &log->key, fault, &note, &checkpoint);
     if (vlt_is_ok(result))
         result = tile_reader_init(&reader, log->folder, checkpoint.size);
     if (vlt_is_ok(result)) {
@@ -228,6 +252,7 @@ static int run_check(struct command *command) {
 
 static const struct option_spec verify_options[] = {
     AUDIT_LOG_OPTIONS,
+    {"--archive", OPTION_VALUE, "DIR", "where entries are that were pruned (vaultctl audit archive)", 0},
     {"--from", OPTION_VALUE, "FILE", "a checkpoint that was verified before: only what came later is read", 0},
     {"--policy", OPTION_VALUE, "FILE", "who must have cosigned (C2SP tlog-policy): log, witness, group, quorum", 0},
     {"--cosigned", OPTION_VALUE, "FILE", "the checkpoint that witnesses cosigned; the log must have grown from it", 0},

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #define PROGRESS_STEP 256 // tiles
+#define PRUNED_MAX_BYTES 32
 
 struct walk {
     const struct log_verify *what;
@@ -11,13 +12,34 @@ struct walk {
     struct tile_reader reader;
     struct merkle_source source;
     struct checkpoint checkpoint;
+    uint64_t pruned, unread;
 };
 
-vlt_result log_checkpoint(int folder, const struct note_key *key, struct fault *fault, struct buf *out,
+vlt_result log_pruned(int folder, struct fault *fault, uint64_t *ret_index) {
+    struct buf text;
+    uint64_t index = 0;
+    buf_init(&text, PRUNED_MAX_BYTES);
+    vlt_result result = tile_file_read(folder, "pruned", PRUNED_MAX_BYTES, fault, &text);
+    if (result.class == VLT_NOT_FOUND) {
+        result = vlt_ok();
+    } else if (vlt_is_ok(result)) {
+        bool is_line = text.size > 1 && text.at[text.size - 1] == '\n';
+        if (!is_line || !vlt_is_ok(checkpoint_number_parse(bytes_of(text.at, text.size - 1), &index)) ||
+            index % TILE_WIDTH)
+            result = fault_set(fault, VLT_MALFORMED, "not an index where a log was pruned",
+                               "the file pruned is not the index of a tile's first entry");
+    }
+    buf_done(&text);
+    if (vlt_is_ok(result))
+        *ret_index = index;
+    return result;
+}
+
+vlt_result log_checkpoint(int folder, const char *file, const struct note_key *key, struct fault *fault, struct buf *out,
                           struct checkpoint *ret_checkpoint) {
     struct buf note;
     buf_init(&note, NOTE_MAX_BYTES);
-    vlt_result result = tile_file_read(folder, "checkpoint", NOTE_MAX_BYTES, fault, &note);
+    vlt_result result = tile_file_read(folder, file ? file : "checkpoint", NOTE_MAX_BYTES, fault, &note);
     if (vlt_is_ok(result)) {
         result = checkpoint_open(buf_bytes(&note), key, ret_checkpoint);
         if (!vlt_is_ok(result))
@@ -49,7 +71,12 @@ static vlt_result verify_entries(struct walk *walk, uint64_t number) {
     struct bytes bundle, entry;
     struct merkle_hash leaf, stored;
     unsigned width = tile_width(TILE_ENTRIES, number, walk->checkpoint.size);
-    VLT_TRY(tile_reader_bundle(&walk->reader, number, &bundle));
+    vlt_result result = tile_reader_bundle(&walk->reader, number, &bundle);
+    if (result.class == VLT_NOT_FOUND && !walk->what->has_archive && number * TILE_WIDTH < walk->pruned) {
+        walk->unread = (number + 1) * TILE_WIDTH; // its hashes are verified all the same
+        return vlt_ok();
+    }
+    VLT_TRY(result);
     for (unsigned i = 0; i < width; i++) {
         uint64_t index = number * TILE_WIDTH + i;
         if (!vlt_is_ok(tile_entry_take(&bundle, &entry)))
@@ -61,10 +88,6 @@ static vlt_result verify_entries(struct walk *walk, uint64_t number) {
         if (!says_sequence(entry, index + 1))
             return bad_entry(walk, index, "does not bear its own number");
     }
-    // Behind the last entry there may be more only where a full file stands in
-    // for a partial one.
-    if (bundle.size && width == TILE_WIDTH)
-        return bad_entry(walk, number * TILE_WIDTH + width - 1, "is followed by bytes that are no entry");
     return vlt_ok();
 }
 
@@ -136,15 +159,17 @@ static vlt_result walk_all(struct walk *walk) {
     return verify_growth(walk);
 }
 
-vlt_result log_verify(const struct log_verify *what, struct fault *fault, struct checkpoint *ret_checkpoint) {
+vlt_result log_verify(const struct log_verify *what, struct fault *fault, struct log_verified *ret_verified) {
     struct walk walk = {.what = what, .fault = fault};
-    VLT_TRY(log_checkpoint(what->folder, what->key, fault, NULL, &walk.checkpoint));
+    VLT_TRY(log_checkpoint(what->folder, what->checkpoint, what->key, fault, NULL, &walk.checkpoint));
+    VLT_TRY(log_pruned(what->folder, fault, &walk.pruned));
     VLT_TRY(tile_reader_init(&walk.reader, what->folder, walk.checkpoint.size));
     walk.reader.fault = fault;
+    walk.reader.archive = what->has_archive ? what->archive : -1;
     walk.source = tile_reader_source(&walk.reader);
     vlt_result result = walk_all(&walk);
     tile_reader_done(&walk.reader);
     if (vlt_is_ok(result))
-        *ret_checkpoint = walk.checkpoint;
+        *ret_verified = (struct log_verified){walk.checkpoint, walk.unread};
     return result;
 }

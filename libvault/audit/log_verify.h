@@ -9,8 +9,18 @@
 #include "libvault/audit/checkpoint.h"
 #include "libvault/audit/tile.h"
 
+// A log may say in its file `pruned` up to where its entries were taken away; their
+// hashes stay, so that everything else verifies as before. Entries below that are
+// read where they are, from the archive if one is given, or not at all.
+struct log_verified {
+    struct checkpoint checkpoint;
+    uint64_t unread; // entries below this index were pruned and not seen
+};
 struct log_verify {
     int folder;                    // of the log
+    bool has_archive;              // what was pruned is read from `archive`
+    int archive;                   // folder
+    const char *checkpoint;        // file; NULL: "checkpoint"
     const struct note_key *key;
     const struct checkpoint *from; // one that was verified before, or NULL: only what
                                    // came later is read, and that the log grew from it
@@ -18,13 +28,16 @@ struct log_verify {
     void (*progress)(uint64_t entries, uint64_t of, void *context);
     void *context;
 };
+// Entries below *ret_index were pruned, says the folder; 0: it does not. The index
+// begins a tile. VLT_MALFORMED.
+vlt_result log_pruned(int folder, struct fault *fault, uint64_t *ret_index) VLT_MUST_USE;
 // The checkpoint of a folder, its signature verified; the note itself is appended
 // to `out` unless that is NULL. VLT_NOT_FOUND, VLT_CRYPTO, VLT_MALFORMED.
-vlt_result log_checkpoint(int folder, const struct note_key *key, struct fault *fault, struct buf *out,
+vlt_result log_checkpoint(int folder, const char *file, const struct note_key *key, struct fault *fault, struct buf *out,
                           struct checkpoint *ret_checkpoint) VLT_MUST_USE;
 // VLT_CRYPTO: something is not what was signed; the fault names the first bad
 // entry or tile. VLT_NOT_FOUND or VLT_MALFORMED: a file is missing or broken.
 vlt_result log_verify(const struct log_verify *what, struct fault *fault,
-                      struct checkpoint *ret_checkpoint) VLT_MUST_USE;
+                      struct log_verified *ret_verified) VLT_MUST_USE;
 
 #endif

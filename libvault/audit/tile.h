@@ -45,11 +45,13 @@ vlt_result tile_file_write(int folder, const char *path, struct bytes content, b
 
 struct tile_reader {
     int folder;
+    int archive; // another folder, for bundles of entries that the first lacks; -1: none
     uint64_t size; // of the tree that is read; of its last tiles the partial form
     struct tile_cache *cache;
     struct fault *fault; // gets what is wrong with a file; may be NULL
 };
-// Does not own the folder. VLT_UNAVAILABLE: out of memory.
+// A file must have exactly the length of what its name says it holds.
+// Does not own the folders. VLT_UNAVAILABLE: out of memory.
 vlt_result tile_reader_init(struct tile_reader *reader, int folder, uint64_t size) VLT_MUST_USE;
 void tile_reader_done(struct tile_reader *reader);
 // Hashes for merkle_…_prove and merkle_root.

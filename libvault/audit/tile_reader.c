@@ -21,7 +21,7 @@ struct tile_cache {
 };
 
 vlt_result tile_reader_init(struct tile_reader *reader, int folder, uint64_t size) {
-    *reader = (struct tile_reader){.folder = folder, .size = size, .cache = calloc(1, sizeof *reader->cache)};
+    *reader = (struct tile_reader){.folder = folder, .archive = -1, .size = size, .cache = calloc(1, sizeof *reader->cache)};
     if (!reader->cache)
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
     buf_init(&reader->cache->bundle, TILE_BUNDLE_MAX);
@@ -35,19 +35,34 @@ void tile_reader_done(struct tile_reader *reader) {
     reader->cache = NULL;
 }
 
+struct tile_file { // of which the reader wants the first hashes or entries
+    int folder;
+    unsigned level, width; // width: of the tile that is wanted, then of the file that was read
+    uint64_t number;
+    size_t max_bytes;
+};
+
 // The partial file of exactly this width, or the full one if it came meanwhile.
-static vlt_result read_either(struct tile_reader *reader, unsigned level, uint64_t number,
-                              unsigned width, size_t max_bytes, struct buf *out) {
+static vlt_result read_either(struct tile_file *file, struct fault *fault, struct buf *out) {
     char path[TILE_PATH_MAX];
-    tile_path(level, number, width, path);
-    vlt_result result = tile_file_read(reader->folder, path, max_bytes, reader->fault, out);
-    if (result.class == VLT_NOT_FOUND && width < TILE_WIDTH) {
-        tile_path(level, number, TILE_WIDTH, path);
-        vlt_result full = tile_file_read(reader->folder, path, max_bytes, NULL, out);
-        if (full.class != VLT_NOT_FOUND)
+    tile_path(file->level, file->number, file->width, path);
+    vlt_result result = tile_file_read(file->folder, path, file->max_bytes, fault, out);
+    if (result.class == VLT_NOT_FOUND && file->width < TILE_WIDTH) {
+        tile_path(file->level, file->number, TILE_WIDTH, path);
+        vlt_result full = tile_file_read(file->folder, path, file->max_bytes, NULL, out);
+        if (full.class != VLT_NOT_FOUND) {
+            file->width = TILE_WIDTH;
             return full;
+        }
     }
     return result;
+}
+
+static vlt_result wrong_length(const struct tile_file *file, struct fault *fault) {
+    char path[TILE_PATH_MAX];
+    tile_path(file->level, file->number, file->width, path);
+    return fault_set(fault, VLT_MALFORMED, "a tile is not as long as it must be",
+                     "%s is cut short or has bytes too many", path);
 }
 
 // ---- Hashes ----
@@ -78,13 +93,12 @@ static vlt_result load_tile(struct tile_reader *reader, unsigned level, uint64_t
     if (width == 0)
         return vlt_fail(VLT_LIMIT, "a hash beyond the end of the log");
     struct buf content;
-    buf_init(&content, sizeof tile->hashes);
-    vlt_result result = read_either(reader, level, number, width, sizeof tile->hashes, &content);
-    if (vlt_is_ok(result) && content.size < width * MERKLE_HASH_SIZE) {
-        char path[TILE_PATH_MAX];
-        tile_path(level, number, width, path);
-        result = fault_set(reader->fault, VLT_MALFORMED, "a tile is cut short", "%s is cut short", path);
-    }
+    buf_init(&content, sizeof tile->hashes + 1);
+    struct tile_file file = {.folder = reader->folder, .level = level, .width = width, .number = number,
+                             .max_bytes = sizeof tile->hashes + 1};
+    vlt_result result = read_either(&file, reader->fault, &content);
+    if (result.class == VLT_LIMIT || (vlt_is_ok(result) && content.size != file.width * MERKLE_HASH_SIZE))
+        result = wrong_length(&file, reader->fault);
     if (vlt_is_ok(result)) {
         memcpy(tile->hashes, content.at, width * MERKLE_HASH_SIZE);
         tile->width = width;
@@ -118,6 +132,25 @@ struct merkle_source tile_reader_source(struct tile_reader *reader) {
 
 // ---- Entries ----
 
+static vlt_result check_bundle(const struct tile_file *file, struct bytes rest, struct fault *fault) {
+    struct bytes entry;
+    for (unsigned i = 0; i < file->width; i++)
+        if (!vlt_is_ok(tile_entry_take(&rest, &entry)))
+            return wrong_length(file, fault);
+    return rest.size ? wrong_length(file, fault) : vlt_ok();
+}
+
+static vlt_result read_bundle(struct tile_reader *reader, uint64_t number, unsigned width, struct buf *out) {
+    struct tile_file file = {.folder = reader->folder, .level = TILE_ENTRIES, .width = width, .number = number,
+                             .max_bytes = TILE_BUNDLE_MAX};
+    vlt_result result = read_either(&file, reader->fault, out);
+    if (result.class == VLT_NOT_FOUND && reader->archive >= 0) {
+        file.folder = reader->archive;
+        result = read_either(&file, reader->fault, out);
+    }
+    return vlt_is_ok(result) ? check_bundle(&file, buf_bytes(out), reader->fault) : result;
+}
+
 vlt_result tile_reader_bundle(struct tile_reader *reader, uint64_t number, struct bytes *ret_bundle) {
     struct tile_cache *cache = reader->cache;
     unsigned width = tile_width(TILE_ENTRIES, number, reader->size);
@@ -126,7 +159,7 @@ vlt_result tile_reader_bundle(struct tile_reader *reader, uint64_t number, struc
     if (!cache->has_bundle || cache->bundle_number != number) {
         buf_clear(&cache->bundle);
         cache->has_bundle = false;
-        VLT_TRY(read_either(reader, TILE_ENTRIES, number, width, TILE_BUNDLE_MAX, &cache->bundle));
+        VLT_TRY(read_bundle(reader, number, width, &cache->bundle));
         cache->has_bundle = true;
         cache->bundle_number = number;
     }

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+// log_verify over a log of 600 entries in files: what was signed passes, with and
+// without its first entries, and no file can be changed by a byte.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "libvault/audit/log_verify.h"
+#include "libvault/crypto/jws.h"
+#include "libvault/crypto/pkey.h"
+
+#define ENTRIES 600
+#define ORIGIN "log.example"
+#define assert_ok(call) assert_true(vlt_is_ok(call))
+
+static char path[64];
+static int folder;
+static struct note_key key;
+static struct jwk *signer;
+static struct merkle_hash leaves[ENTRIES];
+
+static void put(const char *file, struct bytes content) {
+    assert_ok(tile_file_write(folder, file, content, false, NULL));
+}
+
+static void put_tiles(void) {
+    char file[TILE_PATH_MAX], entry[64];
+    struct merkle_hash above[2];
+    for (unsigned n = 0; n * TILE_WIDTH < ENTRIES; n++) {
+        struct buf bundle;
+        struct merkle_range range;
+        unsigned width = tile_width(TILE_ENTRIES, n, ENTRIES), first = n * TILE_WIDTH;
+        buf_init(&bundle, TILE_BUNDLE_MAX);
+        merkle_range_init(&range);
+        for (unsigned i = first; i < first + width; i++) {
+            int size = snprintf(entry, sizeof entry, "{\"kind\":\"x\",\"sequence\":%u}", i + 1);
+            assert_ok(tile_entry_put(&bundle, bytes_of(entry, (size_t)size)));
+            assert_ok(merkle_leaf(bytes_of(entry, (size_t)size), &leaves[i]));
+            assert_ok(merkle_range_add(&range, &leaves[i]));
+        }
+        tile_path(TILE_ENTRIES, n, width, file);
+        put(file, buf_bytes(&bundle));
+        tile_path(0, n, width, file);
+        put(file, bytes_of(&leaves[first], width * sizeof *leaves));
+        if (width == TILE_WIDTH)
+            assert_ok(merkle_range_root(&range, &above[n]));
+        buf_done(&bundle);
+    }
+    tile_path(1, 0, 2, file);
+    put(file, bytes_of(above, sizeof above));
+}
+
+static void put_checkpoint(void) {
+    struct checkpoint checkpoint = {.origin = ORIGIN, .size = ENTRIES};
+    struct merkle_range range;
+    struct buf note;
+    uint8_t signature[JWS_SIGNATURE_MAX];
+    size_t size;
+    merkle_range_init(&range);
+    for (unsigned i = 0; i < ENTRIES; i++)
+        assert_ok(merkle_range_add(&range, &leaves[i]));
+    assert_ok(merkle_range_root(&range, &checkpoint.root));
+    buf_init(&note, 4096);
+    checkpoint_put(&checkpoint, &note);
+    assert_ok(jws_sign_raw(signer, buf_bytes(&note), signature, &size));
+    buf_put_byte(&note, '\n');
+    note_signature_put(&note, ORIGIN, key.id, bytes_of(signature, size));
+    put("checkpoint", buf_bytes(&note));
+    buf_done(&note);
+}
+
+static int make_log(void **state) {
+    EVP_PKEY *pkey;
+    uint8_t public_key[32];
+    snprintf(path, sizeof path, "/tmp/audit-verify.XXXXXX");
+    assert_non_null(mkdtemp(path));
+    folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_ok(pkey_generate(PKEY_ED25519, &pkey));
+    assert_ok(jwk_of_pkey(pkey, NULL, &signer));
+    assert_ok(pkey_ed25519_public(signer->pkey, public_key));
+    assert_ok(note_key_init(bytes_of_text(ORIGIN), NOTE_ED25519, public_key, &key));
+    put_tiles();
+    put_checkpoint();
+    return 0;
+}
+
+static int remove_one(const char *name, const struct stat *status, int kind, struct FTW *ftw) { return remove(name); }
+
+static int drop_log(void **state) {
+    note_key_done(&key);
+    jwk_free(signer);
+    close(folder);
+    return nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static vlt_result verify(struct log_verify what, struct fault *fault, struct log_verified *ret_verified) {
+    what.folder = folder;
+    what.key = &key;
+    return log_verify(&what, fault, ret_verified);
+}
+
+static void verify_accepts_a_log(void **state) {
+    struct log_verified verified = {.unread = 1};
+    assert_ok(verify((struct log_verify){0}, NULL, &verified));
+    assert_int_equal(verified.checkpoint.size, ENTRIES);
+    assert_int_equal(verified.unread, 0);
+}
+
+// Each file, each of its bytes (of large ones, one in seven), cut, and with a byte more.
+static void verify_rejects_each_changed_file(void **state) {
+    static const char *const files[] = {"checkpoint", "tile/entries/000", "tile/entries/001", "tile/entries/002.p/88",
+                                        "tile/0/000", "tile/0/001", "tile/0/002.p/88", "tile/1/000.p/2"};
+    struct log_verified verified;
+    for (size_t f = 0; f < sizeof files / sizeof *files; f++) {
+        struct buf good;
+        buf_init(&good, TILE_BUNDLE_MAX);
+        assert_ok(tile_file_read(folder, files[f], TILE_BUNDLE_MAX, NULL, &good));
+        for (size_t at = 0; at < good.size; at += good.size > 512 ? 7 : 1) {
+            good.at[at] ^= (uint8_t)(1u << at % 8);
+            put(files[f], buf_bytes(&good));
+            if (vlt_is_ok(verify((struct log_verify){0}, NULL, &verified)))
+                fail_msg("%s with another byte %zu", files[f], at);
+            good.at[at] ^= (uint8_t)(1u << at % 8);
+        }
+        for (size_t cut = 1; cut <= 3; cut++) {
+            put(files[f], bytes_of(good.at, good.size - cut));
+            assert_false(vlt_is_ok(verify((struct log_verify){0}, NULL, &verified)));
+        }
+        static const char *const tails[] = {"\n", "x", "\0\2{}", "\0\0\0"};
+        for (size_t i = 0; i < 4; i++) {
+            size_t size = good.size;
+            buf_put(&good, bytes_of(tails[i], i < 2 ? 1 : i == 2 ? 4 : 3));
+            put(files[f], buf_bytes(&good));
+            if (vlt_is_ok(verify((struct log_verify){0}, NULL, &verified)))
+                fail_msg("%s with tail %zu", files[f], i);
+            good.size = size;
+        }
+        put(files[f], buf_bytes(&good));
+        assert_ok(verify((struct log_verify){0}, NULL, &verified));
+        buf_done(&good);
+    }
+}
+
+// A full file may stand in for a partial one; it must then be full.
+static void verify_rejects_a_stand_in_that_is_not_full(void **state) {
+    struct log_verified verified;
+    struct fault fault = {0};
+    assert_int_equal(renameat(folder, "tile/0/002.p/88", folder, "tile/0/002"), 0);
+    assert_int_equal(verify((struct log_verify){0}, &fault, &verified).class, VLT_MALFORMED);
+    assert_non_null(strstr(fault.text, "tile/0/002 "));
+    assert_int_equal(renameat(folder, "tile/0/002", folder, "tile/0/002.p/88"), 0);
+    assert_ok(verify((struct log_verify){0}, &fault, &verified));
+}
+
+// ---- Pruned ----
+
+static void verify_accepts_a_pruned_log(void **state) {
+    struct log_verified verified;
+    assert_int_equal(mkdirat(folder, "old", 0700), 0);
+    assert_int_equal(mkdirat(folder, "old/tile", 0700), 0);
+    assert_int_equal(mkdirat(folder, "old/tile/entries", 0700), 0);
+    assert_int_equal(renameat(folder, "tile/entries/000", folder, "old/tile/entries/000"), 0);
+    // Missing, and nobody says that it was pruned.
+    assert_int_equal(verify((struct log_verify){0}, NULL, &verified).class, VLT_NOT_FOUND);
+    put("pruned", BYTES_LITERAL("256\n"));
+    assert_ok(verify((struct log_verify){0}, NULL, &verified));
+    assert_int_equal(verified.unread, 256);
+    struct log_verify what = {.has_archive = true, .archive = openat(folder, "old", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    assert_ok(verify(what, NULL, &verified));
+    assert_int_equal(verified.unread, 0);
+    // The archive is believed no more than the log.
+    int fd = openat(folder, "old/tile/entries/000", O_WRONLY | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, "Y", 1, 12), 1);
+    assert_int_equal(verify(what, NULL, &verified).class, VLT_CRYPTO);
+    assert_int_equal(pwrite(fd, "x", 1, 12), 1);
+    close(fd);
+    close(what.archive);
+}
+
+static void verify_rejects_a_pruned_log_beyond_its_word(void **state) {
+    static const char *const texts[] = {"", "256", "255\n", "-256\n", "256\n\n", "x\n"};
+    struct log_verified verified;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        put("pruned", bytes_of_text(texts[i]));
+        assert_int_equal(verify((struct log_verify){0}, NULL, &verified).class, VLT_MALFORMED);
+    }
+    put("pruned", BYTES_LITERAL("256\n"));
+    assert_int_equal(unlinkat(folder, "tile/entries/001", 0), 0);
+    assert_int_equal(verify((struct log_verify){0}, NULL, &verified).class, VLT_NOT_FOUND);
+    // Hashes are never pruned.
+    put("pruned", BYTES_LITERAL("512\n"));
+    assert_ok(verify((struct log_verify){0}, NULL, &verified));
+    assert_int_equal(verified.unread, 512);
+    assert_int_equal(unlinkat(folder, "tile/0/000", 0), 0);
+    assert_int_equal(verify((struct log_verify){0}, NULL, &verified).class, VLT_NOT_FOUND);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(verify_accepts_a_log),
+        cmocka_unit_test(verify_rejects_each_changed_file),
+        cmocka_unit_test(verify_rejects_a_stand_in_that_is_not_full),
+        cmocka_unit_test(verify_accepts_a_pruned_log),
+        cmocka_unit_test(verify_rejects_a_pruned_log_beyond_its_word),
+    };
+    return cmocka_run_group_tests_name("audit_verify", tests, make_log, drop_log);
+}
