@@ -1,3 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
 vault_program(bench_audit SOURCES ${CMAKE_CURRENT_LIST_DIR}/audit.c LINK vault_auditor)
 vault_program(bench_audit_log SOURCES ${CMAKE_CURRENT_LIST_DIR}/audit_log.c LINK vault_auditor)
+vault_program(auditor_off WHOLE SOURCES auditor_off.c LINK vault_role)

@@ -106,7 +106,7 @@ static int run_index(struct command *command) {
     int status = audit_log_open(command, NULL, &log);
     if (status != EXIT_OK)
         return status;
-    vlt_result result = log_checkpoint(log.folder, NULL, &log.key, &fault, NULL, &checkpoint);
+    vlt_result result = log_checkpoint(log.folder, &log.key, &fault, NULL, &checkpoint);
     if (vlt_is_ok(result))
         result = tile_reader_init(&reader, log.folder, checkpoint.size);
     if (vlt_is_ok(result)) {

@@ -144,7 +144,7 @@ static vlt_result make_proof(const struct audit_log *log, uint64_t index, struct
     struct buf note;
     struct bytes entry = {0};
     buf_init(&note, NOTE_MAX_BYTES);
-    vlt_result result = log_checkpoint(log->folder, NULL, &log->key, fault, &note, &checkpoint);
+    vlt_result result = log_checkpoint(log->folder, &log->key, fault, &note, &checkpoint);
     if (vlt_is_ok(result))
         result = tile_reader_init(&reader, log->folder, checkpoint.size);
     if (vlt_is_ok(result)) {

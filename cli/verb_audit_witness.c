@@ -133,7 +133,7 @@ static int run_with(struct submission *s) {
     char url[1024];
     if (snprintf(url, sizeof url, "%s/add-checkpoint", s->command->arguments[0]) >= (int)sizeof url)
         return command_usage(s->command, "URL is too long");
-    vlt_result result = log_checkpoint(s->log.folder, NULL, &s->log.key, &s->fault, &s->note, &s->checkpoint);
+    vlt_result result = log_checkpoint(s->log.folder, &s->log.key, &s->fault, &s->note, &s->checkpoint);
     if (vlt_is_ok(result))
         result = submit(s, url);
     return vlt_is_ok(result) ? put_note(s) : command_fail(s->command, result, &s->fault);

@@ -35,11 +35,11 @@ vlt_result log_pruned(int folder, struct fault *fault, uint64_t *ret_index) {
     return result;
 }
 
-vlt_result log_checkpoint(int folder, const char *file, const struct note_key *key, struct fault *fault, struct buf *out,
+vlt_result log_checkpoint_file(int folder, const char *file, const struct note_key *key, struct fault *fault, struct buf *out,
                           struct checkpoint *ret_checkpoint) {
     struct buf note;
     buf_init(&note, NOTE_MAX_BYTES);
-    vlt_result result = tile_file_read(folder, file ? file : "checkpoint", NOTE_MAX_BYTES, fault, &note);
+    vlt_result result = tile_file_read(folder, file, NOTE_MAX_BYTES, fault, &note);
     if (vlt_is_ok(result)) {
         result = checkpoint_open(buf_bytes(&note), key, ret_checkpoint);
         if (!vlt_is_ok(result))
@@ -49,6 +49,11 @@ vlt_result log_checkpoint(int folder, const char *file, const struct note_key *k
         buf_put(out, buf_bytes(&note));
     buf_done(&note);
     return result;
+}
+
+vlt_result log_checkpoint(int folder, const struct note_key *key, struct fault *fault, struct buf *out,
+                          struct checkpoint *ret_checkpoint) {
+    return log_checkpoint_file(folder, "checkpoint", key, fault, out, ret_checkpoint);
 }
 
 static vlt_result bad_entry(struct walk *walk, uint64_t index, const char *why) {
@@ -161,7 +166,7 @@ static vlt_result walk_all(struct walk *walk) {
 
 vlt_result log_verify(const struct log_verify *what, struct fault *fault, struct log_verified *ret_verified) {
     struct walk walk = {.what = what, .fault = fault};
-    VLT_TRY(log_checkpoint(what->folder, what->checkpoint, what->key, fault, NULL, &walk.checkpoint));
+    VLT_TRY(log_checkpoint_file(what->folder, what->checkpoint ? what->checkpoint : "checkpoint", what->key, fault, NULL, &walk.checkpoint));
     VLT_TRY(log_pruned(what->folder, fault, &walk.pruned));
     VLT_TRY(tile_reader_init(&walk.reader, what->folder, walk.checkpoint.size));
     walk.reader.fault = fault;
