@@ -22,6 +22,8 @@ struct audit_log {
 // EXIT_OK, or the failure was said. audit_log_close closes.
 int audit_log_open(struct command *command, const char *path, struct audit_log *ret_log);
 void audit_log_close(struct audit_log *log);
+// The checkpoint of --cosigned satisfies the policy file of --policy.
+int audit_policy_check(struct command *command, struct checkpoint *ret_cosigned);
 int audit_key_read(struct command *command, const char *text, struct note_key *ret_key);
 
 // One line for people, or with --json the entry itself.

@@ -44,7 +44,7 @@ static int read_from(struct command *command, const struct audit_log *log, struc
 }
 
 // A cosigned checkpoint must satisfy the policy; the log must have grown from it.
-static int check_policy(struct command *command, struct checkpoint *ret_cosigned) {
+int audit_policy_check(struct command *command, struct checkpoint *ret_cosigned) {
     const char *policy_file = command_option(command, "--policy"), *cosigned = command_option(command, "--cosigned");
     struct fault fault = {0};
     struct quorum quorum;
@@ -106,7 +106,7 @@ static int verify(struct command *command, const struct audit_log *log) {
     bool shows = !command->wants_json && isatty(STDERR_FILENO);
     int status = has_from ? read_from(command, log, &from) : EXIT_OK;
     if (status == EXIT_OK && has_policy)
-        status = check_policy(command, &cosigned);
+        status = audit_policy_check(command, &cosigned);
     if (status != EXIT_OK)
         return status;
     const char *archive = command_option(command, "--archive");

@@ -67,6 +67,8 @@ const struct verb *const verbs[] = {
     &verb_audit_prove,
     &verb_audit_check,
     &verb_audit_witness,
+    &verb_audit_archive,
+    &verb_audit_prune,
     &verb_completion,
     0,
 };

@@ -24,7 +24,7 @@ extern const struct verb verb_device_list, verb_device_add, verb_device_remove;
 extern const struct verb verb_forwarder_enrol, verb_forwarder_list, verb_forwarder_remove;
 extern const struct verb verb_token_get, verb_exec, verb_revoke;
 extern const struct verb verb_audit_verify, verb_audit_prove, verb_audit_check, verb_audit_search, verb_audit_index, verb_audit_unused, verb_audit_inventory,
-    verb_audit_show, verb_audit_export, verb_audit_witness;
+    verb_audit_show, verb_audit_export, verb_audit_witness, verb_audit_archive, verb_audit_prune;
 extern const struct verb verb_audit_tail, verb_completion;
 
 #endif

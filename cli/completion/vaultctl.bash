@@ -76,7 +76,7 @@ _vaultctl() {
         ;;
     audit)
         if [[ -z $name && $current != -* ]]; then
-            COMPREPLY=($(compgen -W "tail search index unused inventory show export verify prove check witness" -- "$current"))
+            COMPREPLY=($(compgen -W "tail search index unused inventory show export verify prove check witness archive prune" -- "$current"))
             return
         fi
         ;;
@@ -145,10 +145,12 @@ _vaultctl() {
         "audit inventory") options=" --log --key --index --no-index --since" ;;
         "audit show") options=" --log --key --index --no-index" ;;
         "audit export") options=" --log --key --first --last" ;;
-        "audit verify") options=" --log --key --from --policy --cosigned" ;;
+        "audit verify") options=" --log --key --archive --from --policy --cosigned" ;;
         "audit prove") options=" --log --key --output --entry" ;;
         "audit check") options=" --key" ;;
         "audit witness") options=" --log --key --witness-key --output" ;;
+        "audit archive") options=" --log --key --to" ;;
+        "audit prune") options=" --log --key --before --archive --policy --cosigned" ;;
         "completion") options="" ;;
         *) options="" ;;
         esac

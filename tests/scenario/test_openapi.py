@@ -342,6 +342,8 @@ def every_described_call_answers_as_described():
         audit = call("admin", "GET", "/v1/audit", 200, query="?count=1000").json
         call("admin", "GET", "/v1/audit", 200, query=f"?first={audit['next']}&tenant=default")
         call("admin", "GET", "/v1/audit", 400, query="?count=1001")
+        call("admin", "POST", "/v1/audit/prune", 400, {"entries": 255})
+        call("admin", "POST", "/v1/audit/prune", 409, {"entries": 1 << 20})
         with open(f"{TREE}/schemas/audit-entry.schema.json") as text:
             entry_schema = json.load(text)
         need(all(not call.document.faults(entry_schema, entry) for entry in audit["entries"]), "an audit entry")

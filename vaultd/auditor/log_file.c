@@ -30,6 +30,7 @@ struct log_file {
 
 uint64_t log_file_next(const struct log_file *file) { return file->next; }
 uint64_t log_file_durable(const struct log_file *file) { return file->durable; }
+int log_file_folder_open(const struct log_file *file) { return file->folder; }
 const char *log_file_folder(const struct log_file *file) { return file->path; }
 const struct checkpoint *log_file_checkpoint(const struct log_file *file) { return &file->checkpoint; }
 

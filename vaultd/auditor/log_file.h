@@ -30,6 +30,7 @@ uint64_t log_file_durable(const struct log_file *file);
 // First sequence of the segment that holds this one, or that will hold it.
 uint64_t log_file_segment_of(const struct log_file *file, uint64_t sequence);
 const char *log_file_folder(const struct log_file *file);
+int log_file_folder_open(const struct log_file *file); // its descriptor; stays the file's
 // The sequence number that the next entry gets; the first is 1.
 uint64_t log_file_next(const struct log_file *file);
 // Adds an entry to the batch; it is in no file yet.

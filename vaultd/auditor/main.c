@@ -4,10 +4,12 @@
 // reads what it has written except for the admin role's `read`.
 #include <stdlib.h>
 
+#include "libvault/audit/tile.h"
 #include "libvault/base/clock.h"
 #include "libvault/crypto/crypto.h"
 #include "vaultd/auditor/log_file.h"
 #include "vaultd/auditor/publication.h"
+#include "vaultd/auditor/retention.h"
 #include "vaultd/log/log.h"
 #include "vaultd/role/role.h"
 
@@ -97,9 +99,41 @@ static void answer_read(struct auditor *auditor, struct ipc_call *call, struct b
     buf_done(&lines);
 }
 
+static vlt_result prune(struct auditor *auditor, const struct ask_prune *ask, uint64_t *ret_pruned) {
+    struct audit_event event;
+    struct fault fault = {0};
+    uint64_t sequence;
+    const struct checkpoint *at = log_file_checkpoint(auditor->file);
+    if (ask->until % TILE_WIDTH || ask->until > at->size)
+        return vlt_fail(VLT_CONFLICT, "only full tiles behind the checkpoint can be pruned");
+    VLT_TRY(audit_event_get(ask->event, &event));
+    if (event.at_us == 0)
+        event.at_us = (uint64_t)clock_now_us();
+    sync_group(auditor); // answers who waits, so that this sync is ours alone
+    VLT_TRY(log_file_add(auditor->file, &event, &sequence));
+    VLT_TRY(log_file_sync(auditor->file, &fault));
+    vlt_result result = retention_prune(log_file_folder_open(auditor->file), at, ask->until, &fault, ret_pruned);
+    if (!vlt_is_ok(result))
+        log_error("the audit log is not pruned: %s", fault_or_reason(&fault, result));
+    return result;
+}
+
+static void answer_prune(struct auditor *auditor, struct ipc_call *call, struct bytes frame) {
+    struct ask_prune ask;
+    struct answer_prune answer = {0};
+    if (!vlt_is_ok(ask_prune_decode(frame, &ask))) {
+        ipc_call_refuse(call, "a request to prune that does not decode");
+        return;
+    }
+    vlt_result result = prune(auditor, &ask, &answer.pruned);
+    reply_prune(call, result, &answer);
+}
+
 static void asked(struct ipc_call *call, unsigned message, struct bytes frame, void *context) {
     if (message == IPC_ASK_record)
         answer_record(context, call, frame);
+    else if (message == IPC_ASK_prune)
+        answer_prune(context, call, frame);
     else
         answer_read(context, call, frame);
 }

@@ -445,6 +445,12 @@
     FIELD(U64, next, 0)                                                                            \
     FIELD(BYTES, entries, 120000)           /* JSON lines */
 
+// Takes entries away that an archive has; recorded before.
+#define ASK_PRUNE_FIELDS(FIELD)                                                                    \
+    FIELD(U64, until, 0)                    /* index; begins a tile */                             \
+    FIELD(BYTES, event, 8192)
+#define ANSWER_PRUNE_FIELDS(FIELD) FIELD(U64, pruned, 0) /* up to where; less: ask again */
+
 // ---- Admin to shipper ----
 
 #define ANSWER_SHIPPING_FIELDS(FIELD) FIELD(BYTES, description, 4096) /* JSON, see shipping_describe */

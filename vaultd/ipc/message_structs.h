@@ -80,6 +80,8 @@
     X(answer, sign_checkpoint, ANSWER_SIGN_CHECKPOINT_FIELDS)                                      \
     X(ask, record, ASK_RECORD_FIELDS)                                                              \
     X(answer, record, ANSWER_RECORD_FIELDS)                                                        \
+    X(ask, prune, ASK_PRUNE_FIELDS)                                                                \
+    X(answer, prune, ANSWER_PRUNE_FIELDS)                                                          \
     X(ask, shipping, ASK_SHIPPING_FIELDS)                                                          \
     X(answer, shipping, ANSWER_SHIPPING_FIELDS)                                                    \
     X(ask, read, ASK_READ_FIELDS)                                                                  \

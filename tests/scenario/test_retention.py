@@ -1,0 +1,113 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Old entries move to an archive and leave the vault; everything that was signed
+still verifies, and nothing goes that the archive or a receiver does not have."""
+
+import json
+import os
+import shutil
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, f"{HERE}/lib")
+from lab import Lab, free_port, need, run_cases, wait_until  # noqa: E402
+
+
+def checkpoint_size(folder):
+    try:
+        with open(f"{folder}/checkpoint") as text:
+            return int(text.read().split("\n")[1])
+    except FileNotFoundError:
+        return 0
+
+
+def decide(lab, token, until):
+    """So many entries are published."""
+    while len(lab.audit()) < until:
+        for _ in range(50):
+            need(lab.redeem(token).status == 200, "a decision that fails")
+    wait_until("the checkpoint", lambda: checkpoint_size(lab.audit_folder) >= until, 30)
+
+
+def bundles(folder):
+    return sorted(name for name in os.listdir(f"{folder}/tile/entries") if not name.endswith(".p"))
+
+
+def serve(lab):
+    lab.start()
+    lab.init_with_issuer()
+    lab.put_credential()
+    lab.enrol()
+    return lab.token(lab.subject_token(groups=("ml", "ci")))
+
+
+def entries_move_to_an_archive():
+    with Lab("softhsm") as lab:
+        token, log, archive = serve(lab), lab.audit_folder, f"{lab.folder}/archive"
+        decide(lab, token, 600)
+        with open(f"{log}/vkey") as text:
+            key = text.read().strip()
+
+        def audit(*argv, **how):
+            return lab.vaultctl("--json", "audit", *argv, "--key", key, **how)
+
+        def refused(why, *argv):
+            done = audit(*argv, check=False)
+            need(done.returncode != 0 and why in done.stderr, f"{argv}: {done.stderr}")
+        refused("no archive", "prune", "--log", log, "--before", "300", "--archive", lab.folder)
+        first = json.loads(audit("archive", "--log", log, "--to", archive).stdout)
+        need(first["entries"] >= 600 and first["files_added"] >= 7, first)
+        need(json.loads(audit("archive", "--log", log, "--to", archive).stdout)["files_added"] <= 4, "the second run adds what is new")
+        refused("run `vaultctl audit archive`", "prune", "--log", log, "--before", "100000", "--archive", archive)
+        # An archive that is not what was signed counts for nothing.
+        forged = f"{lab.folder}/forged"
+        shutil.copytree(archive, forged)
+        with open(f"{forged}/tile/entries/000", "r+b") as file:
+            file.seek(200)
+            byte = file.read(1)
+            file.seek(200)
+            file.write(bytes([byte[0] ^ 1]))
+        refused("entry", "prune", "--log", log, "--before", "300", "--archive", forged)
+        refused("another file", "archive", "--log", log, "--to", forged)
+        need(bundles(log)[:2] == ["000", "001"], "something was pruned that should not")
+        # Part of it goes; it is recorded, and the log verifies with and without the archive.
+        need(json.loads(audit("prune", "--log", log, "--before", "300", "--archive", archive).stdout)["pruned"] == 256, "whole tiles only")
+        need(bundles(log)[0] == "001", bundles(log))
+        need(any(entry["operation"] == "audit.prune" and entry["subject"] == "entries 1 to 256" for entry in lab.audit()), "not recorded")
+        need(json.loads(audit("verify", log).stdout)["pruned"] == 256, "what was not seen is said")
+        need(json.loads(audit("verify", log, "--archive", archive).stdout)["pruned"] == 0, "the archive has them")
+        refused("entry", "verify", log, "--archive", forged)
+        # It goes on: more entries, a restart, the archive grows from a pruned log, the next part goes.
+        decide(lab, token, 1100)
+        lab.stop()
+        lab.start()
+        audit("verify", log, "--archive", archive)
+        audit("archive", "--log", log, "--to", archive)
+        audit("prune", "--log", log, "--before", "1025", "--archive", archive)
+        need(bundles(log) == [], bundles(log))
+        need(json.loads(audit("verify", log, "--archive", archive).stdout)["entries"] >= 1100, "the whole log")
+        proof, entry = f"{lab.folder}/proof", f"{lab.folder}/entry"
+        audit("prove", "1060", "--log", log, "-o", proof, "--entry", entry)
+        # By date: nothing is that old, and everything is older than next year.
+        need(json.loads(audit("prune", "--log", log, "--before", "2020-01-01", "--archive", archive).stdout)["pruned"] == 0, "by date")
+        # Bundles that just disappear are not pruned ones.
+        copy = f"{lab.folder}/copy"
+        shutil.copytree(log, copy)
+        os.unlink(f"{copy}/pruned")
+        refused("can not be opened", "verify", copy)
+
+
+def a_receiver_that_is_behind_keeps_its_entries():
+    with Lab("softhsm", config={"shipping": {"collector": f"https://localhost:{free_port()}/"}}) as lab:
+        lab.extra["shipping"]["positions"] = f"{lab.folder}/positions"
+        lab.write_config()
+        token, archive = serve(lab), f"{lab.folder}/archive"
+        decide(lab, token, 300)
+        lab.vaultctl("audit", "archive", "--log", lab.audit_folder, "--to", archive)
+        done = lab.vaultctl("audit", "prune", "--log", lab.audit_folder, "--before", "280", "--archive", archive, check=False)
+        need(done.returncode == 5 and "the collector does not have these entries" in done.stderr, done.stderr)
+        need(bundles(lab.audit_folder) == ["000"], "pruned all the same")
+
+
+if __name__ == "__main__":
+    run_cases(entries_move_to_an_archive, a_receiver_that_is_behind_keeps_its_entries)
