@@ -288,11 +288,11 @@ def an_answer_carries_its_receipt():
 class Witness:
     """vault-witness as another process with a folder of its own."""
 
-    def __init__(self, lab, key):
+    def __init__(self, lab, key, tls=()):
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
         self.process = subprocess.Popen([f"{lab.prefix}/sbin/vault-witness", "--name", "witness.example", "--state", f"{lab.folder}/witness",
-                                         "--listen", f"127.0.0.1:{self.port}", "--log", key], stdout=subprocess.PIPE, text=True)
+                                         "--listen", f"127.0.0.1:{self.port}", *tls, "--log", key], stdout=subprocess.PIPE, text=True)
         self.key = self.process.stdout.readline().strip()
         wait_until("the witness", self._listens)
 
@@ -347,6 +347,33 @@ def a_witness_sees_split_views_and_cuts():
             need(cut.returncode == 5 and "it was cut" in cut.stderr, cut.stderr)
         finally:
             witness.stop()
+
+
+def a_witness_is_locked_up_and_survives_kill():
+    with Lab("softhsm") as lab:
+        load = Load(lab, serve(lab))
+        load.run(300)
+        published(lab, 300)
+        certificate, key = lab.make_certificate("witness", "localhost")
+        early, tls = f"{lab.folder}/early", ("--tls-certificate", certificate, "--tls-key", key)
+        shutil.copytree(lab.audit_folder, early)
+        witness = Witness(lab, vkey(lab), tls)
+        with open(f"/proc/{witness.process.pid}/status") as status:
+            told = dict(line.split(":\t", 1) for line in status.read().splitlines() if ":\t" in line)
+        need(told["Seccomp"].strip() == "2" and told["NoNewPrivs"].strip() == "1", "the witness is not locked up")
+        need(os.getuid() == 0 or not os.access(f"/proc/{witness.process.pid}/mem", os.R_OK), "the witness is dumpable")
+        for _ in range(3):
+            load.run(60)
+            published(lab, load.sent)
+            ask_witness(lab, witness, lab.audit_folder)
+            witness.process.kill()  # what it cosigned is on the disk
+            witness.process.wait()
+            witness.process.stdout.close()
+            known, witness = witness.key, Witness(lab, vkey(lab), tls)
+            need(witness.key == known, "another key after a kill")
+            cut = ask_witness(lab, witness, early, check=False)
+            need(cut.returncode == 5 and "it was cut" in cut.stderr, cut.stderr)
+        witness.stop()
 
 
 def quorum_is_demanded(lab, witness):
@@ -572,5 +599,6 @@ def the_key_of_the_log_is_replaced():
 
 if __name__ == "__main__":
     run_cases(a_log_of_the_daemon_is_verified_by_others, every_answer_has_its_record_after_kill,
-              an_answer_carries_its_receipt, a_witness_sees_split_views_and_cuts, a_log_that_was_rolled_back_is_refused,
+              an_answer_carries_its_receipt, a_witness_sees_split_views_and_cuts,
+              a_witness_is_locked_up_and_survives_kill, a_log_that_was_rolled_back_is_refused,
               an_altered_log_is_refused, every_event_is_in_the_log_and_whole, what_nobody_uses_is_listed, the_key_of_the_log_is_replaced)

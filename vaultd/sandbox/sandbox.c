@@ -27,6 +27,11 @@ vlt_result sandbox_enter(enum ipc_role role, struct fault *fault) {
     return vlt_ok();
 }
 
+vlt_result sandbox_enter_witness(struct fault *fault) {
+    (void)fault;
+    return vlt_ok();
+}
+
 #else
 
 // What every event loop, allocator and thread needs.
@@ -60,7 +65,8 @@ static const int thread_calls[] = {
     SCMP_SYS(set_tid_address), SCMP_SYS(prctl), SCMP_SYS(sched_getparam),
     SCMP_SYS(sched_getscheduler), SCMP_SYS(sched_setscheduler),
 };
-// The shipper writes how far receivers have got, and a file that others follow.
+// The shipper writes how far receivers have got, and a file that others follow; a
+// witness writes what it cosigned last.
 static const int shipper_calls[] = {
     SCMP_SYS(fsync), SCMP_SYS(fdatasync), SCMP_SYS(ftruncate), SCMP_SYS(mkdirat), SCMP_SYS(renameat),
     SCMP_SYS(renameat2), SCMP_SYS(fchmod), SCMP_SYS(fchmodat),
@@ -144,17 +150,31 @@ static int allow_role(scmp_filter_ctx filter, enum ipc_role role) {
     return failed;
 }
 
-vlt_result sandbox_enter(enum ipc_role role, struct fault *fault) {
-    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
-    int failed = filter ? allow_role(filter, role) : -ENOMEM;
+static vlt_result load(scmp_filter_ctx filter, int failed, const char *who, struct fault *fault) {
     if (!failed)
         failed = seccomp_load(filter);
     seccomp_release(filter);
     if (failed)
         return fault_set(fault, VLT_UNAVAILABLE, "the system-call filter can not be loaded",
-                         "the system-call filter of the %s can not be loaded: %s",
-                         ipc_role_name(role), strerror(-failed));
+                         "the system-call filter of the %s can not be loaded: %s", who, strerror(-failed));
     return vlt_ok();
+}
+
+vlt_result sandbox_enter(enum ipc_role role, struct fault *fault) {
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+    return load(filter, filter ? allow_role(filter, role) : -ENOMEM, ipc_role_name(role), fault);
+}
+
+vlt_result sandbox_enter_witness(struct fault *fault) {
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+    int failed = filter ? ALLOW(filter, common_calls) : -ENOMEM;
+    if (!failed)
+        failed = allow_own_signals(filter);
+    if (!failed)
+        failed = ALLOW(filter, file_calls);
+    if (!failed)
+        failed = ALLOW(filter, shipper_calls);
+    return load(filter, failed, "witness", fault);
 }
 
 #endif

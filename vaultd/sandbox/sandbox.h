@@ -14,5 +14,8 @@ vlt_result sandbox_begin(struct fault *fault) VLT_MUST_USE;
 // Once files are open: the seccomp allow-list of that role. A call outside it
 // kills the process (SIGSYS), which the supervisor sees and logs.
 vlt_result sandbox_enter(enum ipc_role role, struct fault *fault) VLT_MUST_USE;
+// The same for vault-witness: it accepts connections, begins none, has one thread,
+// and writes files in its folder.
+vlt_result sandbox_enter_witness(struct fault *fault) VLT_MUST_USE;
 
 #endif

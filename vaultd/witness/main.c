@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // vault-witness: cosigns checkpoints of audit logs over the C2SP witness protocol.
-// Runs apart from the vault, on another host or as another user; a reverse proxy
-// gives it TLS where it needs that.
+// Runs apart from the vault, on another host or as another user (vault-witness(8)).
 //
-//   vault-witness --name NAME --state FOLDER --listen ADDRESS:PORT --log VKEY…
+//   vault-witness --name NAME --state FOLDER --listen ADDRESS:PORT
+//     [--tls-certificate FILE --tls-key FILE] --log VKEY…
 //
 // Its key is made at the first start (FOLDER/key) and its verifier key printed.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <openssl/ssl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,16 +24,19 @@
 #include "libvault/base/clock.h"
 #include "libvault/crypto/pkey.h"
 #include "vaultd/net/http_router.h"
+#include "vaultd/net/tls.h"
 #include "vaultd/sandbox/sandbox.h"
 
 #define HEAP_BYTES (256u << 10)
+#define PEM_MAX_BYTES (64u << 10)
 
 struct options {
-    const char *name, *state, *listen;
+    const char *name, *state, *listen, *certificate, *key; // certificate NULL: no TLS
 };
 
 static int usage(void) {
-    fputs("usage: vault-witness --name NAME --state FOLDER --listen ADDRESS:PORT --log VKEY…\n", stderr);
+    fputs("usage: vault-witness --name NAME --state FOLDER --listen ADDRESS:PORT\n"
+          "         [--tls-certificate FILE --tls-key FILE] --log VKEY…\n", stderr);
     return 2;
 }
 
@@ -45,12 +49,17 @@ static bool parse(int count, char **words, struct options *options, struct witne
             options->state = value;
         else if (strcmp(words[i], "--listen") == 0)
             options->listen = value;
+        else if (strcmp(words[i], "--tls-certificate") == 0)
+            options->certificate = value;
+        else if (strcmp(words[i], "--tls-key") == 0)
+            options->key = value;
         else if (strcmp(words[i], "--log") != 0 || witness->log_count == WITNESS_LOGS_MAX ||
                  !vlt_is_ok(note_key_parse(bytes_of_text(value), &witness->logs[witness->log_count])) ||
                  witness->logs[witness->log_count++].type != NOTE_ED25519)
             return false;
     }
-    return count % 2 == 1 && options->name && options->state && options->listen && witness->log_count;
+    return count % 2 == 1 && options->name && options->state && options->listen && witness->log_count &&
+           !options->certificate == !options->key;
 }
 
 // ---- Key ----
@@ -141,6 +150,47 @@ static int listen_on(const char *text, struct fault *fault) {
 
 static void stop(evutil_socket_t fd, short what, void *base) { event_base_loopbreak(base); }
 
+static vlt_result read_pem(const char *path, struct fault *fault, struct buf *out) {
+    FILE *file = fopen(path, "rb");
+    uint8_t *room = buf_extend(out, PEM_MAX_BYTES);
+    size_t size = file && room ? fread(room, 1, PEM_MAX_BYTES, file) : 0;
+    out->size = size;
+    if (file)
+        fclose(file);
+    return size ? vlt_ok() : fault_set(fault, VLT_UNAVAILABLE, "a file can not be read", "%s can not be read", path);
+}
+
+static vlt_result use_tls(struct http_server *server, const struct options *options, struct fault *fault) {
+    struct buf chain, key;
+    SSL_CTX *tls = NULL;
+    buf_init(&chain, PEM_MAX_BYTES);
+    buf_init(&key, PEM_MAX_BYTES);
+    vlt_result result = read_pem(options->certificate, fault, &chain);
+    if (vlt_is_ok(result))
+        result = read_pem(options->key, fault, &key);
+    const struct tls_settings settings = {.chain_pem = buf_bytes(&chain), .key_pem = buf_bytes(&key)};
+    if (vlt_is_ok(result))
+        result = tls_server_context(&settings, fault, &tls);
+    if (vlt_is_ok(result))
+        http_server_set_tls(server, tls);
+    SSL_CTX_free(tls);
+    if (key.at)
+        OPENSSL_cleanse(key.at, key.capacity);
+    buf_done(&key);
+    buf_done(&chain);
+    return result;
+}
+
+static vlt_result listen_all(struct http_server *server, const struct options *options, struct fault *fault) {
+    if (options->certificate)
+        VLT_TRY(use_tls(server, options, fault));
+    int fd = listen_on(options->listen, fault);
+    if (fd < 0)
+        return vlt_fail(VLT_UNAVAILABLE, "can not listen");
+    VLT_TRY(http_server_listen_fd(server, fd, options->certificate != NULL, fault));
+    return sandbox_enter_witness(fault);
+}
+
 static vlt_result serve(struct witness *witness, const struct options *options, struct fault *fault) {
     static const struct http_route routes[] = {{HTTP_POST, "/add-checkpoint", on_add, WITNESS_BODY_MAX}};
     struct http_router router = {routes, 1, witness};
@@ -153,9 +203,7 @@ static vlt_result serve(struct witness *witness, const struct options *options, 
     struct event *term = base ? evsignal_new(base, SIGTERM, stop, base) : NULL;
     if (!server || !term || event_add(term, NULL) != 0)
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
-    int fd = listen_on(options->listen, fault);
-    vlt_result result = fd >= 0 ? http_server_listen_fd(server, fd, false, fault)
-                                : vlt_fail(VLT_UNAVAILABLE, "can not listen");
+    vlt_result result = listen_all(server, options, fault);
     if (vlt_is_ok(result))
         event_base_dispatch(base);
     event_free(term);
