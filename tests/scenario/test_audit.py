@@ -285,6 +285,52 @@ def an_answer_carries_its_receipt():
             need(event["kind"] == kind and event["outcome"] == "deny", event)
 
 
+def a_web_server_serves_the_log():
+    """deploy/audit-log.nginx.conf in a real nginx; the independent verifier reads over HTTP."""
+    with Lab("softhsm") as lab:
+        load = Load(lab, serve(lab))
+        load.run(700)
+        published(lab, 700)
+        key = vkey(lab)
+        lab.stop()
+        f, port = f"{lab.folder}/nginx", free_port()
+        os.mkdir(f)
+        conf = lab.put_file("nginx.conf", f"""
+daemon off; pid {f}/pid; error_log {f}/error.log; {"user root;" if os.getuid() == 0 else ""}
+events {{}}
+http {{
+  access_log off; client_body_temp_path {f}/b; proxy_temp_path {f}/p; fastcgi_temp_path {f}/f; uwsgi_temp_path {f}/u; scgi_temp_path {f}/s;
+  server {{ listen 127.0.0.1:{port}; root {lab.audit_folder}; include {TREE}/deploy/audit-log.nginx.conf; }}
+}}
+""")
+        nginx = subprocess.Popen(["/usr/sbin/nginx", "-c", conf, "-p", f], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            def get(path):
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+                connection.request("GET", path)
+                answer = connection.getresponse()
+                found = answer.status, answer.getheader("content-type"), answer.getheader("cache-control"), answer.read()
+                connection.close()
+                return found
+
+            def listens():
+                with socket.socket() as probe:
+                    return probe.connect_ex(("127.0.0.1", port)) == 0
+            wait_until("nginx", listens)
+            need(get("/checkpoint")[:3] == (200, "text/plain", "no-cache"), get("/checkpoint"))
+            need(get("/tile/0/000")[:3] == (200, "application/octet-stream", "max-age=31536000, immutable"), get("/tile/0/000")[:3])
+            need(get("/vkey")[3].decode().strip() == key, "the key")
+            journal = [name for name in os.listdir(lab.audit_folder) if name.endswith(".jsonl")]
+            for path in ("/", f"/{journal[0]}", "/.new", "/tile/", "/tile/0/", "/tile/9/000", "/tile/0/000/../../checkpoint.new"):
+                need(get(path)[0] == 404, f"{path} is served")
+            told = run(verifier(lab), "verify", f"http://127.0.0.1:{port}", key)
+            need(int(told.split()[0]) >= 700, told)
+            print("     over HTTP: " + told.strip(), flush=True)
+        finally:
+            nginx.terminate()
+            nginx.wait(10)
+
+
 class Witness:
     """vault-witness as another process with a folder of its own."""
 
@@ -599,6 +645,6 @@ def the_key_of_the_log_is_replaced():
 
 if __name__ == "__main__":
     run_cases(a_log_of_the_daemon_is_verified_by_others, every_answer_has_its_record_after_kill,
-              an_answer_carries_its_receipt, a_witness_sees_split_views_and_cuts,
+              a_web_server_serves_the_log, an_answer_carries_its_receipt, a_witness_sees_split_views_and_cuts,
               a_witness_is_locked_up_and_survives_kill, a_log_that_was_rolled_back_is_refused,
               an_altered_log_is_refused, every_event_is_in_the_log_and_whole, what_nobody_uses_is_listed, the_key_of_the_log_is_replaced)

@@ -2,7 +2,7 @@
 
 // A verifier of the audit log that shares no line with the vault: Go's own
 // transparency-log packages (golang.org/x/mod/sumdb/note and tlog) over the
-// log's files.
+// log's files. DIR is a folder, or the http:// address of a server that serves it.
 //
 //	verifier verify DIR VKEY [OLD-CHECKPOINT]   whole log, sampled inclusion proofs, growth
 //	verifier proof FILE ENTRY VKEY              a .tlog-proof
@@ -14,7 +14,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -32,11 +34,27 @@ type log struct {
 	tree  tlog.Tree
 }
 
+// A log is a folder, or a web server that serves it.
+func read(dir, path string) ([]byte, error) {
+	if !strings.HasPrefix(dir, "http://") {
+		return os.ReadFile(filepath.Join(dir, path))
+	}
+	answer, err := http.Get(dir + "/" + path)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != 200 {
+		return nil, fmt.Errorf("%s: %s", path, answer.Status)
+	}
+	return io.ReadAll(answer.Body)
+}
+
 func (l *log) file(path string) ([]byte, error) {
 	if content, ok := l.files[path]; ok {
 		return content, nil
 	}
-	content, err := os.ReadFile(filepath.Join(l.dir, path))
+	content, err := read(l.dir, path)
 	if err == nil {
 		l.files[path] = content
 	}
