@@ -225,20 +225,16 @@ vlt_result config_boot_pcrs(const struct config_device *device, struct fault *fa
     return vlt_ok();
 }
 
-// `key` is named in the message: the list has no lines of its own for its entries.
 static vlt_result check_boot(const struct checking *checking, const struct config_device *device,
                              const char *key) {
     uint32_t pcrs = 0;
     struct fault why = {0};
-    char text[sizeof why.text + 16];
-    if (!vlt_is_ok(config_boot_pcrs(device, &why, &pcrs))) {
-        snprintf(text, sizeof text, "boot_pcrs: %s", why.text);
-        return refuse(checking, key, text);
-    }
+    if (!vlt_is_ok(config_boot_pcrs(device, &why, &pcrs)))
+        return refuse(checking, key, why.text);
     if (pcrs && strcmp(device->kind, "tpm") != 0)
-        return refuse(checking, key, "boot_pcrs needs kind tpm: nothing else knows what the machine booted");
+        return refuse(checking, key, "needs kind tpm: nothing else knows what the machine booted");
     if (pcrs && !device->boot_approver[0])
-        return refuse(checking, key, "boot_pcrs needs boot_approver beside it, or the next upgrade of the operating system would lose the vault");
+        return refuse(checking, key, "needs boot_approver beside it, or the next upgrade of the operating system would lose the vault");
     return vlt_ok();
 }
 
@@ -295,7 +291,7 @@ static vlt_result check_more_devices(const struct checking *checking, const stru
         const char *trouble = more_device_trouble(c, i);
         if (trouble)
             return refuse(checking, "more_devices", trouble);
-        VLT_TRY(check_boot(checking, &c->more_devices[i], "more_devices"));
+        VLT_TRY(check_boot(checking, &c->more_devices[i], "more_devices.boot_pcrs"));
     }
     return vlt_ok();
 }
