@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "cli/listing.h"
+#include "cli/recovery_pem.h"
 #include "cli/verbs.h"
 #include "libvault/crypto/jwe.h"
 #include "libvault/crypto/pkey.h"
@@ -143,7 +144,38 @@ static int init_with(struct command *command, unsigned shares, unsigned threshol
     return status;
 }
 
+// The key of the operator's: nothing secret comes back.
+static int init_with_key(struct command *command, const char *path) {
+    struct fault fault = {0};
+    json_t *key = NULL, *body = NULL;
+    if (command_option(command, "--shares") || command_option(command, "--threshold"))
+        return command_usage(command, "with --recovery-key there are no shares");
+    vlt_result result = secret_heap_open(HEAP_BYTES, &fault);
+    if (vlt_is_ok(result))
+        result = recovery_pem_public(path, &fault, &key);
+    if (!vlt_is_ok(result))
+        return command_fail(command, result, &fault);
+    json_t *ask = json_pack("{s:o}", "recovery_key", key);
+    int status = command_call_path(command, "POST", ask, &body, "/v1/init");
+    json_decref(ask);
+    if (status != EXIT_OK)
+        return status;
+    if (command->wants_json)
+        return command_print_json(body);
+    printf("The vault is initialised and unsealed.\n\n"
+           "RECOVERY. Who has the private half of %s can rebuild the vault on new hardware\n"
+           "(vaultctl recover --private-key). What is sealed to it is in the store and in every\n"
+           "backup; a copy to keep beside the key:\n\n%s\n",
+           path, member_text(body, "sealed"));
+    next_steps_print();
+    json_decref(body);
+    return fflush(stdout) == 0 ? EXIT_OK : EXIT_FAILED;
+}
+
 static int run_init(struct command *command) {
+    const char *recovery_key = command_option(command, "--recovery-key");
+    if (recovery_key)
+        return init_with_key(command, recovery_key);
     unsigned long shares, threshold;
     struct fault fault = {0};
     vlt_result result = command_number(command, "--shares", RECOVERY_SHARES_MAX, SHARES_DEFAULT,
@@ -175,6 +207,8 @@ static int run_init(struct command *command) {
 static const struct option_spec init_options[] = {
     {"--shares", OPTION_VALUE, "NUMBER", "shares of the recovery key, 1 to 16 (default 5)", 0},
     {"--threshold", OPTION_VALUE, "NUMBER", "how many of them recover the vault (default 3)", 0},
+    {"--recovery-key", OPTION_VALUE, "FILE",
+     "instead of shares: PEM of a public key, P-256 or RSA, whose private half is kept offline", 0},
     {0}};
 
 const struct verb verb_init = {
@@ -186,9 +220,12 @@ const struct verb verb_init = {
                "that was initialised before is not touched (exit status 5).\n"
                "\n"
                "Prints the shares of the recovery key, once. A device can break: with enough shares and a\n"
-               "backup, `vaultctl recover` rebuilds the vault on another one. Without them nobody can.",
+               "backup, `vaultctl recover` rebuilds the vault on another one. Without them nobody can.\n"
+               "With --recovery-key nothing is printed that must be kept secret: who has the private half of\n"
+               "that key can do the same.",
     .examples = "  vaultctl init\n"
-                "  vaultctl init --shares 3 --threshold 2\n",
+                "  vaultctl init --shares 3 --threshold 2\n"
+                "  vaultctl init --recovery-key recovery-public.pem\n",
     .options = init_options,
     .run = run_init,
 };

@@ -4,11 +4,13 @@
 #include <stdio.h>
 
 #include "cli/listing.h"
+#include "cli/recovery_pem.h"
 #include "cli/verbs.h"
 #include "libvault/crypto/jwe.h"
 #include "libvault/crypto/recovery_key.h"
 
 #define HEAP_BYTES (256u << 10)
+#define TEXT_MAX 1024
 
 struct shares {
     struct recovery_share at[RECOVERY_SHARES_MAX];
@@ -126,6 +128,68 @@ static vlt_result secret_seal(const json_t *answer, const struct secret *secret,
     return result;
 }
 
+// ---- A key of the operator's instead of shares ----
+
+static vlt_result shares_unseal(struct command *command, const json_t *answer,
+                                struct shares *shares, struct fault *fault) {
+    const char *sealed = member_text(answer, "sealed");
+    struct secret *text = secret_new(TEXT_MAX);
+    if (!text)
+        return vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    vlt_result result =
+        sealed[0] ? recovery_pem_open(command_option(command, "--private-key"),
+                                      bytes_of_text(sealed), fault, text)
+                  : fault_set(fault, VLT_CONFLICT, "no recovery key",
+                              "this vault was made with shares, not with a recovery key: give "
+                              "--share-file, or type them");
+    if (vlt_is_ok(result)) {
+        result = shares_add_text(shares, bytes_of(secret_borrow(text), secret_size(text)), fault);
+        secret_release(text);
+    }
+    secret_free(text);
+    return result;
+}
+
+static int sealed_show(struct command *command) {
+    json_t *answer = NULL;
+    int status = command_call_path(command, "GET", NULL, &answer, "/v1/recovery-key");
+    if (status != EXIT_OK)
+        return status;
+    const char *sealed = member_text(answer, "sealed");
+    if (sealed[0])
+        puts(sealed);
+    else
+        status = command_fail(command,
+                              vlt_fail(VLT_CONFLICT, "this vault was made with shares"), NULL);
+    json_decref(answer);
+    return status;
+}
+
+// Where the private key is, without the vault: prints the share.
+static int sealed_open(struct command *command, const char *path, const char *key_path) {
+    struct fault fault = {0};
+    struct buf jwe;
+    buf_init(&jwe, JWE_MAX_BYTES);
+    vlt_result result = secret_heap_open(HEAP_BYTES, &fault);
+    struct secret *text = vlt_is_ok(result) ? secret_new(TEXT_MAX) : NULL;
+    if (vlt_is_ok(result) && !text)
+        result = vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    if (vlt_is_ok(result))
+        result = file_read(path, JWE_MAX_BYTES, &jwe, &fault);
+    if (vlt_is_ok(result)) {
+        struct bytes line = buf_bytes(&jwe);
+        result = recovery_pem_open(key_path, bytes_of(line.at, bytes_find(line, '\n')), &fault, text);
+    }
+    buf_done(&jwe);
+    if (vlt_is_ok(result)) {
+        fwrite(secret_borrow(text), 1, secret_size(text), stdout);
+        secret_release(text);
+        fflush(stdout);
+    }
+    secret_free(text);
+    return vlt_is_ok(result) ? EXIT_OK : command_fail(command, result, &fault);
+}
+
 static int shares_into(struct command *command, json_t *body) {
     struct shares shares = {.count = 0};
     struct fault fault = {0};
@@ -139,7 +203,9 @@ static int shares_into(struct command *command, json_t *body) {
     if (vlt_is_ok(result) && !secret)
         result = vlt_fail(VLT_UNAVAILABLE, "out of memory");
     if (vlt_is_ok(result))
-        result = command_option(command, "--share-file")
+        result = command_option(command, "--private-key")
+                     ? shares_unseal(command, answer, &shares, &fault)
+                 : command_option(command, "--share-file")
                      ? shares_read_files(command, &shares, &fault)
                      : shares_prompt(&shares, threshold, &fault);
     if (vlt_is_ok(result))
@@ -156,7 +222,15 @@ static int shares_into(struct command *command, json_t *body) {
 
 static int run_recover(struct command *command) {
     bool accepts = command_flag(command, "--accept-rollback");
-    bool has_shares = command_option(command, "--share-file") != NULL;
+    const char *key_path = command_option(command, "--private-key");
+    const char *sealed_path = command_option(command, "--sealed");
+    if (command_flag(command, "--show-sealed"))
+        return sealed_show(command);
+    if (sealed_path && !key_path)
+        return command_usage(command, "--sealed needs --private-key beside it");
+    if (sealed_path)
+        return sealed_open(command, sealed_path, key_path);
+    bool has_shares = command_option(command, "--share-file") || key_path;
     json_t *answer = NULL, *body = json_pack("{s:b}", "accept_rollback", accepts);
     int status = EXIT_OK;
     if (has_shares || !accepts)
@@ -184,6 +258,11 @@ static const struct option_spec recover_options[] = {
      "an old copy of the store was restored on purpose", 0},
     {"--share-file", OPTION_LIST, "FILE",
      "a file with shares, one a line; - reads standard input", 0},
+    {"--private-key", OPTION_VALUE, "FILE",
+     "of a vault made with --recovery-key: PEM of the private half", 0},
+    {"--show-sealed", OPTION_FLAG, NULL, "print what is sealed to the recovery key, and end", 0},
+    {"--sealed", OPTION_VALUE, "FILE",
+     "open that with --private-key, without the vault: prints the share", 0},
     {0}};
 
 const struct verb verb_recover = {
@@ -192,12 +271,18 @@ const struct verb verb_recover = {
     .summary = "Unseal after a device was lost, or an old store restored",
     .details = "With enough shares of the recovery key: opens every data key and wraps it for the device\n"
                "that the configuration of vaultd names now. Asks for the shares, or reads --share-file.\n"
+               "A vault that was made with --recovery-key has one share, sealed to that key (JWE):\n"
+               "--private-key opens it here, or --show-sealed takes it to where the key is, --sealed\n"
+               "--private-key (or any JOSE program) opens it there, and --share-file takes the answer.\n"
                "\n"
                "With --accept-rollback: takes a store that is older than the device remembers. What was\n"
                "revoked, disabled or deleted since that copy was made is in force again: do it again. The\n"
                "audit log says that you accepted this.",
     .examples = "  vaultctl recover\n"
                 "  vaultctl recover --share-file alice.txt --share-file bob.txt\n"
+                "  vaultctl recover --private-key /media/usb/recovery.pem\n"
+                "  vaultctl recover --show-sealed > sealed.jwe\n"
+                "  vaultctl recover --sealed sealed.jwe --private-key recovery.pem > answer\n"
                 "  vaultctl recover --accept-rollback\n",
     .options = recover_options,
     .run = run_recover,

@@ -84,11 +84,11 @@ _vaultctl() {
     esac
     if [[ $current == -* ]]; then
         case "$noun${name:+ $name}" in
-        "init") options=" --shares --threshold" ;;
+        "init") options=" --shares --threshold --recovery-key" ;;
         "status") options=" --check" ;;
         "seal") options="" ;;
         "unseal") options="" ;;
-        "recover") options=" --accept-rollback --share-file" ;;
+        "recover") options=" --accept-rollback --share-file --private-key --show-sealed --sealed" ;;
         "backup") options="" ;;
         "restore") options=" --store --key" ;;
         "tenant create") options=" --description" ;;

@@ -4,6 +4,7 @@
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
+#include <openssl/param_build.h>
 
 #include "libvault/crypto/algorithms.h"
 #include "libvault/crypto/jwk_members.h"
@@ -90,6 +91,38 @@ vlt_result pkey_p256_public(const uint8_t x[32], const uint8_t y[32], EVP_PKEY *
     EVP_PKEY *pkey = jwk_ec_pkey(JWK_P256, x, y, NULL);
     if (!pkey)
         return algorithms_failed(VLT_CRYPTO, "the point is not on the curve");
+    *ret_pkey = pkey;
+    return vlt_ok();
+}
+
+static EVP_PKEY *rsa_of(const BIGNUM *n, const BIGNUM *e) {
+    OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
+    OSSL_PARAM *params = NULL;
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+    EVP_PKEY *pkey = NULL;
+    bool is_built = builder && context &&
+                    OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_N, n) == 1 &&
+                    OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_E, e) == 1 &&
+                    (params = OSSL_PARAM_BLD_to_param(builder)) != NULL &&
+                    EVP_PKEY_fromdata_init(context) == 1;
+    if (is_built && EVP_PKEY_fromdata(context, &pkey, EVP_PKEY_PUBLIC_KEY, params) != 1)
+        pkey = NULL;
+    OSSL_PARAM_free(params);
+    OSSL_PARAM_BLD_free(builder);
+    EVP_PKEY_CTX_free(context);
+    return pkey;
+}
+
+vlt_result pkey_rsa_public(struct bytes modulus, uint32_t exponent, EVP_PKEY **ret_pkey) {
+    BIGNUM *n = BN_bin2bn(modulus.at, (int)modulus.size, NULL), *e = BN_new();
+    int bits = n ? BN_num_bits(n) : 0;
+    bool is_sound = n && e && bits >= 2048 && bits <= 4096 && BN_is_odd(n) && exponent >= 65537 &&
+                    exponent % 2 == 1 && !jwk_rsa_has_roca_fingerprint(n);
+    EVP_PKEY *pkey = is_sound && BN_set_word(e, exponent) == 1 ? rsa_of(n, e) : NULL;
+    BN_free(n);
+    BN_free(e);
+    if (!pkey)
+        return algorithms_failed(VLT_DENIED, "the RSA key is not one of 2048 to 4096 sound bits");
     *ret_pkey = pkey;
     return vlt_ok();
 }

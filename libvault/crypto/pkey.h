@@ -27,5 +27,8 @@ vlt_result pkey_ed25519_public(const EVP_PKEY *pkey, uint8_t ret_public[32]) VLT
 // A public P-256 key of its coordinates; VLT_CRYPTO when off the curve.
 vlt_result pkey_p256_public(const uint8_t x[32], const uint8_t y[32],
                             EVP_PKEY **ret_pkey) VLT_MUST_USE;
+// A public RSA key of 2048 to 4096 bits. VLT_DENIED: another size, or a weak one.
+vlt_result pkey_rsa_public(struct bytes modulus, uint32_t exponent,
+                           EVP_PKEY **ret_pkey) VLT_MUST_USE;
 
 #endif

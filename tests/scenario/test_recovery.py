@@ -4,17 +4,21 @@
 
 import json
 import os
+import pty
+import re
 import shutil
+import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 from jose import new_client_key  # noqa: E402
 from lab import Device, Lab, need, run, run_cases, wait_until  # noqa: E402
 
 
-def ready(lab):
+def ready(lab, init=()):
     lab.start()
-    lab.init_with_issuer()
+    lab.init_with_issuer(init=init)
     lab.put_credential()
     lab.enrol()
     key = new_client_key()
@@ -43,9 +47,10 @@ def put_back(lab, copy):
     run("cp", "-a", f"{lab.folder}/{copy}", lab.store_folder)
 
 
-def redeem(lab, token, key):
+def opens(lab, token, key):
+    """The credential as it was put."""
     answer = lab.redeem(token, key)
-    return answer.json["set"][0]["value"] if answer.status == 200 and "set" in answer.json else answer.status
+    return answer.status == 200 and "sk-real-secret-0001" in answer.body.decode()
 
 
 def an_old_store_is_refused(device):
@@ -184,6 +189,132 @@ def an_hsm_gives_way_to_a_tpm():
     a_dead_device_is_recovered("softhsm", "swtpm")
 
 
+def a_rotated_vault_is_recovered():
+    """Every key was replaced before the TPM is destroyed, and can be replaced afterwards."""
+    with Lab("swtpm", config={"rotation": {"publication_s": 1}}) as lab:
+        key, token = ready(lab)
+
+        def rotate_everything():
+            lab.vaultctl("rotate", "tenant", "--all")
+            lab.vaultctl("rotate", "wrapping")
+            lab.vaultctl("rotate", "intake")
+            lab.vaultctl("credential", "rotate", "openai-prod", "-", input="sk-real-secret-0001")
+        rotate_everything()
+        lab.vaultctl("rotate", "tenant", "--all")
+        backup = f"{lab.folder}/vault.backup"
+        lab.vaultctl("backup", backup)
+        wait_for_counter(lab)
+        lab.stop()
+        new_device(lab, "swtpm")
+        shutil.rmtree(lab.store_folder)
+        os.mkdir(lab.store_folder, 0o750)
+        if lab.users:
+            run("chown", "vault-keeper:vaultd", lab.store_folder)
+        lab.vaultctl("restore", backup, "--store", lab.store_folder)
+        lab.start()
+        wait_for_state(lab, "sealed")
+        lab.vaultctl("recover", "--share-file", lab.put_file("shares", "\n".join(lab.shares[:3])))
+        need(opens(lab, token, key), "recovered after the rotations")
+        rotate_everything()
+        need(opens(lab, token, key), "rotated after the recovery")
+        lab.stop()
+        new_device(lab, "softhsm")  # what was rotated after it can be recovered, too
+        lab.start()
+        wait_for_state(lab, "sealed")
+        lab.vaultctl("recover", "--share-file", lab.put_file("shares", "\n".join(lab.shares[2:])))
+        need(opens(lab, token, key), "recovered twice")
+
+
+def make_recovery_key(lab, name, *options):
+    private, public = f"{lab.folder}/{name}.pem", f"{lab.folder}/{name}-public.pem"
+    run("openssl", "genpkey", *options, "-out", private)
+    run("openssl", "pkey", "-in", private, "-pubout", "-out", public)
+    return private, public
+
+
+P256 = ("-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256")
+RSA = ("-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:3072")
+
+
+def an_offline_key_recovers(*options):
+    with Lab("swtpm") as lab:
+        private, public = make_recovery_key(lab, "recovery", *options)
+        other, _ = make_recovery_key(lab, "other", *P256)
+        _, p384 = make_recovery_key(lab, "p384", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384")
+        lab.start()
+        for wrong, words in ((private, "private half"), (p384, "P-256"), (lab.ca, "PEM"), (f"{lab.folder}/none", "none")):
+            done = lab.vaultctl("init", "--recovery-key", wrong, check=False)
+            need(done.returncode != 0 and words in done.stderr, f"{wrong}: {done}")
+        need(lab.vaultctl("init", "--recovery-key", public, "--shares", "3", check=False).returncode == 2, "shares, too")
+        need(status(lab)["state"] == "uninitialised", "a refused init changed something")
+        lab.init_with_issuer(init=("--recovery-key", public))
+        lab.put_credential()
+        lab.enrol()
+        key = new_client_key()
+        token = lab.token(key=key)
+        lab.vaultctl("rotate", "tenant")
+        backup = f"{lab.folder}/vault.backup"
+        lab.vaultctl("backup", backup)
+        lab.stop()
+        shutil.rmtree(lab.store_folder)
+        os.mkdir(lab.store_folder, 0o750)
+        if lab.users:
+            run("chown", "vault-keeper:vaultd", lab.store_folder)
+        lab.vaultctl("restore", backup, "--store", lab.store_folder)
+        new_device(lab, "swtpm")  # the backup and the private key are enough
+        lab.start()
+        wait_for_state(lab, "sealed")
+        done = lab.vaultctl("recover", "--private-key", other, check=False)
+        need(done.returncode == 1 and "another recovery key" in done.stderr, done)
+        need(lab.vaultctl_json("recover", "--private-key", private)["data_keys"] >= 2, "recovered")
+        need(opens(lab, token, key), "what was stored")
+        wait_for_counter(lab)
+        lab.stop()
+        new_device(lab, "softhsm")  # and by an answer that was made elsewhere
+        lab.start()
+        wait_for_state(lab, "sealed")
+        sealed = lab.put_file("sealed.jwe", lab.vaultctl("recover", "--show-sealed").stdout)
+        answer = lab.vaultctl("recover", "--sealed", sealed, "--private-key", private, env={"VAULTCTL_SERVER": "unix:/nonexistent"}).stdout
+        need(answer.strip() and answer.strip() not in lab.log(), "no answer, or it is in the log")
+        lab.vaultctl("recover", "--share-file", lab.put_file("answer", answer))
+        need(opens(lab, token, key), "by an answer")
+
+
+def an_offline_p256_key_recovers():
+    an_offline_key_recovers(*P256)
+
+
+def an_offline_rsa_key_recovers():
+    an_offline_key_recovers(*RSA)
+
+
+def a_backup_streams_while_serving():
+    with Lab("softhsm") as lab:
+        key, token = ready(lab)
+        for i in range(300):
+            lab.put_credential(f"credential-{i:03}", "sk-" + "x" * 8000)
+        terminal, end = pty.openpty()
+        backup = subprocess.Popen([f"{lab.prefix}/bin/vaultctl", "backup", f"{lab.folder}/b"], stderr=end, stdout=subprocess.DEVNULL,
+                                  env={**os.environ, "VAULTCTL_SERVER": f"unix:{lab.admin_socket}"})
+        slowest, served, changed = 0, 0, 0
+        while backup.poll() is None:
+            at = time.monotonic()
+            need(lab.redeem(token, key).status == 200, "during the backup")
+            if served % 5 == 0:
+                lab.put_credential(f"meanwhile-{changed:03}")
+                changed += 1
+            slowest, served = max(slowest, time.monotonic() - at), served + 1
+        os.set_blocking(terminal, False)
+        shown = os.read(terminal, 65536).decode()
+        os.close(end)
+        counts = [int(word) for word in re.findall(r"(\d+) of \d+ records", shown)]
+        need(backup.returncode == 0 and len(counts) > 3 and counts == sorted(counts), f"{backup.returncode} {shown!r}")
+        need(counts[-1] == int(re.search(r"of (\d+) records", shown).group(1)), shown[-200:])
+        need(served > 0 and slowest < 2, f"{served} served, the slowest in {slowest:.2f} s")
+        lab.stop()
+        lab.vaultctl("restore", f"{lab.folder}/b", "--store", lab.store_folder)  # a snapshot: what came meanwhile is not in it
+
+
 def a_backup_is_restored():
     with Lab("swtpm") as lab:
         key, token = ready(lab)
@@ -237,4 +368,5 @@ def a_backup_is_restored():
 
 if __name__ == "__main__":
     run_cases(a_backup_is_restored, an_old_store_is_refused_with_a_tpm, an_old_store_is_refused_with_an_hsm, every_kind_of_change_moves_the_epoch,
-              a_destroyed_tpm_is_recovered, an_hsm_gives_way_to_a_tpm)
+              a_destroyed_tpm_is_recovered, an_hsm_gives_way_to_a_tpm, a_rotated_vault_is_recovered, an_offline_p256_key_recovers,
+              an_offline_rsa_key_recovers, a_backup_streams_while_serving)

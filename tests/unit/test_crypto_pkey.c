@@ -92,12 +92,36 @@ static void pkey_rejects_the_wrong_kind(void **state) {
     secret_free(room);
 }
 
+static void pkey_accepts_and_rejects_rsa(void **state) {
+    uint8_t modulus[513];
+    EVP_PKEY *pkey = NULL, *made = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048);
+    BIGNUM *n = NULL;
+    assert_int_equal(EVP_PKEY_get_bn_param(made, "n", &n), 1);
+    assert_int_equal(BN_bn2bin(n, modulus), 256);
+    assert_ok(pkey_rsa_public(bytes_of(modulus, 256), 65537, &pkey));
+    assert_int_equal(EVP_PKEY_eq(pkey, made), 1);
+    EVP_PKEY_free(pkey);
+    pkey = NULL;
+    assert_class(pkey_rsa_public(bytes_of(modulus, 255), 65537, &pkey), VLT_DENIED); // too small
+    assert_class(pkey_rsa_public(bytes_of(modulus, 256), 3, &pkey), VLT_DENIED);
+    assert_class(pkey_rsa_public(bytes_of(modulus, 256), 65538, &pkey), VLT_DENIED);
+    assert_class(pkey_rsa_public(bytes_of(NULL, 0), 65537, &pkey), VLT_DENIED);
+    modulus[255] &= 0xfe;
+    assert_class(pkey_rsa_public(bytes_of(modulus, 256), 65537, &pkey), VLT_DENIED); // even
+    memset(modulus, 0xff, sizeof modulus);
+    assert_class(pkey_rsa_public(bytes_of(modulus, 513), 65537, &pkey), VLT_DENIED); // too large
+    assert_null(pkey);
+    BN_free(n);
+    EVP_PKEY_free(made);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pkey_accepts_a_round_trip),
         cmocka_unit_test(pkey_accepts_rfc8032),
         cmocka_unit_test(pkey_rejects_scalars_out_of_range),
         cmocka_unit_test(pkey_rejects_the_wrong_kind),
+        cmocka_unit_test(pkey_accepts_and_rejects_rsa),
     };
     return cmocka_run_group_tests(tests, fixture_open, fixture_close);
 }

@@ -237,6 +237,43 @@ static struct bytes settings_of(struct tell_settings_keeper tell) {
     return bytes_of(room, w.size);
 }
 
+static void settings_accept_more_devices(void **state) {
+    uint8_t room[1024];
+    struct wire_writer w;
+    struct keeper_settings settings, next;
+    struct fault fault = {0};
+    static const char *const texts[] = {"spare", "pkcs11", "", "pkcs11:token=spare", "/m.so", "/pin"};
+    wire_writer_init(&w, room, sizeof room);
+    for (size_t i = 0; i < 6; i++)
+        wire_put_text(&w, texts[i]);
+    struct tell_settings_keeper tell = {.issuer = BYTES_LITERAL("https://v"),
+                                        .store_path = BYTES_LITERAL("/s"),
+                                        .device_kind = BYTES_LITERAL("tpm"),
+                                        .device_tcti = BYTES_LITERAL("device:/dev/tpmrm0"),
+                                        .token_max_lifetime_s = 600};
+    assert_ok(keeper_settings_decode(settings_of(tell), &fault, &settings));
+    assert_int_equal(settings.device_count, 1);
+    assert_string_equal(settings.devices[0].name, "main");
+    assert_int_equal(settings.device_probe_s, 10);
+    tell.more_devices = bytes_of(room, w.size);
+    assert_ok(keeper_settings_decode(settings_of(tell), &fault, &next));
+    assert_int_equal(next.device_count, 2);
+    assert_string_equal(next.devices[1].name, "spare");
+    assert_string_equal(next.devices[1].hsm.p11_uri, "pkcs11:token=spare");
+    // They may come with a reload, not go or change.
+    assert_ok(keeper_settings_check_reload(&settings, &next, &fault));
+    assert_int_equal(keeper_settings_check_reload(&next, &settings, &fault).class, VLT_CONFLICT);
+    assert_non_null(strstr(fault.text, "spare"));
+    for (size_t cut = 1; cut < w.size; cut++) {
+        tell.more_devices = bytes_of(room, cut);
+        assert_false(vlt_is_ok(keeper_settings_decode(settings_of(tell), &fault, &next)));
+    }
+    for (size_t n = 1; n < 4; n++) // with the first one: one too many
+        memcpy(room + n * w.size, room, w.size);
+    tell.more_devices = bytes_of(room, 4 * w.size);
+    assert_int_equal(keeper_settings_decode(settings_of(tell), &fault, &next).class, VLT_LIMIT);
+}
+
 static void settings_accept_and_reject(void **state) {
     const struct tell_settings_keeper good = {.issuer = BYTES_LITERAL("https://v"),
                                               .store_path = BYTES_LITERAL("/s"),
@@ -284,6 +321,7 @@ int main(void) {
         cmocka_unit_test(seen_rejects_a_key_that_differs_late),
         cmocka_unit_test(worker_survives_its_end),
         cmocka_unit_test(settings_accept_and_reject),
+        cmocka_unit_test(settings_accept_more_devices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,6 +32,9 @@ static void key_known(vlt_result result, const struct answer_recovery_key *answe
     }
     work->reply = json_pack("{s:o,s:i,s:i}", "key", jwk_of(answer), "shares", answer->shares,
                             "threshold", answer->threshold);
+    if (work->reply && answer->sealed.size > 0)
+        json_object_set_new(work->reply, "sealed",
+                            json_stringn((const char *)answer->sealed.at, answer->sealed.size));
     work_reply(work, 0);
 }
 

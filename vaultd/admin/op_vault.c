@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "libvault/base/b64u.h"
+#include "libvault/crypto/jwk.h"
 #include "vaultd/admin/ops.h"
 #include "vaultd/admin/work.h"
 
@@ -26,6 +27,10 @@ static struct admin_work *vault_work(struct admin *admin, struct http_exchange *
 struct init {
     uint8_t reply_x[32], reply_y[32];
     uint8_t shares, threshold;
+    bool keeps_sealed; // the key is the operator's recovery key
+    uint8_t modulus[512];
+    size_t modulus_bytes;
+    uint32_t exponent;
 };
 
 static void initialised(vlt_result result, const struct answer_init *answer, void *context) {
@@ -41,7 +46,8 @@ static void initialised(vlt_result result, const struct answer_init *answer, voi
     }
     const struct init *init = work->more;
     work->reply = json_pack("{s:s,s:s%,s:s%,s:i}", "state", "unsealed", "note",
-                            (const char *)answer->note.at, answer->note.size, "shares",
+                            (const char *)answer->note.at, answer->note.size,
+                            init->keeps_sealed ? "sealed" : "shares",
                             (const char *)answer->shares.at, answer->shares.size, "threshold",
                             init->threshold);
     work_reply(work, 0);
@@ -59,6 +65,9 @@ static void state_before_init(vlt_result result, const struct answer_status *ans
     const struct init *init = work->more;
     struct ask_init ask = {.shares = init->shares,
                            .threshold = init->threshold,
+                           .keeps_sealed = init->keeps_sealed,
+                           .rsa_modulus = bytes_of(init->modulus, init->modulus_bytes),
+                           .rsa_exponent = init->exponent,
                            .event = work_event(work, AUDIT_ALLOW, NULL)};
     memcpy(ask.reply_x, init->reply_x, sizeof ask.reply_x);
     memcpy(ask.reply_y, init->reply_y, sizeof ask.reply_y);
@@ -78,23 +87,68 @@ static void coordinate_read(struct body *body, const json_t *key, const char *na
                     "key are sealed to it");
 }
 
+static bool rsa_read(EVP_PKEY *pkey, struct init *init) {
+    BIGNUM *n = NULL, *e = NULL;
+    bool is_read = EVP_PKEY_get_bn_param(pkey, "n", &n) == 1 &&
+                   EVP_PKEY_get_bn_param(pkey, "e", &e) == 1 &&
+                   (size_t)BN_num_bytes(n) <= sizeof init->modulus && BN_num_bits(e) <= 32;
+    if (is_read) {
+        init->modulus_bytes = (size_t)BN_bn2bin(n, init->modulus);
+        init->exponent = (uint32_t)BN_get_word(e);
+    }
+    BN_free(n);
+    BN_free(e);
+    return is_read;
+}
+
+// A public key that the operator keeps the other half of; taken apart here, because
+// the keeper parses no JSON.
+static void recovery_key_read(struct body *body, const json_t *json, struct init *init) {
+    struct jwk *key = NULL;
+    struct fault fault = {0};
+    vlt_result result = jwk_parse_json(json, 0, &fault, &key);
+    bool is_rsa = vlt_is_ok(result) && key->kty == JWK_RSA;
+    bool is_p256 = vlt_is_ok(result) && key->kty == JWK_EC && key->curve == JWK_P256;
+    init->keeps_sealed = true;
+    init->shares = init->threshold = 1;
+    if (is_p256) {
+        coordinate_read(body, json, "x", init->reply_x);
+        coordinate_read(body, json, "y", init->reply_y);
+    } else if (!is_rsa || !rsa_read(key->pkey, init)) {
+        body_refuse(body, 400, "recovery_key",
+                    "\"recovery_key\" must be the public half (JWK) of a P-256 key or of an RSA "
+                    "key of 2048 to 4096 bits");
+    }
+    jwk_free(key);
+}
+
+static void reply_key_read(struct body *body, struct init *init) {
+    const json_t *key = body_object(body, "reply_key");
+    coordinate_read(body, key, "x", init->reply_x);
+    coordinate_read(body, key, "y", init->reply_y);
+    init->shares = (uint8_t)body_number(body, "shares", 1, 16, 5);
+    init->threshold =
+        (uint8_t)body_number(body, "threshold", 1, 16, init->shares < 3 ? init->shares : 3);
+    if (init->threshold > init->shares || (init->shares > 1 && init->threshold < 2))
+        body_refuse(body, 400, "threshold",
+                    "\"threshold\" must be 2 or more and not above \"shares\"");
+}
+
 static struct init *init_read(struct http_exchange *x) {
-    static const char *const members[] = {"reply_key", "shares", "threshold", NULL};
+    static const char *const members[] = {"recovery_key", "reply_key", "shares", "threshold",
+                                          NULL};
     struct body body;
     struct init *init = calloc(1, sizeof *init);
     body_open(http_exchange_request(x), &jsontext_token_limits, members, &body);
     if (!init) {
         body_refuse(&body, 503, "", "the admin role is out of memory: try again");
+    } else if (json_object_get(body.root, "recovery_key")) {
+        recovery_key_read(&body, json_object_get(body.root, "recovery_key"), init);
+        if (json_object_size(body.root) > 1)
+            body_refuse(&body, 400, "recovery_key",
+                        "with \"recovery_key\" there are no shares, and nobody to reply to");
     } else {
-        const json_t *key = body_object(&body, "reply_key");
-        coordinate_read(&body, key, "x", init->reply_x);
-        coordinate_read(&body, key, "y", init->reply_y);
-        init->shares = (uint8_t)body_number(&body, "shares", 1, 16, 5);
-        init->threshold = (uint8_t)body_number(&body, "threshold", 1, 16,
-                                               init->shares < 3 ? init->shares : 3);
-        if (init->threshold > init->shares || (init->shares > 1 && init->threshold < 2))
-            body_refuse(&body, 400, "threshold",
-                        "\"threshold\" must be 2 or more and not above \"shares\"");
+        reply_key_read(&body, init);
     }
     if (body_refused(&body, x)) {
         free(init);

@@ -189,6 +189,10 @@
     FIELD(FIXED, reply_y, 32)                                                                      \
     FIELD(U8, shares, 0)                                                                           \
     FIELD(U8, threshold, 0)                 /* how many of them recover the vault */               \
+    FIELD(U8, keeps_sealed, 0)              /* 1: the key is the operator's, kept offline; the one \
+                                               share is sealed to it and kept in the store */      \
+    FIELD(BYTES, rsa_modulus, 512)          /* not empty: an RSA key instead of the P-256 key */   \
+    FIELD(U32, rsa_exponent, 0)                                                                    \
     FIELD(BYTES, event, 8192)
 #define ANSWER_INIT_FIELDS(FIELD)                                                                  \
     FIELD(BYTES, note, 1024)                                                                       \
@@ -203,7 +207,9 @@
     FIELD(FIXED, y, 32)                                                                            \
     FIELD(BYTES, kid, 64)                                                                          \
     FIELD(U8, shares, 0)                    /* how many were made at init, */                      \
-    FIELD(U8, threshold, 0)                 /* and how many are needed; 0: a key of the operator's */
+    FIELD(U8, threshold, 0)                 /* and how many are needed */                          \
+    FIELD(BYTES, sealed, 4096)              /* JWE of the only share to the operator's key; empty: \
+                                               there are shares on paper */
 // Unseals a vault that refuses to be: with `accept_rollback` an old copy of the
 // store, with a ciphertext (JWE to the recovery key) on another device.
 #define ASK_RECOVER_FIELDS(FIELD)                                                                  \

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 #include "libvault/base/clock.h"
-#include "libvault/crypto/jwe.h"
 #include "libvault/store/record_datakey.h"
 #include "vaultd/keeper/answer.h"
 #include "vaultd/keeper/change.h"
@@ -14,6 +13,7 @@
 #include "vaultd/keeper/devices.h"
 #include "vaultd/keeper/epoch.h"
 #include "vaultd/keeper/recovery.h"
+#include "vaultd/keeper/recovery_sealed.h"
 #include "vaultd/keeper/rotate_signer.h"
 #include "vaultd/keeper/system_keys.h"
 #include "vaultd/keeper/system_seal.h"
@@ -35,7 +35,8 @@ struct init {
     struct hsm_signer signer; // when the device keeps the token signing key
     bool has_signer;
     struct recovery *recovery;
-    struct buf shares; // of it: a JWE to who asked
+    struct buf shares; // of it: a JWE to who asked, or to the operator's key
+    bool keeps_sealed; // the latter: the store keeps it
     int64_t now_s;
 };
 
@@ -187,6 +188,8 @@ static vlt_result add_epoch(struct init *init) {
 static vlt_result add_everything(struct init *init) {
     VLT_TRY(add_epoch(init));
     VLT_TRY(recovery_add_records(init->recovery, init->keys, init->now_s, init->change));
+    if (init->keeps_sealed)
+        recovery_add_sealed(init->change, buf_bytes(&init->shares));
     VLT_TRY(add_wrapping_key(init));
     VLT_TRY(add_key(init, RECORD_KEY_TOKEN));
     VLT_TRY(add_key(init, RECORD_KEY_CHECKPOINT));
@@ -313,25 +316,16 @@ static void key_created(struct device_call *call) {
         init_failed(init, result, &call->fault);
 }
 
-// The shares leave this process only sealed: to the key of who asked for them.
+// The shares leave this process only sealed: to the key of who asked for them, or
+// to that of the operator.
 static vlt_result make_recovery(struct init *init, const struct ask_init *ask) {
-    EVP_PKEY *pkey = NULL;
-    struct jwk *reply_key = NULL;
-    VLT_TRY(pkey_p256_public(ask->reply_x, ask->reply_y, &pkey));
-    vlt_result result = jwk_of_pkey(pkey, "reply", &reply_key);
-    if (!vlt_is_ok(result)) {
-        EVP_PKEY_free(pkey);
-        return result;
-    }
     struct secret *texts = secret_new(RECOVERY_TEXTS_BYTES);
-    result = texts ? recovery_new(ask->shares, ask->threshold, &init->recovery, texts)
-                   : vlt_fail(VLT_UNAVAILABLE, "out of secret memory");
+    vlt_result result = texts ? recovery_new(ask->shares, ask->threshold, &init->recovery, texts)
+                              : vlt_fail(VLT_UNAVAILABLE, "out of secret memory");
     if (vlt_is_ok(result))
-        result = jwe_encrypt(JWE_ECDH_ES, JWE_A256GCM, reply_key, texts, &init->shares);
-    if (vlt_is_ok(result) && buf_failed(&init->shares))
-        result = vlt_fail(VLT_UNAVAILABLE, "out of memory");
+        result = recovery_seal_shares(ask, texts, &init->shares);
     secret_free(texts);
-    jwk_free(reply_key);
+    init->keeps_sealed = ask->keeps_sealed == 1;
     return result;
 }
 

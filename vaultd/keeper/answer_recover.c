@@ -9,6 +9,7 @@
 #include "vaultd/keeper/audit_first.h"
 #include "vaultd/keeper/epoch.h"
 #include "vaultd/keeper/recover_run.h"
+#include "vaultd/keeper/recovery_sealed.h"
 #include "vaultd/keeper/unseal.h"
 #include "vaultd/log/log.h"
 
@@ -22,7 +23,9 @@ static vlt_result key_fresh(struct keeper *keeper) {
     return pkey_generate(PKEY_P256, &keeper->recover_key);
 }
 
-static vlt_result describe(struct keeper *keeper, struct answer_recovery_key *answer) {
+// What is borrowed by the answer lives as long as `sealed`.
+static vlt_result describe(struct keeper *keeper, struct answer_recovery_key *answer,
+                           uint8_t sealed[RECOVERY_SEALED_MAX]) {
     uint8_t id[RECOVERY_ID_BYTES];
     BIGNUM *x = NULL, *y = NULL;
     VLT_TRY(key_fresh(keeper));
@@ -40,6 +43,10 @@ static vlt_result describe(struct keeper *keeper, struct answer_recovery_key *an
     VLT_TRY(store_snapshot_begin(keeper->store));
     vlt_result result =
         recovery_look(keeper->store, &answer->shares, &answer->threshold, id);
+    struct bytes kept = recovery_look_sealed(keeper->store);
+    if (kept.size > 0)
+        memcpy(sealed, kept.at, kept.size);
+    answer->sealed = bytes_of(sealed, kept.size);
     store_snapshot_end(keeper->store);
     return result;
 }
@@ -51,7 +58,8 @@ void answer_recovery_key(struct keeper *keeper, struct ipc_call *call, struct by
         ipc_call_refuse(call, "a malformed ask_recovery_key");
         return;
     }
-    vlt_result result = describe(keeper, &answer);
+    uint8_t sealed[RECOVERY_SEALED_MAX];
+    vlt_result result = describe(keeper, &answer, sealed);
     reply_recovery_key(call, result, vlt_is_ok(result) ? &answer : NULL);
 }
 

@@ -326,8 +326,8 @@ class Lab:
             out.write(text)
         return path
 
-    def init_with_issuer(self, policy=None):
-        self.shares = self.vaultctl_json("init")["shares"]
+    def init_with_issuer(self, policy=None, init=()):
+        self.shares = self.vaultctl_json("init", *init).get("shares")
         self.vaultctl("issuer", "add", "corp", "--file", self.put_file("issuer.json", json.dumps(self.issuer_record())))
         self.vaultctl("policy", "put", self.put_file("main.cedar", policy or self.POLICY))
 
