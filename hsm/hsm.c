@@ -308,6 +308,8 @@ vlt_result hsm_unwrap(struct hsm *hsm, struct bytes context, struct bytes blob, 
 static vlt_result step_check(struct hsm *hsm, struct hsm_call *call, struct fault *fault) {
     for (unsigned i = 0; i < hsm->key_count; i++)
         VLT_TRY(hsm->ops->key_check(hsm, &hsm->keys[i], fault));
+    if (hsm->key_count > 0)
+        hsm_note_answer(hsm);
     return vlt_ok();
 }
 

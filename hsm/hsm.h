@@ -207,7 +207,7 @@ struct hsm_description {
     char mechanism[64];     // what wraps, in words
     unsigned key_count;     // open keys
     uint32_t generation;    // of the key that wraps; 0 when none is open
-    int64_t known_answer_at; // when a key was last opened and gave it; seconds, 0: none was
+    int64_t known_answer_at; // when a key last gave it; seconds, 0: none was opened
     uint32_t boot_pcrs;     // that key is bound to these PCRs; 0: it is not
     char boot_name[65];     // approved state that let us use it last; "" when it is the
                             // state of its creation

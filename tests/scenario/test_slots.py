@@ -280,6 +280,23 @@ def a_dead_device_is_noticed_and_unwrapped_tenants_serve():
         need("device tpm is lost" in lab.log(), "log")
 
 
+def another_device_in_its_place_is_told():
+    with TwoDevices() as lab:
+        lab.ready()
+        lab.tpm.stop()
+        wait_until("the TPM to be missed", lambda: devices(lab)["tpm"]["state"] == "lost")
+        for name in os.listdir(lab.tpm.folder):
+            os.unlink(f"{lab.tpm.folder}/{name}")
+        lab.tpm.start()  # manufactured anew
+        wait_until("the other TPM to be told", lambda: devices(lab)["tpm"]["state"] == "tampered", 30)
+        need("not the one" in devices(lab)["tpm"]["reason"], devices(lab)["tpm"])
+        need(lab.works(), "the HSM serves")
+        need(any(entry["operation"] == "device.tampered" and entry["subject"] == "tpm" for entry in lab.audit()), "audit")
+        lab.vaultctl("device", "remove", "tpm")  # it takes nothing along, and gives way to this one
+        lab.vaultctl("device", "add", "tpm")
+        need(devices(lab)["tpm"]["missing"] == 0 and devices(lab)["tpm"]["state"] == "works", devices(lab)["tpm"])
+
+
 def idle_data_keys_leave_memory():
     with Lab("softhsm", config={"keeper": {"data_key_idle_s": 2}}) as lab:
         lab.start()
@@ -326,5 +343,5 @@ def an_old_store_is_refused_by_each_device():
 
 if __name__ == "__main__":
     run_cases(losing_any_device_loses_nothing, a_removed_device_leaves_no_trace, a_lost_device_is_removed, old_gives_way_to_new,
-              killed_in_between, a_dead_device_is_noticed_and_unwrapped_tenants_serve, idle_data_keys_leave_memory,
+              killed_in_between, a_dead_device_is_noticed_and_unwrapped_tenants_serve, another_device_in_its_place_is_told, idle_data_keys_leave_memory,
               an_old_store_is_refused_by_each_device)

@@ -246,6 +246,8 @@ static void settings_accept_more_devices(void **state) {
     wire_writer_init(&w, room, sizeof room);
     for (size_t i = 0; i < 6; i++)
         wire_put_text(&w, texts[i]);
+    wire_put_u32(&w, 0); // bound to no PCR, no approver
+    wire_put_raw(&w, bytes_of((const uint8_t[BOOT_POINT_BYTES]){0}, BOOT_POINT_BYTES));
     struct tell_settings_keeper tell = {.issuer = BYTES_LITERAL("https://v"),
                                         .store_path = BYTES_LITERAL("/s"),
                                         .device_kind = BYTES_LITERAL("tpm"),

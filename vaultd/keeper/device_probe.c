@@ -33,6 +33,7 @@ static void checked(struct device_call *call) {
         device_failed(device, call->result.class, fault_or_reason(&call->fault, call->result));
         return;
     }
+    device->description = call->description;
     device_works(device);
     if (was_away)
         came_back(device);

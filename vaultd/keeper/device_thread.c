@@ -206,7 +206,8 @@ static void job_run(struct worker_job *job) {
     struct device_thread *thread = device->thread;
     struct device_call *call = &device->call;
     call->result = serve(thread, call);
-    if (thread->hsm && (call->kind == DEVICE_GENERATE || call->kind == DEVICE_DESTROY))
+    if (thread->hsm && (call->kind == DEVICE_GENERATE || call->kind == DEVICE_DESTROY ||
+                        call->kind == DEVICE_CHECK))
         hsm_describe(thread->hsm, &call->description);
     if (call->kind != DEVICE_OPEN && call->kind != DEVICE_CREATE)
         return;
