@@ -132,7 +132,7 @@ static vlt_result check_value(const json_t *step, struct fault *fault) {
     json_object_foreach((json_t *)(uintptr_t)value, name, part)
         if (!is_pointer(part))
             return refuse(fault, name, "a JSON pointer (RFC 6901)");
-    return json_object_size(value) ? vlt_ok() : refuse(fault, "value", "an object that has members");
+    return json_object_size(value) ? vlt_ok() : refuse(fault, "value", "an object of pointers");
 }
 
 static vlt_result check_request(const json_t *root, const json_t *step, struct fault *fault) {
@@ -270,6 +270,10 @@ const char *recipe_name(const struct recipe *recipe) {
 
 bool recipe_has_step(const struct recipe *recipe, enum recipe_step step) {
     return recipe_step_object(recipe, step) != NULL;
+}
+
+bool recipe_names_keys(const struct recipe *recipe) {
+    return recipe_text(recipe_step_object(recipe, RECIPE_LIST), "name")[0] != 0;
 }
 
 bool recipe_needs_manager(const struct recipe *recipe) {

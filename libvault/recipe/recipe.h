@@ -41,6 +41,9 @@ vlt_result recipe_of_program(const char *name, struct recipe **ret_recipe) VLT_M
 void recipe_free(struct recipe *recipe); // NULL is fine
 const char *recipe_name(const struct recipe *recipe);
 bool recipe_has_step(const struct recipe *recipe, enum recipe_step step);
+// Its list tells names: a key of ours is known by its mark. Else a new one is one
+// that was not there before.
+bool recipe_names_keys(const struct recipe *recipe);
 // Another credential of the tenant makes and revokes the keys; else each its own
 // successor.
 bool recipe_needs_manager(const struct recipe *recipe);

@@ -158,7 +158,7 @@ static bool is_blank(const char *text, size_t size) {
 static vlt_result read_inside(struct reader *r, unsigned depth, const char *name,
                               json_t **ret_value) {
     // Depth bounds how many of these there are at a time; secrets pass through.
-    char text[TEXT_MAX_BYTES], closing[NAME_MAX_BYTES + 1];
+    char text[TEXT_MAX_BYTES], closing[NAME_MAX_BYTES + 1] = "";
     size_t size = 0;
     json_t *object = json_object();
     vlt_result result = read_content(r, depth, object, text, &size);

@@ -236,8 +236,8 @@ static void answer_accepts_lists(void **state) {
                       tail[] = "</ListAccessKeysResult></ListAccessKeysResponse>";
     static const char *const members[] = {
         "<AccessKeyMetadata/>", "<AccessKeyMetadata><member><AccessKeyId>A</AccessKeyId></member></AccessKeyMetadata>",
-        "<AccessKeyMetadata><member><AccessKeyId>A</AccessKeyId></member><member><AccessKeyId>B"
-        "</AccessKeyId></member></AccessKeyMetadata>"};
+        ("<AccessKeyMetadata><member><AccessKeyId>A</AccessKeyId></member><member><AccessKeyId>B"
+         "</AccessKeyId></member></AccessKeyMetadata>")};
     for (size_t i = 0; i < 3; i++) { // none, one and two are three shapes
         char text[512];
         snprintf(text, sizeof text, "%s%s%s", head, members[i], tail);

@@ -89,7 +89,7 @@ static void plan_read(const struct admin *admin, struct body *body,
 static uint32_t version_of(struct body *body, struct store *store, uint32_t tenant,
                            const char *name, const char *member) {
     struct bytes value;
-    struct record_credential credential;
+    struct record_credential credential = {.parameters = NULL};
     vlt_result result =
         store_get(store, tenant, STORE_CREDENTIAL, bytes_of_text(name), &value, NULL);
     if (vlt_is_ok(result))

@@ -140,8 +140,8 @@ static void record(struct keeper *keeper, const struct ask_job_open *ask, const 
     free(opening);
 }
 
-static vlt_result begin(struct keeper *keeper, struct ipc_call *call, const struct ask_job_open *ask,
-                        struct bytes frame) {
+static vlt_result begin(struct keeper *keeper, struct ipc_call *call,
+                        const struct ask_job_open *ask, struct bytes frame) {
     struct job job;
     uint32_t data_key = 0;
     VLT_TRY(job_read_as(keeper, ask->tenant, ask->name, ask->revision, &job));

@@ -23,7 +23,8 @@ struct credential_put {
 vlt_result credential_put_prepare(struct keeper *keeper, const struct ask_credential_put *ask,
                                   struct credential_put *ret_put) VLT_MUST_USE;
 vlt_result credential_put_fill(struct keeper *keeper, const struct ask_credential_put *ask,
-                               const struct credential_put *put, struct change *change) VLT_MUST_USE;
+                               const struct credential_put *put,
+                               struct change *change) VLT_MUST_USE;
 void credential_put_done(struct credential_put *put);
 
 #endif

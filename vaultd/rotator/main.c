@@ -8,6 +8,15 @@
 
 #define HEAP_BYTES (6u << 20)
 
+// A step that is under way holds one of the old ones.
+static void take_recipes(struct rotator *rotator) {
+    if (rotator->work || !rotator->next_recipes)
+        return;
+    recipe_set_free(rotator->recipes);
+    rotator->recipes = rotator->next_recipes;
+    rotator->next_recipes = NULL;
+}
+
 // ---- What is next ----
 
 static void next_known(vlt_result result, const struct answer_job_next *answer, void *context) {
@@ -24,6 +33,7 @@ void rotator_look(struct rotator *rotator) {
         role_finish(rotator->role, EXIT_SUCCESS);
     if (!rotator->keeper || rotator->work || rotator->is_asking || rotator->is_draining)
         return;
+    take_recipes(rotator);
     rotator->is_asking = true;
     ask_job_next(rotator->keeper, &ask, next_known, rotator);
 }
@@ -57,13 +67,10 @@ static vlt_result load_recipes(struct rotator *rotator, struct bytes folder, str
     struct recipe_set *recipes = NULL;
     if (!bytes_to_text(folder, path, sizeof path))
         return vlt_fail(VLT_MALFORMED, "recipes is not a path");
-    // A step that is under way holds one of them: it is offered again.
-    if (rotator->work)
-        return fault_set(fault, VLT_CONFLICT, "a call is under way",
-                         "a rotation is under way: reload again in a moment");
     VLT_TRY(recipe_set_load(path, fault, &recipes));
-    recipe_set_free(rotator->recipes);
-    rotator->recipes = recipes;
+    recipe_set_free(rotator->next_recipes);
+    rotator->next_recipes = recipes;
+    take_recipes(rotator);
     return vlt_ok();
 }
 
@@ -128,5 +135,6 @@ int main(void) {
     if (rotator.tick)
         event_free(rotator.tick);
     recipe_set_free(rotator.recipes);
+    recipe_set_free(rotator.next_recipes);
     return status;
 }

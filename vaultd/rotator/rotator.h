@@ -16,7 +16,7 @@ struct work;
 struct rotator {
     struct role *role;
     struct channel *keeper;
-    struct recipe_set *recipes;
+    struct recipe_set *recipes, *next_recipes; // next: once nothing is under way; or NULL
     struct caller *caller;
     struct program *program;
     struct event *tick;

@@ -88,6 +88,10 @@ static void begun(vlt_result result, const struct answer_job_report *answer, voi
 void work_begun(struct work *work, const struct recipe_keys *ids) {
     uint8_t random[6];
     char hex[13];
+    if (ids->count > RECORD_KNOWN_MAX) {
+        work_report(work, JOB_FAILED, NULL, "the provider has too many keys to tell a new one");
+        return;
+    }
     if (!vlt_is_ok(random_bytes(random, sizeof random))) {
         work_report(work, JOB_FAILED, NULL, "no random bytes");
         return;

@@ -45,10 +45,8 @@ static bool is_known(const struct work *work, const char *id) {
     return false;
 }
 
-// Where keys have names, ours has one that nobody else gives; else it is one that
-// was not there before.
 static void find_orphans(struct work *work, const struct recipe_keys *keys) {
-    bool has_names = keys->count && keys->names[0][0];
+    bool has_names = recipe_names_keys(work->recipe);
     for (size_t i = 0; i < keys->count; i++) {
         bool is_ours = has_names ? strcmp(keys->names[i], work->mark) == 0
                                  : !is_known(work, keys->ids[i]);
@@ -72,8 +70,12 @@ static void on_list(struct work *work, struct bytes body) {
     if (!vlt_is_ok(result)) {
         work_report(work, JOB_FAILED, NULL, result.reason);
     } else if (work->state == RECORD_ROTATION_ORDERED) {
-        bool has_names = keys->count && keys->names[0][0];
-        work_begun(work, has_names ? &none : keys);
+        work_begun(work, recipe_names_keys(work->recipe) ? &none : keys);
+    } else if (!recipe_names_keys(work->recipe) && work->known.count == 0) {
+        // Nothing is revoked that might be somebody else's.
+        work_report(work, JOB_CLEANED, NULL,
+                    "no key was there before, so a lost one can not be told: look for it and "
+                    "revoke it");
     } else {
         find_orphans(work, keys);
         clean_on(work);
