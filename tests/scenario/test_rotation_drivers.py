@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib
 from lab import Lab, need, run_cases, wait_until  # noqa: E402
 from providers import Provider  # noqa: E402
 
-KILLS = int(os.environ.get("DRIVER_KILLS", "8"))
+KILLS = int(os.environ.get("DRIVER_KILLS", "5"))
 POLICY = '@bearer("allow")\npermit(principal in Group::"ml", action in Action::"use", resource);\n'
 
 
