@@ -4,13 +4,38 @@
 #include <stdlib.h>
 
 #include "cli/audit_search.h"
+#include "cli/terminal.h"
 #include "cli/verbs.h"
+#include "libvault/audit/pseudonym.h"
 
 static int show(struct audit_search *search, struct bytes entry) {
     return audit_entry_show(search->command, entry);
 }
 
-static int run_search(struct command *command) {
+// A person's name, as it stands in a log with pseudonyms.
+static const char *name_in_log(const struct bytes key, const char *name, char room[PSEUDONYM_TEXT_MAX]) {
+    struct bytes pseudonym;
+    if (!name || !key.size)
+        return name;
+    return vlt_is_ok(pseudonym_of(key, bytes_of_text(name), room, &pseudonym)) ? room : name;
+}
+
+static int read_pseudonym_key(struct command *command, struct buf *content, struct bytes *ret_key) {
+    struct fault fault = {0};
+    const char *path = command_option(command, "--pseudonym-key");
+    if (!path)
+        return EXIT_OK;
+    vlt_result result = file_read(path, 4096, content, &fault);
+    if (!vlt_is_ok(result))
+        return command_fail(command, result, &fault);
+    size_t size = bytes_find(buf_bytes(content), '\n');
+    *ret_key = bytes_of(content->at, size);
+    return size >= PSEUDONYM_KEY_MIN ? EXIT_OK
+                                     : command_usage(command, "%s holds no key for pseudonyms", path);
+}
+
+static int search_with(struct command *command, const struct bytes key) {
+    char principal[PSEUDONYM_TEXT_MAX], actor[PSEUDONYM_TEXT_MAX];
     struct audit_search search;
     struct fault fault = {0};
     unsigned long count = 0;
@@ -22,8 +47,10 @@ static int run_search(struct command *command) {
         search.left = count;
     search.since = command_option(command, "--since");
     search.until = command_option(command, "--until");
-    audit_search_filter(&search, "principal", command_option(command, "--principal"), false);
-    audit_search_filter(&search, "actor", command_option(command, "--actor"), false);
+    audit_search_filter(&search, "principal",
+                        name_in_log(key, command_option(command, "--principal"), principal), false);
+    audit_search_filter(&search, "actor",
+                        name_in_log(key, command_option(command, "--actor"), actor), false);
     audit_search_filter(&search, "credential", command_option(command, "--credential"), true);
     audit_search_filter(&search, "outcome", command_option(command, "--decision"), false);
     audit_search_filter(&search, "correlation", command_option(command, "--correlation"), false);
@@ -32,6 +59,17 @@ static int run_search(struct command *command) {
     audit_search_filter(&search, "tenant", command_option(command, "--tenant"), false);
     int status = audit_search_run(&search);
     audit_search_done(&search);
+    return status;
+}
+
+static int run_search(struct command *command) {
+    struct bytes key = {NULL, 0};
+    struct buf content;
+    buf_init(&content, 4096);
+    int status = read_pseudonym_key(command, &content, &key);
+    if (status == EXIT_OK)
+        status = search_with(command, key);
+    buf_done(&content);
     return status;
 }
 
@@ -132,6 +170,7 @@ static const struct option_spec search_options[] = {
     {"--since", OPTION_VALUE, "TIME", "from this time on: 2026-11-21, or 2026-11-21T10:30:00Z", 0},
     {"--until", OPTION_VALUE, "TIME", "before this time", 0},
     {"--count", OPTION_VALUE, "NUMBER", "no more than this", 0},
+    {"--pseudonym-key", OPTION_VALUE, "FILE", "key of a log in which persons have pseudonyms", 0},
     {0}};
 static const struct option_spec show_options[] = {AUDIT_LOG_OPTIONS, AUDIT_INDEX_OPTIONS, {0}};
 static const struct option_spec index_options[] = {

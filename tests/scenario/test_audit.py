@@ -567,6 +567,33 @@ def every_event_is_in_the_log_and_whole():
             need(secret not in text, f"the log holds {secret[:12]}…")
 
 
+def persons_have_pseudonyms():
+    with Lab("softhsm") as lab:
+        key_file = lab.put_file("pseudonyms", "k" * 40 + "\n")
+        lab.extra["audit"] = {"pseudonym_key": lab.put_file("short", "too short\n")}
+        lab.write_config()
+        lab.start(wait=False)
+        need(lab.process.wait(15) != 0 and "must hold one line" in lab.log(), "a key that is too short was taken")
+        lab.process = None
+        lab.extra["audit"] = {"pseudonym_key": key_file}
+        lab.write_config()
+        serve(lab)
+        key = new_client_key()
+        for subject in ("alice", "bob", "alice"):
+            lab.token(lab.subject_token(subject), key=key)
+        lab.vaultctl("revoke", "--principal", f"{lab.issuer}|alice")
+        count = len(lab.audit())
+        published(lab, count)
+        text = json.dumps(lab.audit())
+        for name in ("|alice", "|bob", "127.0.0.1"):
+            need(name not in text, f"{name} stands in the log")
+        search = ("--json", "audit", "search", "--log", lab.audit_folder, "--no-index", "--principal", f"{lab.issuer}|alice")
+        found = lab.vaultctl(*search, "--pseudonym-key", key_file).stdout.splitlines()
+        need(len(found) == 3, found)  # of serve, and twice here
+        need(not lab.vaultctl(*search).stdout, "found without the key")
+        lab.vaultctl("audit", "verify", lab.audit_folder)
+
+
 def what_nobody_uses_is_listed():
     with Lab("softhsm") as lab:
         serve(lab)
@@ -647,4 +674,5 @@ if __name__ == "__main__":
     run_cases(a_log_of_the_daemon_is_verified_by_others, every_answer_has_its_record_after_kill,
               a_web_server_serves_the_log, an_answer_carries_its_receipt, a_witness_sees_split_views_and_cuts,
               a_witness_is_locked_up_and_survives_kill, a_log_that_was_rolled_back_is_refused,
-              an_altered_log_is_refused, every_event_is_in_the_log_and_whole, what_nobody_uses_is_listed, the_key_of_the_log_is_replaced)
+              an_altered_log_is_refused, every_event_is_in_the_log_and_whole, persons_have_pseudonyms,
+              what_nobody_uses_is_listed, the_key_of_the_log_is_replaced)

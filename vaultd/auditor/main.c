@@ -4,6 +4,7 @@
 // reads what it has written except for the admin role's `read`.
 #include <stdlib.h>
 
+#include "libvault/audit/pseudonym.h"
 #include "libvault/audit/tile.h"
 #include "libvault/base/clock.h"
 #include "libvault/crypto/crypto.h"
@@ -25,6 +26,8 @@ struct auditor {
     struct log_file *file;
     struct publication *publication;
     struct event *sync_soon;
+    uint8_t pseudonym_key[PSEUDONYM_KEY_MAX];
+    size_t pseudonym_key_bytes; // 0: persons stand in the log as they are
     struct waiting group[GROUP_MAX];
     size_t group_count;
     bool was_failing;
@@ -68,6 +71,9 @@ static void answer_record(struct auditor *auditor, struct ipc_call *call, struct
     }
     if (event.at_us == 0)
         event.at_us = (uint64_t)clock_now_us();
+    static struct pseudonym_room room; // one loop, one thread
+    if (auditor->pseudonym_key_bytes)
+        pseudonym_event(bytes_of(auditor->pseudonym_key, auditor->pseudonym_key_bytes), &event, &room);
     struct waiting *waiting = &auditor->group[auditor->group_count];
     vlt_result result = log_file_add(auditor->file, &event, &waiting->sequence);
     if (!vlt_is_ok(result)) {
@@ -168,6 +174,9 @@ static vlt_result settings(struct role *role, struct bytes frame, bool is_first,
     char folder[IPC_TEXT_MAX + 1], origin[IPC_TEXT_MAX + 1];
     VLT_TRY(tell_settings_auditor_decode(frame, &got));
     log_set_level((enum log_level)got.log_level);
+    auditor->pseudonym_key_bytes = got.pseudonym_key.size;
+    if (got.pseudonym_key.size)
+        memcpy(auditor->pseudonym_key, got.pseudonym_key.at, got.pseudonym_key.size);
     if (!is_first)
         return vlt_ok(); // the folder is fixed until a restart: one writer, one log
     if (!bytes_to_text(got.directory, folder, sizeof folder))

@@ -70,7 +70,8 @@ static const cyaml_schema_field_t config_keeper_fields[] = {
     NUMBER(config_keeper, device_probe_s),  NUMBER(config_keeper, device_grace_s),
     CYAML_FIELD_END};
 static const cyaml_schema_field_t config_audit_fields[] = {
-    TEXT(config_audit, directory), TEXT(config_audit, origin), CYAML_FIELD_END};
+    TEXT(config_audit, directory), TEXT(config_audit, origin),
+    TEXT(config_audit, pseudonym_key), CYAML_FIELD_END};
 static const cyaml_schema_field_t config_shipping_fields[] = {
     TEXT(config_shipping, positions),          TEXT(config_shipping, syslog),
     TEXT(config_shipping, syslog_ca),          TEXT(config_shipping, syslog_certificate),
@@ -157,7 +158,8 @@ static bool set_text_defaults(struct config *c) {
            set_text(&c->users.redeemer, "") && set_text(&c->users.keeper, "") &&
            set_text(&c->users.auditor, "") && set_text(&c->users.shipper, "") &&
            set_text(&c->tokens.signing_key, "memory") &&
-           set_text(&c->audit.directory, "/var/lib/vaultd/audit") && set_text(&c->audit.origin, "");
+           set_text(&c->audit.directory, "/var/lib/vaultd/audit") && set_text(&c->audit.origin, "") &&
+           set_text(&c->audit.pseudonym_key, "");
 }
 
 static void set_number_defaults(struct config *c) {

@@ -57,6 +57,7 @@ struct config_keeper {
 };
 struct config_audit {
     char *directory, *origin;
+    char *pseudonym_key; // file; empty: persons stand in the log as they are
 };
 struct config_shipping { // empty: that kind of receiver is not used
     char *positions;     // folder: how far each receiver has got

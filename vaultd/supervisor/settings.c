@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "libvault/audit/pseudonym.h"
 #include "libvault/tpm/boot_key.h"
 #include "vaultd/log/log.h"
 
@@ -97,6 +98,21 @@ static vlt_result read_header(const char *path, struct fault *fault, char **ret_
                      "Authorization: Bearer SECRET", path);
 }
 
+// One line of text; what stands before its end is the key.
+static vlt_result read_pseudonym_key(const char *path, struct fault *fault, char **ret_key) {
+    VLT_TRY(read_file(path, fault, ret_key));
+    if (!*ret_key)
+        return vlt_ok();
+    size_t size = strcspn(*ret_key, "\r\n");
+    (*ret_key)[size] = 0;
+    if (size >= PSEUDONYM_KEY_MIN && size <= PSEUDONYM_KEY_MAX)
+        return vlt_ok();
+    return fault_set(fault, VLT_MALFORMED, "not a key for pseudonyms",
+                     "audit.pseudonym_key: %s must hold one line of %d to %d characters: "
+                     "openssl rand -hex 32 >%s",
+                     path, PSEUDONYM_KEY_MIN, PSEUDONYM_KEY_MAX, path);
+}
+
 static vlt_result read_shipping(const struct config_shipping *s, struct fault *fault, struct settings_files *files) {
     VLT_TRY(read_file(s->syslog_ca, fault, &files->syslog_ca));
     VLT_TRY(read_file(s->syslog_certificate, fault, &files->syslog_certificate));
@@ -106,6 +122,7 @@ static vlt_result read_shipping(const struct config_shipping *s, struct fault *f
 }
 
 static vlt_result read_all(const struct config *c, struct fault *fault, struct settings_files *files) {
+    VLT_TRY(read_pseudonym_key(c->audit.pseudonym_key, fault, &files->pseudonym_key));
     VLT_TRY(read_file(c->broker.tls_certificate, fault, &files->broker_certificate));
     VLT_TRY(read_file(c->broker.tls_key, fault, &files->broker_key));
     VLT_TRY(read_file(c->broker.issuer_ca, fault, &files->issuer_ca));
@@ -136,6 +153,7 @@ vlt_result settings_files_read(const struct config *config, struct fault *fault,
 }
 
 void settings_files_done(struct settings_files *files) {
+    wipe(files->pseudonym_key);
     wipe(files->broker_certificate);
     wipe(files->broker_key);
     wipe(files->issuer_ca);
@@ -260,9 +278,11 @@ static void tell_rotator(struct channel *channel, const struct config *c, const 
     tell_settings_rotator(channel, &tell, -1);
 }
 
-static void tell_auditor(struct channel *channel, const struct config *c) {
+static void tell_auditor(struct channel *channel, const struct config *c,
+                         const struct settings_files *f) {
     const char *origin = c->audit.origin[0] ? c->audit.origin : c->issuer + strlen("https://");
     struct tell_settings_auditor tell = {.directory = T(c->audit.directory), .origin = T(origin),
+                                         .pseudonym_key = T(f->pseudonym_key),
                                          .log_level = log_level_number(c->log_level)};
     tell_settings_auditor(channel, &tell, -1);
 }
@@ -294,7 +314,7 @@ void settings_tell(struct channel *channel, enum ipc_role role, const struct con
         tell_keeper(channel, config, files);
         break;
     case IPC_AUDITOR:
-        tell_auditor(channel, config);
+        tell_auditor(channel, config, files);
         break;
     case IPC_SHIPPER:
         tell_shipper(channel, config, files);

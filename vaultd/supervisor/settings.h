@@ -13,6 +13,7 @@ struct settings_files {
     char *broker_certificate, *broker_key, *issuer_ca, *provider_ca;
     char *admin_certificate, *admin_key;
     char *redeemer_certificate, *redeemer_key;
+    char *pseudonym_key;
     char *syslog_ca, *syslog_certificate, *syslog_key, *collector_ca, *collector_header;
     // Of device, then of each of more_devices.
     struct settings_boot {
