@@ -7,9 +7,7 @@
 #include "vaultd/keeper/commit_queue.h"
 #include "vaultd/keeper/device_remove.h"
 #include "vaultd/keeper/devices.h"
-#include "vaultd/keeper/recovery.h"
-#include "vaultd/keeper/rotate_wrapping.h"
-#include "vaultd/keeper/system_keys.h"
+#include "vaultd/keeper/slots_plan.h"
 #include "vaultd/log/log.h"
 
 #define TENANTS_EACH_TURN 200
@@ -20,15 +18,14 @@
 
 struct slots {
     struct commit commit; // first: the queue hands it back
+    struct slots_plan plan;
     struct keeper *keeper;
     struct event *turn;
-    struct rotate_devices devices; // as of the beginning of the pass
-    uint32_t from, tenant;         // where the pass began and is
-    uint32_t again_from;           // another pass is wanted from there; UINT32_MAX: none
+    uint32_t from, tenant; // where the pass began and is
+    uint32_t again_from;   // another pass is wanted from there; UINT32_MAX: none
     uint64_t found, done;
     int64_t started_ms;
     bool is_busy, is_stopping; // with the device or the disk
-    unsigned failed;           // set of devices that failed in this pass: they wait
     // The data key at hand.
     uint32_t number;
     uint64_t revision;
@@ -77,79 +74,7 @@ static void go_on(struct slots *job, long wait_ms) {
         turn_after(job, wait_ms);
 }
 
-// ---- What one data key needs ----
-
-static struct rotate_device *key_of(struct slots *job, const uint8_t id[RECORD_DEVICE_ID_SIZE]) {
-    for (size_t i = 0; i < job->devices.count; i++)
-        if (bytes_equal(bytes_of(job->devices.keys[i].id, RECORD_DEVICE_ID_SIZE),
-                        bytes_of(id, RECORD_DEVICE_ID_SIZE)))
-            return &job->devices.keys[i];
-    return NULL;
-}
-
-static bool is_active(const struct rotate_device *key) {
-    return key && key->state == RECORD_WRAPPING_ACTIVE;
-}
-
-static bool has_slot(const struct record_datakey *record, const uint8_t *id) {
-    for (size_t i = 0; i < record->slot_count; i++)
-        if (bytes_equal(bytes_of(record->slots[i].device, RECORD_DEVICE_ID_SIZE),
-                        bytes_of(id, RECORD_DEVICE_ID_SIZE)))
-            return true;
-    return false;
-}
-
-// The device in which a slot is missing and can be made now, or NULL.
-static struct device *missing_in(struct slots *job, const struct record_datakey *record) {
-    for (size_t i = 0; i < job->devices.count; i++) {
-        const struct rotate_device *key = &job->devices.keys[i];
-        struct device *device = is_active(key) ? devices_of_id(job->keeper, key->id) : NULL;
-        if (device && !(job->failed >> device->number & 1) && !has_slot(record, key->id))
-            return device;
-    }
-    return NULL;
-}
-
-// Is there an active slot, of this device or (NULL) of any?
-static bool has_active(struct slots *job, const struct record_datakey *record, const char *device) {
-    for (size_t i = 0; i < record->slot_count; i++) {
-        const struct rotate_device *key = key_of(job, record->slots[i].device);
-        if (is_active(key) && (!device || strcmp(key->device, device) == 0))
-            return true;
-    }
-    return false;
-}
-
-static bool is_droppable(struct slots *job, const struct record_datakey *record,
-                         const struct record_slot *slot) {
-    const struct recovery *recovery = job->keeper->keys->recovery;
-    const struct rotate_device *key = key_of(job, slot->device);
-    if (is_active(key) || (recovery && bytes_equal(bytes_of(slot->device, sizeof slot->device),
-                                                   bytes_of(recovery->id, sizeof recovery->id))))
-        return false;
-    if (key && key->state == RECORD_WRAPPING_RETIRED)
-        return has_active(job, record, key->device);
-    return has_active(job, record, NULL);
-}
-
-static size_t drop_slots(struct slots *job, struct record_datakey *record) {
-    struct record_datakey kept = *record;
-    kept.slot_count = 0;
-    for (size_t i = 0; i < record->slot_count; i++)
-        if (!is_droppable(job, record, &record->slots[i]))
-            kept.slots[kept.slot_count++] = record->slots[i];
-    size_t dropped = record->slot_count - kept.slot_count;
-    *record = kept;
-    return dropped;
-}
-
-static void note_named(struct slots *job, const struct record_datakey *record) {
-    for (size_t i = 0; i < record->slot_count; i++) {
-        struct rotate_device *key = key_of(job, record->slots[i].device);
-        if (key)
-            key->is_named = true;
-    }
-}
+// ---- The data key at hand ----
 
 // The record as it was read, with what was added.
 static vlt_result take_record(struct slots *job, struct record_datakey *record) {
@@ -206,7 +131,7 @@ static void device_failed_here(struct slots *job, struct device *device,
                                const struct device_call *call, vlt_result result) {
     log_error("device %s: data key %u of tenant %u gets no slot: %s", device->name, job->number,
               job->tenant, fault_or_reason(&call->fault, result));
-    job->failed |= 1u << device->number;
+    job->plan.failed |= 1u << device->number;
 }
 
 static struct device *device_of_call(struct keeper *keeper, struct device_call *call) {
@@ -220,9 +145,9 @@ static vlt_result take_blob(struct slots *job, struct device_call *call) {
     uint8_t id[HSM_KEY_ID_BYTES];
     struct bytes blob = bytes_of(call->blob, call->blob_bytes);
     VLT_TRY(hsm_blob_key_id(blob, id));
-    const struct rotate_device *key = key_of(job, id);
+    const struct rotate_device *key = slots_plan_key(&job->plan, id);
     // A generation that is not recorded yet, or is retired by now.
-    if (!is_active(key) || job->added_count == KEEPER_DEVICES_MAX)
+    if (!slots_plan_is_active(key) || job->added_count == KEEPER_DEVICES_MAX)
         return vlt_fail(VLT_CONFLICT, "the wrapping key is being rotated");
     struct added *added = &job->added[job->added_count++];
     memcpy(added->blob, blob.at, blob.size);
@@ -253,8 +178,8 @@ static vlt_result copy_key(struct secret *to, const struct secret *from) {
 
 static void wrap_in(struct slots *job, struct device *device) {
     struct device_call *call = device_call_new(DEVICE_WRAP_PROVEN, wrapped, job);
-    vlt_result result = call ? copy_key(call->secret, job->key)
-                             : vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    vlt_result result =
+        call ? copy_key(call->secret, job->key) : vlt_fail(VLT_UNAVAILABLE, "out of memory");
     if (!vlt_is_ok(result)) {
         if (call)
             device_call_free(call);
@@ -268,12 +193,12 @@ static void wrap_in(struct slots *job, struct device *device) {
 static void add_or_finish(struct slots *job) {
     struct record_datakey record;
     vlt_result result = take_record(job, &record);
-    struct device *device = vlt_is_ok(result) ? missing_in(job, &record) : NULL;
+    struct device *device = vlt_is_ok(result) ? slots_plan_missing(&job->plan, &record) : NULL;
     if (device) {
         wrap_in(job, device);
         return;
     }
-    size_t dropped = vlt_is_ok(result) ? drop_slots(job, &record) : 0;
+    size_t dropped = vlt_is_ok(result) ? slots_plan_drop(&job->plan, &record) : 0;
     if (job->added_count + dropped > 0 && vlt_is_ok(result))
         replace(job, &record);
     else // a device failed: the pass goes on with the next data key
@@ -298,7 +223,7 @@ static void unwrapped(struct device_call *call) {
 static void unwrap_with(struct slots *job, const struct record_datakey *record) {
     const struct record_slot *slot;
     struct device *device;
-    vlt_result result = devices_slot(job->keeper, record, job->failed, &slot, &device);
+    vlt_result result = devices_slot(job->keeper, record, job->plan.failed, &slot, &device);
     struct device_call *call =
         vlt_is_ok(result) ? device_call_new(DEVICE_UNWRAP, unwrapped, job) : NULL;
     if (!call || slot->blob.size > sizeof call->blob) {
@@ -336,8 +261,8 @@ static bool look_at_key(struct bytes name, struct bytes value, uint64_t revision
     if (search->is_damaged)
         return false;
     dropped = record;
-    if (!missing_in(job, &record) && drop_slots(job, &dropped) == 0) {
-        note_named(job, &record);
+    if (!slots_plan_missing(&job->plan, &record) && slots_plan_drop(&job->plan, &dropped) == 0) {
+        slots_plan_note(&job->plan, &record);
         return true;
     }
     wire_reader_init(&r, name);
@@ -352,9 +277,9 @@ static vlt_result pass_begin(struct slots *job, uint32_t from) {
     job->from = job->tenant = from;
     job->again_from = UINT32_MAX;
     job->found = 0;
-    job->failed = 0;
+    job->plan.failed = 0;
     VLT_TRY(store_snapshot_begin(keeper->store));
-    vlt_result result = rotate_devices_read(keeper, &job->devices);
+    vlt_result result = rotate_devices_read(keeper, &job->plan.devices);
     store_snapshot_end(keeper->store);
     return result.class == VLT_NOT_FOUND ? vlt_ok() : result;
 }
@@ -362,8 +287,8 @@ static vlt_result pass_begin(struct slots *job, uint32_t from) {
 // Nothing was left to do in a look at every data key.
 static void all_is_well(struct slots *job) {
     struct keeper *keeper = job->keeper;
-    struct rotate_devices devices = job->devices;
-    bool is_whole = job->from == STORE_SYSTEM_TENANT && job->failed == 0;
+    struct rotate_devices devices = job->plan.devices;
+    bool is_whole = job->from == STORE_SYSTEM_TENANT && job->plan.failed == 0;
     slots_stop(keeper);
     if (!is_whole)
         return;
@@ -376,9 +301,9 @@ static void pass_ended(struct slots *job) {
     if (job->again_from < from)
         from = job->again_from;
     // What failed is tried again by the tick, when the device is back.
-    if (job->failed)
+    if (job->plan.failed)
         job->keeper->rotations->has_slots_to_look_at = true;
-    if (from != UINT32_MAX && !job->failed)
+    if (from != UINT32_MAX && !job->plan.failed)
         turn_after(job, vlt_is_ok(pass_begin(job, from)) ? 0 : REST_MS);
     else
         all_is_well(job);
@@ -413,7 +338,7 @@ static void take_turn(evutil_socket_t fd, short what, void *context) {
         job->added_count = 0;
         job->is_busy = true;
         result = record_datakey_get(bytes_of(job->record, job->record_bytes), &record);
-        if (vlt_is_ok(result) && missing_in(job, &record))
+        if (vlt_is_ok(result) && slots_plan_missing(&job->plan, &record))
             unwrap_with(job, &record);
         else
             add_or_finish(job); // only to drop
@@ -440,7 +365,7 @@ static void begin(struct keeper *keeper, uint32_t from) {
     job = calloc(1, sizeof *job);
     if (!job)
         return;
-    job->keeper = keeper;
+    job->keeper = job->plan.keeper = keeper;
     job->started_ms = clock_elapsed_ms();
     job->key = secret_new(HSM_DATA_KEY_BYTES);
     job->turn = evtimer_new(keeper->base, take_turn, job);
