@@ -20,7 +20,8 @@ static void asked(struct ipc_call *call, unsigned message, struct bytes frame, v
         reply_failure(call, vlt_fail(VLT_UNAVAILABLE, "there is no log"));
         return;
     }
-    const struct answer_record answer = {.sequence = ++sequence};
+    sequence++;
+    const struct answer_record answer = {.sequence = sequence};
     reply_record(call, vlt_ok(), &answer);
 }
 

@@ -169,6 +169,14 @@ static vlt_result compare(const struct audit_log *log, int archive, struct fault
     return vlt_ok();
 }
 
+// As far as both go.
+static bool is_before(struct bytes a, struct bytes b) {
+    size_t same = 0;
+    while (same < a.size && same < b.size && a.at[same] == b.at[same])
+        same++;
+    return same < a.size && same < b.size && a.at[same] < b.at[same];
+}
+
 // Index of the first entry that is not older than `since`, which is a time or the
 // beginning of one: canonical times are in the order of their texts.
 static vlt_result find_date(int archive, uint64_t size, const char *since, uint64_t *ret_index) {
@@ -182,8 +190,7 @@ static vlt_result find_date(int archive, uint64_t size, const char *since, uint6
         if (!vlt_is_ok(result))
             break;
         struct bytes time = audit_entry_member(entry, "time");
-        size_t common = time.size < wanted.size ? time.size : wanted.size;
-        if (common && memcmp(time.at, wanted.at, common) < 0)
+        if (is_before(time, wanted))
             low = middle + 1;
         else
             high = middle;

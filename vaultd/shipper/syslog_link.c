@@ -135,7 +135,9 @@ static bool expect_host(SSL *link, const char *host) {
     X509_VERIFY_PARAM *expected = SSL_get0_param(link);
     if (X509_VERIFY_PARAM_set1_ip_asc(expected, host) == 1)
         return true;
-    return SSL_set_tlsext_host_name(link, host) == 1 && SSL_set1_host(link, host) == 1;
+    // The macro of this call casts the constness away; OpenSSL copies the name.
+    return SSL_ctrl(link, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, (void *)(uintptr_t)host) == 1 &&
+           SSL_set1_host(link, host) == 1;
 }
 
 static vlt_result refused(SSL *link, const char *target, struct fault *fault) {
