@@ -21,6 +21,7 @@ sys.path.insert(0, f"{HERE}/lib")
 from lab import Lab, need, run, run_cases, wait_until  # noqa: E402
 from test_audit import Load, all_recorded, serve, serves, victims  # noqa: E402
 
+DISK_MIB = 96 + 4 * int(os.environ.get("VAULT_DISK_FAULTS", "30"))  # the log must fit when nobody fills it up
 FAULTS = int(os.environ.get("VAULT_DISK_FAULTS", "30"))
 
 
@@ -33,7 +34,7 @@ class Disk:
         os.mkdir(self.folder, 0o750)
         image = f"{lab.folder}/disk"
         with open(image, "wb") as file:
-            file.truncate(96 << 20)
+            file.truncate(DISK_MIB << 20)
         found = subprocess.run(["losetup", "--find", "--show", image], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         if found.returncode == 0 and subprocess.run(["mkfs.ext4", "-q", "-m", "0", found.stdout.strip()]).returncode == 0:
             self.loop = found.stdout.strip()
@@ -42,7 +43,7 @@ class Disk:
             os.rmdir(f"{self.folder}/lost+found")
 
     def mount(self):
-        what = [self.loop, self.folder] if self.loop else ["-t", "tmpfs", "-o", "size=96m", "tmpfs", self.folder]
+        what = [self.loop, self.folder] if self.loop else ["-t", "tmpfs", "-o", f"size={DISK_MIB}m", "tmpfs", self.folder]
         run("mount", *what)
         if self.lab.users:
             run("chown", "vault-auditor:vaultd", self.folder)
@@ -73,10 +74,11 @@ def stops(lab, load, why):
 def fill_up(lab, disk, load, chance):
     ballast = f"{disk.folder}/ballast"
     with open(ballast, "wb", buffering=0) as file:
-        size = 1 << 20
+        at, size = 0, 64 << 20
         while size >= 1024:
             try:
-                file.write(b"x" * size)
+                os.posix_fallocate(file.fileno(), at, size)
+                at += size
             except OSError:
                 size //= 2
     time.sleep(chance.uniform(0, 0.2))
