@@ -71,6 +71,11 @@ def stops(lab, load, why):
     raise AssertionError(f"decisions go on: {why}")
 
 
+def administration_answers(lab):
+    """At once, or when a keeper that was killed is back."""
+    wait_until("an answer to administration", lambda: lab.vaultctl("status", check=False).returncode == 0, 20)
+
+
 def fill_up(lab, disk, load, chance):
     ballast = f"{disk.folder}/ballast"
     with open(ballast, "wb", buffering=0) as file:
@@ -83,7 +88,7 @@ def fill_up(lab, disk, load, chance):
                 size //= 2
     time.sleep(chance.uniform(0, 0.2))
     stops(lab, load, "the disk is full")
-    need(lab.vaultctl("status", check=False).returncode == 0, "administration does not answer")
+    administration_answers(lab)
     os.unlink(ballast)
 
 
@@ -170,7 +175,7 @@ def a_disk_that_turns_read_only_stops_decisions():
                 return
             run("mount", "-o", "remount,abort", disk.folder)
             stops(lab, load, "the file system is read-only")
-            need(lab.vaultctl("status", check=False).returncode == 0, "administration does not answer")
+            administration_answers(lab)
             lab.stop(9)
             run("umount", disk.folder)
             disk.mount()

@@ -29,7 +29,7 @@ from jose import Signer, new_ec_key, new_rsa_key
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TREE = os.path.abspath(os.path.join(HERE, "..", "..", ".."))
-ROLES = ("broker", "admin", "redeemer", "keeper", "auditor", "shipper", "rotator")
+ROLES = ("broker", "admin", "redeemer", "keeper", "auditor", "rotator")  # the shipper runs only where something is shipped
 
 
 class Failure(Exception):
@@ -217,7 +217,7 @@ class Lab:
             "admin": {"socket": self.admin_socket}, "redeemer": {"socket": self.redeem_socket},
             "audit": {"directory": self.audit_folder}, "tokens": {"lifetime_s": 300, "max_lifetime_s": 3600}}
         if self.users:
-            config["users"] = {"group": "vaultd", **{role: f"vault-{role}" for role in ROLES}}
+            config["users"] = {"group": "vaultd", **{role: f"vault-{role}" for role in (*ROLES, "shipper")}}
         for section, values in self.extra.items():
             config[section] = {**config.get(section, {}), **values} if isinstance(values, dict) else values
         return config
