@@ -21,8 +21,8 @@ sys.path.insert(0, f"{HERE}/lib")
 from lab import Lab, need, run, run_cases, wait_until  # noqa: E402
 from test_audit import Load, all_recorded, serve, serves, victims  # noqa: E402
 
-DISK_MIB = 96 + 4 * int(os.environ.get("VAULT_DISK_FAULTS", "30"))  # the log must fit when nobody fills it up
-FAULTS = int(os.environ.get("VAULT_DISK_FAULTS", "30"))
+DISK_MIB = 96 + 4 * int(os.environ.get("VAULT_DISK_FAULTS", "20"))  # the log must fit when nobody fills it up
+FAULTS = int(os.environ.get("VAULT_DISK_FAULTS", "20"))
 
 
 class Disk:
