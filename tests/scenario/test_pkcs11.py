@@ -203,6 +203,15 @@ class Spied:
         with open(self.path, errors="replace") as log:
             return log.read()
 
+    def settled(self):
+        """How many calls there were when none came for a second."""
+        count, since = len(self.calls()), time.monotonic()
+        while time.monotonic() < since + 1:
+            time.sleep(0.05)
+            if len(self.calls()) != count:
+                count, since = len(self.calls()), time.monotonic()
+        return count
+
     def calls(self):
         return re.findall(r"^\d+: (C_\w+)", self.text(), re.M)
 
@@ -214,7 +223,8 @@ def which_calls_reach_the_device():
         key = ready(lab)
         token = lab.token(key=key)
         need(works(lab, token, key), "through the spy")
-        before = len(spied.calls())
+        wait_until("the counter", lambda: lab.vaultctl_json("status")["rollback_protection"]["is_up_to_date"])
+        before = spied.settled()
         for _ in range(100):
             need(lab.redeem(token, key).status == 200, "redeem")
         for _ in range(10):
