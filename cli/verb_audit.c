@@ -50,6 +50,9 @@ void audit_entry_print(const json_t *entry) {
         put_member(entry, "subject", "on ");
     put_member(entry, "policies", "policies ");
     put_member(entry, "reason", "because: ");
+    const json_t *repeats = json_object_get(entry, "repeats");
+    if (repeats)
+        printf(" (%lld more of the same)", (long long)json_integer_value(repeats));
     putchar('\n');
 }
 

@@ -34,6 +34,7 @@ void audit_event_put(struct wire_writer *w, const struct audit_event *event) {
     wire_put_u8(w, event->kind);
     wire_put_u8(w, event->outcome);
     wire_put_u32(w, event->version);
+    wire_put_u32(w, event->repeats);
     wire_put_u64(w, event->at_us);
 #define PUT_TEXT(name, max) wire_put_bytes(w, cut(event->name, (max)));
     AUDIT_TEXTS(PUT_TEXT)
@@ -46,6 +47,7 @@ vlt_result audit_event_get(struct bytes bytes, struct audit_event *ret_event) {
     event.kind = wire_get_u8(&r);
     event.outcome = wire_get_u8(&r);
     event.version = wire_get_u32(&r);
+    event.repeats = wire_get_u32(&r);
     event.at_us = wire_get_u64(&r);
 #define GET_TEXT(name, max) event.name = wire_get_bytes(&r, (max));
     AUDIT_TEXTS(GET_TEXT)
@@ -62,7 +64,7 @@ vlt_result audit_event_get(struct bytes bytes, struct audit_event *ret_event) {
 enum member_place {
 #define TEXT_PLACE(name, max) PLACE_##name,
     AUDIT_TEXTS(TEXT_PLACE)
-    PLACE_time, PLACE_kind, PLACE_outcome, PLACE_sequence, PLACE_credential_version, PLACE_COUNT
+    PLACE_time, PLACE_kind, PLACE_outcome, PLACE_sequence, PLACE_credential_version, PLACE_repeats, PLACE_COUNT
 };
 
 struct place {
@@ -74,7 +76,7 @@ struct place {
 
 // In the order of RFC 8785; sorted once, because each event needs it.
 static struct place order[PLACE_COUNT] = {AUDIT_TEXTS(TEXT_ROW) PLACE(time), PLACE(kind), PLACE(outcome),
-                                          PLACE(sequence), PLACE(credential_version)};
+                                          PLACE(sequence), PLACE(credential_version), PLACE(repeats)};
 static pthread_once_t order_once = PTHREAD_ONCE_INIT;
 
 static int place_order(const void *a, const void *b) {
@@ -127,16 +129,18 @@ void audit_event_json(const struct audit_event *event, uint64_t sequence, struct
     buf_put_byte(out, '{');
     for (size_t i = 0; i < PLACE_COUNT; i++) {
         const struct place *place = &order[i];
-        bool is_version = place->place == PLACE_credential_version && event->version;
-        bool is_number = place->place == PLACE_sequence || is_version;
-        if (!is_number && texts[place->place].size == 0)
+        uint64_t number = place->place == PLACE_sequence             ? sequence
+                          : place->place == PLACE_credential_version ? event->version
+                          : place->place == PLACE_repeats            ? event->repeats
+                                                                     : 0;
+        if (number == 0 && texts[place->place].size == 0)
             continue; // empty members are left out
         if (!is_first)
             buf_put_byte(out, ',');
         is_first = false;
         buf_put(out, bytes_of(place->opening, place->opening_bytes));
-        if (is_number)
-            put_number(out, is_version ? event->version : sequence);
+        if (number)
+            put_number(out, number);
         else
             put_text(out, texts[place->place]);
     }

@@ -24,7 +24,7 @@ static struct bytes put(const struct audit_event *event) {
 }
 
 static const struct audit_event sample = {
-    .kind = AUDIT_REDEEM, .outcome = AUDIT_DENY, .version = 3, .at_us = AT_US,
+    .kind = AUDIT_REDEEM, .outcome = AUDIT_DENY, .version = 3, .repeats = 7, .at_us = AT_US,
     .tenant = BYTES_LITERAL("default"), .operation = BYTES_LITERAL("credential.redeem"),
     .principal = BYTES_LITERAL("https://idp.test|alice"), .path = BYTES_LITERAL("/v1/x\"\\\n"), .reason = BYTES_LITERAL("no")};
 
@@ -34,6 +34,7 @@ static void event_accepts_what_was_put(void **state) {
     assert_int_equal(event.kind, AUDIT_REDEEM);
     assert_int_equal(event.outcome, AUDIT_DENY);
     assert_int_equal(event.version, 3);
+    assert_int_equal(event.repeats, 7);
     assert_true(event.at_us == AT_US);
 #define SAME(name, max) assert_true(bytes_equal(event.name, sample.name));
     AUDIT_TEXTS(SAME)
@@ -64,7 +65,7 @@ static void event_accepts_canonical_json(void **state) {
     buf_init(&canonical, 32768);
     struct bytes text = json_of(&sample, 7, &out);
     assert_true(bytes_equal_text(text, "{\"credential_version\":3,\"kind\":\"redeem\",\"operation\":\"credential.redeem\",\"outcome\":\"deny\","
-                                       "\"path\":\"/v1/x\\\"\\\\\\n\",\"principal\":\"https://idp.test|alice\",\"reason\":\"no\","
+                                       "\"path\":\"/v1/x\\\"\\\\\\n\",\"principal\":\"https://idp.test|alice\",\"reason\":\"no\",\"repeats\":7,"
                                        "\"sequence\":7,\"tenant\":\"default\",\"time\":\"2023-11-14T22:13:20.123Z\"}"));
     assert_true(vlt_is_ok(jsontext_parse(text, &jsontext_document_limits, NULL, &root)));
     assert_true(vlt_is_ok(jsontext_canonical(root, &canonical)));

@@ -11,6 +11,7 @@
 #include "vaultd/auditor/log_file.h"
 #include "vaultd/auditor/publication.h"
 #include "vaultd/auditor/retention.h"
+#include "vaultd/auditor/repeats.h"
 #include "vaultd/log/log.h"
 #include "vaultd/role/role.h"
 
@@ -28,6 +29,8 @@ struct auditor {
     struct event *sync_soon;
     uint8_t pseudonym_key[PSEUDONYM_KEY_MAX];
     size_t pseudonym_key_bytes; // 0: persons stand in the log as they are
+    struct repeats *repeats;
+    struct event *repeats_tick;
     struct waiting group[GROUP_MAX];
     size_t group_count;
     bool was_failing;
@@ -52,10 +55,43 @@ static void sync_group(struct auditor *auditor) {
     else if (vlt_is_ok(result) && auditor->was_failing)
         log_notice("the audit log can be written again; decisions go on");
     auditor->was_failing = !vlt_is_ok(result);
+    repeats_settle(auditor->repeats, log_file_durable(auditor->file));
     answer_group(auditor, result);
 }
 
 static void on_sync_soon(evutil_socket_t fd, short what, void *context) { sync_group(context); }
+
+static vlt_result write_repeats(const struct audit_event *event, void *context, uint64_t *ret_sequence) {
+    struct auditor *auditor = context;
+    struct audit_event now = *event;
+    now.at_us = (uint64_t)clock_now_us();
+    return log_file_add(auditor->file, &now, ret_sequence);
+}
+
+static void flush_repeats(struct auditor *auditor, bool all) {
+    if (publication_refusal(auditor->publication))
+        return;
+    repeats_flush(auditor->repeats, (uint64_t)clock_now_us(), all, write_repeats, auditor);
+    sync_group(auditor);
+}
+
+static void on_repeats_tick(evutil_socket_t fd, short what, void *context) {
+    flush_repeats(context, false);
+}
+
+// Puts the event into the batch, unless it is one of many that an entry of this
+// second already stands for: then it waits for that entry.
+static vlt_result add_or_count(struct auditor *auditor, const struct audit_event *event,
+                               uint64_t *ret_sequence) {
+    uint64_t now_us = (uint64_t)clock_now_us();
+    bool concerns = repeats_concern(event);
+    if (concerns && repeats_count(auditor->repeats, event, now_us, ret_sequence))
+        return vlt_ok();
+    VLT_TRY(log_file_add(auditor->file, event, ret_sequence));
+    if (concerns)
+        repeats_add(auditor->repeats, event, now_us, *ret_sequence);
+    return vlt_ok();
+}
 
 static void answer_record(struct auditor *auditor, struct ipc_call *call, struct bytes frame) {
     struct ask_record ask;
@@ -75,7 +111,7 @@ static void answer_record(struct auditor *auditor, struct ipc_call *call, struct
     if (auditor->pseudonym_key_bytes)
         pseudonym_event(bytes_of(auditor->pseudonym_key, auditor->pseudonym_key_bytes), &event, &room);
     struct waiting *waiting = &auditor->group[auditor->group_count];
-    vlt_result result = log_file_add(auditor->file, &event, &waiting->sequence);
+    vlt_result result = add_or_count(auditor, &event, &waiting->sequence);
     if (!vlt_is_ok(result)) {
         reply_failure(call, result);
         return;
@@ -170,7 +206,7 @@ static vlt_result settings(struct role *role, struct bytes frame, bool is_first,
                            struct fault *fault) {
     struct auditor *auditor = role_context(role);
     struct tell_settings_auditor got;
-    const struct timeval at_once = {0, 0};
+    const struct timeval at_once = {0, 0}, every_second = {1, 0};
     char folder[IPC_TEXT_MAX + 1], origin[IPC_TEXT_MAX + 1];
     VLT_TRY(tell_settings_auditor_decode(frame, &got));
     log_set_level((enum log_level)got.log_level);
@@ -191,14 +227,17 @@ static vlt_result settings(struct role *role, struct bytes frame, bool is_first,
     auditor->role = role;
     // Lowest priority: after everything that was readable in this turn.
     auditor->sync_soon = event_new(role_base(role), -1, 0, on_sync_soon, auditor);
-    if (!auditor->sync_soon)
+    auditor->repeats = repeats_new();
+    auditor->repeats_tick = event_new(role_base(role), -1, EV_PERSIST, on_repeats_tick, auditor);
+    if (!auditor->sync_soon || !auditor->repeats || !auditor->repeats_tick ||
+        event_add(auditor->repeats_tick, &every_second) != 0)
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
     role_ready(role, "writes the audit log");
     return vlt_ok();
 }
 
 static void drain(struct role *role, unsigned within_ms) {
-    sync_group(role_context(role));
+    flush_repeats(role_context(role), true);
     role_finish(role, EXIT_SUCCESS);
 }
 
@@ -215,6 +254,9 @@ int main(void) {
     int status = role_run(&hooks, &auditor);
     if (auditor.sync_soon)
         event_free(auditor.sync_soon);
+    if (auditor.repeats_tick)
+        event_free(auditor.repeats_tick);
+    repeats_free(auditor.repeats);
     publication_free(auditor.publication);
     log_file_close(auditor.file);
     return status;

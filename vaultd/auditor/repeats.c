@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vaultd/auditor/repeats.h"
+
+#include <stdlib.h>
+
+#define SLOTS (REPEATS_MAX + REPEATS_MERGED_MAX)
+
+// name, room. What makes two denials the same.
+#define KEPT(TEXT)                                                                                 \
+    TEXT(tenant, 64)                                                                               \
+    TEXT(operation, 64)                                                                            \
+    TEXT(source, 64)                                                                               \
+    TEXT(forwarder, 64)                                                                            \
+    TEXT(reason, 512)
+
+struct slot {
+    uint8_t kind;       // 0: free
+    bool is_written;    // the count, as entry `sequence`; not synced yet
+    uint32_t count;     // of those that got no entry
+    uint64_t since_us;
+    uint64_t sequence;  // of their entry; 0: it could not be written
+#define SLOT_TEXT(name, room) char name[(room) + 1];
+    KEPT(SLOT_TEXT)
+};
+struct repeats {
+    struct slot slots[SLOTS]; // the last REPEATS_MERGED_MAX: whatever the source
+};
+
+struct repeats *repeats_new(void) { return calloc(1, sizeof(struct repeats)); }
+void repeats_free(struct repeats *repeats) { free(repeats); }
+
+bool repeats_concern(const struct audit_event *event) {
+    return event->outcome == AUDIT_DENY && event->principal.size == 0 && event->administrator.size == 0;
+}
+
+static struct bytes cut(struct bytes text, size_t max) {
+    return bytes_of(text.at, text.size < max ? text.size : max);
+}
+
+static bool is_same(const struct slot *slot, const struct audit_event *event) {
+    bool same = slot->kind == event->kind;
+#define COMPARE(name, room) same = same && bytes_equal(bytes_of_text(slot->name), cut(event->name, room));
+    KEPT(COMPARE)
+    return same;
+}
+
+// As a merged slot has it.
+static struct audit_event without_source(const struct audit_event *event) {
+    return (struct audit_event){.kind = event->kind, .outcome = event->outcome,
+                                .operation = event->operation, .reason = event->reason};
+}
+
+// The slot of that event, or the first free one, or NULL.
+static struct slot *find(struct slot *slots, size_t count, const struct audit_event *event) {
+    struct slot *vacant = NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (slots[i].kind && is_same(&slots[i], event))
+            return &slots[i];
+        if (!slots[i].kind && !vacant)
+            vacant = &slots[i];
+    }
+    return vacant;
+}
+
+// *ret_event: what the slot says or shall say.
+static struct slot *slot_of(struct repeats *repeats, const struct audit_event *event,
+                            struct audit_event *ret_event) {
+    struct slot *slot = find(repeats->slots, REPEATS_MAX, event);
+    *ret_event = *event;
+    if (slot)
+        return slot;
+    *ret_event = without_source(event);
+    return find(repeats->slots + REPEATS_MAX, REPEATS_MERGED_MAX, ret_event);
+}
+
+bool repeats_count(struct repeats *repeats, const struct audit_event *event, uint64_t now_us,
+                   uint64_t *ret_sequence) {
+    struct audit_event kept;
+    struct slot *slot = slot_of(repeats, event, &kept);
+    // A clock that was set back must not keep a slot for ever.
+    if (!slot || !slot->kind || slot->sequence == 0 || slot->count == UINT32_MAX ||
+        now_us < slot->since_us || now_us - slot->since_us >= REPEATS_SPAN_US)
+        return false;
+    slot->count++;
+    *ret_sequence = slot->sequence;
+    return true;
+}
+
+void repeats_add(struct repeats *repeats, const struct audit_event *event, uint64_t now_us,
+                 uint64_t sequence) {
+    struct audit_event kept;
+    struct slot *slot = slot_of(repeats, event, &kept);
+    if (!slot)
+        return;
+    uint32_t count = slot->kind ? slot->count : 0; // of the second before, not written yet
+    *slot = (struct slot){.kind = kept.kind, .count = count, .since_us = now_us, .sequence = sequence};
+#define KEEP(name, room)                                                                           \
+    if (kept.name.size)                                                                            \
+        memcpy(slot->name, kept.name.at, cut(kept.name, room).size);
+    KEPT(KEEP)
+}
+
+void repeats_flush(struct repeats *repeats, uint64_t now_us, bool all, repeats_write *write,
+                   void *context) {
+    for (size_t i = 0; i < SLOTS; i++) {
+        struct slot *slot = &repeats->slots[i];
+        bool is_over = now_us < slot->since_us || now_us - slot->since_us >= REPEATS_SPAN_US;
+        if (!slot->kind || (!is_over && !all))
+            continue;
+        struct audit_event event = {.kind = slot->kind, .outcome = AUDIT_DENY, .repeats = slot->count};
+#define TELL(name, room) event.name = bytes_of_text(slot->name);
+        KEPT(TELL)
+        if (slot->count == 0)
+            slot->kind = 0;
+        else
+            slot->is_written = vlt_is_ok(write(&event, context, &slot->sequence));
+    }
+}
+
+void repeats_settle(struct repeats *repeats, uint64_t durable) {
+    for (size_t i = 0; i < SLOTS; i++) {
+        struct slot *slot = &repeats->slots[i];
+        if (slot->sequence > durable)
+            slot->sequence = 0; // the next of its kind gets an entry of its own
+        else if (slot->is_written)
+            slot->kind = 0;
+        slot->is_written = false;
+    }
+}
