@@ -273,6 +273,20 @@ def an_answer_carries_its_receipt():
                 event = json.load(text)
             need(event["kind"] == kind and event["outcome"] == "allow" and str(event["sequence"]) == number, event)
         need(event["correlation"] == "receipt-1", event)
+        # The Admin API has it, too; entry 1 and one that does not exist are the edges.
+        for number in (int(redeemed.headers["vault-audit-entry"]), 1):
+            receipt = lab.admin("GET", f"/v1/audit/{number}/proof")
+            need(receipt.status == 200, receipt)
+            for path, text in ((proof, receipt.json["proof"]), (entry, receipt.json["entry"])):
+                with open(path, "w", newline="") as out:
+                    out.write(text)
+            run(verifier(lab), "proof", proof, entry, vkey(lab))
+            need(json.loads(receipt.json["entry"])["sequence"] == number, receipt.json["entry"])
+        need(lab.admin("GET", "/v1/audit/4000000/proof").status == 404, "an entry that is not there")
+        with open(entry, "a") as out:
+            out.write(" ")
+        refused = subprocess.run([verifier(lab), "proof", proof, entry, vkey(lab)], capture_output=True, timeout=60, check=False)
+        need(refused.returncode != 0, "an altered entry")
         # So does a denial: a policy's at issue, and the redeemer's own.
         for answer, status, kind in ((lab.exchange(lab.subject_token("mallory", ["nobody"])), 400, "issue"),
                                      (lab.redeem(token, host="evil.example", request_id="receipt-2"), 403, "redeem")):

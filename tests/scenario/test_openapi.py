@@ -14,7 +14,7 @@ import yaml
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 from jose import new_client_key, seal  # noqa: E402
-from lab import TREE, Lab, UnixConnection, need, run_cases  # noqa: E402
+from lab import TREE, Lab, UnixConnection, need, run_cases, wait_until  # noqa: E402
 
 METHODS = ("get", "post", "put", "patch", "delete")
 FORM = "application/x-www-form-urlencoded"
@@ -344,6 +344,10 @@ def every_described_call_answers_as_described():
         call("admin", "GET", "/v1/audit", 400, query="?count=1001")
         call("admin", "POST", "/v1/audit/prune", 400, {"entries": 255})
         call("admin", "POST", "/v1/audit/prune", 409, {"entries": 1 << 20})
+        wait_until("a checkpoint", lambda: lab.admin("GET", "/v1/audit/1/proof").status == 200, 15)
+        call("admin", "GET", "/v1/audit/{number}/proof", 200, number="1")
+        for number in ("0", "one", "999999999"):
+            call("admin", "GET", "/v1/audit/{number}/proof", 404, number=number)
         with open(f"{TREE}/schemas/audit-entry.schema.json") as text:
             entry_schema = json.load(text)
         need(all(not call.document.faults(entry_schema, entry) for entry in audit["entries"]), "an audit entry")

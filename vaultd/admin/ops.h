@@ -77,6 +77,7 @@ OP(op_forwarder_remove);
 OP(op_revoke);
 OP(op_audit_read);
 OP(op_audit_prune);
+OP(op_audit_proof);
 
 // For http_router.
 extern const struct http_route admin_routes[];

@@ -74,6 +74,7 @@
     ROUTE(HTTP_DELETE, "/v1/forwarders/{name}", op_forwarder_remove, "writeForwarder", NONE)       \
     ROUTE(HTTP_POST, TENANT "/revoke", op_revoke, "revokeToken", SMALL)                            \
     ROUTE(HTTP_POST, "/v1/audit/prune", op_audit_prune, "seal", SMALL)                             \
+    ROUTE(HTTP_GET, "/v1/audit/{number}/proof", op_audit_proof, "readAudit", NONE)                 \
     ROUTE(HTTP_GET, "/v1/audit", op_audit_read, "readAudit", NONE)
 
 #define GATE(method, path, operation, action, body_bytes)                                          \

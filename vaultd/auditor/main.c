@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The auditor: takes events from every role, makes them durable in groups, and
 // only then answers. It has its own uid, listens to nobody outside, and never
-// reads what it has written except for the admin role's `read`.
+// reads what it has written except when the admin role asks (`read`, `prove`).
 #include <stdlib.h>
 
 #include "libvault/audit/pseudonym.h"
@@ -11,6 +11,7 @@
 #include "vaultd/auditor/log_file.h"
 #include "vaultd/auditor/publication.h"
 #include "vaultd/auditor/retention.h"
+#include "vaultd/auditor/receipt.h"
 #include "vaultd/auditor/repeats.h"
 #include "vaultd/log/log.h"
 #include "vaultd/role/role.h"
@@ -171,11 +172,36 @@ static void answer_prune(struct auditor *auditor, struct ipc_call *call, struct 
     reply_prune(call, result, &answer);
 }
 
+static void answer_prove(struct auditor *auditor, struct ipc_call *call, struct bytes frame) {
+    struct ask_prove ask;
+    struct answer_prove answer = {0};
+    struct fault fault = {0};
+    struct buf proof, entry;
+    if (!vlt_is_ok(ask_prove_decode(frame, &ask))) {
+        ipc_call_refuse(call, "a request for a proof that does not decode");
+        return;
+    }
+    buf_init(&proof, RECEIPT_PROOF_MAX);
+    buf_init(&entry, 65535);
+    vlt_result result =
+        receipt_make(log_file_folder(auditor->file), ask.sequence, &fault, &proof, &entry);
+    if (!vlt_is_ok(result) && result.class != VLT_NOT_FOUND)
+        log_error("no proof of entry %llu: %s", (unsigned long long)ask.sequence,
+                  fault_or_reason(&fault, result));
+    answer.proof = buf_bytes(&proof);
+    answer.entry = buf_bytes(&entry);
+    reply_prove(call, result, &answer);
+    buf_done(&proof);
+    buf_done(&entry);
+}
+
 static void asked(struct ipc_call *call, unsigned message, struct bytes frame, void *context) {
     if (message == IPC_ASK_record)
         answer_record(context, call, frame);
     else if (message == IPC_ASK_prune)
         answer_prune(context, call, frame);
+    else if (message == IPC_ASK_prove)
+        answer_prove(context, call, frame);
     else
         answer_read(context, call, frame);
 }

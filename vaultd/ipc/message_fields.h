@@ -451,6 +451,11 @@
 #define ANSWER_READ_FIELDS(FIELD)                                                                  \
     FIELD(U64, next, 0)                                                                            \
     FIELD(BYTES, entries, 120000)           /* JSON lines */
+// An entry and the proof of it (auditor/receipt.h).
+#define ASK_PROVE_FIELDS(FIELD) FIELD(U64, sequence, 0)
+#define ANSWER_PROVE_FIELDS(FIELD)                                                                 \
+    FIELD(BYTES, entry, 65535)                                                                     \
+    FIELD(BYTES, proof, 32768)              /* C2SP tlog-proof */
 
 // Takes entries away that an archive has; recorded before.
 #define ASK_PRUNE_FIELDS(FIELD)                                                                    \

@@ -84,6 +84,8 @@
     X(answer, prune, ANSWER_PRUNE_FIELDS)                                                          \
     X(ask, shipping, ASK_SHIPPING_FIELDS)                                                          \
     X(answer, shipping, ANSWER_SHIPPING_FIELDS)                                                    \
+    X(ask, prove, ASK_PROVE_FIELDS)                                                                \
+    X(answer, prove, ANSWER_PROVE_FIELDS)                                                          \
     X(ask, read, ASK_READ_FIELDS)                                                                  \
     X(answer, read, ANSWER_READ_FIELDS)
 

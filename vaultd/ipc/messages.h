@@ -85,6 +85,7 @@ const char *keeper_state_name(enum keeper_state state);
     ASK(record, R(BROKER) | R(ADMIN) | R(REDEEMER) | R(KEEPER) | R(SUPERVISOR), R(AUDITOR), S_ANY) \
     ASK(read, R(ADMIN), R(AUDITOR), S_ANY)                                                         \
     ASK(prune, R(ADMIN), R(AUDITOR), S_ANY)                                                        \
+    ASK(prove, R(ADMIN), R(AUDITOR), S_ANY)                                                        \
     ASK(shipping, R(ADMIN), R(SHIPPER), S_ANY)                                                     \
     TELL(generation, R(KEEPER), R(BROKER) | R(ADMIN) | R(REDEEMER))
 
