@@ -94,6 +94,16 @@ static vlt_result add_or_count(struct auditor *auditor, const struct audit_event
     return vlt_ok();
 }
 
+// What is written of an event: with a time, and of persons what the configuration
+// allows. The event borrows from here until the next one.
+static void complete(struct auditor *auditor, struct audit_event *event) {
+    static struct pseudonym_room room; // one loop, one thread
+    if (event->at_us == 0)
+        event->at_us = (uint64_t)clock_now_us();
+    if (auditor->pseudonym_key_bytes)
+        pseudonym_event(bytes_of(auditor->pseudonym_key, auditor->pseudonym_key_bytes), event, &room);
+}
+
 static void answer_record(struct auditor *auditor, struct ipc_call *call, struct bytes frame) {
     struct ask_record ask;
     struct audit_event event;
@@ -106,11 +116,7 @@ static void answer_record(struct auditor *auditor, struct ipc_call *call, struct
         reply_failure(call, vlt_fail(VLT_UNAVAILABLE, refusal));
         return;
     }
-    if (event.at_us == 0)
-        event.at_us = (uint64_t)clock_now_us();
-    static struct pseudonym_room room; // one loop, one thread
-    if (auditor->pseudonym_key_bytes)
-        pseudonym_event(bytes_of(auditor->pseudonym_key, auditor->pseudonym_key_bytes), &event, &room);
+    complete(auditor, &event);
     struct waiting *waiting = &auditor->group[auditor->group_count];
     vlt_result result = add_or_count(auditor, &event, &waiting->sequence);
     if (!vlt_is_ok(result)) {
@@ -150,8 +156,7 @@ static vlt_result prune(struct auditor *auditor, const struct ask_prune *ask, ui
     if (ask->until % TILE_WIDTH || ask->until > at->size)
         return vlt_fail(VLT_CONFLICT, "only full tiles behind the checkpoint can be pruned");
     VLT_TRY(audit_event_get(ask->event, &event));
-    if (event.at_us == 0)
-        event.at_us = (uint64_t)clock_now_us();
+    complete(auditor, &event);
     sync_group(auditor); // answers who waits, so that this sync is ours alone
     VLT_TRY(log_file_add(auditor->file, &event, &sequence));
     VLT_TRY(log_file_sync(auditor->file, &fault));
