@@ -76,7 +76,7 @@ static vlt_result has_signed(int folder, const struct note_key *key, struct faul
 // Replaces the key by its successor.
 static vlt_result step(int folder, struct note_key *key) {
     char path[HANDOVER_PATH_SIZE];
-    struct note_key successor;
+    struct note_key successor = {.jwk = NULL};
     struct buf bytes;
     handover_path(key, path);
     buf_init(&bytes, NOTE_MAX_BYTES);
