@@ -221,7 +221,7 @@ def call_keys(call):
     call("admin", "POST", "/v1/rotate/{kind}", 400, {"speed": 1}, kind="intake")
     call("admin", "GET", tenant + "/rotate", 200, **at)
     call("admin", "POST", tenant + "/rotate", 200, {"records_per_s": 1000}, **at)
-    call("admin", "DELETE", "/v1/keys/{kind}/{key}", 404, kind="signing", key="none")
+    call("admin", "DELETE", "/v1/keys/{kind}/{key}", 404, kind="signing", key="none", number="1")
     call("admin", "DELETE", tenant + "/keys/{key}", 404, key="4000", **at)
     call("admin", "POST", tenant + "/credentials/{name}/rollback", 404, {}, name="x", **at)
     call_staging(call, tenant + "/credentials/{name}", {"name": "staged", **at})
@@ -362,7 +362,7 @@ def refusals_of_the_codec_are_described_too():
         lab.init_with_issuer()
         document = Document()
         for (method, path), operation in document.operations.items():
-            concrete = path.format(tenant="default", name="openai-prod", kind="signing", key="none")
+            concrete = path.format(tenant="default", name="openai-prod", kind="signing", key="none", number="1")
             for role in operation["tags"]:
                 for body, headers in ((b"{", {"content-type": "application/json"}), (b"[]", {"content-type": "application/json"}),
                                       (b"x" * 200, {"content-type": "text/plain"}), (b"y" * 70000, {"content-type": FORM})):
