@@ -58,7 +58,8 @@ static void bench_durable(struct log_file *file, unsigned group) {
         count += group;
         took = now_s() - began;
     } while (took < 1.0 && log_file_durable(file) < ENTRIES);
-    printf("durable, groups of %-5u %10.0f entries/s %8.2f ms each sync\n", group, count / took, took * 1e3 * group / count);
+    printf("durable, groups of %-5u %10.0f entries/s %8.2f ms each sync\n", group, count / took,
+           took * 1e3 * group / count);
 }
 
 static void sign(struct checkpoint *checkpoint, struct buf *note, struct note_key *key) {
@@ -78,7 +79,8 @@ static void sign(struct checkpoint *checkpoint, struct buf *note, struct note_ke
 }
 
 static void bench_publish(struct log_file *file, const char *folder) {
-    const struct publisher_start start = {.folder = folder, .segment = 1, .durable = log_file_durable(file)};
+    const struct publisher_start start = {
+        .folder = folder, .segment = 1, .durable = log_file_durable(file)};
     struct publisher *publisher;
     struct checkpoint checkpoint = {.origin = "bench.example"};
     struct log_verified got;
@@ -90,20 +92,24 @@ static void bench_publish(struct log_file *file, const char *folder) {
     must(publisher_advance(publisher, log_file_durable(file), &fault));
     checkpoint.size = publisher_size(publisher);
     must(publisher_root(publisher, &checkpoint.root));
-    printf("cut into tiles           %10.0f entries/s\n", (double)checkpoint.size / (now_s() - began));
+    printf("cut into tiles           %10.0f entries/s\n",
+           (double)checkpoint.size / (now_s() - began));
     sign(&checkpoint, &note.note, &key);
     must(publisher_write_checkpoint(publisher, &note, &fault));
     const struct log_verify what = {.folder = open(folder, O_RDONLY | O_DIRECTORY), .key = &key};
     began = now_s();
     must(log_verify(&what, &fault, &got));
-    printf("verified                 %10.0f entries/s\n", (double)got.checkpoint.size / (now_s() - began));
+    printf("verified                 %10.0f entries/s\n",
+           (double)got.checkpoint.size / (now_s() - began));
     note_key_done(&key);
     signed_note_done(&note);
     close(what.folder);
     publisher_close(publisher);
 }
 
-static int remove_each(const char *path, const struct stat *status, int kind, struct FTW *walk) { return remove(path); }
+static int remove_each(const char *path, const struct stat *status, int kind, struct FTW *walk) {
+    return remove(path);
+}
 
 int main(int argc, char **argv) {
     static const unsigned groups[] = {1, 8, 32, 128, 1024};

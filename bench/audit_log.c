@@ -31,18 +31,26 @@ static void add(struct log_file *file, uint64_t number) {
     char principal[64], credential[32], token[40], correlation[40];
     uint64_t sequence;
     const struct audit_event event = {
-        .kind = AUDIT_REDEEM, .outcome = number % 100 == 99 ? AUDIT_DENY : AUDIT_ALLOW, .version = 3,
-        .at_us = 1763690000000000 + number * 1000, .tenant = BYTES_LITERAL("default"),
-        .operation = BYTES_LITERAL("token.redeem"), .client = BYTES_LITERAL("agent-7"),
+        .kind = AUDIT_REDEEM,
+        .outcome = number % 100 == 99 ? AUDIT_DENY : AUDIT_ALLOW,
+        .version = 3,
+        .at_us = 1763690000000000 + number * 1000,
+        .tenant = BYTES_LITERAL("default"),
+        .operation = BYTES_LITERAL("token.redeem"),
+        .client = BYTES_LITERAL("agent-7"),
         .principal = TEXT(principal, "https://idp.example|user-%llu",
                           (unsigned long long)(number * 2654435761u % 1000)),
         .credential = TEXT(credential, "credential-%llu", (unsigned long long)(number % 50)),
-        .token_id = TEXT(token, "%032llx", (unsigned long long)((number + 1) * 0x9e3779b97f4a7c15u)),
-        .correlation = TEXT(correlation, "%016llx",
-                            (unsigned long long)((number + 1) * 0xbf58476d1ce4e5b9u)),
-        .policies = BYTES_LITERAL("team-uses-openai"), .method = BYTES_LITERAL("POST"),
-        .host = BYTES_LITERAL("api.openai.com"), .path = BYTES_LITERAL("/v1/chat/completions"),
-        .model = BYTES_LITERAL("gpt-4o-mini"), .forwarder = BYTES_LITERAL("nginx"),
+        .token_id =
+            TEXT(token, "%032llx", (unsigned long long)((number + 1) * 0x9e3779b97f4a7c15u)),
+        .correlation =
+            TEXT(correlation, "%016llx", (unsigned long long)((number + 1) * 0xbf58476d1ce4e5b9u)),
+        .policies = BYTES_LITERAL("team-uses-openai"),
+        .method = BYTES_LITERAL("POST"),
+        .host = BYTES_LITERAL("api.openai.com"),
+        .path = BYTES_LITERAL("/v1/chat/completions"),
+        .model = BYTES_LITERAL("gpt-4o-mini"),
+        .forwarder = BYTES_LITERAL("nginx"),
         .source = BYTES_LITERAL("192.0.2.7")};
     must(log_file_add(file, &event, &sequence));
 }

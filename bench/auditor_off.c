@@ -6,7 +6,8 @@
 
 #include "vaultd/role/role.h"
 
-static vlt_result settings(struct role *role, struct bytes frame, bool is_first, struct fault *fault) {
+static vlt_result settings(struct role *role, struct bytes frame, bool is_first,
+                           struct fault *fault) {
     struct tell_settings_auditor got;
     VLT_TRY(tell_settings_auditor_decode(frame, &got));
     if (is_first)
@@ -26,6 +27,7 @@ static void asked(struct ipc_call *call, unsigned message, struct bytes frame, v
 }
 
 int main(void) {
-    static const struct role_hooks hooks = {.self = IPC_AUDITOR, .settings = settings, .asked = asked};
+    static const struct role_hooks hooks = {
+        .self = IPC_AUDITOR, .settings = settings, .asked = asked};
     return role_run(&hooks, NULL);
 }

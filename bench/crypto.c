@@ -124,8 +124,10 @@ static void prepare_tokens(void) {
     buf_init(&b.rs256_token, JWS_MAX_BYTES);
     buf_init(&b.es256_token, JWS_MAX_BYTES);
     buf_init(&b.out, JWS_MAX_BYTES);
-    must(jws_sign(b.rsa, BYTES_LITERAL("{\"alg\":\"RS256\",\"kid\":\"r\"}"), payload, &b.rs256_token));
-    must(jws_sign(b.p256, BYTES_LITERAL("{\"alg\":\"ES256\",\"kid\":\"p\"}"), payload, &b.es256_token));
+    must(jws_sign(b.rsa, BYTES_LITERAL("{\"alg\":\"RS256\",\"kid\":\"r\"}"), payload,
+                  &b.rs256_token));
+    must(jws_sign(b.p256, BYTES_LITERAL("{\"alg\":\"ES256\",\"kid\":\"p\"}"), payload,
+                  &b.es256_token));
     must(jws_split(buf_bytes(&b.rs256_token), 0, &b.rs256));
     must(jws_split(buf_bytes(&b.es256_token), 0, &b.es256));
 }

@@ -131,6 +131,7 @@ int main(int argc, char **argv) {
         for (int i = 0; i < ready; i++)
             on_readable(events[i].data.ptr);
     }
-    printf("%llu %llu %.3f\n", (unsigned long long)answered, (unsigned long long)refused, end - start);
+    printf("%llu %llu %.3f\n", (unsigned long long)answered, (unsigned long long)refused,
+           end - start);
     return 0;
 }

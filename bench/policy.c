@@ -96,8 +96,8 @@ static double now_s(void) {
 }
 
 // Calls for about `seconds`; returns microseconds for one.
-static double measure_round(const struct policy_set *set, struct policy_request *request, bool builds,
-                      double seconds, bool *ret_is_allowed) {
+static double measure_round(const struct policy_set *set, struct policy_request *request,
+                            bool builds, double seconds, bool *ret_is_allowed) {
     double start = now_s(), took;
     size_t calls = 0;
     do {

@@ -55,7 +55,8 @@ static void payload_libjwt(void) {
         "{\"act\":{\"sub\":\"https://idp.example|agent-7\",\"sub_profile\":\"agent\"},"
         "\"authorization_details\":[{\"credential\":\"openai-prod\",\"methods\":[\"POST\"],"
         "\"models\":[\"gpt-*\"],\"paths\":[\"/v1/chat/completions\"],\"type\":\"credential_use\"}],"
-        "\"cnf\":{\"jkt\":\"WlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlo\"},\"groups\":[\"eng\",\"ops\"]}";
+        "\"cnf\":{\"jkt\":\"WlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlo\"},\"groups\":[\"eng\","
+        "\"ops\"]}";
     static const char *const texts[][2] = {
         {"iss", "https://vault.example"}, {"aud", "https://vault.example"},
         {"sub", "https://idp.example|alice"}, {"sub_profile", "user"}, {"client_id", "agent-7"},
@@ -104,7 +105,9 @@ static void subject(void) {
 
 static void proof(void) {
     const struct dpop_expectation expected = {
-        .method = BYTES_LITERAL("POST"), .uri = BYTES_LITERAL("https://vault.example/oauth2/token"), .now_s = NOW};
+        .method = BYTES_LITERAL("POST"),
+        .uri = BYTES_LITERAL("https://vault.example/oauth2/token"),
+        .now_s = NOW};
     struct dpop_proof made;
     const char *reason = "";
     must(dpop_verify(buf_bytes(&b.proof), &expected, &made, &reason) == DPOP_VALID, "dpop_verify");
@@ -155,16 +158,26 @@ static struct jwk *key_p256(const char *kid) {
 
 static void make_claims(void) {
     b.claims = (struct token_claims){
-        .issuer = BYTES_LITERAL("https://vault.example"), .audience = BYTES_LITERAL("https://vault.example"),
-        .tenant = BYTES_LITERAL("default"), .id = BYTES_LITERAL("0123456789abcdef012345"),
-        .principal = BYTES_LITERAL("https://idp.example|alice"), .client = BYTES_LITERAL("agent-7"),
-        .actor_count = 1, .actors = {{BYTES_LITERAL("https://idp.example|agent-7"), TOKEN_AGENT}},
-        .issued_at = NOW, .expires_at = NOW + 300, .correlation = BYTES_LITERAL("0123456789abcdef"),
+        .issuer = BYTES_LITERAL("https://vault.example"),
+        .audience = BYTES_LITERAL("https://vault.example"),
+        .tenant = BYTES_LITERAL("default"),
+        .id = BYTES_LITERAL("0123456789abcdef012345"),
+        .principal = BYTES_LITERAL("https://idp.example|alice"),
+        .client = BYTES_LITERAL("agent-7"),
+        .actor_count = 1,
+        .actors = {{BYTES_LITERAL("https://idp.example|agent-7"), TOKEN_AGENT}},
+        .issued_at = NOW,
+        .expires_at = NOW + 300,
+        .correlation = BYTES_LITERAL("0123456789abcdef"),
         .policy_set = BYTES_LITERAL("WlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlo"),
-        .group_count = 2, .groups = {BYTES_LITERAL("eng"), BYTES_LITERAL("ops")}, .binding = TOKEN_BOUND_DPOP,
+        .group_count = 2,
+        .groups = {BYTES_LITERAL("eng"), BYTES_LITERAL("ops")},
+        .binding = TOKEN_BOUND_DPOP,
         .detail_count = 1,
-        .details = {{.credential = BYTES_LITERAL("openai-prod"), .methods = {1, {BYTES_LITERAL("POST")}},
-                     .paths = {1, {BYTES_LITERAL("/v1/chat/completions")}}, .models = {1, {BYTES_LITERAL("gpt-*")}}}}};
+        .details = {{.credential = BYTES_LITERAL("openai-prod"),
+                     .methods = {1, {BYTES_LITERAL("POST")}},
+                     .paths = {1, {BYTES_LITERAL("/v1/chat/completions")}},
+                     .models = {1, {BYTES_LITERAL("gpt-*")}}}}};
     memset(b.claims.thumbprint, 0x5a, sizeof b.claims.thumbprint);
     struct wire_writer w;
     wire_writer_init(&w, b.wire, sizeof b.wire);
@@ -177,11 +190,13 @@ static void make_tokens(void) {
     struct buf header;
     buf_init(&header, 1024);
     go(token_sign(b.signer, &b.claims, &b.token));
-    go(jws_sign(b.idp, BYTES_LITERAL("{\"alg\":\"RS256\",\"kid\":\"r\"}"),
-                BYTES_LITERAL("{\"iss\":\"https://idp.example\",\"aud\":\"vault\",\"sub\":\"alice\",\"azp\":\"agent-7\","
-                              "\"iat\":1799999990,\"exp\":1800003600,\"jti\":\"0123456789abcdef\","
-                              "\"groups\":[\"eng\",\"ops\"],\"acr\":\"mfa\",\"amr\":[\"pwd\",\"otp\"]}"),
-                &b.subject));
+    go(jws_sign(
+        b.idp, BYTES_LITERAL("{\"alg\":\"RS256\",\"kid\":\"r\"}"),
+        BYTES_LITERAL("{\"iss\":\"https://"
+                      "idp.example\",\"aud\":\"vault\",\"sub\":\"alice\",\"azp\":\"agent-7\","
+                      "\"iat\":1799999990,\"exp\":1800003600,\"jti\":\"0123456789abcdef\","
+                      "\"groups\":[\"eng\",\"ops\"],\"acr\":\"mfa\",\"amr\":[\"pwd\",\"otp\"]}"),
+        &b.subject));
     go(jwk_export(b.client, NULL, NULL, &jwk));
     char *text = json_dumps(jwk, JSON_COMPACT);
     buf_put_format(&header, "{\"alg\":\"ES256\",\"typ\":\"dpop+jwt\",\"jwk\":%s}", text);
@@ -200,11 +215,14 @@ static void make_store(struct event_base *base) {
     must(mkdtemp(b.folder) != NULL, "mkdtemp");
     go(store_open(b.folder, STORE_CREATE, NULL, &b.store));
     go(jwk_export(b.idp, NULL, "sig", &jwk));
-    json_t *record = json_pack("{s:s, s:s, s:{s:[o]}, s:[s], s:[s], s:s, s:[{s:s,s:s}]}", "name", "idp", "issuer",
-                               "https://idp.example", "jwks", "keys", jwk, "audiences", "vault", "algorithms", "RS256",
-                               "kind", "user", "groups", "claim", "groups", "value", "*");
+    json_t *record =
+        json_pack("{s:s, s:s, s:{s:[o]}, s:[s], s:[s], s:s, s:[{s:s,s:s}]}", "name", "idp",
+                  "issuer", "https://idp.example", "jwks", "keys", jwk, "audiences", "vault",
+                  "algorithms", "RS256", "kind", "user", "groups", "claim", "groups", "value", "*");
     char *text = json_dumps(record, JSON_COMPACT);
-    const struct store_change change = {.tenant = TENANT, .class = STORE_ISSUER, .name = BYTES_LITERAL("idp"),
+    const struct store_change change = {.tenant = TENANT,
+                                        .class = STORE_ISSUER,
+                                        .name = BYTES_LITERAL("idp"),
                                         .value = bytes_of_text(text)};
     uint64_t revision;
     size_t conflict;

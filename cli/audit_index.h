@@ -9,9 +9,13 @@
 #include "libvault/audit/log_index.h"
 
 #define AUDIT_INDEX_OPTIONS                                                                        \
-    {"--index", OPTION_VALUE, "DIR", "where the index is kept (default: $VAULTCTL_AUDIT_INDEX, or " \
-     "below $XDG_CACHE_HOME)", 0},                                                                 \
-    {"--no-index", OPTION_FLAG, NULL, "read every entry, use and make no index", 0}
+    {"--index", OPTION_VALUE, "DIR",                                                               \
+     "where the index is kept (default: $VAULTCTL_AUDIT_INDEX, or "                                \
+     "below $XDG_CACHE_HOME)",                                                                     \
+     0},                                                                                           \
+    {                                                                                              \
+        "--no-index", OPTION_FLAG, NULL, "read every entry, use and make no index", 0              \
+    }
 
 struct audit_index {
     int folder; // -1: there is none

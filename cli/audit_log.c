@@ -35,7 +35,8 @@ static int read_own_key(struct command *command, struct audit_log *log) {
     buf_init(&content, VKEYS_MAX_BYTES);
     vlt_result result = tile_file_read(log->folder, "vkey", VKEYS_MAX_BYTES, &fault, &content);
     if (vlt_is_ok(result))
-        result = note_key_parse(bytes_of(content.at, bytes_find(buf_bytes(&content), '\n')), &log->key);
+        result =
+            note_key_parse(bytes_of(content.at, bytes_find(buf_bytes(&content), '\n')), &log->key);
     buf_done(&content);
     log->has_own_key = true;
     return vlt_is_ok(result) ? EXIT_OK : command_fail(command, result, &fault);

@@ -8,9 +8,12 @@
 
 #define AUDIT_LOG_DEFAULT "/var/lib/vaultd/audit"
 #define AUDIT_LOG_OPTIONS                                                                          \
-    {"--log", OPTION_VALUE, "DIR", "folder of the log (default: $VAULTCTL_AUDIT_LOG, or "          \
-     AUDIT_LOG_DEFAULT ")", 0},                                                                    \
-    {"--key", OPTION_VALUE, "VKEY", "key of the log, or a file that holds it (default: the file vkey of the folder)", 0}
+    {"--log", OPTION_VALUE, "DIR",                                                                 \
+     "folder of the log (default: $VAULTCTL_AUDIT_LOG, or " AUDIT_LOG_DEFAULT ")", 0},             \
+    {                                                                                              \
+        "--key", OPTION_VALUE, "VKEY",                                                             \
+            "key of the log, or a file that holds it (default: the file vkey of the folder)", 0    \
+    }
 
 struct audit_log {
     int folder;

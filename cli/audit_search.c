@@ -133,7 +133,8 @@ static void choose_bundles(struct walk *walk, uint64_t number, uint64_t bundles[
         memset(bundles, 0, 4 * sizeof *bundles);
     for (size_t i = 0; i < search->filter_count; i++) {
         uint64_t some[4];
-        log_index_find(&file, search->filters[i].member, buf_bytes(&search->filters[i].wanted), some);
+        log_index_find(&file, search->filters[i].member, buf_bytes(&search->filters[i].wanted),
+                       some);
         for (size_t w = 0; w < 4; w++)
             bundles[w] &= some[w];
     }

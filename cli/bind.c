@@ -24,7 +24,8 @@ static int token_renew(struct bind *bind) {
     if (status != EXIT_OK)
         return status;
     int64_t life_ms = (int64_t)token.lifetime_s * 1000;
-    int64_t margin_ms = life_ms / RENEW_PART < RENEW_MARGIN_MS ? life_ms / RENEW_PART : RENEW_MARGIN_MS;
+    int64_t margin_ms =
+        life_ms / RENEW_PART < RENEW_MARGIN_MS ? life_ms / RENEW_PART : RENEW_MARGIN_MS;
     vault_token_done(&bind->token);
     bind->token = token;
     bind->renew_at_ms = clock_elapsed_ms() + life_ms - margin_ms;
@@ -123,11 +124,13 @@ static void *acceptor_run(void *context) {
 static vlt_result forwarder_split(struct bind *bind, const char *forwarder, const char **ret_path,
                                   size_t *ret_path_size, struct fault *fault) {
     const char *begin = strstr(forwarder, "://");
-    bool is_web = begin && (!strncmp(forwarder, "http://", 7) || !strncmp(forwarder, "https://", 8));
+    bool is_web =
+        begin && (!strncmp(forwarder, "http://", 7) || !strncmp(forwarder, "https://", 8));
     size_t host_size = is_web ? strcspn(begin + 3, "/?#") : 0;
     if (!host_size || strpbrk(forwarder, "?#@ ") || strlen(forwarder) >= sizeof bind->origin)
         return fault_set(fault, VLT_MALFORMED, "bad forwarder",
-                         "%.80s: give the forwarder as http://host:port or https://host", forwarder);
+                         "%.80s: give the forwarder as http://host:port or https://host",
+                         forwarder);
     begin += 3;
     snprintf(bind->host, sizeof bind->host, "%.*s", (int)host_size, begin);
     snprintf(bind->origin, sizeof bind->origin, "%.*s", (int)(begin - forwarder + (long)host_size),
@@ -191,9 +194,10 @@ int bind_start(const struct bind_settings *settings, struct bind **ret_bind) {
     for (size_t i = 0; i < BIND_CONNECTIONS_MAX; i++)
         bind->clients[i] = -1;
     vlt_result result = prepare(bind, &fault);
-    int status = vlt_is_ok(result)              ? token_renew(bind)
-                 : result.class == VLT_MALFORMED ? command_usage(settings->command, "%s", fault.text)
-                                                 : command_fail(settings->command, result, &fault);
+    int status = vlt_is_ok(result) ? token_renew(bind)
+                 : result.class == VLT_MALFORMED
+                     ? command_usage(settings->command, "%s", fault.text)
+                     : command_fail(settings->command, result, &fault);
     if (status == EXIT_OK && pthread_create(&bind->acceptor, NULL, acceptor_run, bind) != 0)
         status = command_fail(settings->command, vlt_fail(VLT_UNAVAILABLE, "no thread"), NULL);
     if (status != EXIT_OK) {

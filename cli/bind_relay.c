@@ -61,9 +61,10 @@ static bool client_send(int client, const uint8_t *at, size_t size) {
 static void error_send(const struct relay *relay, unsigned status, const char *code,
                        const char *message) {
     char body[512], text[768];
-    int body_bytes = snprintf(body, sizeof body,
-                              "{\"type\":\"error\",\"error\":{\"type\":\"%s\",\"message\":\"%s\",\"code\":\"%s\"}}",
-                              status == 401 ? "authentication_error" : "api_error", message, code);
+    int body_bytes = snprintf(
+        body, sizeof body,
+        "{\"type\":\"error\",\"error\":{\"type\":\"%s\",\"message\":\"%s\",\"code\":\"%s\"}}",
+        status == 401 ? "authentication_error" : "api_error", message, code);
     int size = snprintf(text, sizeof text,
                         "HTTP/1.1 %u %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
                         "x-should-retry: false\r\nConnection: close\r\n\r\n%s",
@@ -79,7 +80,8 @@ static bool head_read(struct relay *relay) {
     http_reader_init(&relay->reader, HTTP_KIND_REQUEST, &limits);
     for (;;) {
         ssize_t got = socket_wait(relay->client, POLLIN, HEAD_WAIT_MS)
-                          ? recv(relay->client, relay->in + relay->in_size, HEAD_MAX_BYTES - relay->in_size, 0)
+                          ? recv(relay->client, relay->in + relay->in_size,
+                                 HEAD_MAX_BYTES - relay->in_size, 0)
                           : -1;
         if (got <= 0)
             return false;
@@ -90,7 +92,8 @@ static bool head_read(struct relay *relay) {
             return true;
         }
         if (step == HTTP_STEP_REFUSED || relay->in_size == HEAD_MAX_BYTES) {
-            error_send(relay, 400, "invalid_request", "the request is not HTTP as it is understood here");
+            error_send(relay, 400, "invalid_request",
+                       "the request is not HTTP as it is understood here");
             return false;
         }
     }
@@ -119,7 +122,8 @@ static void body_measure(struct relay *relay) {
         relay->body_left = UINT64_MAX;
     } else {
         if (here > relay->length)
-            relay->in_size = relay->body_at + (size_t)relay->length; // what follows is no part of it
+            relay->in_size =
+                relay->body_at + (size_t)relay->length; // what follows is no part of it
         relay->body_left = relay->length > here ? relay->length - here : 0;
     }
 }
@@ -127,7 +131,8 @@ static void body_measure(struct relay *relay) {
 // ---- Who is it ----
 
 static bool is_carrier(const struct relay *relay, struct bytes name) {
-    static const char *const known[] = {"authorization", "x-api-key", "api-key", "x-goog-api-key", NULL};
+    static const char *const known[] = {"authorization", "x-api-key", "api-key", "x-goog-api-key",
+                                        NULL};
     const struct profile *profile = relay->bind->settings.profile;
     for (size_t i = 0; known[i]; i++)
         if (bytes_equal_nocase(name, bytes_of_text(known[i])))
@@ -158,9 +163,20 @@ static bool is_ours(const struct relay *relay) {
 // ---- Sending it on ----
 
 static bool is_hop(struct bytes name) {
-    static const char *const names[] = {"host", "content-length", "transfer-encoding", "connection",
-                                        "keep-alive", "te", "trailer", "upgrade", "expect",
-                                        "proxy-connection", "proxy-authorization", "dpop", "date", NULL};
+    static const char *const names[] = {"host",
+                                        "content-length",
+                                        "transfer-encoding",
+                                        "connection",
+                                        "keep-alive",
+                                        "te",
+                                        "trailer",
+                                        "upgrade",
+                                        "expect",
+                                        "proxy-connection",
+                                        "proxy-authorization",
+                                        "dpop",
+                                        "date",
+                                        NULL};
     for (size_t i = 0; names[i]; i++)
         if (bytes_equal_nocase(name, bytes_of_text(names[i])))
             return true;
@@ -175,8 +191,8 @@ static bool head_write(const struct relay *relay, struct buf *out) {
     buf_init(&authorization, 16384);
     buf_init(&proof, 8192);
     buf_put_text(&authorization, "DPoP ");
-    bool is_written = bind_authorize(relay->bind, http_method_text(request->method), request->target,
-                                     &authorization, &proof) == EXIT_OK;
+    bool is_written = bind_authorize(relay->bind, http_method_text(request->method),
+                                     request->target, &authorization, &proof) == EXIT_OK;
     for (size_t i = 0; i < request->fields.count; i++)
         if (!is_hop(request->fields.at[i].name) && !is_carrier(relay, request->fields.at[i].name))
             headers[count++] = request->fields.at[i];
@@ -191,8 +207,9 @@ static bool head_write(const struct relay *relay, struct buf *out) {
         .body_bytes = relay->length,
         .close = true,
     };
-    is_written = is_written && vlt_is_ok(http_write_request_head(request->method, request->target,
-                                                                 bytes_of_text(relay->bind->host), &head, out));
+    is_written = is_written &&
+                 vlt_is_ok(http_write_request_head(request->method, request->target,
+                                                   bytes_of_text(relay->bind->host), &head, out));
     secret_cleanse(authorization.at, authorization.size);
     buf_done(&authorization);
     buf_done(&proof);
@@ -214,7 +231,8 @@ static bool upstream_open(struct relay *relay) {
     if (relay->bind->settings.ca_file)
         curl_easy_setopt(relay->upstream, CURLOPT_CAINFO, relay->bind->settings.ca_file);
     return curl_easy_perform(relay->upstream) == CURLE_OK &&
-           curl_easy_getinfo(relay->upstream, CURLINFO_ACTIVESOCKET, &relay->upstream_fd) == CURLE_OK;
+           curl_easy_getinfo(relay->upstream, CURLINFO_ACTIVESOCKET, &relay->upstream_fd) ==
+               CURLE_OK;
 }
 
 static bool upstream_send(struct relay *relay, const uint8_t *at, size_t size) {
@@ -282,7 +300,8 @@ static void bodies_pump(struct relay *relay) {
         is_silent = polled[1].revents && relay->body_left == 0;
     }
     if (!has_answer)
-        error_send(relay, 502, "forwarder_unavailable", "the forwarder closed the connection without an answer");
+        error_send(relay, 502, "forwarder_unavailable",
+                   "the forwarder closed the connection without an answer");
     free(piece);
 }
 
@@ -292,11 +311,13 @@ static void relay_request(struct relay *relay) {
     static const uint8_t go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
     body_measure(relay);
     if (!head_write(relay, &head))
-        error_send(relay, 502, "vault_unavailable", "no token for this request: see the output of vaultctl");
+        error_send(relay, 502, "vault_unavailable",
+                   "no token for this request: see the output of vaultctl");
     else if (!upstream_open(relay) || !upstream_send(relay, head.at, head.size) ||
              !upstream_send(relay, relay->in + relay->body_at, relay->in_size - relay->body_at))
         error_send(relay, 502, "forwarder_unavailable", "the forwarder does not answer");
-    else if (!relay->request->expects_continue || client_send(relay->client, go_on, sizeof go_on - 1))
+    else if (!relay->request->expects_continue ||
+             client_send(relay->client, go_on, sizeof go_on - 1))
         bodies_pump(relay);
     if (head.at)
         secret_cleanse(head.at, head.size);
@@ -312,7 +333,8 @@ void bind_relay(struct bind *bind, int client) {
             if (is_ours(relay))
                 relay_request(relay);
             else
-                error_send(relay, 401, "invalid_api_key", "this listener serves only the program that vaultctl runs");
+                error_send(relay, 401, "invalid_api_key",
+                           "this listener serves only the program that vaultctl runs");
         }
         curl_easy_cleanup(relay->upstream);
         secret_cleanse(in, HEAD_MAX_BYTES);

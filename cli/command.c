@@ -9,7 +9,8 @@
 
 const struct option_spec global_options[] = {
     {"--server", OPTION_VALUE, "ADDRESS",
-     "Admin API: unix:/path or https://host (VAULTCTL_SERVER; default " VAULT_SERVER_DEFAULT ")", 0},
+     "Admin API: unix:/path or https://host (VAULTCTL_SERVER; default " VAULT_SERVER_DEFAULT ")",
+     0},
     {"--broker", OPTION_VALUE, "URL", "broker: https://host (VAULTCTL_BROKER)", 0},
     {"--ca", OPTION_VALUE, "FILE", "PEM file of trusted roots for https (VAULTCTL_CA)", 0},
     {"--tenant", OPTION_VALUE, "NAME", "tenant (VAULTCTL_TENANT; default \"default\")", 0},
@@ -55,8 +56,8 @@ vlt_result command_number(const struct command *command, const char *name, unsig
     bool is_digits = text[0] && strspn(text, "0123456789") == strlen(text) && strlen(text) < 19;
     unsigned long number = is_digits ? strtoul(text, NULL, 10) : 0;
     if (!is_digits || number > max)
-        return fault_set(fault, VLT_MALFORMED, "not a number", "%s: \"%.40s\" is not a number from 0 to %lu",
-                         name, text, max);
+        return fault_set(fault, VLT_MALFORMED, "not a number",
+                         "%s: \"%.40s\" is not a number from 0 to %lu", name, text, max);
     *ret_number = number;
     return vlt_ok();
 }
@@ -91,7 +92,8 @@ static void faults_print(const json_t *problem) {
         const char *detail = json_string_value(json_object_get(fault, "detail"));
         fprintf(stderr, "  ");
         terminal_put(stderr, document ? document : "");
-        fprintf(stderr, ":%lld:%lld: ", (long long)json_integer_value(json_object_get(fault, "line")),
+        fprintf(stderr,
+                ":%lld:%lld: ", (long long)json_integer_value(json_object_get(fault, "line")),
                 (long long)json_integer_value(json_object_get(fault, "column")));
         terminal_put(stderr, detail ? detail : "");
         fputc('\n', stderr);
@@ -109,10 +111,12 @@ int command_fail(const struct command *command, vlt_result result, const struct 
     const char *text = fault_or_reason(fault, result);
     const json_t *problem = problem_of(command);
     if (command->wants_json) {
-        json_t *error = json_pack("{s:{s:s,s:s,s:i}}", "error", "class", vlt_class_name(result.class),
-                                  "detail", text, "exit_status", status);
+        json_t *error =
+            json_pack("{s:{s:s,s:s,s:i}}", "error", "class", vlt_class_name(result.class), "detail",
+                      text, "exit_status", status);
         if (error && problem)
-            json_object_set_new(json_object_get(error, "error"), "problem", json_deep_copy(problem));
+            json_object_set_new(json_object_get(error, "error"), "problem",
+                                json_deep_copy(problem));
         json_dumpf(error, stderr, JSON_INDENT(2));
         fputc('\n', stderr);
         json_decref(error);

@@ -70,14 +70,15 @@ static const struct verb *verb_find(const char *noun, const char *name, int *tak
     const char *near = knows_noun ? NULL : nearest_noun(noun);
     vlt_result ignored;
     if (!knows_noun)
-        ignored = fault_set(fault, VLT_MALFORMED, "unknown verb", "there is no command \"%.40s\"%s%s%s",
-                            noun, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+        ignored =
+            fault_set(fault, VLT_MALFORMED, "unknown verb", "there is no command \"%.40s\"%s%s%s",
+                      noun, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
     else if (!name)
         ignored = fault_set(fault, VLT_MALFORMED, "verb incomplete",
                             "\"%s\" needs a second word: `vaultctl help` lists them", noun);
     else
-        ignored = fault_set(fault, VLT_MALFORMED, "unknown verb", "there is no command \"%s %.40s\"",
-                            noun, name);
+        ignored = fault_set(fault, VLT_MALFORMED, "unknown verb",
+                            "there is no command \"%s %.40s\"", noun, name);
     (void)ignored; // the caller makes the result
     return NULL;
 }
@@ -126,7 +127,8 @@ static vlt_result arguments_check(const struct command *command, struct fault *f
         return fault_set(fault, VLT_MALFORMED, "argument missing", "%s is missing",
                          verb->arguments);
     if (command->argument_count > verb->argument_max)
-        return fault_set(fault, VLT_MALFORMED, "too many arguments", "\"%.60s\" is one argument too many",
+        return fault_set(fault, VLT_MALFORMED, "too many arguments",
+                         "\"%.60s\" is one argument too many",
                          command->arguments[verb->argument_max]);
     if (verb->takes_command && (!command->program || !command->program[0]))
         return fault_set(fault, VLT_MALFORMED, "command missing",

@@ -25,8 +25,8 @@ int policy_files_of_command(struct command *command, struct policy_files *ret_fi
 // What stands at a place, in one line: a part of a scope, or an expression up to
 // where its `&&` (of a true one: `||`), bracket or clause ends. "" when not found.
 #define POLICY_QUOTE_SIZE 200
-void policy_files_quote(const struct policy_files *files, struct bytes document, unsigned line, unsigned column,
-                        bool is_true, char quote[POLICY_QUOTE_SIZE]);
+void policy_files_quote(const struct policy_files *files, struct bytes document, unsigned line,
+                        unsigned column, bool is_true, char quote[POLICY_QUOTE_SIZE]);
 void policy_files_done(struct policy_files *files);
 
 // Parses and checks against the vocabulary; prints each fault with the line and a

@@ -74,7 +74,8 @@ static vlt_result details_of(const struct command *command, json_t **ret_details
     unsigned long max_tokens = 0;
     VLT_TRY(command_number(command, "--max-tokens", UINT32_MAX, 0, fault, &max_tokens));
     if (!command_option(command, "--credential"))
-        return fault_set(fault, VLT_MALFORMED, "option missing", "which credential? Give --credential");
+        return fault_set(fault, VLT_MALFORMED, "option missing",
+                         "which credential? Give --credential");
     json_t *details = json_array();
     const char *credential;
     for (size_t i = 0; (credential = command_option_at(command, "--credential", i)); i++) {
@@ -93,7 +94,8 @@ static vlt_result details_of(const struct command *command, json_t **ret_details
 
 static vlt_result subject_read(const struct command *command, char **ret_token,
                                struct fault *fault) {
-    const char *file = command_setting(command, "--subject-token-file", "VAULTCTL_SUBJECT_TOKEN_FILE", NULL);
+    const char *file =
+        command_setting(command, "--subject-token-file", "VAULTCTL_SUBJECT_TOKEN_FILE", NULL);
     if (file)
         return token_read(file, ret_token, fault);
     const char *text = getenv("VAULTCTL_SUBJECT_TOKEN");
@@ -112,7 +114,8 @@ int token_wish_read(struct command *command, struct token_wish *ret_wish) {
     vlt_result result = details_of(command, &wish.details, &fault);
     if (vlt_is_ok(result))
         result = subject_read(command, &wish.subject, &fault);
-    const char *actor = command_setting(command, "--actor-token-file", "VAULTCTL_ACTOR_TOKEN_FILE", NULL);
+    const char *actor =
+        command_setting(command, "--actor-token-file", "VAULTCTL_ACTOR_TOKEN_FILE", NULL);
     if (vlt_is_ok(result) && actor)
         result = token_read(actor, &wish.actor, &fault);
     if (vlt_is_ok(result)) {
@@ -120,8 +123,9 @@ int token_wish_read(struct command *command, struct token_wish *ret_wish) {
         return EXIT_OK;
     }
     token_wish_done(&wish);
-    return result.class == VLT_MALFORMED ? command_usage(command, "%s", fault_or_reason(&fault, result))
-                                         : command_fail(command, result, &fault);
+    return result.class == VLT_MALFORMED
+               ? command_usage(command, "%s", fault_or_reason(&fault, result))
+               : command_fail(command, result, &fault);
 }
 
 void token_wish_done(struct token_wish *wish) {
@@ -157,7 +161,8 @@ int token_fetch(struct command *command, const struct token_wish *wish, const st
     size_t used = strlen(fault.text);
     if (result.class == VLT_DENIED && !key)
         snprintf(fault.text + used, sizeof fault.text - used,
-                 " (A token that is bound to no key needs a policy annotated @bearer(\"allow\"): bind it "
+                 " (A token that is bound to no key needs a policy annotated @bearer(\"allow\"): "
+                 "bind it "
                  "to a key with `token get --key` or `exec --bind`.)");
     return command_fail(command, result, &fault);
 }

@@ -46,7 +46,8 @@ void audit_entry_print(const json_t *entry) {
     put_member(entry, "path", "");
     // The subject of a change is often the credential or tenant that was named.
     const char *subject = member_text(entry, "subject");
-    if (strcmp(subject, member_text(entry, "credential")) && strcmp(subject, member_text(entry, "tenant")))
+    if (strcmp(subject, member_text(entry, "credential")) &&
+        strcmp(subject, member_text(entry, "tenant")))
         put_member(entry, "subject", "on ");
     put_member(entry, "policies", "policies ");
     put_member(entry, "reason", "because: ");
@@ -110,8 +111,12 @@ static int run_tail(struct command *command) {
 }
 
 const struct verb verb_audit_tail = {
-    .noun = "audit", .name = "tail", .arguments = "",
+    .noun = "audit",
+    .name = "tail",
+    .arguments = "",
     .summary = "Show the newest audit entries",
     .details = "Without --tenant the entries of every tenant are shown.",
-    .examples = "  vaultctl audit tail -f\n  vaultctl audit tail --tenant acme --count 200 --json\n",
-    .options = tail_options, .run = run_tail};
+    .examples =
+        "  vaultctl audit tail -f\n  vaultctl audit tail --tenant acme --count 200 --json\n",
+    .options = tail_options,
+    .run = run_tail};

@@ -26,7 +26,8 @@ static vlt_result folder_open(const char *path, bool makes, struct fault *fault,
     bool is_there = !makes || mkdir(path, 0755) == 0 || errno == EEXIST;
     int folder = is_there ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     if (folder < 0)
-        return fault_set(fault, VLT_NOT_FOUND, "a folder can not be opened", "%s can not be opened: %s", path, strerror(errno));
+        return fault_set(fault, VLT_NOT_FOUND, "a folder can not be opened",
+                         "%s can not be opened: %s", path, strerror(errno));
     *ret_folder = folder;
     return vlt_ok();
 }
@@ -56,7 +57,8 @@ static vlt_result copy_file(struct archiving *a, const char *path, size_t max_by
     VLT_TRY(there);
     return bytes_equal(buf_bytes(&a->source), buf_bytes(&a->target))
                ? vlt_ok()
-               : fault_set(a->fault, VLT_CONFLICT, "the archive has another file", "%s is another file in the archive", path);
+               : fault_set(a->fault, VLT_CONFLICT, "the archive has another file",
+                           "%s is another file in the archive", path);
 }
 
 static vlt_result copy_level(struct archiving *a, unsigned level, uint64_t size) {
@@ -75,7 +77,8 @@ static vlt_result copy_log(struct archiving *a, uint64_t size, struct bytes note
     for (unsigned level = 0; level < TILE_LEVELS; level++)
         VLT_TRY(copy_level(a, level, size));
     if (syncfs(a->archive) != 0) // before the checkpoint that speaks of them
-        return fault_set(a->fault, VLT_UNAVAILABLE, "the archive can not be synced", "the archive can not be synced: %s", strerror(errno));
+        return fault_set(a->fault, VLT_UNAVAILABLE, "the archive can not be synced",
+                         "the archive can not be synced: %s", strerror(errno));
     checkpoint_path(size, path);
     buf_clear(&a->target);
     if (vlt_is_ok(tile_file_read(a->archive, path, NOTE_MAX_BYTES, a->fault, &a->target)))
@@ -83,16 +86,19 @@ static vlt_result copy_log(struct archiving *a, uint64_t size, struct bytes note
     return tile_file_write(a->archive, path, note, true, a->fault);
 }
 
-static vlt_result verify_archive(int archive, uint64_t size, const struct note_key *key, struct fault *fault) {
+static vlt_result verify_archive(int archive, uint64_t size, const struct note_key *key,
+                                 struct fault *fault) {
     char path[CHECKPOINT_PATH_MAX];
     struct log_verified verified;
     checkpoint_path(size, path);
     const struct log_verify what = {.folder = archive, .key = key, .checkpoint = path};
     VLT_TRY(log_verify(&what, fault, &verified));
-    return verified.checkpoint.size == size ? vlt_ok() : vlt_fail(VLT_CRYPTO, "a checkpoint of another size");
+    return verified.checkpoint.size == size ? vlt_ok()
+                                            : vlt_fail(VLT_CRYPTO, "a checkpoint of another size");
 }
 
-static vlt_result archive_log(const struct audit_log *log, struct archiving *a, uint64_t *ret_size) {
+static vlt_result archive_log(const struct audit_log *log, struct archiving *a,
+                              uint64_t *ret_size) {
     struct checkpoint checkpoint;
     struct buf note;
     buf_init(&note, NOTE_MAX_BYTES);
@@ -131,9 +137,10 @@ static int run_archive(struct command *command) {
     if (!vlt_is_ok(result))
         return command_fail(command, result, &fault);
     if (command->wants_json)
-        return command_print_json(json_pack("{s:I, s:I}", "entries", (json_int_t)size, "files_added", (json_int_t)a.copied));
-    printf("%s holds %llu entries and is what was signed (%llu files were added)\n", to, (unsigned long long)size,
-           (unsigned long long)a.copied);
+        return command_print_json(json_pack("{s:I, s:I}", "entries", (json_int_t)size,
+                                            "files_added", (json_int_t)a.copied));
+    printf("%s holds %llu entries and is what was signed (%llu files were added)\n", to,
+           (unsigned long long)size, (unsigned long long)a.copied);
     return fflush(stdout) == 0 ? EXIT_OK : EXIT_FAILED;
 }
 
@@ -145,7 +152,8 @@ static uint64_t newest_checkpoint(int archive) {
     int fd = openat(archive, "checkpoints", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
     for (struct dirent *entry; folder && (entry = readdir(folder));)
-        if (vlt_is_ok(checkpoint_number_parse(bytes_of_text(entry->d_name), &size)) && size > newest)
+        if (vlt_is_ok(checkpoint_number_parse(bytes_of_text(entry->d_name), &size)) &&
+            size > newest)
             newest = size;
     if (folder)
         closedir(folder);
@@ -153,17 +161,23 @@ static uint64_t newest_checkpoint(int archive) {
 }
 
 // The archive is whole, and the log of today grew from it.
-static vlt_result compare(const struct audit_log *log, int archive, struct fault *fault, uint64_t *ret_size) {
+static vlt_result compare(const struct audit_log *log, int archive, struct fault *fault,
+                          uint64_t *ret_size) {
     char path[CHECKPOINT_PATH_MAX];
     struct checkpoint archived;
     struct log_verified verified;
     uint64_t size = newest_checkpoint(archive);
     if (size == 0)
-        return fault_set(fault, VLT_NOT_FOUND, "no archive", "that folder is no archive: run `vaultctl audit archive`");
+        return fault_set(fault, VLT_NOT_FOUND, "no archive",
+                         "that folder is no archive: run `vaultctl audit archive`");
     VLT_TRY(verify_archive(archive, size, &log->key, fault));
     checkpoint_path(size, path);
     VLT_TRY(log_checkpoint_file(archive, path, &log->key, fault, NULL, &archived));
-    const struct log_verify grown = {.folder = log->folder, .has_archive = true, .archive = archive, .key = &log->key, .from = &archived};
+    const struct log_verify grown = {.folder = log->folder,
+                                     .has_archive = true,
+                                     .archive = archive,
+                                     .key = &log->key,
+                                     .from = &archived};
     VLT_TRY(log_verify(&grown, fault, &verified));
     *ret_size = size;
     return vlt_ok();
@@ -209,7 +223,8 @@ static bool is_date(const char *text) {
 }
 
 // How many entries may go: whole tiles, before what was asked, in the archive.
-static vlt_result entries_to_prune(struct command *command, const struct audit_log *log, struct fault *fault, uint64_t *ret_until) {
+static vlt_result entries_to_prune(struct command *command, const struct audit_log *log,
+                                   struct fault *fault, uint64_t *ret_until) {
     const char *before = command_option(command, "--before");
     int archive = -1;
     uint64_t size = 0, until = 0;
@@ -224,7 +239,8 @@ static vlt_result entries_to_prune(struct command *command, const struct audit_l
     if (!is_date(before) && until)
         until--; // entry N has index N - 1
     if (until > size)
-        return fault_set(fault, VLT_CONFLICT, "not in the archive", "the archive holds %llu entries: run `vaultctl audit archive` first",
+        return fault_set(fault, VLT_CONFLICT, "not in the archive",
+                         "the archive holds %llu entries: run `vaultctl audit archive` first",
                          (unsigned long long)size);
     *ret_until = until / TILE_WIDTH * TILE_WIDTH;
     return vlt_ok();
@@ -240,7 +256,8 @@ static int ask_to_prune(struct command *command, uint64_t until) {
         uint64_t now = (uint64_t)json_integer_value(json_object_get(answer, "pruned"));
         json_decref(answer);
         if (now <= pruned)
-            return command_fail(command, vlt_fail(VLT_UNAVAILABLE, "the vault does not go on pruning"), NULL);
+            return command_fail(
+                command, vlt_fail(VLT_UNAVAILABLE, "the vault does not go on pruning"), NULL);
         pruned = now;
     }
     return EXIT_OK;
@@ -250,12 +267,15 @@ static int prune(struct command *command, const struct audit_log *log) {
     struct checkpoint cosigned = {.size = UINT64_MAX};
     struct fault fault = {0};
     uint64_t until = 0;
-    int status = command_option(command, "--policy") ? audit_policy_check(command, &cosigned) : EXIT_OK;
+    int status =
+        command_option(command, "--policy") ? audit_policy_check(command, &cosigned) : EXIT_OK;
     if (status != EXIT_OK)
         return status;
     vlt_result result = entries_to_prune(command, log, &fault, &until);
     if (vlt_is_ok(result) && cosigned.size < until)
-        result = fault_set(&fault, VLT_CONFLICT, "not cosigned", "witnesses have cosigned %llu entries only", (unsigned long long)cosigned.size);
+        result = fault_set(&fault, VLT_CONFLICT, "not cosigned",
+                           "witnesses have cosigned %llu entries only",
+                           (unsigned long long)cosigned.size);
     if (!vlt_is_ok(result))
         return command_fail(command, result, &fault);
     status = ask_to_prune(command, until);
@@ -270,7 +290,8 @@ static int prune(struct command *command, const struct audit_log *log) {
 static int run_prune(struct command *command) {
     struct audit_log log;
     if (!command_option(command, "--archive") || !command_option(command, "--before"))
-        return command_usage(command, "--before and --archive are needed: what to prune, and who has it");
+        return command_usage(command,
+                             "--before and --archive are needed: what to prune, and who has it");
     int status = audit_log_open(command, NULL, &log);
     if (status != EXIT_OK)
         return status;
@@ -285,25 +306,36 @@ static const struct option_spec archive_options[] = {
     {0}};
 static const struct option_spec prune_options[] = {
     AUDIT_LOG_OPTIONS,
-    {"--before", OPTION_VALUE, "WHEN", "number of the first entry to keep, or a date (2026-01-31, 2026-01-31T12:00)", 0},
+    {"--before", OPTION_VALUE, "WHEN",
+     "number of the first entry to keep, or a date (2026-01-31, 2026-01-31T12:00)", 0},
     {"--archive", OPTION_VALUE, "DIR", "who has the entries (vaultctl audit archive)", 0},
-    {"--policy", OPTION_VALUE, "FILE", "who must have cosigned beyond what is pruned (C2SP tlog-policy)", 0},
+    {"--policy", OPTION_VALUE, "FILE",
+     "who must have cosigned beyond what is pruned (C2SP tlog-policy)", 0},
     {"--cosigned", OPTION_VALUE, "FILE", "the checkpoint that witnesses cosigned", 0},
     {0}};
 
 const struct verb verb_audit_archive = {
-    .noun = "audit", .name = "archive", .arguments = "",
+    .noun = "audit",
+    .name = "archive",
+    .arguments = "",
     .summary = "Copy the log to an archive, for write-once storage, and verify the copy",
-    .details = "Adds what is new and never changes a file: run it again from a timer. The archive is a\n"
-               "log by itself, with the signed checkpoint of each run in checkpoints/SIZE.",
+    .details =
+        "Adds what is new and never changes a file: run it again from a timer. The archive is a\n"
+        "log by itself, with the signed checkpoint of each run in checkpoints/SIZE.",
     .examples = "  vaultctl audit archive --to /mnt/worm/vault\n",
-    .options = archive_options, .run = run_archive};
+    .options = archive_options,
+    .run = run_archive};
 const struct verb verb_audit_prune = {
-    .noun = "audit", .name = "prune", .arguments = "",
+    .noun = "audit",
+    .name = "prune",
+    .arguments = "",
     .summary = "Take old entries away from the vault that an archive has",
-    .details = "Verifies the archive and that the log grew from it, then asks the vault, which refuses\n"
-               "while a receiver does not have the entries, and records it. Only whole tiles of 256\n"
-               "entries go. Hashes stay: everything verifies as before (audit verify --archive).",
+    .details =
+        "Verifies the archive and that the log grew from it, then asks the vault, which refuses\n"
+        "while a receiver does not have the entries, and records it. Only whole tiles of 256\n"
+        "entries go. Hashes stay: everything verifies as before (audit verify --archive).",
     .examples = "  vaultctl audit prune --before 2026-01-01 --archive /mnt/worm/vault\n"
-                "  vaultctl audit prune --before 1000001 --archive /mnt/worm/vault --policy witnesses --cosigned cosigned\n",
-    .options = prune_options, .run = run_prune};
+                "  vaultctl audit prune --before 1000001 --archive /mnt/worm/vault --policy "
+                "witnesses --cosigned cosigned\n",
+    .options = prune_options,
+    .run = run_prune};

@@ -13,7 +13,8 @@ static int show(struct audit_search *search, struct bytes entry) {
 }
 
 // A person's name, as it stands in a log with pseudonyms.
-static const char *name_in_log(const struct bytes key, const char *name, char room[PSEUDONYM_TEXT_MAX]) {
+static const char *name_in_log(const struct bytes key, const char *name,
+                               char room[PSEUDONYM_TEXT_MAX]) {
     struct bytes pseudonym;
     if (!name || !key.size)
         return name;
@@ -30,8 +31,9 @@ static int read_pseudonym_key(struct command *command, struct buf *content, stru
         return command_fail(command, result, &fault);
     size_t size = bytes_find(buf_bytes(content), '\n');
     *ret_key = bytes_of(content->at, size);
-    return size >= PSEUDONYM_KEY_MIN ? EXIT_OK
-                                     : command_usage(command, "%s holds no key for pseudonyms", path);
+    return size >= PSEUDONYM_KEY_MIN
+               ? EXIT_OK
+               : command_usage(command, "%s holds no key for pseudonyms", path);
 }
 
 static int search_with(struct command *command, const struct bytes key) {
@@ -81,7 +83,8 @@ static int run_show(struct command *command) {
     int status = audit_search_run(&search);
     audit_search_done(&search);
     if (status == EXIT_OK && search.left == UINT64_MAX)
-        return command_fail(command, vlt_fail(VLT_NOT_FOUND, "no entry has that correlation id"), NULL);
+        return command_fail(command, vlt_fail(VLT_NOT_FOUND, "no entry has that correlation id"),
+                            NULL);
     return status;
 }
 
@@ -90,7 +93,8 @@ static int run_export(struct command *command) {
     struct fault fault = {0};
     unsigned long first = 0, last = 0;
     if (!vlt_is_ok(command_number(command, "--first", INT64_MAX, 1, &fault, &first)) ||
-        !vlt_is_ok(command_number(command, "--last", INT64_MAX, INT64_MAX, &fault, &last)) || first == 0)
+        !vlt_is_ok(command_number(command, "--last", INT64_MAX, INT64_MAX, &fault, &last)) ||
+        first == 0)
         return command_usage(command, "%s", fault.text[0] ? fault.text : "--first must be above 0");
     command->wants_json = true; // an export is what the log holds, byte for byte
     audit_search_init(&search, command, show);
@@ -175,7 +179,8 @@ static const struct option_spec search_options[] = {
 static const struct option_spec show_options[] = {AUDIT_LOG_OPTIONS, AUDIT_INDEX_OPTIONS, {0}};
 static const struct option_spec index_options[] = {
     AUDIT_LOG_OPTIONS,
-    {"--index", OPTION_VALUE, "DIR", "where the index is kept (default: $VAULTCTL_AUDIT_INDEX, or below $XDG_CACHE_HOME)", 0},
+    {"--index", OPTION_VALUE, "DIR",
+     "where the index is kept (default: $VAULTCTL_AUDIT_INDEX, or below $XDG_CACHE_HOME)", 0},
     {0}};
 static const struct option_spec export_options[] = {
     AUDIT_LOG_OPTIONS,
@@ -184,29 +189,44 @@ static const struct option_spec export_options[] = {
     {0}};
 
 const struct verb verb_audit_search = {
-    .noun = "audit", .name = "search", .arguments = "",
+    .noun = "audit",
+    .name = "search",
+    .arguments = "",
     .summary = "Find entries by who, what, when and how it was decided",
-    .details = "Reads the log's files. Every option narrows the search; texts must match as a whole. An\n"
-               "index is made where it is missing, so that the next search reads little; entries are\n"
-               "always taken from the log itself.",
+    .details =
+        "Reads the log's files. Every option narrows the search; texts must match as a whole. An\n"
+        "index is made where it is missing, so that the next search reads little; entries are\n"
+        "always taken from the log itself.",
     .examples = "  vaultctl audit search --principal 'https://idp.example|alice' --decision deny\n"
                 "  vaultctl audit search --credential openai-prod --since 2026-11-21 --json\n",
-    .options = search_options, .run = run_search};
+    .options = search_options,
+    .run = run_search};
 const struct verb verb_audit_show = {
-    .noun = "audit", .name = "show", .arguments = "CORRELATION", .argument_min = 1, .argument_max = 1,
+    .noun = "audit",
+    .name = "show",
+    .arguments = "CORRELATION",
+    .argument_min = 1,
+    .argument_max = 1,
     .summary = "Show everything about one request, in order",
-    .details = "The correlation id is in the answer to the client and in the request to the provider.",
+    .details =
+        "The correlation id is in the answer to the client and in the request to the provider.",
     .examples = "  vaultctl audit show 5f1c0a6e2b9d4e77\n",
-    .options = show_options, .run = run_show};
+    .options = show_options,
+    .run = run_show};
 const struct verb verb_audit_export = {
     .noun = "audit", .name = "export", .arguments = "",
     .summary = "Write entries as JSON lines, byte for byte as they were signed",
     .examples = "  vaultctl audit export --first 1 --last 1000 > entries.jsonl\n",
     .options = export_options, .run = run_export};
 const struct verb verb_audit_index = {
-    .noun = "audit", .name = "index", .arguments = "",
+    .noun = "audit",
+    .name = "index",
+    .arguments = "",
     .summary = "Make the index that searches use, or bring it up to date",
-    .details = "A search does this by itself; here it can be done at night. The index can be thrown away\n"
-               "at any time. A file of it that is damaged, or that was made from another log, is made again.",
+    .details =
+        "A search does this by itself; here it can be done at night. The index can be thrown away\n"
+        "at any time. A file of it that is damaged, or that was made from another log, is made "
+        "again.",
     .examples = "  vaultctl audit index --index /var/cache/vault-audit\n",
-    .options = index_options, .run = run_index};
+    .options = index_options,
+    .run = run_index};

@@ -114,8 +114,8 @@ static int unused_print(const struct unused *unused, const char *since, const ch
     }
     bool is_printed = table_print(&table, "Everything was used.");
     if (strcmp(first, since) > 0)
-        printf("The log that was read begins %s, later than %s.\n", first[0] ? first : "with nothing",
-               since);
+        printf("The log that was read begins %s, later than %s.\n",
+               first[0] ? first : "with nothing", since);
     return is_printed && fflush(stdout) == 0 ? EXIT_OK : EXIT_FAILED;
 }
 
@@ -160,7 +160,8 @@ static uint8_t kind_of(const struct reach *reach, const char *identity) {
     size_t issuer_bytes = strcspn(identity, "|");
     for (size_t i = 0; i < json_array_size(reach->issuers); i++) {
         const json_t *item = json_array_get(reach->issuers, i);
-        if (!bytes_equal(bytes_of(identity, issuer_bytes), bytes_of_text(member_text(item, "issuer"))))
+        if (!bytes_equal(bytes_of(identity, issuer_bytes),
+                         bytes_of_text(member_text(item, "issuer"))))
             continue;
         for (uint8_t k = 0; k < 3; k++)
             if (strcmp(member_text(item, "kind"), kinds[k]) == 0)
@@ -170,9 +171,11 @@ static uint8_t kind_of(const struct reach *reach, const char *identity) {
 }
 
 static struct decide_answer ask(const struct reach *reach, const struct command *command,
-                                const char *identity, const json_t *known, const json_t *credential) {
+                                const char *identity, const json_t *known,
+                                const json_t *credential) {
     struct bytes groups[GROUPS_MAX], hosts[RECORD_HOSTS_MAX];
-    const json_t *names = json_object_get(known, "groups"), *all = json_object_get(credential, "hosts");
+    const json_t *names = json_object_get(known, "groups"),
+                 *all = json_object_get(credential, "hosts");
     struct token_detail detail = {.credential = bytes_of_text(member_text(credential, "name"))};
     struct decide_question q = {.action = DECIDE_ISSUE, .tenant = bytes_of_text(command->tenant),
                                 .credential = detail.credential, .hosts = hosts, .detail = &detail,
@@ -183,7 +186,8 @@ static struct decide_answer ask(const struct reach *reach, const struct command 
     const struct policy_active active = {.set = reach->set};
     struct decide_answer answer;
     for (size_t i = 0; i < json_array_size(names) && i < GROUPS_MAX; i++)
-        groups[q.subject.group_count++] = bytes_of_text(json_string_value(json_array_get(names, i)));
+        groups[q.subject.group_count++] =
+            bytes_of_text(json_string_value(json_array_get(names, i)));
     for (size_t i = 0; i < json_array_size(all) && i < RECORD_HOSTS_MAX; i++)
         hosts[q.host_count++] = bytes_of_text(json_string_value(json_array_get(all, i)));
     decide(reach->decider, &active, &q, &answer);
@@ -253,7 +257,8 @@ static int inventory_print(const json_t *rows) {
 static int inventory(struct command *command, const struct audit_usage *usage) {
     struct reach reach = {.decider = decider_new()};
     struct policy_files files;
-    int status = listing_fetch(command, "/v1/tenants/%s/credentials", command->tenant, &reach.credentials);
+    int status =
+        listing_fetch(command, "/v1/tenants/%s/credentials", command->tenant, &reach.credentials);
     if (status == EXIT_OK)
         status = listing_fetch(command, "/v1/tenants/%s/issuers", command->tenant, &reach.issuers);
     if (status == EXIT_OK && (reach.set = policies_in_force(command, &files, &status))) {
@@ -292,18 +297,28 @@ static const struct option_spec inventory_options[] = {
     {0}};
 
 const struct verb verb_audit_unused = {
-    .noun = "audit", .name = "unused", .arguments = "",
+    .noun = "audit",
+    .name = "unused",
+    .arguments = "",
     .summary = "List credentials, issuers and permits that nothing used for some days",
-    .details = "Reads the log's files, and asks the vault what there is in the tenant. Used means: a token\n"
-               "was issued or redeemed for the credential, by somebody of the issuer, because the permit\n"
-               "allowed it. What was created since is not listed.",
+    .details =
+        "Reads the log's files, and asks the vault what there is in the tenant. Used means: a "
+        "token\n"
+        "was issued or redeemed for the credential, by somebody of the issuer, because the permit\n"
+        "allowed it. What was created since is not listed.",
     .examples = "  vaultctl audit unused --days 30\n  vaultctl audit unused --tenant acme --json\n",
-    .options = unused_options, .run = run_unused};
+    .options = unused_options,
+    .run = run_unused};
 const struct verb verb_audit_inventory = {
-    .noun = "audit", .name = "inventory", .arguments = "",
+    .noun = "audit",
+    .name = "inventory",
+    .arguments = "",
     .summary = "List every identity that was seen, what it used and what it may reach",
-    .details = "Who asked for a token or used one, from the log. What it may reach is decided by the policies\n"
-               "in force, now and here, with the groups of the last time and a key-bound token; with \"?\"\n"
+    .details = "Who asked for a token or used one, from the log. What it may reach is decided by "
+               "the policies\n"
+               "in force, now and here, with the groups of the last time and a key-bound token; "
+               "with \"?\"\n"
                "where a policy looks at time or place.",
     .examples = "  vaultctl audit inventory\n  vaultctl audit inventory --since 2026-11 --json\n",
-    .options = inventory_options, .run = run_inventory};
+    .options = inventory_options,
+    .run = run_inventory};

@@ -19,7 +19,8 @@
 static vlt_result archive_open(const char *path, struct fault *fault, int *ret_folder) {
     int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0)
-        return fault_set(fault, VLT_NOT_FOUND, "a folder can not be opened", "%s can not be opened: %s", path, strerror(errno));
+        return fault_set(fault, VLT_NOT_FOUND, "a folder can not be opened",
+                         "%s can not be opened: %s", path, strerror(errno));
     *ret_folder = folder;
     return vlt_ok();
 }
@@ -29,7 +30,8 @@ static void show_progress(uint64_t entries, uint64_t of, void *context) {
 }
 
 // A checkpoint that the caller kept.
-static int read_from(struct command *command, const struct audit_log *log, struct checkpoint *ret_from) {
+static int read_from(struct command *command, const struct audit_log *log,
+                     struct checkpoint *ret_from) {
     struct fault fault = {0};
     struct buf note;
     buf_init(&note, NOTE_MAX_BYTES);
@@ -45,12 +47,14 @@ static int read_from(struct command *command, const struct audit_log *log, struc
 
 // A cosigned checkpoint must satisfy the policy; the log must have grown from it.
 int audit_policy_check(struct command *command, struct checkpoint *ret_cosigned) {
-    const char *policy_file = command_option(command, "--policy"), *cosigned = command_option(command, "--cosigned");
+    const char *policy_file = command_option(command, "--policy"),
+               *cosigned = command_option(command, "--cosigned");
     struct fault fault = {0};
     struct quorum quorum;
     struct buf policy, note;
     if (!cosigned)
-        return command_usage(command, "--policy needs --cosigned: the checkpoint that witnesses cosigned");
+        return command_usage(command,
+                             "--policy needs --cosigned: the checkpoint that witnesses cosigned");
     buf_init(&policy, QUORUM_FILE_MAX);
     buf_init(&note, NOTE_MAX_BYTES);
     vlt_result result = file_read(policy_file, QUORUM_FILE_MAX, &policy, &fault);
@@ -68,8 +72,8 @@ int audit_policy_check(struct command *command, struct checkpoint *ret_cosigned)
 }
 
 // Entries before `from` are read, too, when it was never verified here.
-static vlt_result verify_grown(struct log_verify what, const struct checkpoint *cosigned, struct fault *fault,
-                               struct log_verified *ret_verified) {
+static vlt_result verify_grown(struct log_verify what, const struct checkpoint *cosigned,
+                               struct fault *fault, struct log_verified *ret_verified) {
     VLT_TRY(log_verify(&what, fault, ret_verified));
     if (!cosigned)
         return vlt_ok();
@@ -77,20 +81,24 @@ static vlt_result verify_grown(struct log_verify what, const struct checkpoint *
     return log_verify(&what, fault, ret_verified);
 }
 
-static int say_verified(struct command *command, const struct audit_log *log, const struct log_verified *verified,
-                        uint64_t first) {
+static int say_verified(struct command *command, const struct audit_log *log,
+                        const struct log_verified *verified, uint64_t first) {
     const struct checkpoint *got = &verified->checkpoint;
     if (command->wants_json)
-        return command_print_json(json_pack("{s:s, s:I, s:I, s:b, s:I, s:I}", "origin", got->origin, "entries",
-                                            (json_int_t)got->size, "first_verified", (json_int_t)first + 1,
-                                            "key_from_folder", log->has_own_key, "key_changes",
-                                            (json_int_t)log->key_changes, "pruned", (json_int_t)verified->unread));
+        return command_print_json(
+            json_pack("{s:s, s:I, s:I, s:b, s:I, s:I}", "origin", got->origin, "entries",
+                      (json_int_t)got->size, "first_verified", (json_int_t)first + 1,
+                      "key_from_folder", log->has_own_key, "key_changes",
+                      (json_int_t)log->key_changes, "pruned", (json_int_t)verified->unread));
     printf("%llu entries of %s are what was signed\n", (unsigned long long)got->size, got->origin);
     if (verified->unread)
-        printf("Entries 1 to %llu were pruned: their hashes are verified, they themselves were not read\n"
-               "(give their folder with --archive).\n", (unsigned long long)verified->unread);
+        printf("Entries 1 to %llu were pruned: their hashes are verified, they themselves were not "
+               "read\n"
+               "(give their folder with --archive).\n",
+               (unsigned long long)verified->unread);
     if (log->key_changes)
-        printf("The key of the log was replaced %u times since the one you gave; each signed the next.\n",
+        printf("The key of the log was replaced %u times since the one you gave; each signed the "
+               "next.\n",
                log->key_changes);
     if (log->has_own_key)
         puts("The key came from the log's own folder: give the one you know with --key.");
@@ -110,8 +118,12 @@ static int verify(struct command *command, const struct audit_log *log) {
     if (status != EXIT_OK)
         return status;
     const char *archive = command_option(command, "--archive");
-    struct log_verify what = {.folder = log->folder, .has_archive = archive != NULL, .archive = -1, .key = &log->key,
-                              .from = has_from ? &from : NULL, .progress = shows ? show_progress : NULL};
+    struct log_verify what = {.folder = log->folder,
+                              .has_archive = archive != NULL,
+                              .archive = -1,
+                              .key = &log->key,
+                              .from = has_from ? &from : NULL,
+                              .progress = shows ? show_progress : NULL};
     vlt_result result = archive ? archive_open(archive, &fault, &what.archive) : vlt_ok();
     if (vlt_is_ok(result))
         result = verify_grown(what, has_policy ? &cosigned : NULL, &fault, &verified);
@@ -121,12 +133,14 @@ static int verify(struct command *command, const struct audit_log *log) {
         fputs("\r\x1b[K", stderr);
     if (!vlt_is_ok(result))
         return command_fail(command, result, &fault);
-    return say_verified(command, log, &verified, has_from ? from.size / TILE_WIDTH * TILE_WIDTH : 0);
+    return say_verified(command, log, &verified,
+                        has_from ? from.size / TILE_WIDTH * TILE_WIDTH : 0);
 }
 
 static int run_verify(struct command *command) {
     struct audit_log log;
-    int status = audit_log_open(command, command->argument_count ? command->arguments[0] : NULL, &log);
+    int status =
+        audit_log_open(command, command->argument_count ? command->arguments[0] : NULL, &log);
     if (status != EXIT_OK)
         return status;
     status = verify(command, &log);
@@ -136,8 +150,8 @@ static int run_verify(struct command *command) {
 
 // ---- Proofs ----
 
-static vlt_result make_proof(const struct audit_log *log, uint64_t index, struct fault *fault, struct buf *out,
-                             struct buf *entry_out) {
+static vlt_result make_proof(const struct audit_log *log, uint64_t index, struct fault *fault,
+                             struct buf *out, struct buf *entry_out) {
     struct checkpoint checkpoint;
     struct tile_reader reader;
     struct tlog_proof proof = {.index = index};
@@ -151,9 +165,10 @@ static vlt_result make_proof(const struct audit_log *log, uint64_t index, struct
         reader.fault = fault;
         const struct merkle_source source = tile_reader_source(&reader);
         if (index >= checkpoint.size)
-            result = fault_set(fault, VLT_NOT_FOUND, "there is no such entry yet",
-                               "the checkpoint has %llu entries; newer ones are in it within seconds",
-                               (unsigned long long)checkpoint.size);
+            result =
+                fault_set(fault, VLT_NOT_FOUND, "there is no such entry yet",
+                          "the checkpoint has %llu entries; newer ones are in it within seconds",
+                          (unsigned long long)checkpoint.size);
         if (vlt_is_ok(result))
             result = merkle_inclusion_prove(&source, index, checkpoint.size, &proof.proof);
         if (vlt_is_ok(result))
@@ -178,15 +193,19 @@ static bool write_file(const char *path, struct bytes content) {
 }
 
 static int put_proof(struct command *command, struct bytes proof, struct bytes entry) {
-    const char *entry_file = command_option(command, "--entry"), *out_file = command_option(command, "--output");
+    const char *entry_file = command_option(command, "--entry"),
+               *out_file = command_option(command, "--output");
     struct fault fault = {0};
     if (entry_file && !write_file(entry_file, entry))
         return command_fail(command, fault_set(&fault, VLT_UNAVAILABLE, "a file can not be written",
                                                "%s can not be written", entry_file), &fault);
     if (out_file)
-        return write_file(out_file, proof) ? EXIT_OK
-                                           : command_fail(command, fault_set(&fault, VLT_UNAVAILABLE, "a file can not be written",
-                                                                             "%s can not be written", out_file), &fault);
+        return write_file(out_file, proof)
+                   ? EXIT_OK
+                   : command_fail(command,
+                                  fault_set(&fault, VLT_UNAVAILABLE, "a file can not be written",
+                                            "%s can not be written", out_file),
+                                  &fault);
     fwrite(proof.at, 1, proof.size, stdout);
     return fflush(stdout) == 0 ? EXIT_OK : EXIT_FAILED;
 }
@@ -195,7 +214,8 @@ static int run_prove(struct command *command) {
     struct audit_log log;
     struct fault fault = {0};
     uint64_t sequence = 0;
-    if (!vlt_is_ok(checkpoint_number_parse(bytes_of_text(command->arguments[0]), &sequence)) || sequence == 0)
+    if (!vlt_is_ok(checkpoint_number_parse(bytes_of_text(command->arguments[0]), &sequence)) ||
+        sequence == 0)
         return command_usage(command, "NUMBER is the sequence number of an entry, from 1 on");
     int status = audit_log_open(command, NULL, &log);
     if (status != EXIT_OK)
@@ -212,7 +232,8 @@ static int run_prove(struct command *command) {
     return status;
 }
 
-static int check(struct command *command, const struct note_key *key, struct bytes proof_text, struct bytes entry) {
+static int check(struct command *command, const struct note_key *key, struct bytes proof_text,
+                 struct bytes entry) {
     struct tlog_proof proof;
     struct checkpoint checkpoint;
     vlt_result result = tlog_proof_parse(proof_text, &proof);
@@ -221,8 +242,9 @@ static int check(struct command *command, const struct note_key *key, struct byt
     if (!vlt_is_ok(result))
         return command_fail(command, result, NULL);
     if (command->wants_json)
-        return command_print_json(json_pack("{s:s, s:I, s:I}", "origin", checkpoint.origin, "sequence",
-                                            (json_int_t)proof.index + 1, "entries", (json_int_t)checkpoint.size));
+        return command_print_json(json_pack("{s:s, s:I, s:I}", "origin", checkpoint.origin,
+                                            "sequence", (json_int_t)proof.index + 1, "entries",
+                                            (json_int_t)checkpoint.size));
     printf("it is entry %llu of %s\n", (unsigned long long)proof.index + 1, checkpoint.origin);
     return fflush(stdout) == 0 ? EXIT_OK : EXIT_FAILED;
 }
@@ -252,10 +274,14 @@ static int run_check(struct command *command) {
 
 static const struct option_spec verify_options[] = {
     AUDIT_LOG_OPTIONS,
-    {"--archive", OPTION_VALUE, "DIR", "where entries are that were pruned (vaultctl audit archive)", 0},
-    {"--from", OPTION_VALUE, "FILE", "a checkpoint that was verified before: only what came later is read", 0},
-    {"--policy", OPTION_VALUE, "FILE", "who must have cosigned (C2SP tlog-policy): log, witness, group, quorum", 0},
-    {"--cosigned", OPTION_VALUE, "FILE", "the checkpoint that witnesses cosigned; the log must have grown from it", 0},
+    {"--archive", OPTION_VALUE, "DIR",
+     "where entries are that were pruned (vaultctl audit archive)", 0},
+    {"--from", OPTION_VALUE, "FILE",
+     "a checkpoint that was verified before: only what came later is read", 0},
+    {"--policy", OPTION_VALUE, "FILE",
+     "who must have cosigned (C2SP tlog-policy): log, witness, group, quorum", 0},
+    {"--cosigned", OPTION_VALUE, "FILE",
+     "the checkpoint that witnesses cosigned; the log must have grown from it", 0},
     {0}};
 static const struct option_spec prove_options[] = {
     AUDIT_LOG_OPTIONS,
@@ -266,24 +292,41 @@ static const struct option_spec check_options[] = {
     {"--key", OPTION_VALUE, "VKEY", "key of the log, or a file that holds it", 0}, {0}};
 
 const struct verb verb_audit_verify = {
-    .noun = "audit", .name = "verify", .arguments = "[DIR]", .argument_max = 1,
+    .noun = "audit",
+    .name = "verify",
+    .arguments = "[DIR]",
+    .argument_max = 1,
     .summary = "Verify a log: every entry, every tile, the signed checkpoint",
-    .details = "Needs the log's files and its key, and no connection to the vault. Names the first bad\n"
-               "entry. Keep the file checkpoint of each verification: with --from, the next one proves\n"
-               "that nothing of it was rewritten or cut, and reads only what came later.",
+    .details =
+        "Needs the log's files and its key, and no connection to the vault. Names the first bad\n"
+        "entry. Keep the file checkpoint of each verification: with --from, the next one proves\n"
+        "that nothing of it was rewritten or cut, and reads only what came later.",
     .examples = "  vaultctl audit verify /srv/audit --key vault.example.com+0a1b2c3d+AQ…\n"
                 "  vaultctl audit verify --from last-checkpoint\n",
-    .options = verify_options, .run = run_verify};
+    .options = verify_options,
+    .run = run_verify};
 const struct verb verb_audit_prove = {
-    .noun = "audit", .name = "prove", .arguments = "NUMBER", .argument_min = 1, .argument_max = 1,
+    .noun = "audit",
+    .name = "prove",
+    .arguments = "NUMBER",
+    .argument_min = 1,
+    .argument_max = 1,
     .summary = "Make a proof that an entry is in the log (.tlog-proof)",
-    .details = "Hand it out together with the entry: `vaultctl audit check`, or any program that reads\n"
-               "C2SP tlog-proof, verifies it without the rest of the log.",
+    .details =
+        "Hand it out together with the entry: `vaultctl audit check`, or any program that reads\n"
+        "C2SP tlog-proof, verifies it without the rest of the log.",
     .examples = "  vaultctl audit prove 4711 -o 4711.tlog-proof --entry 4711.json\n",
-    .options = prove_options, .run = run_prove};
+    .options = prove_options,
+    .run = run_prove};
 const struct verb verb_audit_check = {
-    .noun = "audit", .name = "check", .arguments = "PROOF ENTRY", .argument_min = 2, .argument_max = 2,
+    .noun = "audit",
+    .name = "check",
+    .arguments = "PROOF ENTRY",
+    .argument_min = 2,
+    .argument_max = 2,
     .summary = "Check a proof that somebody handed to you",
     .details = "PROOF is a .tlog-proof file, ENTRY the file with the entry, byte for byte.",
-    .examples = "  vaultctl audit check 4711.tlog-proof 4711.json --key vault.example.com+0a1b2c3d+AQ…\n",
-    .options = check_options, .run = run_check};
+    .examples =
+        "  vaultctl audit check 4711.tlog-proof 4711.json --key vault.example.com+0a1b2c3d+AQ…\n",
+    .options = check_options,
+    .run = run_check};

@@ -70,9 +70,10 @@ static vlt_result post(struct submission *s, const char *url, long *ret_status) 
     CURLcode code = curl_easy_perform(curl);
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, ret_status);
     curl_easy_cleanup(curl);
-    return code == CURLE_OK ? vlt_ok()
-                            : fault_set(&s->fault, VLT_UNAVAILABLE, "the witness does not answer",
-                                        "the witness does not answer at %s: %s", url, curl_easy_strerror(code));
+    return code == CURLE_OK
+               ? vlt_ok()
+               : fault_set(&s->fault, VLT_UNAVAILABLE, "the witness does not answer",
+                           "the witness does not answer at %s: %s", url, curl_easy_strerror(code));
 }
 
 // The lines of the witness go behind ours; the whole must then bear its signature.
@@ -85,13 +86,15 @@ static vlt_result add_cosignature(struct submission *s) {
     vlt_result result = note_verify(&note, keys, 2, &good);
     note_done(&note);
     VLT_TRY(result);
-    return good == 3 ? vlt_ok() : vlt_fail(VLT_CRYPTO, "the witness answered without its signature");
+    return good == 3 ? vlt_ok()
+                     : vlt_fail(VLT_CRYPTO, "the witness answered without its signature");
 }
 
 static vlt_result refused(struct submission *s, long status) {
     char text[160] = "";
     size_t size = bytes_find(buf_bytes(&s->answer), '\n');
-    bool has_text = bytes_to_text(bytes_of(s->answer.at, size < 150 ? size : 150), text, sizeof text);
+    bool has_text =
+        bytes_to_text(bytes_of(s->answer.at, size < 150 ? size : 150), text, sizeof text);
     return fault_set(&s->fault, status == 404 ? VLT_NOT_FOUND : VLT_CONFLICT, "the witness refused",
                      "the witness refused (%ld): %s", status, has_text ? text : "");
 }
@@ -108,9 +111,11 @@ static vlt_result submit(struct submission *s, const char *url) {
         if (status != 409 || !vlt_is_ok(checkpoint_number_parse(line, &known)))
             return refused(s, status);
         if (known > s->checkpoint.size)
-            return fault_set(&s->fault, VLT_CONFLICT, "the log was cut",
-                             "the witness has seen %llu entries, the log has %llu: it was cut, or there are "
-                             "two of it", (unsigned long long)known, (unsigned long long)s->checkpoint.size);
+            return fault_set(
+                &s->fault, VLT_CONFLICT, "the log was cut",
+                "the witness has seen %llu entries, the log has %llu: it was cut, or there are "
+                "two of it",
+                (unsigned long long)known, (unsigned long long)s->checkpoint.size);
         if (known == s->old_size)
             return fault_set(&s->fault, VLT_CONFLICT, "two logs of one name",
                              "the witness has seen another log of %llu entries under this name",
@@ -123,17 +128,22 @@ static vlt_result submit(struct submission *s, const char *url) {
 static int put_note(struct submission *s) {
     const char *path = command_option(s->command, "--output");
     FILE *out = path ? fopen(path, "wb") : stdout;
-    bool is_written = out && fwrite(s->note.at, 1, s->note.size, out) == s->note.size && fflush(out) == 0;
+    bool is_written =
+        out && fwrite(s->note.at, 1, s->note.size, out) == s->note.size && fflush(out) == 0;
     if (path && out)
         is_written = fclose(out) == 0 && is_written;
-    return is_written ? EXIT_OK : command_fail(s->command, vlt_fail(VLT_UNAVAILABLE, "the checkpoint can not be written"), NULL);
+    return is_written
+               ? EXIT_OK
+               : command_fail(s->command,
+                              vlt_fail(VLT_UNAVAILABLE, "the checkpoint can not be written"), NULL);
 }
 
 static int run_with(struct submission *s) {
     char url[1024];
     if (snprintf(url, sizeof url, "%s/add-checkpoint", s->command->arguments[0]) >= (int)sizeof url)
         return command_usage(s->command, "URL is too long");
-    vlt_result result = log_checkpoint(s->log.folder, &s->log.key, &s->fault, &s->note, &s->checkpoint);
+    vlt_result result =
+        log_checkpoint(s->log.folder, &s->log.key, &s->fault, &s->note, &s->checkpoint);
     if (vlt_is_ok(result))
         result = submit(s, url);
     return vlt_is_ok(result) ? put_note(s) : command_fail(s->command, result, &s->fault);
@@ -165,14 +175,23 @@ static int run(struct command *command) {
 static const struct option_spec options[] = {
     AUDIT_LOG_OPTIONS,
     {"--witness-key", OPTION_VALUE, "VKEY", "key of the witness, or a file that holds it", 0},
-    {"--output", OPTION_VALUE, "FILE", "where to write the cosigned checkpoint (default: standard output)", 'o'},
+    {"--output", OPTION_VALUE, "FILE",
+     "where to write the cosigned checkpoint (default: standard output)", 'o'},
     {0}};
 
 const struct verb verb_audit_witness = {
-    .noun = "audit", .name = "witness", .arguments = "URL", .argument_min = 1, .argument_max = 1,
+    .noun = "audit",
+    .name = "witness",
+    .arguments = "URL",
+    .argument_min = 1,
+    .argument_max = 1,
     .summary = "Have a witness cosign the log's checkpoint",
-    .details = "A witness (vault-witness, or any that speaks C2SP tlog-witness) cosigns a checkpoint only\n"
-               "if the log grew from the one that it cosigned last. So a log that was cut, rewritten or\n"
-               "shown in two versions is noticed. Run it from a timer.",
-    .examples = "  vaultctl audit witness https://witness.example --witness-key witness.vkey -o cosigned\n",
-    .options = options, .run = run};
+    .details =
+        "A witness (vault-witness, or any that speaks C2SP tlog-witness) cosigns a checkpoint "
+        "only\n"
+        "if the log grew from the one that it cosigned last. So a log that was cut, rewritten or\n"
+        "shown in two versions is noticed. Run it from a timer.",
+    .examples =
+        "  vaultctl audit witness https://witness.example --witness-key witness.vkey -o cosigned\n",
+    .options = options,
+    .run = run};

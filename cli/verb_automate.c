@@ -11,11 +11,14 @@
 #define PATH "/v1/tenants/%s/credentials/%s/rotation"
 
 static const struct option_spec options[] = {
-    {"--recipe", OPTION_VALUE, "NAME", "openai-service-account, aws-iam, generic-rest, …, or exec:PROGRAM", 0},
+    {"--recipe", OPTION_VALUE, "NAME",
+     "openai-service-account, aws-iam, generic-rest, …, or exec:PROGRAM", 0},
     {"--parameter", OPTION_LIST, "NAME=VALUE", "parameter that the recipe wants", 0},
     {"--manager", OPTION_VALUE, "CREDENTIAL", "credential that may make and revoke the keys", 0},
-    {"--key-id", OPTION_VALUE, "ID", "what the provider calls the key in use, so that it can be revoked", 0},
-    {"--days", OPTION_VALUE, "DAYS", "rotate when it is so old (default: rotation.credential_days)", 0},
+    {"--key-id", OPTION_VALUE, "ID",
+     "what the provider calls the key in use, so that it can be revoked", 0},
+    {"--days", OPTION_VALUE, "DAYS", "rotate when it is so old (default: rotation.credential_days)",
+     0},
     {"--grace", OPTION_VALUE, "SECONDS", "how long the old key still works (default 3600)", 0},
     {"--off", OPTION_FLAG, NULL, "do not rotate it any more", 0},
     {0}};
@@ -41,10 +44,10 @@ static vlt_result body_make(struct command *command, struct fault *fault, json_t
     VLT_TRY(command_number(command, "--days", 3650, 0, fault, &days));
     VLT_TRY(command_number(command, "--grace", GRACE_MAX_S, GRACE_DEFAULT_S, fault, &grace_s));
     VLT_TRY(credential_parameters(command, &parameters, fault));
-    json_t *body = json_pack("{s:s, s:I, s:s*, s:s*}", "recipe", command_option(command, "--recipe"),
-                             "grace_s", (json_int_t)grace_s, "manager",
-                             command_option(command, "--manager"), "key_id",
-                             command_option(command, "--key-id"));
+    json_t *body =
+        json_pack("{s:s, s:I, s:s*, s:s*}", "recipe", command_option(command, "--recipe"),
+                  "grace_s", (json_int_t)grace_s, "manager", command_option(command, "--manager"),
+                  "key_id", command_option(command, "--key-id"));
     if (body && parameters)
         json_object_set(body, "parameters", parameters);
     if (body && days)
@@ -80,7 +83,8 @@ const struct verb verb_credential_automate = {
     .argument_max = 1,
     .summary = "Have a credential rotated at its provider",
     .details =
-        "A recipe (or a program of the configuration) makes a key at the provider, tries it, puts it\n"
+        "A recipe (or a program of the configuration) makes a key at the provider, tries it, puts "
+        "it\n"
         "to use and revokes the old one after --grace. The credential that makes keys must be\n"
         "allowed for the provider's host (--host of `credential put`).",
     .examples =

@@ -100,8 +100,8 @@ static int run_backup(struct command *command) {
     struct fault fault = {0};
     if (!out)
         return command_fail(command,
-                            fault_set(&fault, VLT_UNAVAILABLE, "can not write", "can not write %s: %s",
-                                      part, strerror(errno)),
+                            fault_set(&fault, VLT_UNAVAILABLE, "can not write",
+                                      "can not write %s: %s", part, strerror(errno)),
                             &fault);
     int status = command_call_path(command, "POST", NULL, &begun, "/v1/backups");
     if (status == EXIT_OK && fwrite(magic, sizeof magic - 1, 1, out) != 1)
@@ -114,8 +114,8 @@ static int run_backup(struct command *command) {
     if (!is_whole) {
         unlink(part);
         if (status == EXIT_OK)
-            status = command_fail(command, vlt_fail(VLT_UNAVAILABLE, "the backup can not be written"),
-                                  NULL);
+            status = command_fail(command,
+                                  vlt_fail(VLT_UNAVAILABLE, "the backup can not be written"), NULL);
     } else if (command->wants_json) {
         status = command_print_json(json_incref(begun));
     } else {
@@ -132,7 +132,8 @@ const struct verb verb_backup = {
     .argument_min = 1,
     .argument_max = 1,
     .summary = "Copy the store of a vault that serves, signed",
-    .details = "Secrets in it are encrypted as they are in the store: with the device of this vault, or the\n"
+    .details = "Secrets in it are encrypted as they are in the store: with the device of this "
+               "vault, or the\n"
                "recovery shares, it can be opened.",
     .examples = "  vaultctl backup /backup/vault-$(date +%F)\n",
     .run = run_backup,
@@ -159,7 +160,8 @@ static vlt_result frame_read(struct restore *restore, uint8_t *room, size_t *ret
     uint8_t length[4];
     if (fread(length, sizeof length, 1, restore->in) != 1)
         return damaged(restore, "it is cut short");
-    size_t size = (size_t)length[0] << 24 | (size_t)length[1] << 16 | (size_t)length[2] << 8 | length[3];
+    size_t size =
+        (size_t)length[0] << 24 | (size_t)length[1] << 16 | (size_t)length[2] << 8 | length[3];
     if (size > CHUNK_MAX || (size && fread(room, size, 1, restore->in) != 1))
         return damaged(restore, "it is cut short");
     *ret_size = size;
@@ -189,7 +191,8 @@ static vlt_result read_through(struct restore *restore, uint8_t *room, record_fn
     char begin[sizeof magic - 1];
     size_t size;
     rewind(restore->in);
-    if (fread(begin, sizeof begin, 1, restore->in) != 1 || !bytes_equal(bytes_of(begin, sizeof begin), bytes_of(magic, sizeof begin)))
+    if (fread(begin, sizeof begin, 1, restore->in) != 1 ||
+        !bytes_equal(bytes_of(begin, sizeof begin), bytes_of(magic, sizeof begin)))
         return damaged(restore, "it is no backup of vaultd");
     for (;;) {
         VLT_TRY(frame_read(restore, room, &size));
@@ -328,7 +331,8 @@ static vlt_result replace(struct restore *restore, uint8_t *room, const char *fo
         return vlt_fail(VLT_LIMIT, "the path of the store is too long");
     bool is_there = stat(folder, &owner) == 0;
     // A vault that runs holds its store; this holds it while it is replaced.
-    vlt_result result = is_there ? store_open(folder, STORE_WRITE, &restore->fault, &old) : vlt_ok();
+    vlt_result result =
+        is_there ? store_open(folder, STORE_WRITE, &restore->fault, &old) : vlt_ok();
     if (!vlt_is_ok(result) && result.class != VLT_NOT_FOUND && result.class != VLT_MALFORMED)
         return result;
     result = import_all(restore, room, fresh);
@@ -352,11 +356,12 @@ static int run_restore(struct command *command) {
     static uint8_t room[CHUNK_MAX];
     if (!folder)
         return command_usage(command, "--store is missing: the folder of the store to replace");
-    struct restore restore = {.in = fopen(path, "rbe"), .digest = EVP_MD_CTX_new(), .key = json_array()};
+    struct restore restore = {
+        .in = fopen(path, "rbe"), .digest = EVP_MD_CTX_new(), .key = json_array()};
     vlt_result result = vlt_ok();
     if (!restore.in)
-        result = fault_set(&restore.fault, VLT_NOT_FOUND, "can not read", "can not read %s: %s", path,
-                           strerror(errno));
+        result = fault_set(&restore.fault, VLT_NOT_FOUND, "can not read", "can not read %s: %s",
+                           path, strerror(errno));
     if (vlt_is_ok(result))
         result = verify(&restore, room, pinned);
     if (vlt_is_ok(result))
@@ -368,7 +373,8 @@ static int run_restore(struct command *command) {
         printf("Restored %llu records, signed by %s.\n", (unsigned long long)restore.records,
                restore.signature.kid);
         if (!pinned)
-            printf("Compare that key with `vaultctl status` (checkpoint) of the vault, or give --key.\n");
+            printf("Compare that key with `vaultctl status` (checkpoint) of the vault, or give "
+                   "--key.\n");
         if (kept[0])
             printf("The store that was there is in %s.\n", kept);
         printf("The device remembers a newer store: after the start, `vaultctl recover "
@@ -394,8 +400,10 @@ const struct verb verb_restore = {
     .argument_min = 1,
     .argument_max = 1,
     .summary = "Put a backup in place of the store of a stopped vault",
-    .details = "Verifies the whole backup first: every record and the signature. The store that is there\n"
-               "is moved aside, not removed. Run it as root, or as the keeper's user, while vaultd is stopped.",
+    .details =
+        "Verifies the whole backup first: every record and the signature. The store that is there\n"
+        "is moved aside, not removed. Run it as root, or as the keeper's user, while vaultd is "
+        "stopped.",
     .examples = "  vaultctl restore /backup/vault-2026-01-31 --store /var/lib/vaultd/store\n",
     .options = restore_options,
     .run = run_restore,

@@ -36,7 +36,8 @@ static void bash_print(void) {
            "        if [[ $word == -* ]]; then\n"
            "            case $word in\n"
            "            --json | --help | -h | *=*) ;;\n"
-           "            *) [[ \" --server --broker --ca --tenant \" == *\" $word \"* ]] && ((i++)) ;;\n"
+           "            *) [[ \" --server --broker --ca --tenant \" == *\" $word \"* ]] && ((i++)) "
+           ";;\n"
            "            esac\n"
            "        elif [[ -z $noun ]]; then noun=\"$word\"\n"
            "        elif [[ -z $name ]]; then name=\"$word\"\n"
@@ -57,7 +58,8 @@ static void bash_print(void) {
             printf("%s%s", j > i ? " " : "", verbs[j]->name);
         printf("\" -- \"$current\"))\n            return\n        fi\n        ;;\n");
     }
-    printf("    *) name=\"\" ;;\n    esac\n    if [[ $current == -* ]]; then\n        case \"$noun${name:+ $name}\" in\n");
+    printf("    *) name=\"\" ;;\n    esac\n    if [[ $current == -* ]]; then\n        case "
+           "\"$noun${name:+ $name}\" in\n");
     for (size_t i = 0; verbs[i]; i++)
         bash_verb(verbs[i]);
     printf("        *) options=\"\" ;;\n        esac\n"
@@ -100,14 +102,14 @@ static void fish_print(void) {
         }
         char condition[160];
         if (verb->name) {
-            printf("complete -c vaultctl -f -n '__fish_seen_subcommand_from %s' -a %s -d ", verb->noun,
-                   verb->name);
+            printf("complete -c vaultctl -f -n '__fish_seen_subcommand_from %s' -a %s -d ",
+                   verb->noun, verb->name);
             fish_text(verb->summary);
             putchar('\n');
         }
-        snprintf(condition, sizeof condition,
-                 " -n '__fish_seen_subcommand_from %s%s%s'", verb->noun,
-                 verb->name ? "; and __fish_seen_subcommand_from " : "", verb->name ? verb->name : "");
+        snprintf(condition, sizeof condition, " -n '__fish_seen_subcommand_from %s%s%s'",
+                 verb->noun, verb->name ? "; and __fish_seen_subcommand_from " : "",
+                 verb->name ? verb->name : "");
         fish_options(verb->options, condition);
     }
 }
@@ -121,7 +123,8 @@ static int run(struct command *command) {
             puts("autoload -U +X bashcompinit && bashcompinit");
         bash_print();
     } else {
-        return command_usage(command, "there are scripts for bash, zsh and fish, not for \"%.40s\"", shell);
+        return command_usage(command, "there are scripts for bash, zsh and fish, not for \"%.40s\"",
+                             shell);
     }
     return EXIT_OK;
 }

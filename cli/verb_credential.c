@@ -13,11 +13,15 @@
 #define GRACE_MAX_S (30 * 86400)
 
 #define PUT_OPTIONS                                                                                \
-    {"--file", OPTION_VALUE, "FILE", "read the value from a file; one final line end is left out", 0},  \
-    {"--profile", OPTION_VALUE, "NAME", "what the provider expects: openai, anthropic, generic-bearer, …", 0},  \
-    {"--host", OPTION_LIST, "HOST", "upstream host that may get it (default: the profile's)", 0},   \
-    {"--parameter", OPTION_LIST, "NAME=VALUE", "parameter that the profile wants", 0},             \
-    {"--description", OPTION_VALUE, "TEXT", "for people", 0}
+    {"--file", OPTION_VALUE, "FILE", "read the value from a file; one final line end is left out", \
+     0},                                                                                           \
+        {"--profile", OPTION_VALUE, "NAME",                                                        \
+         "what the provider expects: openai, anthropic, generic-bearer, …", 0},                    \
+        {"--host", OPTION_LIST, "HOST", "upstream host that may get it (default: the profile's)",  \
+         0},                                                                                       \
+        {"--parameter", OPTION_LIST, "NAME=VALUE", "parameter that the profile wants", 0}, {       \
+        "--description", OPTION_VALUE, "TEXT", "for people", 0                                     \
+    }
 
 static const struct option_spec put_options[] = {PUT_OPTIONS, {0}};
 static const struct option_spec rotate_options[] = {
@@ -34,7 +38,8 @@ vlt_result credential_parameters(const struct command *command, json_t **ret_par
         const char *equals = strchr(text, '=');
         if (!equals || equals == text) {
             json_decref(parameters);
-            return fault_set(fault, VLT_MALFORMED, "bad option", "--parameter %s: give NAME=VALUE", text);
+            return fault_set(fault, VLT_MALFORMED, "bad option", "--parameter %s: give NAME=VALUE",
+                             text);
         }
         if (!parameters)
             parameters = json_object();
@@ -88,8 +93,10 @@ static int put_print(struct command *command, json_t *answer, enum vault_credent
     const char *list = member_list(answer, "hosts", hosts);
     printf(" for %s.\n", list[0] ? list : "its hosts");
     if (is_staged)
-        printf("No request gets it yet. Try it at the provider, then: vaultctl credential verify %s "
-               "--tested\n", command->arguments[0]);
+        printf(
+            "No request gets it yet. Try it at the provider, then: vaultctl credential verify %s "
+            "--tested\n",
+            command->arguments[0]);
     if (change == VAULT_CREDENTIAL_CREATE)
         printf("Who may use it is up to the policies: `vaultctl policy explain` tells.\n");
     json_decref(answer);
@@ -107,7 +114,8 @@ static int put(struct command *command, enum vault_credential_change change) {
         result = source_check(command, &fault);
     if (vlt_is_ok(result))
         result = command_number(command, "--grace", GRACE_MAX_S, GRACE_DEFAULT_S, &fault, &grace_s);
-    if (vlt_is_ok(result) && change == VAULT_CREDENTIAL_CREATE && !command_option(command, "--profile"))
+    if (vlt_is_ok(result) && change == VAULT_CREDENTIAL_CREATE &&
+        !command_option(command, "--profile"))
         result = fault_set(&fault, VLT_MALFORMED, "option missing",
                            "--profile is missing: it says how the provider wants the credential");
     if (!vlt_is_ok(result)) {
@@ -153,23 +161,34 @@ int credential_rotate(struct command *command) {
 }
 
 const struct verb verb_credential_put = {
-    .noun = "credential", .name = "put", .arguments = "NAME [-]", .argument_min = 1,
+    .noun = "credential",
+    .name = "put",
+    .arguments = "NAME [-]",
+    .argument_min = 1,
     .argument_max = 2,
     .summary = "Store what a provider gave you, sealed before it leaves this program",
-    .details = "Asks for the value without showing it; \"-\" reads standard input, --file a file. The\n"
-               "value is encrypted to the vault's intake key here: neither the network nor the admin\n"
-               "process sees it. There is no command that shows it again.",
-    .examples = "  vaultctl credential put openai-prod --profile openai\n"
-                "  pass show openai | vaultctl credential put openai-prod - --profile openai\n"
-                "  vaultctl credential put intern --profile generic-header --parameter header=x-key \\\n"
-                "      --host api.intern.example --file key.txt\n",
-    .options = put_options, .run = run_put};
+    .details =
+        "Asks for the value without showing it; \"-\" reads standard input, --file a file. The\n"
+        "value is encrypted to the vault's intake key here: neither the network nor the admin\n"
+        "process sees it. There is no command that shows it again.",
+    .examples =
+        "  vaultctl credential put openai-prod --profile openai\n"
+        "  pass show openai | vaultctl credential put openai-prod - --profile openai\n"
+        "  vaultctl credential put intern --profile generic-header --parameter header=x-key \\\n"
+        "      --host api.intern.example --file key.txt\n",
+    .options = put_options,
+    .run = run_put};
 const struct verb verb_credential_rotate = {
-    .noun = "credential", .name = "rotate", .arguments = "NAME [-]", .argument_min = 1,
+    .noun = "credential",
+    .name = "rotate",
+    .arguments = "NAME [-]",
+    .argument_min = 1,
     .argument_max = 2,
     .summary = "Store a new version; clients notice nothing",
-    .details = "New requests get the new version at once; the old one still opens for --grace seconds.\n"
-               "With --stage no request gets it until `vaultctl credential promote`.",
+    .details =
+        "New requests get the new version at once; the old one still opens for --grace seconds.\n"
+        "With --stage no request gets it until `vaultctl credential promote`.",
     .examples = "  vaultctl credential rotate openai-prod --grace 600\n"
                 "  vaultctl credential rotate openai-prod --stage\n",
-    .options = rotate_options, .run = credential_rotate};
+    .options = rotate_options,
+    .run = credential_rotate};

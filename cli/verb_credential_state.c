@@ -10,7 +10,8 @@ static int run_list(struct command *command) {
     json_t *items = NULL;
     int status = listing_fetch(command, "/v1/tenants/%s/credentials", command->tenant, &items);
     if (status != EXIT_OK || command->wants_json)
-        return status == EXIT_OK ? command_print_json(json_pack("{s:o}", "credentials", items)) : status;
+        return status == EXIT_OK ? command_print_json(json_pack("{s:o}", "credentials", items))
+                                 : status;
     static const char *const headings[] = {"NAME",  "PROFILE", "STATE",       "VERSION",
                                            "HOSTS", "CHANGED", "DESCRIPTION", NULL};
     struct table table;
@@ -30,8 +31,10 @@ static int run_list(struct command *command) {
         table_row(&table, cells);
     }
     json_decref(items);
-    return table_print(&table, "This tenant has no credential: `vaultctl credential put` stores one.")
-               ? EXIT_OK : EXIT_FAILED;
+    return table_print(&table,
+                       "This tenant has no credential: `vaultctl credential put` stores one.")
+               ? EXIT_OK
+               : EXIT_FAILED;
 }
 
 // How it is rotated at its provider, and how far that is.
@@ -120,16 +123,31 @@ const struct verb verb_credential_show = {
     .noun = "credential", .name = "show", .arguments = "NAME", .argument_min = 1, .argument_max = 1,
     .summary = "Show what describes a credential, never its value",
     .examples = "  vaultctl credential show openai-prod\n", .run = run_show};
-const struct verb verb_credential_disable = {
-    .noun = "credential", .name = "disable", .arguments = "NAME", .argument_min = 1, .argument_max = 1,
-    .summary = "Let no token open a credential",
-    .examples = "  vaultctl credential disable openai-prod\n", .run = run_disable};
+const struct verb verb_credential_disable = {.noun = "credential",
+                                             .name = "disable",
+                                             .arguments = "NAME",
+                                             .argument_min = 1,
+                                             .argument_max = 1,
+                                             .summary = "Let no token open a credential",
+                                             .examples =
+                                                 "  vaultctl credential disable openai-prod\n",
+                                             .run = run_disable};
 const struct verb verb_credential_enable = {
-    .noun = "credential", .name = "enable", .arguments = "NAME", .argument_min = 1, .argument_max = 1,
+    .noun = "credential",
+    .name = "enable",
+    .arguments = "NAME",
+    .argument_min = 1,
+    .argument_max = 1,
     .summary = "Let tokens open a disabled credential again",
-    .examples = "  vaultctl credential enable openai-prod\n", .run = run_enable};
-const struct verb verb_credential_delete = {
-    .noun = "credential", .name = "delete", .arguments = "NAME", .argument_min = 1, .argument_max = 1,
-    .summary = "Destroy a credential",
-    .examples = "  vaultctl credential delete openai-prod --yes\n",
-    .options = delete_options, .run = run_delete};
+    .examples = "  vaultctl credential enable openai-prod\n",
+    .run = run_enable};
+const struct verb verb_credential_delete = {.noun = "credential",
+                                            .name = "delete",
+                                            .arguments = "NAME",
+                                            .argument_min = 1,
+                                            .argument_max = 1,
+                                            .summary = "Destroy a credential",
+                                            .examples =
+                                                "  vaultctl credential delete openai-prod --yes\n",
+                                            .options = delete_options,
+                                            .run = run_delete};

@@ -33,9 +33,11 @@ static int step(struct command *command, const char *verb, json_t *body, const c
 
 static int run_verify(struct command *command) {
     if (!command_flag(command, "--tested"))
-        return command_usage(command, "try the new value at the provider yourself, then say so with "
-                                      "--tested: the vault shows it to nobody");
-    return step(command, "verify", json_pack("{s:b}", "tested", 1), "is verified and can be promoted");
+        return command_usage(command,
+                             "try the new value at the provider yourself, then say so with "
+                             "--tested: the vault shows it to nobody");
+    return step(command, "verify", json_pack("{s:b}", "tested", 1),
+                "is verified and can be promoted");
 }
 
 static int run_promote(struct command *command) {
@@ -70,8 +72,9 @@ const struct verb verb_credential_promote = {
     .argument_min = 1,
     .argument_max = 1,
     .summary = "Put the verified, staged version to use; clients notice nothing",
-    .details = "New requests get it at once; the version before still opens for --grace seconds and\n"
-               "is then destroyed. `credential rollback` goes back meanwhile.",
+    .details =
+        "New requests get it at once; the version before still opens for --grace seconds and\n"
+        "is then destroyed. `credential rollback` goes back meanwhile.",
     .examples = "  vaultctl credential promote openai-prod --grace 600\n",
     .options = promote_options,
     .run = run_promote};

@@ -125,8 +125,9 @@ static int change(struct command *command, bool removes) {
     if (!is_over)
         printf("%s: under way; `vaultctl device list` shows how far it is.\n", name);
     else if (removes)
-        printf("%s is not part of the vault any more: the store holds nothing that it could open.\n",
-               name);
+        printf(
+            "%s is not part of the vault any more: the store holds nothing that it could open.\n",
+            name);
     else
         printf("%s can open every data key of the vault now.\n", name);
     json_decref(list);
@@ -155,8 +156,10 @@ const struct verb verb_device_add = {
     .argument_min = 1,
     .argument_max = 1,
     .summary = "Make another device part of the vault",
-    .details = "NAME is an entry of more_devices in the configuration (reload vaultd after a change). The\n"
-               "device makes a wrapping key and a rollback counter, and every data key is wrapped for it,\n"
+    .details = "NAME is an entry of more_devices in the configuration (reload vaultd after a "
+               "change). The\n"
+               "device makes a wrapping key and a rollback counter, and every data key is wrapped "
+               "for it,\n"
                "too. From then on the vault starts and serves with any one of its devices.",
     .examples = "  vaultctl device add spare\n",
     .options = change_options,
@@ -168,9 +171,11 @@ const struct verb verb_device_remove = {
     .argument_min = 1,
     .argument_max = 1,
     .summary = "End a device's part in the vault, also of one that was lost",
-    .details = "What was wrapped for it leaves the store, and its file is overwritten where that was. When\n"
-               "the device answers, its wrapping key is destroyed in it. Refused (exit status 5) unless\n"
-               "another device works. Backups of before can still be opened with it.",
+    .details =
+        "What was wrapped for it leaves the store, and its file is overwritten where that was. "
+        "When\n"
+        "the device answers, its wrapping key is destroyed in it. Refused (exit status 5) unless\n"
+        "another device works. Backups of before can still be opened with it.",
     .examples = "  vaultctl device remove old-hsm\n",
     .options = change_options,
     .run = run_remove};

@@ -18,7 +18,8 @@
 
 static const struct option_spec options[] = {
     TOKEN_OPTIONS,
-    {"--profile", OPTION_VALUE, "NAME", "which variables the program wants: openai, anthropic, …", 0},
+    {"--profile", OPTION_VALUE, "NAME", "which variables the program wants: openai, anthropic, …",
+     0},
     {"--forwarder", OPTION_VALUE, "URL", "where the forwarder listens (VAULTCTL_FORWARDER)", 0},
     {"--bind", OPTION_FLAG, NULL, "bind the token to a key that stays in vaultctl; see above", 0},
     {"--profiles-dir", OPTION_VALUE, "DIR", "folder of profiles (VAULTCTL_PROFILES)", 0},
@@ -31,7 +32,8 @@ static vlt_result environment_set(const struct profile *profile, const char *for
         buf_init(&value, 32768);
         vlt_result result = profile_environment_value(profile, i, forwarder, token, &value);
         const char *text = buf_text(&value);
-        if (vlt_is_ok(result) && (!text || setenv(profile_environment_name(profile, i), text, 1) != 0))
+        if (vlt_is_ok(result) &&
+            (!text || setenv(profile_environment_name(profile, i), text, 1) != 0))
             result = vlt_fail(VLT_UNAVAILABLE, "out of memory");
         if (text)
             secret_cleanse(value.at, value.size);
@@ -98,11 +100,12 @@ static int with_bound_token(struct command *command, const struct profile *profi
     struct token_wish wish = {0};
     struct bind *bind = NULL;
     int status = token_wish_read(command, &wish);
-    const struct bind_settings settings = {.command = command,
-                                           .wish = &wish,
-                                           .profile = profile,
-                                           .forwarder = forwarder,
-                                           .ca_file = command_setting(command, "--ca", "VAULTCTL_CA", NULL)};
+    const struct bind_settings settings = {
+        .command = command,
+        .wish = &wish,
+        .profile = profile,
+        .forwarder = forwarder,
+        .ca_file = command_setting(command, "--ca", "VAULTCTL_CA", NULL)};
     if (status == EXIT_OK)
         status = bind_start(&settings, &bind);
     if (status == EXIT_OK) {
@@ -149,7 +152,8 @@ static int run(struct command *command) {
     const struct profile *profile = profile_find(profiles, name);
     int status;
     if (!profile) {
-        result = fault_set(&fault, VLT_NOT_FOUND, "no such profile", "there is no profile \"%.60s\"", name);
+        result = fault_set(&fault, VLT_NOT_FOUND, "no such profile",
+                           "there is no profile \"%.60s\"", name);
         status = command_fail(command, result, &fault);
     } else {
         status = command_flag(command, "--bind") ? with_bound_token(command, profile, forwarder)
@@ -160,15 +164,19 @@ static int run(struct command *command) {
 }
 
 const struct verb verb_exec = {
-    .noun = "exec", .arguments = "", .takes_command = true,
+    .noun = "exec",
+    .arguments = "",
+    .takes_command = true,
     .summary = "Run a program with an ephemeral token instead of an API key",
-    .details = "Sets the environment variables that the provider's SDK reads: the forwarder in place of\n"
-               "the provider and a token in place of the key, then becomes that program; its exit status\n"
-               "is passed on. The token ends by itself. It is a bearer token, which policy must allow.\n"
-               "With --bind the token is bound to a key of this run: vaultctl stays, listens on\n"
-               "loopback, proves the key for each request and renews the token; the program, unchanged,\n"
-               "knows neither.",
+    .details =
+        "Sets the environment variables that the provider's SDK reads: the forwarder in place of\n"
+        "the provider and a token in place of the key, then becomes that program; its exit status\n"
+        "is passed on. The token ends by itself. It is a bearer token, which policy must allow.\n"
+        "With --bind the token is bound to a key of this run: vaultctl stays, listens on\n"
+        "loopback, proves the key for each request and renews the token; the program, unchanged,\n"
+        "knows neither.",
     .examples = "  vaultctl exec --credential openai-prod --profile openai \\\n"
                 "      --forwarder http://127.0.0.1:8080 -- python3 app.py\n"
                 "  vaultctl exec --bind --credential claude --profile anthropic -- node agent.js\n",
-    .options = options, .run = run};
+    .options = options,
+    .run = run};

@@ -33,7 +33,8 @@ static vlt_result thumbprint_of_file(const char *path, char text[65], struct fau
     BIO *bio = BIO_new_mem_buf(pem.at, (int)pem.size);
     X509 *certificate = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
     if (!certificate || !X509_digest(certificate, EVP_sha256(), digest, &size) || size != 32)
-        result = fault_set(fault, VLT_MALFORMED, "no certificate", "%s holds no PEM certificate", path);
+        result =
+            fault_set(fault, VLT_MALFORMED, "no certificate", "%s holds no PEM certificate", path);
     else
         hex_encode(bytes_of(digest, sizeof digest), text);
     X509_free(certificate);
@@ -47,8 +48,9 @@ static vlt_result set_identity(const struct command *command, json_t *body, stru
     const char *file = command_option(command, "--certificate");
     const char *thumbprint = command_option(command, "--thumbprint");
     if (!!user + !!uid + !!file + !!thumbprint != 1)
-        return fault_set(fault, VLT_MALFORMED, "identity missing",
-                         "say how it is known, in one way: --user, --uid, --certificate or --thumbprint");
+        return fault_set(
+            fault, VLT_MALFORMED, "identity missing",
+            "say how it is known, in one way: --user, --uid, --certificate or --thumbprint");
     char text[65];
     if (file) {
         VLT_TRY(thumbprint_of_file(file, text, fault));
@@ -99,14 +101,17 @@ static int run_list(struct command *command) {
     json_t *items = NULL;
     int status = listing_fetch(command, "/v1/forwarders", NULL, &items);
     if (status != EXIT_OK || command->wants_json)
-        return status == EXIT_OK ? command_print_json(json_pack("{s:o}", "forwarders", items)) : status;
-    static const char *const headings[] = {"NAME", "UID", "CERTIFICATE", "TENANTS", "ENROLLED", NULL};
+        return status == EXIT_OK ? command_print_json(json_pack("{s:o}", "forwarders", items))
+                                 : status;
+    static const char *const headings[] = {"NAME",    "UID",      "CERTIFICATE",
+                                           "TENANTS", "ENROLLED", NULL};
     struct table table;
     table_init(&table, headings);
     for (size_t i = 0; i < json_array_size(items); i++) {
         const json_t *item = json_array_get(items, i);
         char uid[CELL_SIZE], tenants[CELL_SIZE], created[CELL_SIZE], certificate[24];
-        snprintf(certificate, sizeof certificate, "%.16s%s", member_text(item, "certificate_sha256"),
+        snprintf(certificate, sizeof certificate, "%.16s%s",
+                 member_text(item, "certificate_sha256"),
                  member_text(item, "certificate_sha256")[0] ? "…" : "");
         const char *list = member_list(item, "tenants", tenants);
         const char *const cells[] = {member_text(item, "name"), member_number(item, "uid", uid),
@@ -142,7 +147,11 @@ const struct verb verb_forwarder_list = {
     .noun = "forwarder", .name = "list", .arguments = "",
     .summary = "List the enrolled forwarders", .examples = "  vaultctl forwarder list\n",
     .run = run_list};
-const struct verb verb_forwarder_remove = {
-    .noun = "forwarder", .name = "remove", .arguments = "NAME", .argument_min = 1, .argument_max = 1,
-    .summary = "Let a forwarder redeem no more",
-    .examples = "  vaultctl forwarder remove nginx\n", .run = run_remove};
+const struct verb verb_forwarder_remove = {.noun = "forwarder",
+                                           .name = "remove",
+                                           .arguments = "NAME",
+                                           .argument_min = 1,
+                                           .argument_max = 1,
+                                           .summary = "Let a forwarder redeem no more",
+                                           .examples = "  vaultctl forwarder remove nginx\n",
+                                           .run = run_remove};

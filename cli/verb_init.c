@@ -50,9 +50,10 @@ static struct bytes line_of(struct bytes texts, unsigned number) {
 }
 
 static void shares_print(struct bytes texts, unsigned shares, unsigned threshold) {
-    printf("\nRECOVERY SHARES. They are shown once and kept nowhere. Any %u of these %u rebuild the\n"
-           "vault on new hardware (vaultctl recover); give each to another person, on paper.\n\n",
-           threshold, shares);
+    printf(
+        "\nRECOVERY SHARES. They are shown once and kept nowhere. Any %u of these %u rebuild the\n"
+        "vault on new hardware (vaultctl recover); give each to another person, on paper.\n\n",
+        threshold, shares);
     for (unsigned i = 0; i < shares; i++) {
         struct bytes line = line_of(texts, i);
         printf("  share %u   %.*s\n", i + 1, (int)line.size, (const char *)line.at);
@@ -87,12 +88,14 @@ static void shares_ask_back(struct bytes texts, unsigned shares) {
 }
 
 static void next_steps_print(void) {
-    printf("\nWhat to do next:\n"
-           "  1. say whose tokens to trust:   vaultctl issuer add corp --issuer https://… --audience …\n"
-           "  2. say who may use what:        vaultctl policy put policies/\n"
-           "  3. store a credential:          vaultctl credential put openai-prod --profile openai\n"
-           "  4. enrol the forwarder:         vaultctl forwarder enrol nginx --user www-data\n"
-           "They are about the tenant \"default\"; `vaultctl tenant create` makes others.\n");
+    printf(
+        "\nWhat to do next:\n"
+        "  1. say whose tokens to trust:   vaultctl issuer add corp --issuer https://… --audience "
+        "…\n"
+        "  2. say who may use what:        vaultctl policy put policies/\n"
+        "  3. store a credential:          vaultctl credential put openai-prod --profile openai\n"
+        "  4. enrol the forwarder:         vaultctl forwarder enrol nginx --user www-data\n"
+        "They are about the tenant \"default\"; `vaultctl tenant create` makes others.\n");
 }
 
 static int answer_print(struct command *command, json_t *body, struct bytes texts,
@@ -215,14 +218,18 @@ const struct verb verb_init = {
     .noun = "init",
     .arguments = "",
     .summary = "Create the vault's keys in the device, once",
-    .details = "Makes the wrapping key in the TPM or HSM that the configuration of vaultd names, the\n"
-               "signing key, the intake key and the tenant \"default\", and leaves the vault unsealed. A vault\n"
-               "that was initialised before is not touched (exit status 5).\n"
-               "\n"
-               "Prints the shares of the recovery key, once. A device can break: with enough shares and a\n"
-               "backup, `vaultctl recover` rebuilds the vault on another one. Without them nobody can.\n"
-               "With --recovery-key nothing is printed that must be kept secret: who has the private half of\n"
-               "that key can do the same.",
+    .details =
+        "Makes the wrapping key in the TPM or HSM that the configuration of vaultd names, the\n"
+        "signing key, the intake key and the tenant \"default\", and leaves the vault unsealed. A "
+        "vault\n"
+        "that was initialised before is not touched (exit status 5).\n"
+        "\n"
+        "Prints the shares of the recovery key, once. A device can break: with enough shares and "
+        "a\n"
+        "backup, `vaultctl recover` rebuilds the vault on another one. Without them nobody can.\n"
+        "With --recovery-key nothing is printed that must be kept secret: who has the private half "
+        "of\n"
+        "that key can do the same.",
     .examples = "  vaultctl init\n"
                 "  vaultctl init --shares 3 --threshold 2\n"
                 "  vaultctl init --recovery-key recovery-public.pem\n",

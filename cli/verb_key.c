@@ -118,9 +118,10 @@ const struct verb verb_key_destroy = {
     .argument_min = 2,
     .argument_max = 2,
     .summary = "Destroy a key that nothing needs",
-    .details = "KIND is signing, intake, checkpoint, tenant or wrapping, KEY as `vaultctl key list`\n"
-               "shows it. Refused (exit status 5) while something needs the key. Retired keys go by\n"
-               "themselves.",
+    .details =
+        "KIND is signing, intake, checkpoint, tenant or wrapping, KEY as `vaultctl key list`\n"
+        "shows it. Refused (exit status 5) while something needs the key. Retired keys go by\n"
+        "themselves.",
     .examples = "  vaultctl key destroy tenant 3 --tenant acme\n",
     .run = run_destroy};
 const struct verb verb_credential_rollback = {

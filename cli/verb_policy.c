@@ -25,10 +25,11 @@ static int run_check(struct command *command) {
     struct policy_set *set = policy_files_compile(&files, command->wants_json);
     status = set ? EXIT_OK : EXIT_FAILED;
     if (set && command->wants_json)
-        status = command_print_json(json_pack("{s:i,s:i}", "documents", (int)files.count, "policies",
-                                              (int)policy_set_count(set)));
+        status = command_print_json(json_pack("{s:i,s:i}", "documents", (int)files.count,
+                                              "policies", (int)policy_set_count(set)));
     else if (set)
-        printf("no fault found (policies: %zu, documents: %zu)\n", policy_set_count(set), files.count);
+        printf("no fault found (policies: %zu, documents: %zu)\n", policy_set_count(set),
+               files.count);
     policy_set_free(set);
     policy_files_done(&files);
     return status;
@@ -42,10 +43,10 @@ static const struct option_spec put_options[] = {
 static json_t *documents_of(const struct policy_files *files) {
     json_t *documents = json_array();
     for (size_t i = 0; i < files->count; i++)
-        json_array_append_new(documents,
-                              json_pack("{s:s,s:s%}", "name", files->names[i], "text",
-                                        files->texts[i].size ? (const char *)files->texts[i].at : "",
-                                        files->texts[i].size));
+        json_array_append_new(
+            documents, json_pack("{s:s,s:s%}", "name", files->names[i], "text",
+                                 files->texts[i].size ? (const char *)files->texts[i].at : "",
+                                 files->texts[i].size));
     return documents;
 }
 
@@ -59,7 +60,8 @@ static int put_files(struct command *command, const struct policy_files *files) 
         return command_usage(command, "a policy is not UTF-8 text: nothing was sent");
     if (command_option(command, "--expected-version"))
         json_object_set_new(body, "expected_version", json_integer((json_int_t)expected));
-    int status = command_call_path(command, "PUT", body, &answer, "/v1/tenants/%s/policies", command->tenant);
+    int status = command_call_path(command, "PUT", body, &answer, "/v1/tenants/%s/policies",
+                                   command->tenant);
     json_decref(body);
     if (status != EXIT_OK || command->wants_json)
         return status == EXIT_OK ? command_print_json(answer) : status;
@@ -92,9 +94,9 @@ static const struct option_spec show_options[] = {
 static int run_show(struct command *command) {
     json_t *body = NULL;
     bool with_text = command_flag(command, "--text");
-    int status = command_call_path(command, "GET", NULL, &body,
-                                   with_text ? "/v1/tenants/%s/policies?text=1" : "/v1/tenants/%s/policies",
-                                   command->tenant);
+    int status = command_call_path(
+        command, "GET", NULL, &body,
+        with_text ? "/v1/tenants/%s/policies?text=1" : "/v1/tenants/%s/policies", command->tenant);
     if (status != EXIT_OK || command->wants_json)
         return status == EXIT_OK ? command_print_json(body) : status;
     json_t *documents = json_incref(json_object_get(body, "documents"));
@@ -104,9 +106,11 @@ static int run_show(struct command *command) {
     for (size_t i = 0; i < json_array_size(documents); i++) {
         const json_t *document = json_array_get(documents, i);
         if (with_text)
-            printf("// ---- %s ----\n%s\n", member_text(document, "name"), member_text(document, "text"));
+            printf("// ---- %s ----\n%s\n", member_text(document, "name"),
+                   member_text(document, "text"));
         else
-            printf("  %s  %.16s…\n", member_text(document, "name"), member_text(document, "sha256"));
+            printf("  %s  %.16s…\n", member_text(document, "name"),
+                   member_text(document, "sha256"));
     }
     if (!json_array_size(documents))
         puts("No policy is in force: everything is denied. `vaultctl policy put` changes that.");
@@ -173,31 +177,46 @@ static int run_test(struct command *command) {
 }
 
 const struct verb verb_policy_put = {
-    .noun = "policy", .name = "put", .arguments = "FILE|DIR…", .argument_min = 1,
+    .noun = "policy",
+    .name = "put",
+    .arguments = "FILE|DIR…",
+    .argument_min = 1,
     .argument_max = POLICY_FILES_MAX,
     .summary = "Put a whole set of policies in force, at once",
-    .details = "The documents replace those in force in one step. They are checked first, here and\n"
-               "again in the vault; a fault changes nothing.",
+    .details =
+        "The documents replace those in force in one step. They are checked first, here and\n"
+        "again in the vault; a fault changes nothing.",
     .examples = "  vaultctl policy put policies/\n"
                 "  vaultctl policy put main.cedar agents.cedar --expected-version 6\n",
-    .options = put_options, .run = run_put};
+    .options = put_options,
+    .run = run_put};
 const struct verb verb_policy_check = {
-    .noun = "policy", .name = "check", .arguments = "FILE|DIR…", .argument_min = 1,
+    .noun = "policy",
+    .name = "check",
+    .arguments = "FILE|DIR…",
+    .argument_min = 1,
     .argument_max = POLICY_FILES_MAX,
     .summary = "Check policies without a vault",
-    .details = "Syntax, and the names of entity types, actions and attributes. Each fault is shown with\n"
-               "its line and a mark below the place.",
-    .examples = "  vaultctl policy check policies/\n", .run = run_check};
+    .details =
+        "Syntax, and the names of entity types, actions and attributes. Each fault is shown with\n"
+        "its line and a mark below the place.",
+    .examples = "  vaultctl policy check policies/\n",
+    .run = run_check};
 const struct verb verb_policy_show = {
     .noun = "policy", .name = "show", .arguments = "",
     .summary = "Show the policies in force",
     .examples = "  vaultctl policy show --tenant acme --text\n", .options = show_options,
     .run = run_show};
 const struct verb verb_policy_test = {
-    .noun = "policy", .name = "test", .arguments = "FILE…", .argument_min = 1,
+    .noun = "policy",
+    .name = "test",
+    .arguments = "FILE…",
+    .argument_min = 1,
     .argument_max = ARGUMENTS_ANY,
     .summary = "Run files of expected decisions",
-    .details = "A file is a JSON array of cases: principal, action, resource, context, and the decision\n"
-               "that is expected. Exit status 1 when one differs.",
+    .details =
+        "A file is a JSON array of cases: principal, action, resource, context, and the decision\n"
+        "that is expected. Exit status 1 when one differs.",
     .examples = "  vaultctl policy test tests.json --policies policies/\n",
-    .options = test_options, .run = run_test};
+    .options = test_options,
+    .run = run_test};

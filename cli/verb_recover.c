@@ -178,7 +178,8 @@ static int sealed_open(struct command *command, const char *path, const char *ke
         result = file_read(path, JWE_MAX_BYTES, &jwe, &fault);
     if (vlt_is_ok(result)) {
         struct bytes line = buf_bytes(&jwe);
-        result = recovery_pem_open(key_path, bytes_of(line.at, bytes_find(line, '\n')), &fault, text);
+        result =
+            recovery_pem_open(key_path, bytes_of(line.at, bytes_find(line, '\n')), &fault, text);
     }
     buf_done(&jwe);
     if (vlt_is_ok(result)) {
@@ -244,7 +245,8 @@ static int run_recover(struct command *command) {
         return command_print_json(answer);
     long long wrapped = (long long)json_integer_value(json_object_get(answer, "data_keys"));
     if (wrapped)
-        printf("The vault is recovered and unsealed: %lld data keys belong to this device now, and to\n"
+        printf("The vault is recovered and unsealed: %lld data keys belong to this device now, and "
+               "to\n"
                "no other one but the recovery shares.\n",
                wrapped);
     else
@@ -269,15 +271,17 @@ const struct verb verb_recover = {
     .noun = "recover",
     .arguments = "",
     .summary = "Unseal after a device was lost, or an old store restored",
-    .details = "With enough shares of the recovery key: opens every data key and wraps it for the device\n"
-               "that the configuration of vaultd names now. Asks for the shares, or reads --share-file.\n"
-               "A vault that was made with --recovery-key has one share, sealed to that key (JWE):\n"
-               "--private-key opens it here, or --show-sealed takes it to where the key is, --sealed\n"
-               "--private-key (or any JOSE program) opens it there, and --share-file takes the answer.\n"
-               "\n"
-               "With --accept-rollback: takes a store that is older than the device remembers. What was\n"
-               "revoked, disabled or deleted since that copy was made is in force again: do it again. The\n"
-               "audit log says that you accepted this.",
+    .details =
+        "With enough shares of the recovery key: opens every data key and wraps it for the device\n"
+        "that the configuration of vaultd names now. Asks for the shares, or reads --share-file.\n"
+        "A vault that was made with --recovery-key has one share, sealed to that key (JWE):\n"
+        "--private-key opens it here, or --show-sealed takes it to where the key is, --sealed\n"
+        "--private-key (or any JOSE program) opens it there, and --share-file takes the answer.\n"
+        "\n"
+        "With --accept-rollback: takes a store that is older than the device remembers. What was\n"
+        "revoked, disabled or deleted since that copy was made is in force again: do it again. "
+        "The\n"
+        "audit log says that you accepted this.",
     .examples = "  vaultctl recover\n"
                 "  vaultctl recover --share-file alice.txt --share-file bob.txt\n"
                 "  vaultctl recover --private-key /media/usb/recovery.pem\n"

@@ -25,7 +25,8 @@ static int revoke_rule(struct command *command, const char *kind, const char *va
     if (!strcmp(kind, "token"))
         puts("Revoked: that token redeems nothing any more.");
     else
-        printf("Revoked: tokens of that %s that were issued until now redeem nothing any more.\n", kind);
+        printf("Revoked: tokens of that %s that were issued until now redeem nothing any more.\n",
+               kind);
     return EXIT_OK;
 }
 
@@ -77,11 +78,15 @@ static int run(struct command *command) {
 }
 
 const struct verb verb_revoke = {
-    .noun = "revoke", .arguments = "[TOKEN-ID]", .argument_max = 1,
+    .noun = "revoke",
+    .arguments = "[TOKEN-ID]",
+    .argument_max = 1,
     .summary = "End tokens before they expire",
-    .details = "When this returns, no redeem through this node succeeds; forwarders that cache stop\n"
-               "within one second.",
+    .details =
+        "When this returns, no redeem through this node succeeds; forwarders that cache stop\n"
+        "within one second.",
     .examples = "  vaultctl revoke N3b7…\n"
                 "  vaultctl revoke --principal 'https://login.example|alice'\n"
                 "  vaultctl revoke --token-file token.txt --broker https://vault.example\n",
-    .options = options, .run = run};
+    .options = options,
+    .run = run};

@@ -164,7 +164,8 @@ static int run(struct command *command) {
 }
 
 static const struct option_spec options[] = {
-    {"--all", OPTION_FLAG, NULL, "every credential of the tenant that is rotated at its provider", 0},
+    {"--all", OPTION_FLAG, NULL, "every credential of the tenant that is rotated at its provider",
+     0},
     {"--dry-run", OPTION_FLAG, NULL, "say what would be done, change nothing", 0},
     {"--detach", OPTION_FLAG, NULL, "do not wait for the end", 0},
     {"--file", OPTION_VALUE, "FILE", "by hand: read the value from a file", 0},
@@ -173,7 +174,8 @@ static const struct option_spec options[] = {
     {"--parameter", OPTION_LIST, "NAME=VALUE", "by hand: parameter that the profile wants", 0},
     {"--description", OPTION_VALUE, "TEXT", "by hand: for people", 0},
     {"--stage", OPTION_FLAG, NULL, "by hand: do not use it yet, verify and promote it later", 0},
-    {"--grace", OPTION_VALUE, "SECONDS", "by hand: how long the old version still works (default 300)", 0},
+    {"--grace", OPTION_VALUE, "SECONDS",
+     "by hand: how long the old version still works (default 300)", 0},
     {0}};
 
 const struct verb verb_rotate_credential = {
@@ -183,12 +185,15 @@ const struct verb verb_rotate_credential = {
     .argument_min = 0,
     .argument_max = 2,
     .summary = "Rotate a credential at its provider now, or by hand",
-    .details =
-        "Where `credential automate` said how: makes a key at the provider, tries it, puts it to use,\n"
-        "revokes the old one after its grace. The vault does it; after an interruption it goes on by\n"
-        "itself, and this command shows how far it is. Exit status 6: the provider fails, the vault\n"
-        "goes on trying. Otherwise, or with a value: the same as credential rotate.",
-    .examples = "  vaultctl rotate credential ci-key\n  vaultctl rotate credential --all --dry-run\n"
-                "  vaultctl rotate credential openai-prod --file key.txt --grace 600\n",
+    .details = "Where `credential automate` said how: makes a key at the provider, tries it, puts "
+               "it to use,\n"
+               "revokes the old one after its grace. The vault does it; after an interruption it "
+               "goes on by\n"
+               "itself, and this command shows how far it is. Exit status 6: the provider fails, "
+               "the vault\n"
+               "goes on trying. Otherwise, or with a value: the same as credential rotate.",
+    .examples =
+        "  vaultctl rotate credential ci-key\n  vaultctl rotate credential --all --dry-run\n"
+        "  vaultctl rotate credential openai-prod --file key.txt --grace 600\n",
     .options = options,
     .run = run};

@@ -90,9 +90,14 @@ const struct verb verb_tenant_create = {
 const struct verb verb_tenant_list = {
     .noun = "tenant", .name = "list", .arguments = "",
     .summary = "List the tenants", .examples = "  vaultctl tenant list\n", .run = run_list};
-const struct verb verb_tenant_show = {
-    .noun = "tenant", .name = "show", .arguments = "NAME", .argument_min = 1, .argument_max = 1,
-    .summary = "Show one tenant", .examples = "  vaultctl tenant show acme --json\n", .run = run_show};
+const struct verb verb_tenant_show = {.noun = "tenant",
+                                      .name = "show",
+                                      .arguments = "NAME",
+                                      .argument_min = 1,
+                                      .argument_max = 1,
+                                      .summary = "Show one tenant",
+                                      .examples = "  vaultctl tenant show acme --json\n",
+                                      .run = run_show};
 const struct verb verb_tenant_disable = {
     .noun = "tenant", .name = "disable", .arguments = "NAME", .argument_min = 1, .argument_max = 1,
     .summary = "Stop issuing and redeeming for a tenant",

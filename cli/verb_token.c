@@ -8,7 +8,8 @@
 static const struct option_spec options[] = {
     TOKEN_OPTIONS,
     {"--key", OPTION_VALUE, "FILE", "PEM key to bind the token to (openssl genpkey …)", 0},
-    {"--bearer", OPTION_FLAG, NULL, "ask for a token that is bound to no key; policy must allow it", 0},
+    {"--bearer", OPTION_FLAG, NULL, "ask for a token that is bound to no key; policy must allow it",
+     0},
     {0}};
 
 static int print(struct command *command, struct vault_token *token, const struct vault_key *key) {
@@ -27,9 +28,9 @@ static int run(struct command *command) {
     const char *key_file = command_option(command, "--key");
     bool is_bearer = command_flag(command, "--bearer");
     if (!!key_file + is_bearer != 1)
-        return command_usage(command,
-                             "bind the token to a key with --key FILE, or ask for one that is bound to "
-                             "none with --bearer; `vaultctl exec --bind` needs neither");
+        return command_usage(
+            command, "bind the token to a key with --key FILE, or ask for one that is bound to "
+                     "none with --bearer; `vaultctl exec --bind` needs neither");
     struct token_wish wish = {0};
     struct vault_token token = {0};
     struct vault_key *key = NULL;
@@ -51,10 +52,14 @@ static int run(struct command *command) {
 }
 
 const struct verb verb_token_get = {
-    .noun = "token", .name = "get", .arguments = "",
+    .noun = "token",
+    .name = "get",
+    .arguments = "",
     .summary = "Exchange who you are for an ephemeral token",
-    .details = "RFC 8693 at the broker. The token says which credential may be used and for what; it\n"
-               "is not the credential. Whoever uses it must prove that they hold its key.",
+    .details =
+        "RFC 8693 at the broker. The token says which credential may be used and for what; it\n"
+        "is not the credential. Whoever uses it must prove that they hold its key.",
     .examples = "  vaultctl token get --credential openai-prod --model 'gpt-*' --key key.pem \\\n"
                 "      --subject-token-file id.jwt --broker https://vault.example --json\n",
-    .options = options, .run = run};
+    .options = options,
+    .run = run};

@@ -56,9 +56,10 @@ static int seal_or_unseal(struct command *command, const char *path, const char 
 }
 
 static int run_seal(struct command *command) {
-    return seal_or_unseal(command, "/v1/seal",
-                          "The vault is sealed: no key is in memory, no token is issued or redeemed.\n"
-                          "`vaultctl unseal` opens it again.");
+    return seal_or_unseal(
+        command, "/v1/seal",
+        "The vault is sealed: no key is in memory, no token is issued or redeemed.\n"
+        "`vaultctl unseal` opens it again.");
 }
 
 static int run_unseal(struct command *command) {
@@ -69,7 +70,8 @@ const struct verb verb_seal = {
     .noun = "seal",
     .arguments = "",
     .summary = "Stop: forget every key, refuse every redeem",
-    .details = "The emergency stop. Nothing is lost; `vaultctl unseal` continues with the same device.",
+    .details =
+        "The emergency stop. Nothing is lost; `vaultctl unseal` continues with the same device.",
     .examples = "  vaultctl seal\n",
     .run = run_seal,
 };

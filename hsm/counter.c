@@ -46,7 +46,8 @@ vlt_result hsm_counter_read(struct hsm *hsm, const struct hsm_counter *counter, 
 }
 
 // Reads first: after a lost answer nobody knows whether the step was made.
-static vlt_result step_counter_advance(struct hsm *hsm, struct hsm_call *call, struct fault *fault) {
+static vlt_result step_counter_advance(struct hsm *hsm, struct hsm_call *call,
+                                       struct fault *fault) {
     uint64_t now = 0;
     VLT_TRY(hsm->ops->counter_read(hsm, call->counter, fault, &now));
     if (now == call->value)
@@ -67,7 +68,8 @@ vlt_result hsm_counter_advance(struct hsm *hsm, const struct hsm_counter *counte
     return hsm_run(hsm, &call, fault);
 }
 
-static vlt_result step_counter_destroy(struct hsm *hsm, struct hsm_call *call, struct fault *fault) {
+static vlt_result step_counter_destroy(struct hsm *hsm, struct hsm_call *call,
+                                       struct fault *fault) {
     return hsm->ops->counter_destroy(hsm, call->counter, fault);
 }
 

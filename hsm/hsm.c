@@ -6,13 +6,16 @@
 #include "hsm/device.h"
 #include "libvault/base/clock.h"
 
-static bool text_ends(const char *text, size_t capacity) { return memchr(text, 0, capacity) != NULL; }
+static bool text_ends(const char *text, size_t capacity) {
+    return memchr(text, 0, capacity) != NULL;
+}
 
 static vlt_result hsm_check_settings(const struct hsm_settings *s, struct fault *fault) {
     if (!text_ends(s->tcti, sizeof s->tcti) || !text_ends(s->p11_uri, sizeof s->p11_uri) ||
         !text_ends(s->p11_module, sizeof s->p11_module) ||
         !text_ends(s->pin_source, sizeof s->pin_source))
-        return fault_set(fault, VLT_BUG, "settings are not terminated", "a device setting has no end");
+        return fault_set(fault, VLT_BUG, "settings are not terminated",
+                         "a device setting has no end");
     if (s->kind == HSM_TPM && s->boot_pcrs)
         VLT_TRY(boot_pcrs_check(s->boot_pcrs, fault));
     if (s->kind == HSM_TPM && s->tcti[0] &&
@@ -59,7 +62,8 @@ static vlt_result hsm_reach(struct hsm *hsm, struct fault *fault) {
     return vlt_ok();
 }
 
-vlt_result hsm_open(const struct hsm_settings *settings, struct fault *fault, struct hsm **ret_hsm) {
+vlt_result hsm_open(const struct hsm_settings *settings, struct fault *fault,
+                    struct hsm **ret_hsm) {
     VLT_TRY(hsm_check_settings(settings, fault));
     struct hsm *hsm = calloc(1, sizeof *hsm);
     if (!hsm)

@@ -70,7 +70,8 @@ vlt_result tpm_counter_create(struct hsm *hsm, struct record_counter *record, st
     VLT_TRY(tpm_derive_auth(hsm, record->seed, fault, &auth));
     vlt_result result = tpm_counter_define(hsm, &auth, record, fault, &index);
     if (vlt_is_ok(result))
-        result = tpm_result(hsm, Esys_TR_SetAuth(tpm->esys, index, &auth), "use its counter", fault);
+        result =
+            tpm_result(hsm, Esys_TR_SetAuth(tpm->esys, index, &auth), "use its counter", fault);
     secret_cleanse(&auth, sizeof auth);
     // A counter has no value, and not its final name, before the first step.
     if (vlt_is_ok(result))
@@ -107,7 +108,8 @@ static vlt_result tpm_counter_open(struct hsm *hsm, const struct record_counter 
     if (vlt_is_ok(result))
         result = tpm_derive_auth(hsm, record->seed, fault, &auth);
     if (vlt_is_ok(result))
-        result = tpm_result(hsm, Esys_TR_SetAuth(tpm->esys, index, &auth), "use its counter", fault);
+        result =
+            tpm_result(hsm, Esys_TR_SetAuth(tpm->esys, index, &auth), "use its counter", fault);
     secret_cleanse(&auth, sizeof auth);
     if (!vlt_is_ok(result)) {
         (void)Esys_TR_Close(tpm->esys, &index);

@@ -22,7 +22,8 @@ static bool tpm_hmac(struct bytes key, struct bytes first, struct bytes second,
     memcpy(both, first.at, first.size);
     if (second.size)
         memcpy(both + first.size, second.at, second.size);
-    bool done = HMAC(EVP_sha256(), key.at, (int)key.size, both, first.size + second.size, out, &size);
+    bool done =
+        HMAC(EVP_sha256(), key.at, (int)key.size, both, first.size + second.size, out, &size);
     secret_cleanse(both, sizeof both);
     return done;
 }
@@ -80,7 +81,8 @@ static vlt_result tpm_key_derive_psk(struct hsm *hsm, const struct hsm_open_key 
     const struct tpm_key *state = key->state;
     struct secret *dh = secret_new(HPKE_DH_BYTES);
     if (!dh)
-        return fault_set(fault, VLT_LIMIT, "secret memory is exhausted", "secret memory is exhausted");
+        return fault_set(fault, VLT_LIMIT, "secret memory is exhausted",
+                         "secret memory is exhausted");
     vlt_result result = tpm_object_multiply(hsm, key, state->point, fault, dh);
     uint8_t derived[TPM_AUTH_BYTES];
     if (vlt_is_ok(result)) {
@@ -119,7 +121,8 @@ vlt_result tpm_key_create(struct hsm *hsm, struct hsm_open_key *key, struct faul
     struct record_tpm *record = &key->record.of.tpm;
     struct tpm_key *state = tpm_key_new();
     if (!state)
-        return fault_set(fault, VLT_LIMIT, "secret memory is exhausted", "secret memory is exhausted");
+        return fault_set(fault, VLT_LIMIT, "secret memory is exhausted",
+                         "secret memory is exhausted");
     key->record.mechanism = HSM_MECHANISM_ECDH;
     vlt_result result = RAND_bytes(record->seed, sizeof record->seed) == 1
                             ? tpm_key_derive_auth(hsm, record, fault, state->auth)
@@ -183,7 +186,8 @@ vlt_result tpm_key_open(struct hsm *hsm, struct hsm_open_key *key, struct fault 
     VLT_TRY(tpm_key_check_pin(hsm, record, fault));
     struct tpm_key *state = tpm_key_new();
     if (!state)
-        return fault_set(fault, VLT_LIMIT, "secret memory is exhausted", "secret memory is exhausted");
+        return fault_set(fault, VLT_LIMIT, "secret memory is exhausted",
+                         "secret memory is exhausted");
     uint8_t check[RECORD_CHECK_BYTES];
     key->state = state;
     vlt_result result = tpm_key_read_record(key, state, fault);
@@ -224,16 +228,18 @@ vlt_result tpm_key_check(struct hsm *hsm, struct hsm_open_key *key, struct fault
     uint8_t check[RECORD_CHECK_BYTES];
     struct secret *psk = secret_new(TPM_AUTH_BYTES);
     if (!psk)
-        return fault_set(fault, VLT_LIMIT, "secret memory is exhausted", "secret memory is exhausted");
+        return fault_set(fault, VLT_LIMIT, "secret memory is exhausted",
+                         "secret memory is exhausted");
     vlt_result result = tpm_key_derive_psk(hsm, key, fault, psk, check);
     secret_free(psk);
-    if (vlt_is_ok(result) &&
-        !secret_equal(bytes_of(check, sizeof check), bytes_of(record->check, sizeof record->check))) {
+    if (vlt_is_ok(result) && !secret_equal(bytes_of(check, sizeof check),
+                                           bytes_of(record->check, sizeof record->check))) {
         hsm->link = HSM_LINK_BROKEN;
-        result = fault_set(fault, VLT_UNAVAILABLE, "TPM fails its known-answer check",
-                           "TPM %s computes wrongly: its wrapping key does not give the known answer "
-                           "any more; replace it",
-                           hsm->settings.tcti);
+        result =
+            fault_set(fault, VLT_UNAVAILABLE, "TPM fails its known-answer check",
+                      "TPM %s computes wrongly: its wrapping key does not give the known answer "
+                      "any more; replace it",
+                      hsm->settings.tcti);
     }
     secret_cleanse(check, sizeof check);
     return result;
@@ -261,7 +267,8 @@ vlt_result tpm_key_unwrap(struct hsm *hsm, struct hsm_open_key *key, struct byte
     VLT_TRY(hpke_point(body, &point));
     struct secret *dh = secret_new(HPKE_DH_BYTES);
     if (!dh)
-        return fault_set(fault, VLT_LIMIT, "secret memory is exhausted", "secret memory is exhausted");
+        return fault_set(fault, VLT_LIMIT, "secret memory is exhausted",
+                         "secret memory is exhausted");
     const struct hpke_sender sender = tpm_key_sender(key->state, aad);
     vlt_result result = tpm_object_multiply(hsm, key, point.at, fault, dh);
     if (vlt_is_ok(result))

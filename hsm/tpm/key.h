@@ -25,12 +25,15 @@
 vlt_result tpm_derive_auth(const struct hsm *hsm, const uint8_t seed[RECORD_SEED_BYTES],
                            struct fault *fault, TPM2B_AUTH *ret_auth) VLT_MUST_USE;
 
-vlt_result tpm_key_create(struct hsm *hsm, struct hsm_open_key *key, struct fault *fault) VLT_MUST_USE;
-vlt_result tpm_key_open(struct hsm *hsm, struct hsm_open_key *key, struct fault *fault) VLT_MUST_USE;
+vlt_result tpm_key_create(struct hsm *hsm, struct hsm_open_key *key,
+                          struct fault *fault) VLT_MUST_USE;
+vlt_result tpm_key_open(struct hsm *hsm, struct hsm_open_key *key,
+                        struct fault *fault) VLT_MUST_USE;
 void tpm_key_close(struct hsm *hsm, struct hsm_open_key *key);
 vlt_result tpm_key_destroy(struct hsm *hsm, struct hsm_open_key *key,
                            struct fault *fault) VLT_MUST_USE;
-vlt_result tpm_key_check(struct hsm *hsm, struct hsm_open_key *key, struct fault *fault) VLT_MUST_USE;
+vlt_result tpm_key_check(struct hsm *hsm, struct hsm_open_key *key,
+                         struct fault *fault) VLT_MUST_USE;
 vlt_result tpm_key_wrap(struct hsm *hsm, struct hsm_open_key *key, struct bytes aad,
                         const struct secret *key32, struct fault *fault,
                         struct buf *body) VLT_MUST_USE;

@@ -205,7 +205,8 @@ static bool link_connect_unix(struct tpm_link *link, const char *path) {
 
 static bool link_connect_tcp(struct tpm_link *link, const char *host, const char *port) {
     // Numeric only: looking up a name can block for as long as it likes.
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                             .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
     struct addrinfo *found = NULL;
     if (getaddrinfo(strcmp(host, "localhost") ? host : "127.0.0.1", port, &hints, &found)) {
         errno = EINVAL;

@@ -58,8 +58,8 @@ static bool tpm_object_is_ours(const struct boot_binding *boot, const TPM2B_PUBL
     if (bare.type != TPM2_ALG_ECC || !vlt_is_ok(tpm_object_template(boot, &template)))
         return false;
     bare.unique.ecc = template.publicArea.unique.ecc;
-    return Tss2_MU_TPMT_PUBLIC_Marshal(&template.publicArea, wanted, sizeof wanted, &wanted_bytes) ==
-               TSS2_RC_SUCCESS &&
+    return Tss2_MU_TPMT_PUBLIC_Marshal(&template.publicArea, wanted, sizeof wanted,
+                                       &wanted_bytes) == TSS2_RC_SUCCESS &&
            Tss2_MU_TPMT_PUBLIC_Marshal(&bare, got, sizeof got, &got_bytes) == TSS2_RC_SUCCESS &&
            bytes_equal(bytes_of(wanted, wanted_bytes), bytes_of(got, got_bytes));
 }
@@ -109,12 +109,14 @@ vlt_result tpm_object_take_public(const struct boot_binding *boot, struct tpm_ke
                                   struct fault *fault) {
     const TPMS_ECC_POINT *q = &state->public_area.publicArea.unique.ecc;
     state->point[0] = 0x04;
-    if (!tpm_object_is_ours(boot, &state->public_area) || !tpm_coordinate(&q->x, state->point + 1) ||
+    if (!tpm_object_is_ours(boot, &state->public_area) ||
+        !tpm_coordinate(&q->x, state->point + 1) ||
         !tpm_coordinate(&q->y, state->point + 1 + HPKE_DH_BYTES) ||
         !hpke_point_is_valid(state->point))
-        return fault_set(fault, VLT_CRYPTO, "wrapping key is not of our kind",
-                         "the wrapping key's public area is not that of a key that cannot leave its "
-                         "TPM: the store's record was altered; restore it from a backup");
+        return fault_set(
+            fault, VLT_CRYPTO, "wrapping key is not of our kind",
+            "the wrapping key's public area is not that of a key that cannot leave its "
+            "TPM: the store's record was altered; restore it from a backup");
     uint8_t marshalled[RECORD_TPM_PUBLIC_MAX_BYTES];
     size_t size = 0;
     unsigned hashed = 0;
@@ -129,8 +131,8 @@ vlt_result tpm_object_take_public(const struct boot_binding *boot, struct tpm_ke
 
 // --- using ------------------------------------------------------------------
 
-static vlt_result tpm_object_authorize(struct hsm *hsm, struct tpm *tpm, const struct tpm_key *state,
-                                    struct fault *fault) {
+static vlt_result tpm_object_authorize(struct hsm *hsm, struct tpm *tpm,
+                                       const struct tpm_key *state, struct fault *fault) {
     TPM2B_AUTH auth;
     tpm_auth_copy(state->auth, &auth);
     TSS2_RC rc = Esys_TR_SetAuth(tpm->esys, tpm->loaded, &auth);
@@ -154,16 +156,18 @@ vlt_result tpm_object_load(struct hsm *hsm, const struct hsm_open_key *key, stru
     if (rc != TSS2_RC_SUCCESS)
         tpm->loaded = ESYS_TR_NONE;
     if (tpm_result_is_parameter(rc))
-        return fault_set(fault, VLT_CRYPTO, "TPM refused the key record",
-                         "TPM %s refused the wrapping key of the store's record (%s): the record was "
-                         "altered; restore it from a backup",
-                         hsm->settings.tcti, tpm_result_name(rc));
+        return fault_set(
+            fault, VLT_CRYPTO, "TPM refused the key record",
+            "TPM %s refused the wrapping key of the store's record (%s): the record was "
+            "altered; restore it from a backup",
+            hsm->settings.tcti, tpm_result_name(rc));
     VLT_TRY(tpm_result(hsm, rc, "load the wrapping key", fault));
     memcpy(tpm->loaded_id, key->record.id, sizeof tpm->loaded_id);
     TPM2B_NAME *name = NULL;
     rc = Esys_TR_GetName(tpm->esys, tpm->loaded, &name);
     VLT_TRY(tpm_result(hsm, rc, "name the wrapping key", fault));
-    bool same = bytes_equal(bytes_of(name->name, name->size), bytes_of(state->name, sizeof state->name));
+    bool same =
+        bytes_equal(bytes_of(name->name, name->size), bytes_of(state->name, sizeof state->name));
     Esys_Free(name);
     if (!same) {
         tpm_flush(tpm, &tpm->loaded);

@@ -84,9 +84,9 @@ bool tpm_result_is_wait(TSS2_RC rc) {
 static bool tpm_is_forgotten(TSS2_RC code) {
     return (code >= TPM2_RC_REFERENCE_H0 && code <= TPM2_RC_REFERENCE_S6) ||
            code == TPM2_RC_HANDLE || code == TPM2_RC_INITIALIZE || code == TPM2_RC_REBOOT ||
-           code == TPM2_RC_CONTEXT_GAP || code == TPM2_RC_CANCELED || code == TPM2_RC_OBJECT_MEMORY ||
-           code == TPM2_RC_SESSION_MEMORY || code == TPM2_RC_SESSION_HANDLES ||
-           code == TPM2_RC_MEMORY;
+           code == TPM2_RC_CONTEXT_GAP || code == TPM2_RC_CANCELED ||
+           code == TPM2_RC_OBJECT_MEMORY || code == TPM2_RC_SESSION_MEMORY ||
+           code == TPM2_RC_SESSION_HANDLES || code == TPM2_RC_MEMORY;
 }
 
 static vlt_result tpm_link_result(struct hsm *hsm, TSS2_RC rc, const char *doing,
@@ -119,10 +119,11 @@ vlt_result tpm_result(struct hsm *hsm, TSS2_RC rc, const char *doing, struct fau
                          "the one this key was made with, or the owner hierarchy has a password",
                          tcti, doing, name);
     if (code == TPM2_RC_LOCKOUT)
-        return fault_set(fault, VLT_UNAVAILABLE, "TPM is in dictionary-attack lockout",
-                         "TPM %s is in dictionary-attack lockout (cannot %s): another program "
-                         "tried wrong passwords; wait, or run tpm2_dictionarylockout --clear-lockout",
-                         tcti, doing);
+        return fault_set(
+            fault, VLT_UNAVAILABLE, "TPM is in dictionary-attack lockout",
+            "TPM %s is in dictionary-attack lockout (cannot %s): another program "
+            "tried wrong passwords; wait, or run tpm2_dictionarylockout --clear-lockout",
+            tcti, doing);
     if (tpm_result_is_boot_change(rc))
         return fault_set(fault, VLT_UNAVAILABLE, "boot state changes while the key is used",
                          "TPM %s cannot %s (%s): PCRs are being extended right now; the next call "
@@ -137,9 +138,10 @@ vlt_result tpm_result(struct hsm *hsm, TSS2_RC rc, const char *doing, struct fau
         hsm->link = HSM_LINK_TRY_AGAIN;
     return fault_set(fault, VLT_UNAVAILABLE, "TPM reports an error",
                      "TPM %s cannot %s (%s, 0x%x)%s", tcti, doing, name, (unsigned)rc,
-                     code == TPM2_RC_FAILURE     ? ": it is in failure mode; restart the machine"
-                     : code == TPM2_RC_HIERARCHY ? ": the owner hierarchy is disabled in the firmware"
-                     : tpm_is_forgotten(code)    ? ": it was restarted, or other programs use up its "
-                                                   "slots; prefer device:/dev/tpmrm0"
-                                                 : "");
+                     code == TPM2_RC_FAILURE ? ": it is in failure mode; restart the machine"
+                     : code == TPM2_RC_HIERARCHY
+                         ? ": the owner hierarchy is disabled in the firmware"
+                     : tpm_is_forgotten(code) ? ": it was restarted, or other programs use up its "
+                                                "slots; prefer device:/dev/tpmrm0"
+                                              : "");
 }

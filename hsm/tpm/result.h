@@ -18,6 +18,7 @@ bool tpm_result_is_parameter(TSS2_RC rc);
 // A PCR was extended between the beginning of a policy and its use.
 bool tpm_result_is_boot_change(TSS2_RC rc);
 // `doing` completes "TPM … cannot …". Sets hsm->link.
-vlt_result tpm_result(struct hsm *hsm, TSS2_RC rc, const char *doing, struct fault *fault) VLT_MUST_USE;
+vlt_result tpm_result(struct hsm *hsm, TSS2_RC rc, const char *doing,
+                      struct fault *fault) VLT_MUST_USE;
 
 #endif

@@ -8,8 +8,8 @@
 #include "libvault/base/jsontext.h"
 
 const char *audit_kind_name(enum audit_kind kind) {
-    static const char *const names[AUDIT_KIND_COUNT] = {"",         "issue", "redeem", "revoke", "introspect",
-                                                        "evaluate", "admin", "vault",  "device"};
+    static const char *const names[AUDIT_KIND_COUNT] = {
+        "", "issue", "redeem", "revoke", "introspect", "evaluate", "admin", "vault", "device"};
     return (unsigned)kind < AUDIT_KIND_COUNT ? names[kind] : "";
 }
 
@@ -63,8 +63,13 @@ vlt_result audit_event_get(struct bytes bytes, struct audit_event *ret_event) {
 
 enum member_place {
 #define TEXT_PLACE(name, max) PLACE_##name,
-    AUDIT_TEXTS(TEXT_PLACE)
-    PLACE_time, PLACE_kind, PLACE_outcome, PLACE_sequence, PLACE_credential_version, PLACE_repeats, PLACE_COUNT
+    AUDIT_TEXTS(TEXT_PLACE) PLACE_time,
+    PLACE_kind,
+    PLACE_outcome,
+    PLACE_sequence,
+    PLACE_credential_version,
+    PLACE_repeats,
+    PLACE_COUNT
 };
 
 struct place {
@@ -75,8 +80,9 @@ struct place {
 #define TEXT_ROW(name, max) PLACE(name),
 
 // In the order of RFC 8785; sorted once, because each event needs it.
-static struct place order[PLACE_COUNT] = {AUDIT_TEXTS(TEXT_ROW) PLACE(time), PLACE(kind), PLACE(outcome),
-                                          PLACE(sequence), PLACE(credential_version), PLACE(repeats)};
+static struct place order[PLACE_COUNT] = {
+    AUDIT_TEXTS(TEXT_ROW) PLACE(time), PLACE(kind),   PLACE(outcome), PLACE(sequence),
+    PLACE(credential_version),         PLACE(repeats)};
 static pthread_once_t order_once = PTHREAD_ONCE_INIT;
 
 static int place_order(const void *a, const void *b) {

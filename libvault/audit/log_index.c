@@ -7,9 +7,9 @@
 #include "libvault/base/wire.h"
 #include "libvault/crypto/digest.h"
 
-static const char *const members[] = {
-    "actor",      "administrator", "client",    "correlation", "credential", "forwarder", "operation",
-    "outcome",    "principal",     "subject",   "tenant",      "token_id"};
+static const char *const members[] = {"actor",      "administrator", "client",    "correlation",
+                                      "credential", "forwarder",     "operation", "outcome",
+                                      "principal",  "subject",       "tenant",    "token_id"};
 
 bool log_index_has_member(struct bytes member) {
     for (size_t i = 0; i < sizeof members / sizeof *members; i++)
@@ -67,7 +67,8 @@ static vlt_result check_end(struct bytes content) {
                : vlt_fail(VLT_CRYPTO, "an index file is damaged");
 }
 
-static vlt_result take_head(struct log_index *index, uint64_t number, struct merkle_hash *ret_root) {
+static vlt_result take_head(struct log_index *index, uint64_t number,
+                            struct merkle_hash *ret_root) {
     struct wire_reader r;
     wire_reader_init(&r, bytes_of(index->content.at, index->content.size - 32));
     struct bytes magic = wire_get_raw(&r, 16);

@@ -24,7 +24,8 @@ vlt_result log_pruned(int folder, struct fault *fault, uint64_t *ret_index) {
         result = vlt_ok();
     } else if (vlt_is_ok(result)) {
         bool is_line = text.size > 1 && text.at[text.size - 1] == '\n';
-        if (!is_line || !vlt_is_ok(checkpoint_number_parse(bytes_of(text.at, text.size - 1), &index)) ||
+        if (!is_line ||
+            !vlt_is_ok(checkpoint_number_parse(bytes_of(text.at, text.size - 1), &index)) ||
             index % TILE_WIDTH)
             result = fault_set(fault, VLT_MALFORMED, "not an index where a log was pruned",
                                "the file pruned is not the index of a tile's first entry");
@@ -35,8 +36,9 @@ vlt_result log_pruned(int folder, struct fault *fault, uint64_t *ret_index) {
     return result;
 }
 
-vlt_result log_checkpoint_file(int folder, const char *file, const struct note_key *key, struct fault *fault, struct buf *out,
-                          struct checkpoint *ret_checkpoint) {
+vlt_result log_checkpoint_file(int folder, const char *file, const struct note_key *key,
+                               struct fault *fault, struct buf *out,
+                               struct checkpoint *ret_checkpoint) {
     struct buf note;
     buf_init(&note, NOTE_MAX_BYTES);
     vlt_result result = tile_file_read(folder, file, NOTE_MAX_BYTES, fault, &note);
@@ -51,8 +53,8 @@ vlt_result log_checkpoint_file(int folder, const char *file, const struct note_k
     return result;
 }
 
-vlt_result log_checkpoint(int folder, const struct note_key *key, struct fault *fault, struct buf *out,
-                          struct checkpoint *ret_checkpoint) {
+vlt_result log_checkpoint(int folder, const struct note_key *key, struct fault *fault,
+                          struct buf *out, struct checkpoint *ret_checkpoint) {
     return log_checkpoint_file(folder, "checkpoint", key, fault, out, ret_checkpoint);
 }
 
@@ -77,7 +79,8 @@ static vlt_result verify_entries(struct walk *walk, uint64_t number) {
     struct merkle_hash leaf, stored;
     unsigned width = tile_width(TILE_ENTRIES, number, walk->checkpoint.size);
     vlt_result result = tile_reader_bundle(&walk->reader, number, &bundle);
-    if (result.class == VLT_NOT_FOUND && !walk->what->has_archive && number * TILE_WIDTH < walk->pruned) {
+    if (result.class == VLT_NOT_FOUND && !walk->what->has_archive &&
+        number * TILE_WIDTH < walk->pruned) {
         walk->unread = (number + 1) * TILE_WIDTH; // its hashes are verified all the same
         return vlt_ok();
     }
@@ -98,23 +101,28 @@ static vlt_result verify_entries(struct walk *walk, uint64_t number) {
 
 // A tile that is full gives a hash of the tile above it, and so on upward.
 static vlt_result verify_above(struct walk *walk, unsigned level, uint64_t number) {
-    while (level + 1 < TILE_LEVELS && tile_width(level, number, walk->checkpoint.size) == TILE_WIDTH) {
+    while (level + 1 < TILE_LEVELS &&
+           tile_width(level, number, walk->checkpoint.size) == TILE_WIDTH) {
         struct merkle_hash made, stored, hash;
         struct merkle_range range;
         merkle_range_init(&range);
         for (uint64_t i = 0; i < TILE_WIDTH; i++) {
-            VLT_TRY(walk->source.read(level * TILE_HEIGHT, number * TILE_WIDTH + i, walk->source.context, &hash));
+            VLT_TRY(walk->source.read(level * TILE_HEIGHT, number * TILE_WIDTH + i,
+                                      walk->source.context, &hash));
             VLT_TRY(merkle_range_add(&range, &hash));
         }
         VLT_TRY(merkle_range_root(&range, &made));
-        VLT_TRY(walk->source.read((level + 1) * TILE_HEIGHT, number, walk->source.context, &stored));
+        VLT_TRY(
+            walk->source.read((level + 1) * TILE_HEIGHT, number, walk->source.context, &stored));
         if (!merkle_hash_equal(&made, &stored)) {
             char path[TILE_PATH_MAX];
             tile_path(level, number, TILE_WIDTH, path);
             unsigned shift = level * TILE_HEIGHT;
-            return fault_set(walk->fault, VLT_CRYPTO, "a tile of the log is not what was signed",
-                             "%s does not give the hash above it: entries from %llu on are not what "
-                             "was signed", path, (unsigned long long)(number * TILE_WIDTH << shift) + 1);
+            return fault_set(
+                walk->fault, VLT_CRYPTO, "a tile of the log is not what was signed",
+                "%s does not give the hash above it: entries from %llu on are not what "
+                "was signed",
+                path, (unsigned long long)(number * TILE_WIDTH << shift) + 1);
         }
         if ((number + 1) % TILE_WIDTH)
             break; // the tile above is verified with its last part
@@ -136,10 +144,11 @@ static vlt_result verify_growth(struct walk *walk) {
     VLT_TRY(merkle_consistency_prove(&walk->source, from->size, walk->checkpoint.size, &proof));
     vlt_result result = merkle_consistency_verify(from->size, &from->root, walk->checkpoint.size,
                                                   &walk->checkpoint.root, &proof);
-    return vlt_is_ok(result) ? result
-                             : fault_set(walk->fault, VLT_CRYPTO, "the log was rewritten",
-                                         "the log is not what it was at %llu entries: it was rewritten",
-                                         (unsigned long long)from->size);
+    return vlt_is_ok(result)
+               ? result
+               : fault_set(walk->fault, VLT_CRYPTO, "the log was rewritten",
+                           "the log is not what it was at %llu entries: it was rewritten",
+                           (unsigned long long)from->size);
 }
 
 static vlt_result verify_root(struct walk *walk) {
@@ -164,9 +173,11 @@ static vlt_result walk_all(struct walk *walk) {
     return verify_growth(walk);
 }
 
-vlt_result log_verify(const struct log_verify *what, struct fault *fault, struct log_verified *ret_verified) {
+vlt_result log_verify(const struct log_verify *what, struct fault *fault,
+                      struct log_verified *ret_verified) {
     struct walk walk = {.what = what, .fault = fault};
-    VLT_TRY(log_checkpoint_file(what->folder, what->checkpoint ? what->checkpoint : "checkpoint", what->key, fault, NULL, &walk.checkpoint));
+    VLT_TRY(log_checkpoint_file(what->folder, what->checkpoint ? what->checkpoint : "checkpoint",
+                                what->key, fault, NULL, &walk.checkpoint));
     VLT_TRY(log_pruned(what->folder, fault, &walk.pruned));
     VLT_TRY(tile_reader_init(&walk.reader, what->folder, walk.checkpoint.size));
     walk.reader.fault = fault;

@@ -33,12 +33,13 @@ struct log_verify {
 vlt_result log_pruned(int folder, struct fault *fault, uint64_t *ret_index) VLT_MUST_USE;
 // The checkpoint of a folder, its signature verified; the note itself is appended
 // to `out` unless that is NULL. VLT_NOT_FOUND, VLT_CRYPTO, VLT_MALFORMED.
-vlt_result log_checkpoint(int folder, const struct note_key *key, struct fault *fault, struct buf *out,
-                          struct checkpoint *ret_checkpoint) VLT_MUST_USE;
+vlt_result log_checkpoint(int folder, const struct note_key *key, struct fault *fault,
+                          struct buf *out, struct checkpoint *ret_checkpoint) VLT_MUST_USE;
 // The same of another file of that folder: an archive has one for each time that
 // something was added.
-vlt_result log_checkpoint_file(int folder, const char *file, const struct note_key *key, struct fault *fault,
-                               struct buf *out, struct checkpoint *ret_checkpoint) VLT_MUST_USE;
+vlt_result log_checkpoint_file(int folder, const char *file, const struct note_key *key,
+                               struct fault *fault, struct buf *out,
+                               struct checkpoint *ret_checkpoint) VLT_MUST_USE;
 // VLT_CRYPTO: something is not what was signed; the fault names the first bad
 // entry or tile. VLT_NOT_FOUND or VLT_MALFORMED: a file is missing or broken.
 vlt_result log_verify(const struct log_verify *what, struct fault *fault,

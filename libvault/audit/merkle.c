@@ -191,7 +191,8 @@ static vlt_result consistency_walk(uint64_t old_size, const struct merkle_hash *
         at >>= 1;
         last >>= 1;
     }
-    bool holds = last == 0 && merkle_hash_equal(&old_hash, old_root) && merkle_hash_equal(&hash, root);
+    bool holds =
+        last == 0 && merkle_hash_equal(&old_hash, old_root) && merkle_hash_equal(&hash, root);
     return holds ? vlt_ok() : vlt_fail(VLT_CRYPTO, does_not_hold);
 }
 

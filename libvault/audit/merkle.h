@@ -35,9 +35,11 @@ struct merkle_range {
     struct merkle_hash roots[MERKLE_LEVELS]; // valid where size has that bit: 2^i leaves each
 };
 void merkle_range_init(struct merkle_range *range);
-vlt_result merkle_range_add(struct merkle_range *range, const struct merkle_hash *leaf) VLT_MUST_USE;
+vlt_result merkle_range_add(struct merkle_range *range,
+                            const struct merkle_hash *leaf) VLT_MUST_USE;
 // Root of the tree so far; SHA-256 of nothing when it is empty.
-vlt_result merkle_range_root(const struct merkle_range *range, struct merkle_hash *ret_root) VLT_MUST_USE;
+vlt_result merkle_range_root(const struct merkle_range *range,
+                             struct merkle_hash *ret_root) VLT_MUST_USE;
 
 // ---- Proofs, made from stored hashes ----
 

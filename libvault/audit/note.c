@@ -46,7 +46,8 @@ static vlt_result parse_line(struct bytes line, uint8_t *room, size_t capacity,
         return malformed();
     ret_signature->name = name;
     memcpy(ret_signature->id, room, sizeof ret_signature->id);
-    ret_signature->signature = bytes_of(room + sizeof ret_signature->id, size - sizeof ret_signature->id);
+    ret_signature->signature =
+        bytes_of(room + sizeof ret_signature->id, size - sizeof ret_signature->id);
     *ret_used = size;
     return vlt_ok();
 }
@@ -99,7 +100,8 @@ void note_cosigned_text(uint64_t at_s, struct bytes text, struct buf *out) {
     buf_put(out, text);
 }
 
-static bool verify_cosignature(struct bytes text, struct bytes signature, const struct note_key *key) {
+static bool verify_cosignature(struct bytes text, struct bytes signature,
+                               const struct note_key *key) {
     struct wire_reader r;
     struct buf signed_text;
     if (signature.size != COSIGNATURE_SIZE)

@@ -41,7 +41,8 @@ bool note_name_is_valid(struct bytes name) {
 vlt_result note_key_id(struct bytes name, enum note_key_type type, const uint8_t public_key[32],
                        uint8_t ret_id[4]) {
     uint8_t kind = (uint8_t)type, digest[DIGEST_SHA256_SIZE];
-    const struct bytes parts[] = {name, BYTES_LITERAL("\n"), bytes_of(&kind, 1), bytes_of(public_key, 32)};
+    const struct bytes parts[] = {name, BYTES_LITERAL("\n"), bytes_of(&kind, 1),
+                                  bytes_of(public_key, 32)};
     VLT_TRY(digest_sha256_parts(parts, 4, digest));
     memcpy(ret_id, digest, 4);
     return vlt_ok();
@@ -71,7 +72,9 @@ vlt_result note_key_init(struct bytes name, enum note_key_type type, const uint8
     VLT_TRY(note_key_id(name, type, public_key, key.id));
     vlt_result result = jwk_of_public(public_key, &key.jwk);
     if (!vlt_is_ok(result))
-        return result.class == VLT_UNAVAILABLE ? result : vlt_fail(VLT_CRYPTO, "a weak or broken verifier key");
+        return result.class == VLT_UNAVAILABLE
+                   ? result
+                   : vlt_fail(VLT_CRYPTO, "a weak or broken verifier key");
     *ret_key = key;
     return vlt_ok();
 }

@@ -13,7 +13,8 @@ struct line {
 static vlt_result wrong(const struct line *line, const char *why) {
     if (line->fault)
         line->fault->line = line->number;
-    return fault_set(line->fault, VLT_MALFORMED, "not a policy of signers", "line %u: %s", line->number, why);
+    return fault_set(line->fault, VLT_MALFORMED, "not a policy of signers", "line %u: %s",
+                     line->number, why);
 }
 
 static bool split(struct bytes text, struct line *line) {
@@ -47,7 +48,8 @@ static vlt_result take_log(struct quorum *quorum, const struct line *line) {
 }
 
 // A new name of a witness or a group.
-static vlt_result new_name(struct quorum *quorum, const struct line *line, struct quorum_name **ret_name) {
+static vlt_result new_name(struct quorum *quorum, const struct line *line,
+                           struct quorum_name **ret_name) {
     if (quorum->name_count == QUORUM_NAMES_MAX)
         return wrong(line, "too many witnesses and groups");
     struct quorum_name *name = &quorum->names[quorum->name_count];
@@ -105,7 +107,9 @@ static vlt_result take_quorum(struct quorum *quorum, const struct line *line, bo
         return wrong(line, "expected once: quorum NAME|none");
     *has_quorum = true;
     quorum->wanted = bytes_equal_text(line->words[1], "none") ? -1 : find(quorum, line->words[1]);
-    return quorum->wanted >= 0 || bytes_equal_text(line->words[1], "none") ? vlt_ok() : wrong(line, "this name is not known");
+    return quorum->wanted >= 0 || bytes_equal_text(line->words[1], "none")
+               ? vlt_ok()
+               : wrong(line, "this name is not known");
 }
 
 static vlt_result take_line(struct quorum *quorum, const struct line *line, bool *has_quorum) {
@@ -131,7 +135,8 @@ static vlt_result parse(struct bytes text, struct fault *fault, struct quorum *q
         if (line.count && line.words[0].at[0] != '#')
             VLT_TRY(take_line(quorum, &line, &has_quorum));
     }
-    return quorum->log_count && has_quorum ? vlt_ok() : wrong(&line, "there is no log or no quorum");
+    return quorum->log_count && has_quorum ? vlt_ok()
+                                           : wrong(&line, "there is no log or no quorum");
 }
 
 vlt_result quorum_parse(struct bytes text, struct fault *fault, struct quorum *ret_quorum) {
@@ -157,7 +162,8 @@ void quorum_done(struct quorum *quorum) {
 // ---- Verify ----
 
 // Bits of the names that signed; groups come after their members.
-static vlt_result who_signed(const struct quorum *quorum, const struct note *note, uint32_t *ret_signed) {
+static vlt_result who_signed(const struct quorum *quorum, const struct note *note,
+                             uint32_t *ret_signed) {
     uint32_t is_signed = 0;
     for (size_t i = 0; i < quorum->name_count; i++) {
         const struct quorum_name *name = &quorum->names[i];
@@ -174,7 +180,8 @@ static vlt_result who_signed(const struct quorum *quorum, const struct note *not
     return vlt_ok();
 }
 
-static vlt_result verify(const struct quorum *quorum, const struct note *note, struct checkpoint *ret_checkpoint) {
+static vlt_result verify(const struct quorum *quorum, const struct note *note,
+                         struct checkpoint *ret_checkpoint) {
     uint32_t is_signed;
     uint64_t logs;
     struct checkpoint checkpoint;
@@ -191,7 +198,8 @@ static vlt_result verify(const struct quorum *quorum, const struct note *note, s
     return vlt_fail(VLT_CRYPTO, "the checkpoint of another log");
 }
 
-vlt_result quorum_open(const struct quorum *quorum, struct bytes bytes, struct checkpoint *ret_checkpoint) {
+vlt_result quorum_open(const struct quorum *quorum, struct bytes bytes,
+                       struct checkpoint *ret_checkpoint) {
     struct note note;
     VLT_TRY(note_parse(bytes, &note));
     vlt_result result = verify(quorum, &note, ret_checkpoint);

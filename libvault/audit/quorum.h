@@ -32,7 +32,8 @@ struct quorum {
     int wanted; // index of a name; -1: none
 };
 // VLT_MALFORMED or VLT_LIMIT; the fault names the line. quorum_done frees.
-vlt_result quorum_parse(struct bytes text, struct fault *fault, struct quorum *ret_quorum) VLT_MUST_USE;
+vlt_result quorum_parse(struct bytes text, struct fault *fault,
+                        struct quorum *ret_quorum) VLT_MUST_USE;
 void quorum_done(struct quorum *quorum);
 // A checkpoint signed by one of the logs and by the quorum. VLT_NOT_FOUND: too
 // few signed; VLT_CRYPTO: a signature of a key that is named here is wrong.

@@ -61,8 +61,8 @@ static vlt_result read_all(int fd, const char *path, size_t max_bytes, struct fa
         return fault_set(fault, VLT_UNAVAILABLE, "a file of the log can not be read",
                          "%s is not a file that can be read", path);
     if ((uint64_t)status.st_size > max_bytes)
-        return fault_set(fault, VLT_LIMIT, "a file of the log is too large", "%s is larger than %zu bytes",
-                         path, max_bytes);
+        return fault_set(fault, VLT_LIMIT, "a file of the log is too large",
+                         "%s is larger than %zu bytes", path, max_bytes);
     size_t left = (size_t)status.st_size;
     uint8_t *room = left ? buf_extend(out, left) : NULL;
     if (left && !room)
@@ -73,7 +73,8 @@ static vlt_result read_all(int fd, const char *path, size_t max_bytes, struct fa
             continue;
         if (got <= 0)
             return fault_set(fault, VLT_UNAVAILABLE, "a file of the log can not be read",
-                             "%s can not be read: %s", path, got < 0 ? strerror(errno) : "it shrinks");
+                             "%s can not be read: %s", path,
+                             got < 0 ? strerror(errno) : "it shrinks");
         room += got;
         left -= (size_t)got;
     }
@@ -85,7 +86,8 @@ vlt_result tile_file_read(int folder, const char *path, size_t max_bytes, struct
     int fd = openat(folder, path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return fault_set(fault, errno == ENOENT ? VLT_NOT_FOUND : VLT_UNAVAILABLE,
-                         errno == ENOENT ? "a file of the log is missing" : "a file of the log can not be read",
+                         errno == ENOENT ? "a file of the log is missing"
+                                         : "a file of the log can not be read",
                          "%s can not be opened: %s", path, strerror(errno));
     vlt_result result = read_all(fd, path, max_bytes, fault, out);
     close(fd);
@@ -101,7 +103,8 @@ static bool make_folders(int folder, const char *path) {
         part[i] = 0;
         // Whoever serves the files is somebody else. The folder of the whole log
         // decides who may come in.
-        if (mkdirat(folder, part, 0755) == 0 ? fchmodat(folder, part, 0755, 0) != 0 : errno != EEXIST)
+        if (mkdirat(folder, part, 0755) == 0 ? fchmodat(folder, part, 0755, 0) != 0
+                                             : errno != EEXIST)
             return false;
     }
     return true;
@@ -149,7 +152,8 @@ vlt_result tile_file_write(int folder, const char *path, struct bytes content, b
     int fd = openat(folder, temporary, flags, 0644);
     if (fd < 0)
         return not_written(path, fault);
-    bool is_written = fchmod(fd, 0644) == 0 && write_all(fd, content) && (!is_synced || fdatasync(fd) == 0);
+    bool is_written =
+        fchmod(fd, 0644) == 0 && write_all(fd, content) && (!is_synced || fdatasync(fd) == 0);
     if (close(fd) != 0 || !is_written)
         return not_written(path, fault);
     if (renameat(folder, temporary, folder, path) != 0 &&

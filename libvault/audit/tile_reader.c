@@ -21,7 +21,8 @@ struct tile_cache {
 };
 
 vlt_result tile_reader_init(struct tile_reader *reader, int folder, uint64_t size) {
-    *reader = (struct tile_reader){.folder = folder, .archive = -1, .size = size, .cache = calloc(1, sizeof *reader->cache)};
+    *reader = (struct tile_reader){
+        .folder = folder, .archive = -1, .size = size, .cache = calloc(1, sizeof *reader->cache)};
     if (!reader->cache)
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
     buf_init(&reader->cache->bundle, TILE_BUNDLE_MAX);
@@ -94,10 +95,14 @@ static vlt_result load_tile(struct tile_reader *reader, unsigned level, uint64_t
         return vlt_fail(VLT_LIMIT, "a hash beyond the end of the log");
     struct buf content;
     buf_init(&content, sizeof tile->hashes + 1);
-    struct tile_file file = {.folder = reader->folder, .level = level, .width = width, .number = number,
+    struct tile_file file = {.folder = reader->folder,
+                             .level = level,
+                             .width = width,
+                             .number = number,
                              .max_bytes = sizeof tile->hashes + 1};
     vlt_result result = read_either(&file, reader->fault, &content);
-    if (result.class == VLT_LIMIT || (vlt_is_ok(result) && content.size != file.width * MERKLE_HASH_SIZE))
+    if (result.class == VLT_LIMIT ||
+        (vlt_is_ok(result) && content.size != file.width * MERKLE_HASH_SIZE))
         result = wrong_length(&file, reader->fault);
     if (vlt_is_ok(result)) {
         memcpy(tile->hashes, content.at, width * MERKLE_HASH_SIZE);
@@ -132,7 +137,8 @@ struct merkle_source tile_reader_source(struct tile_reader *reader) {
 
 // ---- Entries ----
 
-static vlt_result check_bundle(const struct tile_file *file, struct bytes rest, struct fault *fault) {
+static vlt_result check_bundle(const struct tile_file *file, struct bytes rest,
+                               struct fault *fault) {
     struct bytes entry;
     for (unsigned i = 0; i < file->width; i++)
         if (!vlt_is_ok(tile_entry_take(&rest, &entry)))
@@ -140,8 +146,12 @@ static vlt_result check_bundle(const struct tile_file *file, struct bytes rest, 
     return rest.size ? wrong_length(file, fault) : vlt_ok();
 }
 
-static vlt_result read_bundle(struct tile_reader *reader, uint64_t number, unsigned width, struct buf *out) {
-    struct tile_file file = {.folder = reader->folder, .level = TILE_ENTRIES, .width = width, .number = number,
+static vlt_result read_bundle(struct tile_reader *reader, uint64_t number, unsigned width,
+                              struct buf *out) {
+    struct tile_file file = {.folder = reader->folder,
+                             .level = TILE_ENTRIES,
+                             .width = width,
+                             .number = number,
                              .max_bytes = TILE_BUNDLE_MAX};
     vlt_result result = read_either(&file, reader->fault, out);
     if (result.class == VLT_NOT_FOUND && reader->archive >= 0) {
@@ -151,7 +161,8 @@ static vlt_result read_bundle(struct tile_reader *reader, uint64_t number, unsig
     return vlt_is_ok(result) ? check_bundle(&file, buf_bytes(out), reader->fault) : result;
 }
 
-vlt_result tile_reader_bundle(struct tile_reader *reader, uint64_t number, struct bytes *ret_bundle) {
+vlt_result tile_reader_bundle(struct tile_reader *reader, uint64_t number,
+                              struct bytes *ret_bundle) {
     struct tile_cache *cache = reader->cache;
     unsigned width = tile_width(TILE_ENTRIES, number, reader->size);
     if (width == 0)

@@ -73,7 +73,8 @@ static vlt_result state_name(const char *origin, char name[STATE_NAME_SIZE]) {
     return vlt_ok();
 }
 
-static vlt_result state_read(const struct witness *witness, const char *origin, struct checkpoint *ret_last) {
+static vlt_result state_read(const struct witness *witness, const char *origin,
+                             struct checkpoint *ret_last) {
     char name[STATE_NAME_SIZE];
     struct buf text;
     struct checkpoint last = {.size = 0};
@@ -90,7 +91,8 @@ static vlt_result state_read(const struct witness *witness, const char *origin, 
     return result;
 }
 
-static vlt_result state_write(const struct witness *witness, const struct checkpoint *next, struct buf *text) {
+static vlt_result state_write(const struct witness *witness, const struct checkpoint *next,
+                              struct buf *text) {
     char name[STATE_NAME_SIZE];
     VLT_TRY(state_name(next->origin, name));
     checkpoint_put(next, text);
@@ -99,15 +101,17 @@ static vlt_result state_write(const struct witness *witness, const struct checkp
     return tile_file_write(witness->folder, name, buf_bytes(text), true, NULL);
 }
 
-static vlt_result cosign(const struct witness *witness, struct bytes text, uint64_t now_s, struct buf *out) {
+static vlt_result cosign(const struct witness *witness, struct bytes text, uint64_t now_s,
+                         struct buf *out) {
     uint8_t signature[JWS_SIGNATURE_MAX], stamped[8 + NOTE_ED25519_SIZE];
     size_t size;
     struct buf whole;
     struct wire_writer w;
     buf_init(&whole, STATE_MAX + 64);
     note_cosigned_text(now_s, text, &whole);
-    vlt_result result = buf_failed(&whole) ? vlt_fail(VLT_UNAVAILABLE, "out of memory")
-                                           : jws_sign_raw(witness->signer, buf_bytes(&whole), signature, &size);
+    vlt_result result = buf_failed(&whole)
+                            ? vlt_fail(VLT_UNAVAILABLE, "out of memory")
+                            : jws_sign_raw(witness->signer, buf_bytes(&whole), signature, &size);
     buf_done(&whole);
     VLT_TRY(result);
     wire_writer_init(&w, stamped, sizeof stamped);
@@ -125,8 +129,8 @@ static unsigned conflict(struct buf *out, uint64_t size) {
     return say(out, 409, text);
 }
 
-static unsigned store_and_cosign(const struct witness *witness, const struct checkpoint *next, uint64_t now_s,
-                                 struct buf *out) {
+static unsigned store_and_cosign(const struct witness *witness, const struct checkpoint *next,
+                                 uint64_t now_s, struct buf *out) {
     struct buf text;
     buf_init(&text, STATE_MAX);
     buf_clear(out);
@@ -137,7 +141,8 @@ static unsigned store_and_cosign(const struct witness *witness, const struct che
     return vlt_is_ok(result) ? 200 : say(out, 503, result.reason);
 }
 
-unsigned witness_add_checkpoint(struct witness *witness, struct bytes body, uint64_t now_s, struct buf *out) {
+unsigned witness_add_checkpoint(struct witness *witness, struct bytes body, uint64_t now_s,
+                                struct buf *out) {
     struct asked asked;
     struct checkpoint next, last;
     if (!vlt_is_ok(parse(body, &asked)))
@@ -160,8 +165,9 @@ unsigned witness_add_checkpoint(struct witness *witness, struct bytes body, uint
     if (last.size == next.size && last.size && !merkle_hash_equal(&last.root, &next.root))
         return conflict(out, last.size); // two logs of one name: a split view
     bool grew = last.size == 0 ? asked.proof.count == 0
-                               : vlt_is_ok(merkle_consistency_verify(last.size, &last.root, next.size,
-                                                                     &next.root, &asked.proof));
+                               : vlt_is_ok(merkle_consistency_verify(
+                                     last.size, &last.root, next.size, &next.root, &asked.proof));
     return grew ? store_and_cosign(witness, &next, now_s, out)
-                : say(out, 422, "the log did not only grow since the checkpoint that was cosigned last");
+                : say(out, 422,
+                      "the log did not only grow since the checkpoint that was cosigned last");
 }

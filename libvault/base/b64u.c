@@ -94,11 +94,15 @@ void b64_encode(struct bytes bytes, struct buf *out) {
 // Sets a bit of *bad when a character is not of the alphabet.
 static uint64_t values_of(uint64_t characters, struct alphabet alphabet, uint64_t *bad) {
     uint64_t word = characters & ~TOPS;
-    uint64_t upper = within(word, 'A', 'Z'), lower = within(word, 'a', 'z'), digit = within(word, '0', '9');
-    uint64_t is_62 = within(word, alphabet.c62, alphabet.c62), is_63 = within(word, alphabet.c63, alphabet.c63);
+    uint64_t upper = within(word, 'A', 'Z'), lower = within(word, 'a', 'z'),
+             digit = within(word, '0', '9');
+    uint64_t is_62 = within(word, alphabet.c62, alphabet.c62),
+             is_63 = within(word, alphabet.c63, alphabet.c63);
     *bad |= (characters & TOPS) | ~(upper | lower | digit | is_62 | is_63);
-    uint64_t offset = (upper & EACH(128 - 'A')) | (lower & EACH(128 + 26 - 'a')) | (digit & EACH(52 - '0'));
-    offset |= (is_62 & EACH((uint8_t)(62 - alphabet.c62) & 0x7F)) | (is_63 & EACH((uint8_t)(63 - alphabet.c63) & 0x7F));
+    uint64_t offset =
+        (upper & EACH(128 - 'A')) | (lower & EACH(128 + 26 - 'a')) | (digit & EACH(52 - '0'));
+    offset |= (is_62 & EACH((uint8_t)(62 - alphabet.c62) & 0x7F)) |
+              (is_63 & EACH((uint8_t)(63 - alphabet.c63) & 0x7F));
     return add(word, offset) & EACH(0x3F);
 }
 

@@ -72,7 +72,8 @@ void buf_put_format(struct buf *buf, const char *format, ...) {
     va_end(args);
     uint8_t *room = size < 0 ? NULL : buf_extend(buf, (size_t)size);
     if (room)
-        vsnprintf((char *)room, (size_t)size + 1, format, again); // buf_reserve left room for the NUL
+        vsnprintf((char *)room, (size_t)size + 1, format,
+                  again); // buf_reserve left room for the NUL
     else
         buf->failed = true;
     va_end(again);

@@ -79,13 +79,15 @@ static struct bytes take_text(struct walk *w) {
 
 // ---- Members ----
 
-static vlt_result refuse(struct fault *fault, enum vlt_class class, const char *reason, struct bytes name, const char *why) {
-    return fault_set(fault, class, reason, "the member \"%.*s\" %s", (int)(name.size < 60 ? name.size : 60),
-                     name.size ? (const char *)name.at : "", why);
+static vlt_result refuse(struct fault *fault, enum vlt_class class, const char *reason,
+                         struct bytes name, const char *why) {
+    return fault_set(fault, class, reason, "the member \"%.*s\" %s",
+                     (int)(name.size < 60 ? name.size : 60), name.size ? (const char *)name.at : "",
+                     why);
 }
 
-static vlt_result take_member(struct walk *w, const struct jsonflat_member *members, size_t count, uint32_t *seen,
-                              struct fault *fault) {
+static vlt_result take_member(struct walk *w, const struct jsonflat_member *members, size_t count,
+                              uint32_t *seen, struct fault *fault) {
     struct bytes name = take_text(w);
     size_t i = 0;
     while (i < count && !bytes_equal_text(name, members[i].name))
@@ -102,13 +104,15 @@ static vlt_result take_member(struct walk *w, const struct jsonflat_member *memb
         return refuse(fault, VLT_MALFORMED, "a member has the wrong type", name, "must be a text");
     struct bytes text = take_text(w);
     if (text.size > members[i].max_bytes || (members[i].is_required && text.size == 0))
-        return fault_set(fault, VLT_LIMIT, "a member is empty or too long", "the member \"%s\" must have 1 to %zu bytes",
-                         members[i].name, members[i].max_bytes);
+        return fault_set(fault, VLT_LIMIT, "a member is empty or too long",
+                         "the member \"%s\" must have 1 to %zu bytes", members[i].name,
+                         members[i].max_bytes);
     *members[i].to = text;
     return vlt_ok();
 }
 
-static vlt_result take_members(struct walk *w, const struct jsonflat_member *members, size_t count, struct fault *fault) {
+static vlt_result take_members(struct walk *w, const struct jsonflat_member *members, size_t count,
+                               struct fault *fault) {
     uint32_t seen = 0;
     for (w->at++, skip_space(w); w->json.at[w->at] != '}'; skip_space(w)) {
         VLT_TRY(take_member(w, members, count, &seen, fault));
@@ -118,12 +122,14 @@ static vlt_result take_members(struct walk *w, const struct jsonflat_member *mem
     }
     for (size_t i = 0; i < count; i++)
         if (members[i].is_required && !(seen & 1u << i))
-            return refuse(fault, VLT_MALFORMED, "a member is missing", bytes_of_text(members[i].name), "is missing");
+            return refuse(fault, VLT_MALFORMED, "a member is missing",
+                          bytes_of_text(members[i].name), "is missing");
     return vlt_ok();
 }
 
-vlt_result jsonflat_parse(struct bytes json, size_t max_bytes, const struct jsonflat_member *members, size_t count,
-                          uint8_t *room, struct fault *fault) {
+vlt_result jsonflat_parse(struct bytes json, size_t max_bytes,
+                          const struct jsonflat_member *members, size_t count, uint8_t *room,
+                          struct fault *fault) {
     const struct jsontext_limits limits = {.max_bytes = max_bytes, .max_depth = 16};
     struct walk walk = {.json = json, .room = room};
     if (count > MEMBERS_MAX)
@@ -131,6 +137,7 @@ vlt_result jsonflat_parse(struct bytes json, size_t max_bytes, const struct json
     VLT_TRY(jsontext_check(json, &limits, fault));
     skip_space(&walk);
     if (json.at[walk.at] != '{')
-        return fault_set(fault, VLT_MALFORMED, "a JSON object was expected", "a JSON object was expected");
+        return fault_set(fault, VLT_MALFORMED, "a JSON object was expected",
+                         "a JSON object was expected");
     return take_members(&walk, members, count, fault);
 }

@@ -17,7 +17,8 @@ struct jsonflat_member {
 // long as they) where they held an escape. VLT_MALFORMED: not such an object, an
 // unknown or repeated member, a member that is missing or no text; VLT_LIMIT: too
 // long. The fault names the member.
-vlt_result jsonflat_parse(struct bytes json, size_t max_bytes, const struct jsonflat_member *members,
-                          size_t count, uint8_t *room, struct fault *fault) VLT_MUST_USE;
+vlt_result jsonflat_parse(struct bytes json, size_t max_bytes,
+                          const struct jsonflat_member *members, size_t count, uint8_t *room,
+                          struct fault *fault) VLT_MUST_USE;
 
 #endif

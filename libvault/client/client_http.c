@@ -151,9 +151,10 @@ static bool headers_of(const struct client_http *http, const struct client_reque
                        struct curl_slist **ret_list) {
     struct buf bearer;
     buf_init(&bearer, 32768);
-    bool fits = headers_put(ret_list, "Accept", "application/json, application/problem+json") &&
-                headers_put(ret_list, "Expect", "") &&
-                (!request->media_type || headers_put(ret_list, "Content-Type", request->media_type));
+    bool fits =
+        headers_put(ret_list, "Accept", "application/json, application/problem+json") &&
+        headers_put(ret_list, "Expect", "") &&
+        (!request->media_type || headers_put(ret_list, "Content-Type", request->media_type));
     if (http->bearer) {
         buf_put_format(&bearer, "Bearer %s", http->bearer);
         const char *text = buf_text(&bearer);
@@ -186,8 +187,9 @@ static vlt_result connection_fault(const struct client_http *http, CURLcode code
                          "the certificate of %s is not trusted (%s): name its root with --ca",
                          http->origin, why);
     if (code == CURLE_WRITE_ERROR)
-        return fault_set(fault, VLT_LIMIT, "answer too large", "the answer of %s is larger than %u MiB",
-                         http->origin, VAULT_ANSWER_MAX_BYTES >> 20);
+        return fault_set(fault, VLT_LIMIT, "answer too large",
+                         "the answer of %s is larger than %u MiB", http->origin,
+                         VAULT_ANSWER_MAX_BYTES >> 20);
     return fault_set(fault, VLT_UNAVAILABLE, "no answer", "no answer from %s: %s",
                      http->unix_path[0] ? http->unix_path : http->origin, why);
 }

@@ -120,7 +120,8 @@ vlt_result jwe_join(const struct jwe_members *members, struct jwe_parts *ret_par
 
 vlt_result jwe_split(struct bytes compact, struct jwe_parts *ret_parts) {
     struct jwe_members m = {0};
-    struct bytes *const members[] = {&m.protected_b64, &m.encrypted_key, &m.iv, &m.ciphertext, &m.tag};
+    struct bytes *const members[] = {&m.protected_b64, &m.encrypted_key, &m.iv, &m.ciphertext,
+                                     &m.tag};
     if (compact.size > JWE_MAX_BYTES)
         return vlt_fail(VLT_LIMIT, "JWE is too long");
     for (int i = 0; i < 5; i++) {

@@ -9,9 +9,12 @@ static const struct {
     size_t key_bytes, iv_bytes, tag_bytes;
     enum digest_kind digest; // of the CBC kinds
 } encs[JWE_ENC_COUNT] = {
-    [JWE_A128GCM] = {16, 12, 16, DIGEST_SHA256},       [JWE_A192GCM] = {24, 12, 16, DIGEST_SHA256},
-    [JWE_A256GCM] = {32, 12, 16, DIGEST_SHA256},       [JWE_A128CBC_HS256] = {32, 16, 16, DIGEST_SHA256},
-    [JWE_A192CBC_HS384] = {48, 16, 24, DIGEST_SHA384}, [JWE_A256CBC_HS512] = {64, 16, 32, DIGEST_SHA512},
+    [JWE_A128GCM] = {16, 12, 16, DIGEST_SHA256},
+    [JWE_A192GCM] = {24, 12, 16, DIGEST_SHA256},
+    [JWE_A256GCM] = {32, 12, 16, DIGEST_SHA256},
+    [JWE_A128CBC_HS256] = {32, 16, 16, DIGEST_SHA256},
+    [JWE_A192CBC_HS384] = {48, 16, 24, DIGEST_SHA384},
+    [JWE_A256CBC_HS512] = {64, 16, 32, DIGEST_SHA512},
 };
 
 size_t jwe_enc_key_bytes(enum jwe_enc enc) { return encs[enc].key_bytes; }
@@ -107,9 +110,10 @@ vlt_result jwe_content_seal(enum jwe_enc enc, const struct secret *cek, struct b
     if (buf_failed(out))
         return vlt_fail(VLT_LIMIT, "JWE content is too long");
     const uint8_t *key = secret_borrow(cek), *content = secret_borrow(plaintext);
-    bool done = is_gcm(enc)
-                    ? vlt_is_ok(gcm_seal(key, encs[enc].key_bytes, iv, aad, content, size, room, ret_tag))
-                    : cbc_seal(enc, key, iv, aad, content, size, room, ret_tag);
+    bool done =
+        is_gcm(enc)
+            ? vlt_is_ok(gcm_seal(key, encs[enc].key_bytes, iv, aad, content, size, room, ret_tag))
+            : cbc_seal(enc, key, iv, aad, content, size, room, ret_tag);
     secret_release(plaintext);
     secret_release(cek);
     return done ? vlt_ok() : algorithms_failed(VLT_CRYPTO, "JWE does not encrypt");

@@ -313,7 +313,8 @@ static bool kind_of(const EVP_PKEY *pkey, struct jwk *key) {
         key->curve = JWK_X25519;
     else if (EVP_PKEY_is_a(pkey, "RSA"))
         key->kty = JWK_RSA;
-    else if (EVP_PKEY_is_a(pkey, "EC") && EVP_PKEY_get_group_name(pkey, group, sizeof group, NULL)) {
+    else if (EVP_PKEY_is_a(pkey, "EC") &&
+             EVP_PKEY_get_group_name(pkey, group, sizeof group, NULL)) {
         key->kty = JWK_EC;
         key->curve = strcmp(group, "prime256v1") == 0  ? JWK_P256
                      : strcmp(group, "secp384r1") == 0 ? JWK_P384

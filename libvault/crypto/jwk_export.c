@@ -13,7 +13,8 @@ bool jwk_pkey_is_private(const EVP_PKEY *pkey) {
     if (EVP_PKEY_is_a(pkey, "ED25519") || EVP_PKEY_is_a(pkey, "X25519"))
         return EVP_PKEY_get_raw_private_key(pkey, NULL, &size) == 1;
     BIGNUM *d = NULL;
-    const char *name = EVP_PKEY_is_a(pkey, "RSA") ? OSSL_PKEY_PARAM_RSA_D : OSSL_PKEY_PARAM_PRIV_KEY;
+    const char *name =
+        EVP_PKEY_is_a(pkey, "RSA") ? OSSL_PKEY_PARAM_RSA_D : OSSL_PKEY_PARAM_PRIV_KEY;
     bool found = EVP_PKEY_get_bn_param(pkey, name, &d) == 1;
     BN_clear_free(d);
     return found;

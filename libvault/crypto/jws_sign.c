@@ -22,7 +22,8 @@ enum jws_alg jws_signing_alg(const struct jwk *key) {
 
 static bool sign_edwards(EVP_PKEY *pkey, struct bytes input, uint8_t *out, size_t *size) {
     EVP_MD_CTX *context = EVP_MD_CTX_new();
-    bool done = context && EVP_DigestSignInit_ex(context, NULL, NULL, NULL, NULL, pkey, NULL) == 1 &&
+    bool done = context &&
+                EVP_DigestSignInit_ex(context, NULL, NULL, NULL, NULL, pkey, NULL) == 1 &&
                 EVP_DigestSign(context, out, size, input.at, input.size) == 1;
     EVP_MD_CTX_free(context);
     return done;

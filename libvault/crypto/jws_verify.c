@@ -36,7 +36,8 @@ static bool hmac_fits(const struct jws_scheme *scheme, const struct jwk *key, st
 // Ed25519 takes the whole message, not a digest.
 static bool edwards_fits(EVP_PKEY *pkey, struct bytes input, struct bytes signature) {
     EVP_MD_CTX *context = EVP_MD_CTX_new();
-    bool fits = context && EVP_DigestVerifyInit_ex(context, NULL, NULL, NULL, NULL, pkey, NULL) == 1 &&
+    bool fits = context &&
+                EVP_DigestVerifyInit_ex(context, NULL, NULL, NULL, NULL, pkey, NULL) == 1 &&
                 EVP_DigestVerify(context, signature.at, signature.size, input.at, input.size) == 1;
     EVP_MD_CTX_free(context);
     return fits;

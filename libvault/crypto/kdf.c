@@ -65,7 +65,8 @@ vlt_result kdf_concat(const struct secret *shared, struct bytes algorithm, struc
         result = digest_parts(DIGEST_SHA256, parts, 3, block);
         size_t done = (round - 1) * sizeof block;
         if (vlt_is_ok(result))
-            memcpy(out + done, block, key_bytes - done < sizeof block ? key_bytes - done : sizeof block);
+            memcpy(out + done, block,
+                   key_bytes - done < sizeof block ? key_bytes - done : sizeof block);
     }
     secret_cleanse(block, sizeof block);
     secret_release(shared);

@@ -29,8 +29,9 @@ static vlt_result derive_pair(const struct secret *secret, struct recovery_key *
     size_t size = 0;
     if (!scalar)
         return vlt_fail(VLT_UNAVAILABLE, "out of secret memory");
-    vlt_result result = hkdf_sha256(secret, bytes_of(NULL, 0),
-                                    BYTES_LITERAL("vaultd recovery key 1"), PKEY_PRIVATE_SIZE, scalar);
+    vlt_result result =
+        hkdf_sha256(secret, bytes_of(NULL, 0), BYTES_LITERAL("vaultd recovery key 1"),
+                    PKEY_PRIVATE_SIZE, scalar);
     if (vlt_is_ok(result))
         result = pkey_of_secret(PKEY_P256, scalar, &key->pkey);
     secret_free(scalar);
@@ -71,7 +72,8 @@ static void put_base32(const uint8_t *at, char *text) {
     size_t out = 0;
     for (size_t i = 0; i < SHARE_CHARACTERS; i++) {
         size_t bit = i * 5;
-        unsigned two = (unsigned)at[bit / 8] << 8 | (bit / 8 + 1 < SHARE_BYTES ? at[bit / 8 + 1] : 0);
+        unsigned two =
+            (unsigned)at[bit / 8] << 8 | (bit / 8 + 1 < SHARE_BYTES ? at[bit / 8 + 1] : 0);
         if (i && i % GROUP == 0)
             text[out++] = '-';
         text[out++] = alphabet[two >> (11 - bit % 8) & 31];

@@ -26,7 +26,8 @@ struct recovery_key {
     uint8_t id[RECOVERY_ID_BYTES]; // first bytes of SHA-256 of the point
 };
 // VLT_CRYPTO: this secret gives no key (one in 2^32; take another).
-vlt_result recovery_key_derive(const struct secret *secret, struct recovery_key *ret_key) VLT_MUST_USE;
+vlt_result recovery_key_derive(const struct secret *secret,
+                               struct recovery_key *ret_key) VLT_MUST_USE;
 void recovery_key_done(struct recovery_key *key); // wipes
 vlt_result recovery_key_id(const uint8_t point[RECOVERY_POINT_BYTES],
                            uint8_t ret_id[RECOVERY_ID_BYTES]) VLT_MUST_USE;

@@ -30,8 +30,8 @@ static uint8_t evaluate(const uint8_t *coefficients, unsigned threshold, size_t 
     return y;
 }
 
-vlt_result shamir_split(const struct secret *secret, unsigned threshold, struct shamir_share *shares,
-                        unsigned count) {
+vlt_result shamir_split(const struct secret *secret, unsigned threshold,
+                        struct shamir_share *shares, unsigned count) {
     size_t size = secret_size(secret);
     if (threshold == 0 || threshold > count || count > SHAMIR_SHARES_MAX || size == 0 ||
         size > SHAMIR_SECRET_MAX)

@@ -21,8 +21,8 @@ struct shamir_share {
 
 // Fills `count` shares with x = 1, 2, …; each y is the caller's, with room for the
 // secret. 1 ≤ threshold ≤ count. VLT_MALFORMED: other numbers, or an empty secret.
-vlt_result shamir_split(const struct secret *secret, unsigned threshold, struct shamir_share *shares,
-                        unsigned count) VLT_MUST_USE;
+vlt_result shamir_split(const struct secret *secret, unsigned threshold,
+                        struct shamir_share *shares, unsigned count) VLT_MUST_USE;
 // From exactly as many shares as the threshold was (more are fine, too).
 // VLT_MALFORMED: an x of zero or twice, or different lengths.
 vlt_result shamir_join(const struct shamir_share *shares, unsigned count,

@@ -9,7 +9,8 @@
 
 #define JTI_MAX_BYTES 256
 #define ALLOWED_ALGORITHMS                                                                         \
-    (JWS_BIT(JWS_ES256) | JWS_BIT(JWS_ES384) | JWS_BIT(JWS_RS256) | JWS_BIT(JWS_PS256) | JWS_BIT(JWS_EDDSA))
+    (JWS_BIT(JWS_ES256) | JWS_BIT(JWS_ES384) | JWS_BIT(JWS_RS256) | JWS_BIT(JWS_PS256) |           \
+     JWS_BIT(JWS_EDDSA))
 
 struct proof_claims {
     struct bytes jti, htm, htu, ath, nonce;
@@ -29,10 +30,12 @@ static bool take_text(const json_t *root, const char *name, struct bytes *ret) {
 
 static const char *read_claims(const json_t *root, struct proof_claims *c) {
     const json_t *issued_at = json_object_get(root, "iat");
-    if (!json_is_object(root) || !take_text(root, "jti", &c->jti) || !take_text(root, "htm", &c->htm) ||
-        !take_text(root, "htu", &c->htu) || !take_text(root, "ath", &c->ath) || !take_text(root, "nonce", &c->nonce))
+    if (!json_is_object(root) || !take_text(root, "jti", &c->jti) ||
+        !take_text(root, "htm", &c->htm) || !take_text(root, "htu", &c->htu) ||
+        !take_text(root, "ath", &c->ath) || !take_text(root, "nonce", &c->nonce))
         return "proof: a claim has the wrong type";
-    if (c->jti.size == 0 || c->jti.size > JTI_MAX_BYTES || c->htm.size == 0 || c->htu.size == 0 || !json_is_integer(issued_at))
+    if (c->jti.size == 0 || c->jti.size > JTI_MAX_BYTES || c->htm.size == 0 || c->htu.size == 0 ||
+        !json_is_integer(issued_at))
         return "proof: jti, htm, htu or iat is missing or too long";
     c->issued_at = json_integer_value(issued_at);
     return NULL;
@@ -53,7 +56,8 @@ static bool is_fresh(const struct proof_claims *c, int64_t now_s) {
 }
 
 // What the claims say about this request; NULL when all of it fits.
-static const char *check_claims(const struct proof_claims *c, const struct dpop_expectation *expected) {
+static const char *check_claims(const struct proof_claims *c,
+                                const struct dpop_expectation *expected) {
     if (!bytes_equal(c->htm, expected->method))
         return "proof: htm is another method";
     if (!dpop_uri_equal(c->htu, expected->uri))
@@ -65,8 +69,8 @@ static const char *check_claims(const struct proof_claims *c, const struct dpop_
     return NULL;
 }
 
-static const char *identify(const struct jws_parts *parts, const struct proof_claims *c, int64_t now_s,
-                            struct dpop_proof *ret_proof) {
+static const char *identify(const struct jws_parts *parts, const struct proof_claims *c,
+                            int64_t now_s, struct dpop_proof *ret_proof) {
     struct dpop_proof proof;
     if (!vlt_is_ok(jwk_thumbprint(parts->embedded, proof.thumbprint)))
         return "proof: its key has no thumbprint";
@@ -78,8 +82,10 @@ static const char *identify(const struct jws_parts *parts, const struct proof_cl
     return NULL;
 }
 
-static enum dpop_outcome verify_parts(const struct jws_parts *parts, const struct dpop_expectation *expected,
-                                      struct proof_claims *c, struct dpop_proof *ret_proof, const char **ret_reason) {
+static enum dpop_outcome verify_parts(const struct jws_parts *parts,
+                                      const struct dpop_expectation *expected,
+                                      struct proof_claims *c, struct dpop_proof *ret_proof,
+                                      const char **ret_reason) {
     enum dpop_outcome outcome = DPOP_INVALID;
     if (!jws_typ_is(parts, "dpop+jwt"))
         *ret_reason = "proof: typ is not dpop+jwt";

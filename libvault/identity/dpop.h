@@ -20,7 +20,8 @@
 // have the same key, or they refuse each other's nonces.
 #define DPOP_NONCE_KEY_BYTES 32
 struct dpop_nonces;
-vlt_result dpop_nonces_new(const uint8_t key[DPOP_NONCE_KEY_BYTES], struct dpop_nonces **ret_nonces) VLT_MUST_USE;
+vlt_result dpop_nonces_new(const uint8_t key[DPOP_NONCE_KEY_BYTES],
+                           struct dpop_nonces **ret_nonces) VLT_MUST_USE;
 void dpop_nonces_free(struct dpop_nonces *nonces);
 vlt_result dpop_nonce_text(const struct dpop_nonces *nonces, int64_t now_s,
                            char ret_text[DPOP_NONCE_TEXT_SIZE]) VLT_MUST_USE;

@@ -15,7 +15,8 @@ struct dpop_nonces {
     uint8_t key[DPOP_NONCE_KEY_BYTES];
 };
 
-vlt_result dpop_nonces_new(const uint8_t key[DPOP_NONCE_KEY_BYTES], struct dpop_nonces **ret_nonces) {
+vlt_result dpop_nonces_new(const uint8_t key[DPOP_NONCE_KEY_BYTES],
+                           struct dpop_nonces **ret_nonces) {
     struct dpop_nonces *nonces = calloc(1, sizeof *nonces);
     if (!nonces)
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
@@ -30,16 +31,19 @@ void dpop_nonces_free(struct dpop_nonces *nonces) {
     free(nonces);
 }
 
-static vlt_result slot_text(const struct dpop_nonces *nonces, int64_t slot, char text[DPOP_NONCE_TEXT_SIZE]) {
+static vlt_result slot_text(const struct dpop_nonces *nonces, int64_t slot,
+                            char text[DPOP_NONCE_TEXT_SIZE]) {
     char message[40];
     uint8_t mac[32];
     int size = snprintf(message, sizeof message, "dpop nonce %lld", (long long)slot);
-    VLT_TRY(hmac_sha256_once(nonces->key, sizeof nonces->key, bytes_of(message, (size_t)size), mac));
+    VLT_TRY(
+        hmac_sha256_once(nonces->key, sizeof nonces->key, bytes_of(message, (size_t)size), mac));
     b64u_encode_text(bytes_of(mac, MAC_BYTES), text);
     return vlt_ok();
 }
 
-vlt_result dpop_nonce_text(const struct dpop_nonces *nonces, int64_t now_s, char ret_text[DPOP_NONCE_TEXT_SIZE]) {
+vlt_result dpop_nonce_text(const struct dpop_nonces *nonces, int64_t now_s,
+                           char ret_text[DPOP_NONCE_TEXT_SIZE]) {
     return slot_text(nonces, now_s / DPOP_NONCE_SLOT_S, ret_text);
 }
 

@@ -89,7 +89,8 @@ static void take_finished(struct fetcher *fetcher) {
 
 static void on_ready(evutil_socket_t fd, short what, void *context) {
     struct fetcher *fetcher = context;
-    int running, action = (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0);
+    int running,
+        action = (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0);
     curl_multi_socket_action(fetcher->multi, fd, action, &running);
     take_finished(fetcher);
 }

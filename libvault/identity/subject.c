@@ -108,7 +108,8 @@ static vlt_result verify_parts(const struct jws_parts *parts,
     subject->auth_time = seen->registered.auth_time;
     seen->issuer_serial = issuer->serial;
     seen->keys_generation = keys_generation(issuer);
-    memcpy(seen->kid, parts->has_kid ? parts->kid : "", parts->has_kid ? strlen(parts->kid) + 1 : 1);
+    memcpy(seen->kid, parts->has_kid ? parts->kid : "",
+           parts->has_kid ? strlen(parts->kid) + 1 : 1);
     return claims_map(issuer, subject);
 }
 
@@ -130,7 +131,8 @@ static vlt_result verify(struct bytes token, const struct subject_expectation *e
 
 // Would it be verified again in the same way, by the same key? Asking for the key
 // also renews a key set that is due, as it does for a token that is new.
-static bool is_still_good(const struct subject_seen *seen, const struct subject_expectation *expected) {
+static bool is_still_good(const struct subject_seen *seen,
+                          const struct subject_expectation *expected) {
     const struct issuer *issuer = NULL;
     return vlt_is_ok(find_issuer(expected, seen->subject->claims, &issuer)) &&
            issuer->serial == seen->issuer_serial && issuer_key(issuer, bytes_of_text(seen->kid)) &&
@@ -138,7 +140,8 @@ static bool is_still_good(const struct subject_seen *seen, const struct subject_
            vlt_is_ok(claims_check_times(issuer, expected->now_s, &seen->registered));
 }
 
-static struct subject *recall(const struct subject_expectation *expected, const uint8_t key[SUBJECT_CACHE_KEY_SIZE]) {
+static struct subject *recall(const struct subject_expectation *expected,
+                              const uint8_t key[SUBJECT_CACHE_KEY_SIZE]) {
     const struct subject_seen *seen = subject_cache_find(expected->cache, key);
     if (seen && is_still_good(seen, expected)) {
         subject_hold(seen->subject);

@@ -32,13 +32,14 @@ vlt_result subject_cache_key(struct bytes token, const struct subject_expectatio
     return digest_sha256_parts(parts, 2, ret_key);
 }
 
-static struct subject_seen *place_of(struct subject_cache *cache, const uint8_t key[SUBJECT_CACHE_KEY_SIZE]) {
+static struct subject_seen *place_of(struct subject_cache *cache,
+                                     const uint8_t key[SUBJECT_CACHE_KEY_SIZE]) {
     return &cache->places[((unsigned)key[0] << 8 | key[1]) % PLACES];
 }
 
 static bool is_of(const struct subject_seen *place, const uint8_t key[SUBJECT_CACHE_KEY_SIZE]) {
-    return place->subject &&
-           secret_equal(bytes_of(place->key, SUBJECT_CACHE_KEY_SIZE), bytes_of(key, SUBJECT_CACHE_KEY_SIZE));
+    return place->subject && secret_equal(bytes_of(place->key, SUBJECT_CACHE_KEY_SIZE),
+                                          bytes_of(key, SUBJECT_CACHE_KEY_SIZE));
 }
 
 const struct subject_seen *subject_cache_find(struct subject_cache *cache,

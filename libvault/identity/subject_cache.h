@@ -32,7 +32,8 @@ vlt_result subject_cache_key(struct bytes token, const struct subject_expectatio
 // NULL: not there. Borrowed until the next call with the same cache.
 const struct subject_seen *subject_cache_find(struct subject_cache *cache,
                                               const uint8_t key[SUBJECT_CACHE_KEY_SIZE]);
-void subject_cache_put(struct subject_cache *cache, const struct subject_seen *seen); // holds the subject
+void subject_cache_put(struct subject_cache *cache,
+                       const struct subject_seen *seen); // holds the subject
 void subject_cache_drop(struct subject_cache *cache, const uint8_t key[SUBJECT_CACHE_KEY_SIZE]);
 
 #endif

@@ -14,7 +14,8 @@ vlt_result claims_read_registered(struct bytes payload, const json_t *claims,
                                   struct registered_claims *ret) VLT_MUST_USE;
 // aud, azp, exp, nbf, iat, age, and the issuer's requirements. VLT_DENIED.
 vlt_result claims_check(const struct issuer *issuer, const struct subject_expectation *expected,
-                        const json_t *claims, const struct registered_claims *registered) VLT_MUST_USE;
+                        const json_t *claims,
+                        const struct registered_claims *registered) VLT_MUST_USE;
 // The part of claims_check that changes as time goes by.
 vlt_result claims_check_times(const struct issuer *issuer, int64_t now_s,
                               const struct registered_claims *registered) VLT_MUST_USE;

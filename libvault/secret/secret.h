@@ -40,8 +40,8 @@ size_t secret_heap_used_bytes(void);
 // only by its guard words.
 // (The libevent half is a callback so that this library needs no libevent:
 // pass event_set_mem_functions, or NULL.)
-typedef void secret_set_mem_functions(void *(*malloc_fn)(size_t), void *(*realloc_fn)(void *, size_t),
-                                      void (*free_fn)(void *));
+typedef void secret_set_mem_functions(void *(*malloc_fn)(size_t),
+                                      void *(*realloc_fn)(void *, size_t), void (*free_fn)(void *));
 vlt_result secret_heap_adopt_openssl(void) VLT_MUST_USE;
 void secret_heap_adopt(secret_set_mem_functions *set);
 
@@ -49,7 +49,8 @@ struct secret; // opaque: not convertible to bytes by accident
 
 // NULL when the heap is exhausted. Zero-filled, size 0.
 struct secret *secret_new(size_t capacity);
-void secret_free(struct secret *secret); // wipes; aborts when the guard word is damaged; NULL is fine
+void secret_free(
+    struct secret *secret); // wipes; aborts when the guard word is damaged; NULL is fine
 
 size_t secret_size(const struct secret *secret);
 size_t secret_capacity(const struct secret *secret);

@@ -14,12 +14,17 @@
 // :port unless that is 443. No wildcards.
 bool record_host_is_valid(struct bytes host);
 
-enum record_credential_status { RECORD_CREDENTIAL_ACTIVE = 1, RECORD_CREDENTIAL_DISABLED, RECORD_CREDENTIAL_DELETED };
+enum record_credential_status {
+    RECORD_CREDENTIAL_ACTIVE = 1,
+    RECORD_CREDENTIAL_DISABLED,
+    RECORD_CREDENTIAL_DELETED
+};
 
 struct record_credential {
     char name[RECORD_NAME_MAX + 1];
     char profile[RECORD_NAME_MAX + 1];
-    char hosts[RECORD_HOSTS_MAX][RECORD_HOST_MAX + 1]; // upstream hosts, lower case, with :port unless 443
+    char hosts[RECORD_HOSTS_MAX]
+              [RECORD_HOST_MAX + 1]; // upstream hosts, lower case, with :port unless 443
     size_t host_count;
     json_t *parameters; // owned; object of texts that the profile takes (header name, …)
     char description[256];
@@ -45,7 +50,8 @@ struct record_credential_state {
     uint32_t version, previous_version;
     uint64_t previous_until;
 };
-void record_credential_state_put(struct wire_writer *w, const struct record_credential_state *state);
+void record_credential_state_put(struct wire_writer *w,
+                                 const struct record_credential_state *state);
 vlt_result record_credential_state_get(struct bytes value,
                                        struct record_credential_state *ret_state) VLT_MUST_USE;
 
@@ -57,7 +63,8 @@ struct record_credential_secret {
     uint32_t data_key;
     struct bytes profile, hosts, parameters, nonce, ciphertext;
 };
-void record_credential_secret_put(struct wire_writer *w, const struct record_credential_secret *secret);
+void record_credential_secret_put(struct wire_writer *w,
+                                  const struct record_credential_secret *secret);
 vlt_result record_credential_secret_get(struct bytes value,
                                         struct record_credential_secret *ret_secret) VLT_MUST_USE;
 // DESIGN promise 5: tenant, name, version, profile, hosts, parameters, data key.

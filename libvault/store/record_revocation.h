@@ -7,7 +7,12 @@
 
 #include "libvault/store/store.h"
 
-enum record_revocation_kind { RECORD_REVOKE_TOKEN = 1, RECORD_REVOKE_PRINCIPAL, RECORD_REVOKE_CLIENT, RECORD_REVOKE_CREDENTIAL };
+enum record_revocation_kind {
+    RECORD_REVOKE_TOKEN = 1,
+    RECORD_REVOKE_PRINCIPAL,
+    RECORD_REVOKE_CLIENT,
+    RECORD_REVOKE_CREDENTIAL
+};
 
 struct record_revocation_query {
     uint32_t tenant;

@@ -113,10 +113,10 @@ static void read_times(struct record_json *r, struct record_rotation_job *job) {
 
 vlt_result record_rotation_job_parse(struct bytes json, struct fault *fault,
                                      struct record_rotation_job *ret_job) {
-    static const char *const members[] = {"name",       "state",     "mark",       "known",
-                                          "new_id",     "old_id",    "current_id", "current_version",
-                                          "revoke_at",  "not_before", "began_at",  "ended_at",
-                                          "attempts",   "error",     NULL};
+    static const char *const members[] = {
+        "name",       "state",           "mark",      "known",      "new_id",   "old_id",
+        "current_id", "current_version", "revoke_at", "not_before", "began_at", "ended_at",
+        "attempts",   "error",           NULL};
     struct record_json r;
     json_t *root;
     VLT_TRY(record_json_open(json, members, fault, &root, &r));

@@ -28,10 +28,10 @@
 
 // The class of a record is the fifth byte of its key. Tenant 0 marked (0).
 enum store_class {
-    STORE_META = 'm',              // (0) schema, ids: name "format", "next_tenant"
-    STORE_DEVICE = 'd',            // (0) wrapping key of a device; name: its 16-byte id; record_datakey.h
-    STORE_DATA_KEY = 'k',          // name: u32 number; wrapped slots, record_datakey.h
-    STORE_SIGNING_KEY = 'g',       // (0) name: kid; JSON, record_key.h
+    STORE_META = 'm',        // (0) schema, ids: name "format", "next_tenant"
+    STORE_DEVICE = 'd',      // (0) wrapping key of a device; name: its 16-byte id; record_datakey.h
+    STORE_DATA_KEY = 'k',    // name: u32 number; wrapped slots, record_datakey.h
+    STORE_SIGNING_KEY = 'g', // (0) name: kid; JSON, record_key.h
     STORE_SIGNING_SECRET = 'G',    // (0) name: kid; ciphertext
     STORE_INTAKE_KEY = 'n',        // (0) name: kid; JSON, record_key.h
     STORE_INTAKE_SECRET = 'N',     // (0) name: kid; ciphertext

@@ -183,7 +183,8 @@ static vlt_result check_counts(const struct token_claims *claims) {
 static vlt_result check_texts(const struct token_claims *claims) {
     bool fits = token_text_fits(claims->issuer, TOKEN_PRINCIPAL_MAX) &&
                 token_text_fits(claims->audience, TOKEN_PRINCIPAL_MAX) &&
-                token_text_fits(claims->tenant, TOKEN_NAME_MAX) && token_text_fits(claims->id, TOKEN_NAME_MAX) &&
+                token_text_fits(claims->tenant, TOKEN_NAME_MAX) &&
+                token_text_fits(claims->id, TOKEN_NAME_MAX) &&
                 token_text_fits(claims->principal, TOKEN_PRINCIPAL_MAX) &&
                 token_text_fits(claims->client, TOKEN_CLIENT_MAX) &&
                 token_text_fits(claims->correlation, TOKEN_NAME_MAX) &&

@@ -26,7 +26,11 @@
 #define TOKEN_GROUP_MAX 128
 #define TOKEN_PATTERN_MAX 256   // a path, model or tool; a method has at most 16
 
-enum token_binding { TOKEN_BEARER, TOKEN_BOUND_DPOP /* cnf.jkt */, TOKEN_BOUND_MTLS /* cnf.x5t#S256 */ };
+enum token_binding {
+    TOKEN_BEARER,
+    TOKEN_BOUND_DPOP /* cnf.jkt */,
+    TOKEN_BOUND_MTLS /* cnf.x5t#S256 */
+};
 enum token_principal_kind { TOKEN_USER, TOKEN_WORKLOAD, TOKEN_AGENT };
 
 struct token_detail { // one credential_use

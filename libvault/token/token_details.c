@@ -92,8 +92,8 @@ static vlt_result read_list(const json_t *object, const char *name, struct fault
         return fault_set(fault, VLT_MALFORMED, "a limit is not a list", "%s is not a list of texts",
                          name);
     if (count > TOKEN_LIST_MAX)
-        return fault_set(fault, VLT_LIMIT, "too many values in a limit", "%s has more than %d values",
-                         name, TOKEN_LIST_MAX);
+        return fault_set(fault, VLT_LIMIT, "too many values in a limit",
+                         "%s has more than %d values", name, TOKEN_LIST_MAX);
     for (size_t i = 0; i < count; i++) {
         const json_t *item = json_array_get(array, i);
         if (!json_is_string(item))

@@ -39,7 +39,8 @@ static bool escape_is_normal(struct bytes rest) {
 static bool segment_is_dots(struct bytes segment) {
     size_t name_bytes = bytes_find(segment, ';');
     struct bytes name = bytes_of(segment.at, name_bytes);
-    return (name_bytes == 0 && segment.size > 0) || bytes_equal_text(name, ".") || bytes_equal_text(name, "..");
+    return (name_bytes == 0 && segment.size > 0) || bytes_equal_text(name, ".") ||
+           bytes_equal_text(name, "..");
 }
 
 // Second line of defence behind http_path_normalise: a prefix pattern must never

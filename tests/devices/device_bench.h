@@ -89,7 +89,9 @@ static inline int bench_stop(void **state) {
                      fault_or_reason(&b->fault, fails_result), vlt_class_name(wanted));            \
     } while (0)
 
-static inline void bench_open(struct bench *b) { OK(hsm_open(&b->device.settings, &b->fault, &b->hsm)); }
+static inline void bench_open(struct bench *b) {
+    OK(hsm_open(&b->device.settings, &b->fault, &b->hsm));
+}
 
 static inline void bench_close(struct bench *b) {
     hsm_close(b->hsm);

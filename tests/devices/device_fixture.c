@@ -272,7 +272,8 @@ void device_fixture_plug(struct device_fixture *fixture) {
 }
 
 // One command over a connection of its own; the TPM must like it.
-static void swtpm_command(const struct device_fixture *fixture, const uint8_t *command, size_t size) {
+static void swtpm_command(const struct device_fixture *fixture, const uint8_t *command,
+                          size_t size) {
     uint8_t answer[64];
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     snprintf(address.sun_path, sizeof address.sun_path, "%s/tpm.sock", fixture->folder);

@@ -84,8 +84,16 @@ static bool proxy_must_fail(struct tpm_proxy *proxy, uint32_t command, enum tpm_
 // False when the connection is over.
 static bool proxy_spoil(struct tpm_proxy *proxy, int client, enum tpm_proxy_fault fault,
                         uint32_t code, uint8_t *answer, size_t size) {
-    const uint8_t plain[10] = {0x80, 0x01, 0, 0, 0, 10, (uint8_t)(code >> 24), (uint8_t)(code >> 16),
-                               (uint8_t)(code >> 8), (uint8_t)code};
+    const uint8_t plain[10] = {0x80,
+                               0x01,
+                               0,
+                               0,
+                               0,
+                               10,
+                               (uint8_t)(code >> 24),
+                               (uint8_t)(code >> 16),
+                               (uint8_t)(code >> 8),
+                               (uint8_t)code};
     static const uint8_t garbage[64] = {0xde, 0xad, 0xff, 0xff, 0xff, 0xff};
     switch (fault) {
     case TPM_PROXY_ANSWER:
@@ -119,7 +127,8 @@ static bool proxy_turn(struct tpm_proxy *proxy, int client, int server) {
         return false;
     proxy_log(proxy, command, size);
     bool fails = proxy_must_fail(proxy, be32(command + 6), &fault, &code);
-    bool needs_answer = fault == TPM_PROXY_CUT || fault == TPM_PROXY_FLIP || fault == TPM_PROXY_DELAY;
+    bool needs_answer =
+        fault == TPM_PROXY_CUT || fault == TPM_PROXY_FLIP || fault == TPM_PROXY_DELAY;
     if (fails && !needs_answer)
         return proxy_spoil(proxy, client, fault, code, NULL, 0);
     if (send(server, command, size, MSG_NOSIGNAL) != (ssize_t)size)

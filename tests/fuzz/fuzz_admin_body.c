@@ -9,7 +9,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size);
 
 static void read_body(struct bytes text) {
     static const char *const members[] = {"name", "count", "flag", "list", "object", NULL};
-    static const struct http_header headers[] = {HTTP_HEADER("content-type", BYTES_LITERAL("application/json"))};
+    static const struct http_header headers[] = {
+        HTTP_HEADER("content-type", BYTES_LITERAL("application/json"))};
     const struct http_request request = {.body = text, .fields = {headers, 1}};
     struct body body;
     body_open(&request, &jsontext_token_limits, members, &body);

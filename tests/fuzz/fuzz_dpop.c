@@ -19,7 +19,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
 int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size) {
     struct bytes input = bytes_of(at, size);
     const struct dpop_expectation expected = {.method = BYTES_LITERAL("POST"),
-                                              .uri = BYTES_LITERAL("https://server.example.com/token"),
+                                              .uri =
+                                                  BYTES_LITERAL("https://server.example.com/token"),
                                               .now_s = 1562262616};
     struct dpop_proof proof;
     const char *reason = NULL;

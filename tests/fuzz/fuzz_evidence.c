@@ -33,7 +33,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size) {
     (void)vlt_is_ok(evidence_verify_endorsement(&evidence, bytes_of_text(root), &fault));
     (void)vlt_is_ok(evidence_verify_binding(&evidence, "first-nonce", NULL, &fault));
     (void)vlt_is_ok(evidence_describe_certificate(&evidence, issuer, sha256));
-    (void)vlt_is_ok(challenge_make(&evidence.endorsement, &evidence.attestation, &challenge, nonce));
+    (void)vlt_is_ok(
+        challenge_make(&evidence.endorsement, &evidence.attestation, &challenge, nonce));
     json_t *json = evidence_json(&evidence);
     char *text = json_dumps(json, JSON_COMPACT);
     if (!text || !vlt_is_ok(evidence_parse(bytes_of_text(text), &fault, &again)) ||

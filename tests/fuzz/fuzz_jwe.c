@@ -14,9 +14,11 @@ static struct secret *plaintext;
 
 int LLVMFuzzerInitialize(int *argc, char ***argv) {
     EVP_PKEY *pkey = NULL;
-    json_t *oct = json_pack("{s:s, s:s}", "kty", "oct", "k", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8");
+    json_t *oct =
+        json_pack("{s:s, s:s}", "kty", "oct", "k", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8");
     if (!vlt_is_ok(secret_heap_open(4u << 20, NULL)) || !(plaintext = secret_new(JWE_MAX_BYTES)) ||
-        !vlt_is_ok(pkey_generate(PKEY_P256, &pkey)) || !vlt_is_ok(jwk_of_pkey(pkey, "k", &keys[0])) ||
+        !vlt_is_ok(pkey_generate(PKEY_P256, &pkey)) ||
+        !vlt_is_ok(jwk_of_pkey(pkey, "k", &keys[0])) ||
         !vlt_is_ok(jwk_parse_json(oct, JWK_ALLOW_OCT, NULL, &keys[1])))
         abort();
     json_decref(oct);

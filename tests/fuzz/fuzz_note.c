@@ -16,7 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size) {
     if (!vlt_is_ok(note_parse(bytes, &note)))
         return 0;
     // Each part lies within the input; the text ends where the lines begin.
-    if (note.count == 0 || note.text.size >= size || note.text.at != at || note.text.at[note.text.size - 1] != '\n')
+    if (note.count == 0 || note.text.size >= size || note.text.at != at ||
+        note.text.at[note.text.size - 1] != '\n')
         abort();
     for (size_t i = 0; i < note.count; i++)
         if (!note_name_is_valid(note.signatures[i].name) || note.signatures[i].signature.size == 0)

@@ -32,7 +32,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size) {
         abort();
     if (vlt_is_ok(http_form_parse(bytes_of(at, size), storage, size, &form))) {
         for (size_t i = 0; i < form.count; i++) {
-            if (form.parameters[i].value.size > size || !bytes_is_utf8(form.parameters[i].value, NULL))
+            if (form.parameters[i].value.size > size ||
+                !bytes_is_utf8(form.parameters[i].value, NULL))
                 abort();
         }
         if (http_form_find(&form, "authorization_details", &details))

@@ -18,8 +18,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size) {
     uint8_t room[4096];
     struct bytes path;
     // What passed is within its limits, and the path has one spelling.
-    if (!request.token.size || !request.destination.size || request.destination.size > 255 || !request.method.size ||
-        !vlt_is_ok(http_path_normalise(request.path, room, sizeof room, &path)) || !bytes_equal(path, request.path))
+    if (!request.token.size || !request.destination.size || request.destination.size > 255 ||
+        !request.method.size ||
+        !vlt_is_ok(http_path_normalise(request.path, room, sizeof room, &path)) ||
+        !bytes_equal(path, request.path))
         abort();
     redeem_request_done(&request);
     return 0;

@@ -11,7 +11,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size) {
     struct position position;
     struct buf out;
-    if (vlt_is_ok(position_parse(bytes_of(at, size), &position)) && (!position.origin[0] || strchr(position.origin, '\n')))
+    if (vlt_is_ok(position_parse(bytes_of(at, size), &position)) &&
+        (!position.origin[0] || strchr(position.origin, '\n')))
         abort();
     buf_init(&out, size + 1024);
     syslog_frame_put(&out, bytes_of(at, size), size, "log.example");

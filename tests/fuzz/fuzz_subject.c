@@ -18,8 +18,10 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
     static const char record[] =
         "{\"name\":\"idp\",\"issuer\":\"https://idp\",\"jwks\":{\"keys\":[]},\"audiences\":[\"v\"],"
         "\"algorithms\":[\"ES256\"],\"kind\":\"agent\",\"subject_claim\":\"sub\",\"groups\":["
-        "{\"claim\":\"groups\",\"value\":\"*\"},{\"claim\":\"a/b\",\"value\":\"1\",\"group\":\"g\"}],"
-        "\"tags\":[{\"claim\":\"a/t\",\"tag\":\"z\"},{\"claim\":\"run\"}],\"device\":{\"compliant\":\"d\"}}";
+        "{\"claim\":\"groups\",\"value\":\"*\"},{\"claim\":\"a/"
+        "b\",\"value\":\"1\",\"group\":\"g\"}],"
+        "\"tags\":[{\"claim\":\"a/"
+        "t\",\"tag\":\"z\"},{\"claim\":\"run\"}],\"device\":{\"compliant\":\"d\"}}";
     if (!vlt_is_ok(secret_heap_open(1u << 20, NULL)) ||
         !vlt_is_ok(record_issuer_parse(bytes_of_text(record), NULL, &issuer.record)))
         abort();

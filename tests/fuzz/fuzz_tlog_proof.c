@@ -19,7 +19,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size) {
         abort();
     buf_done(&again);
     for (uint64_t tree = proof.index + 1; tree < UINT64_MAX / 2; tree = tree * 2 + 1)
-        if (vlt_is_ok(merkle_inclusion_verify(&hash, proof.index, tree, &proof.proof, &hash)) && proof.proof.count)
+        if (vlt_is_ok(merkle_inclusion_verify(&hash, proof.index, tree, &proof.proof, &hash)) &&
+            proof.proof.count)
             abort(); // nobody finds such a hash
     return 0;
 }

@@ -12,7 +12,8 @@ static struct witness witness = {.folder = -1};
 
 int LLVMFuzzerInitialize(int *argc, char ***argv) {
     if (!vlt_is_ok(note_key_parse(
-            BYTES_LITERAL("example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k"), &witness.logs[0])))
+            BYTES_LITERAL("example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k"),
+            &witness.logs[0])))
         abort();
     witness.log_count = 1;
     return 0;

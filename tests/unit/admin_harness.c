@@ -59,7 +59,8 @@ static void keep_event(struct keeper *keeper, struct bytes frame) {
     buf_put_byte(&keeper->log, '\n');
 }
 
-static void auditor_asked(struct ipc_call *call, unsigned message, struct bytes frame, void *context) {
+static void auditor_asked(struct ipc_call *call, unsigned message, struct bytes frame,
+                          void *context) {
     struct keeper *keeper = context;
     if (message == IPC_ASK_record) {
         struct ask_record ask;
@@ -71,7 +72,8 @@ static void auditor_asked(struct ipc_call *call, unsigned message, struct bytes 
     }
     struct ask_read ask;
     must(message == IPC_ASK_read && vlt_is_ok(ask_read_decode(frame, &ask)), "ask_read");
-    const struct answer_read answer = {.next = keeper->log_count, .entries = buf_bytes(&keeper->log)};
+    const struct answer_read answer = {.next = keeper->log_count,
+                                       .entries = buf_bytes(&keeper->log)};
     reply_read(call, vlt_ok(), &answer);
 }
 
@@ -82,8 +84,11 @@ static vlt_result commit_one(struct keeper *keeper, uint32_t tenant, enum store_
                              uint64_t *ret_revision) {
     char *text = json_dumps(record, JSON_COMPACT);
     json_decref(record);
-    const struct store_change change = {.tenant = tenant, .class = class, .name = bytes_of_text(name),
-                                        .value = bytes_of_text(text), .expected_revision = expected};
+    const struct store_change change = {.tenant = tenant,
+                                        .class = class,
+                                        .name = bytes_of_text(name),
+                                        .value = bytes_of_text(text),
+                                        .expected_revision = expected};
     vlt_result result = store_commit(keeper->store, &change, 1, ret_revision, NULL);
     free(text);
     return result;
@@ -126,7 +131,8 @@ static void do_init(struct keeper *keeper, struct ipc_call *call, struct bytes f
     must(vlt_is_ok(jwk_export(jwk, "ECDH-ES", "enc", &key.jwk)), "jwk_export");
     jwk_free(jwk);
     snprintf(key.kid, sizeof key.kid, "%s", kid);
-    must(vlt_is_ok(commit_one(keeper, 0, STORE_INTAKE_KEY, kid, record_key_json(&key), 0, &revision)),
+    must(vlt_is_ok(
+             commit_one(keeper, 0, STORE_INTAKE_KEY, kid, record_key_json(&key), 0, &revision)),
          "commit intake key");
     record_key_done(&key);
     keeper->state = KEEPER_UNSEALED;
@@ -145,7 +151,8 @@ static void do_status(struct keeper *keeper, struct ipc_call *call) {
     buf_put_format(&text, "{\"opened_sha256\":\"%s\",\"rule\":", keeper->opened);
     jsontext_put_string(&text, bytes_of_text(keeper->rule));
     buf_put_text(&text, "}");
-    const struct answer_status answer = {.state = (uint8_t)keeper->state, .description = buf_bytes(&text)};
+    const struct answer_status answer = {.state = (uint8_t)keeper->state,
+                                         .description = buf_bytes(&text)};
     reply_status(call, vlt_ok(), &answer);
     buf_done(&text);
 }
@@ -155,7 +162,8 @@ static void do_tenant(struct keeper *keeper, struct ipc_call *call, struct bytes
     must(vlt_is_ok(ask_tenant_create_decode(frame, &ask)), "ask_tenant_create");
     keep_event(keeper, ask.event);
     json_t *record = NULL;
-    must(vlt_is_ok(jsontext_parse(ask.description, &jsontext_document_limits, NULL, &record)), "tenant JSON");
+    must(vlt_is_ok(jsontext_parse(ask.description, &jsontext_document_limits, NULL, &record)),
+         "tenant JSON");
     struct answer_tenant_create answer = {.tenant = keeper->tenants + 1};
     json_object_set_new(record, "number", json_integer(answer.tenant));
     char name[RECORD_NAME_MAX + 1];
@@ -176,7 +184,8 @@ static void do_commit(struct keeper *keeper, struct ipc_call *call, struct bytes
     wire_reader_init(&r, ask.changes);
     while (r.next < r.size && !r.failed && count < STORE_CHANGES_MAX) {
         store_change_get(&r, &changes[count]);
-        must(store_class_is_plain(changes[count].class), "a class that the admin role may not write");
+        must(store_class_is_plain(changes[count].class),
+             "a class that the admin role may not write");
         count++;
     }
     must(vlt_is_ok(wire_reader_end(&r)), "changes");
@@ -210,14 +219,17 @@ static vlt_result open_value(struct keeper *keeper, const struct ask_credential_
 
 static vlt_result store_credential(struct keeper *keeper, const struct ask_credential_put *ask,
                                    struct answer_credential_put *ret_answer) {
-    struct record_credential credential = {.status = RECORD_CREDENTIAL_ACTIVE, .created_at = clock_now_s()};
+    struct record_credential credential = {.status = RECORD_CREDENTIAL_ACTIVE,
+                                           .created_at = clock_now_s()};
     struct bytes value;
     uint64_t revision = 0;
     must(vlt_is_ok(store_snapshot_begin(keeper->store)), "snapshot");
-    if (vlt_is_ok(store_get(keeper->store, ask->tenant, STORE_CREDENTIAL, ask->name, &value, &revision)))
+    if (vlt_is_ok(
+            store_get(keeper->store, ask->tenant, STORE_CREDENTIAL, ask->name, &value, &revision)))
         must(vlt_is_ok(record_credential_parse(value, NULL, &credential)), "credential record");
     store_snapshot_end(keeper->store);
-    if (ask->mode == CREDENTIAL_CREATE && revision && credential.status != RECORD_CREDENTIAL_DELETED)
+    if (ask->mode == CREDENTIAL_CREATE && revision &&
+        credential.status != RECORD_CREDENTIAL_DELETED)
         return vlt_fail(VLT_CONFLICT, "exists");
     credential.status = RECORD_CREDENTIAL_ACTIVE;
     bytes_to_text(ask->name, credential.name, sizeof credential.name);
@@ -229,13 +241,15 @@ static vlt_result store_credential(struct keeper *keeper, const struct ask_crede
         wire_get_text(&r, credential.hosts[credential.host_count], 256);
     must(!r.failed && credential.host_count > 0, "hosts");
     json_decref(credential.parameters);
-    must(vlt_is_ok(jsontext_parse(ask->parameters, &jsontext_document_limits, NULL, &credential.parameters)),
+    must(vlt_is_ok(jsontext_parse(ask->parameters, &jsontext_document_limits, NULL,
+                                  &credential.parameters)),
          "parameters");
     ret_answer->version = ++credential.version;
     char name[RECORD_NAME_MAX + 1];
     bytes_to_text(ask->name, name, sizeof name);
-    vlt_result result = commit_one(keeper, ask->tenant, STORE_CREDENTIAL, name,
-                                   record_credential_json(&credential), revision, &ret_answer->revision);
+    vlt_result result =
+        commit_one(keeper, ask->tenant, STORE_CREDENTIAL, name, record_credential_json(&credential),
+                   revision, &ret_answer->revision);
     record_credential_done(&credential);
     return result;
 }
@@ -258,18 +272,21 @@ static void do_credential_state(struct keeper *keeper, struct ipc_call *call, st
     struct record_credential credential;
     struct bytes value;
     must(vlt_is_ok(store_snapshot_begin(keeper->store)), "snapshot");
-    must(vlt_is_ok(store_get(keeper->store, ask.tenant, STORE_CREDENTIAL, ask.name, &value, NULL)), "credential");
+    must(vlt_is_ok(store_get(keeper->store, ask.tenant, STORE_CREDENTIAL, ask.name, &value, NULL)),
+         "credential");
     must(vlt_is_ok(record_credential_parse(value, NULL, &credential)), "credential record");
     store_snapshot_end(keeper->store);
     credential.status = (enum record_credential_status)ask.state;
     struct answer_credential_state answer = {0};
-    vlt_result result = commit_one(keeper, ask.tenant, STORE_CREDENTIAL, credential.name,
-                                   record_credential_json(&credential), ask.expected_revision, &answer.revision);
+    vlt_result result =
+        commit_one(keeper, ask.tenant, STORE_CREDENTIAL, credential.name,
+                   record_credential_json(&credential), ask.expected_revision, &answer.revision);
     record_credential_done(&credential);
     reply_credential_state(call, result, vlt_is_ok(result) ? &answer : NULL);
 }
 
-static void keeper_asked(struct ipc_call *call, unsigned message, struct bytes frame, void *context) {
+static void keeper_asked(struct ipc_call *call, unsigned message, struct bytes frame,
+                         void *context) {
     struct keeper *keeper = context;
     struct ask_seal seal;
     struct ask_revoke_rule rule;
@@ -330,7 +347,8 @@ static void keeper_closed(struct channel *channel, const char *why, void *contex
         world->admin->keeper = NULL;
 }
 
-static const struct channel_events keeper_events = {.asked = keeper_asked, .permits = keeper_permits};
+static const struct channel_events keeper_events = {.asked = keeper_asked,
+                                                    .permits = keeper_permits};
 static const struct channel_events auditor_events = {.asked = auditor_asked};
 static const struct channel_events admin_events = {.closed = keeper_closed};
 
@@ -338,10 +356,14 @@ static void connect_roles(struct world *world, bool has_keeper) {
     int keeper[2], auditor[2];
     must(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, keeper) == 0, "socketpair");
     must(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, auditor) == 0, "socketpair");
-    world->ends[0] = channel_new(world->base, keeper[0], IPC_ADMIN, IPC_KEEPER, &admin_events, world);
-    world->ends[1] = channel_new(world->base, keeper[1], IPC_KEEPER, IPC_ADMIN, &keeper_events, &world->keeper);
-    world->ends[2] = channel_new(world->base, auditor[0], IPC_ADMIN, IPC_AUDITOR, &admin_events, world);
-    world->ends[3] = channel_new(world->base, auditor[1], IPC_AUDITOR, IPC_ADMIN, &auditor_events, &world->keeper);
+    world->ends[0] =
+        channel_new(world->base, keeper[0], IPC_ADMIN, IPC_KEEPER, &admin_events, world);
+    world->ends[1] =
+        channel_new(world->base, keeper[1], IPC_KEEPER, IPC_ADMIN, &keeper_events, &world->keeper);
+    world->ends[2] =
+        channel_new(world->base, auditor[0], IPC_ADMIN, IPC_AUDITOR, &admin_events, world);
+    world->ends[3] = channel_new(world->base, auditor[1], IPC_AUDITOR, IPC_ADMIN, &auditor_events,
+                                 &world->keeper);
     world->admin->keeper = world->ends[0];
     world->admin->auditor = world->ends[2];
     if (!has_keeper) {
@@ -351,7 +373,8 @@ static void connect_roles(struct world *world, bool has_keeper) {
 }
 
 // A certificate of its own root for 127.0.0.1, also written to ca_file.
-static void certificate_make(const struct harness *harness, struct buf *certificate, struct buf *key) {
+static void certificate_make(const struct harness *harness, struct buf *certificate,
+                             struct buf *key) {
     EVP_PKEY *pkey = NULL;
     char *at;
     must(vlt_is_ok(pkey_generate(PKEY_P256, &pkey)), "pkey_generate");
@@ -361,7 +384,8 @@ static void certificate_make(const struct harness *harness, struct buf *certific
     X509_gmtime_adj(X509_getm_notBefore(x509), -60);
     X509_gmtime_adj(X509_getm_notAfter(x509), 3600);
     X509_set_pubkey(x509, pkey);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(x509), "CN", MBSTRING_ASC, (const unsigned char *)"test", -1, -1, 0);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(x509), "CN", MBSTRING_ASC,
+                               (const unsigned char *)"test", -1, -1, 0);
     X509_set_issuer_name(x509, X509_get_subject_name(x509));
     X509_EXTENSION *name = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "IP:127.0.0.1");
     X509_add_ext(x509, name, -1);
@@ -382,8 +406,9 @@ static void certificate_make(const struct harness *harness, struct buf *certific
     EVP_PKEY_free(pkey);
 }
 
-static struct bytes settings_frame(const struct harness *harness, const struct harness_settings *wanted,
-                                   uint8_t *room, size_t room_bytes) {
+static struct bytes settings_frame(const struct harness *harness,
+                                   const struct harness_settings *wanted, uint8_t *room,
+                                   size_t room_bytes) {
     struct buf certificate, key;
     buf_init(&certificate, 8192);
     buf_init(&key, 8192);
@@ -418,14 +443,17 @@ static int listen_at(const char *path) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    must(fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0 && listen(fd, 16) == 0, "listen");
+    must(fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
+             listen(fd, 16) == 0,
+         "listen");
     return fd;
 }
 
 static int listen_tls(void) {
     struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    must(fd >= 0 && bind(fd, (struct sockaddr *)&any, sizeof any) == 0 && listen(fd, 16) == 0, "listen");
+    must(fd >= 0 && bind(fd, (struct sockaddr *)&any, sizeof any) == 0 && listen(fd, 16) == 0,
+         "listen");
     return fd;
 }
 
@@ -436,9 +464,12 @@ static uint16_t port_of(int fd) {
     return ntohs(address.sin_port);
 }
 
-static void on_term(evutil_socket_t fd, short what, void *context) { event_base_loopbreak(context); }
+static void on_term(evutil_socket_t fd, short what, void *context) {
+    event_base_loopbreak(context);
+}
 
-static void child_run(const struct harness *harness, const struct harness_settings *settings, int tls_fd, int ready) {
+static void child_run(const struct harness *harness, const struct harness_settings *settings,
+                      int tls_fd, int ready) {
     struct world world = {.keeper.state = KEEPER_UNINITIALISED};
     struct fault fault = {0};
     uint8_t room[8192];
@@ -453,8 +484,8 @@ static void child_run(const struct harness *harness, const struct harness_settin
     must(vlt_is_ok(result), fault_or_reason(&fault, result));
     world.admin->store = world.keeper.store;
     connect_roles(&world, !settings->has_no_keeper);
-    result = http_server_listen_fd(world.admin->server, listen_at(harness->server + strlen("unix:")),
-                                   false, &fault);
+    result = http_server_listen_fd(world.admin->server,
+                                   listen_at(harness->server + strlen("unix:")), false, &fault);
     if (vlt_is_ok(result) && tls_fd >= 0)
         result = http_server_listen_fd(world.admin->server, tls_fd, true, &fault);
     must(vlt_is_ok(result), fault_or_reason(&fault, result));
@@ -482,7 +513,8 @@ void harness_start(struct harness *harness, const struct harness_settings *setti
     snprintf(harness->server, sizeof harness->server, "unix:%s/admin.sock", harness->folder);
     int tls_fd = settings->oidc_tenant ? listen_tls() : -1;
     if (tls_fd >= 0)
-        snprintf(harness->tls_server, sizeof harness->tls_server, "https://127.0.0.1:%u", port_of(tls_fd));
+        snprintf(harness->tls_server, sizeof harness->tls_server, "https://127.0.0.1:%u",
+                 port_of(tls_fd));
     snprintf(harness->ca_file, sizeof harness->ca_file, "%s/ca.pem", harness->folder);
     must(pipe(ready) == 0, "pipe");
     fflush(NULL);

@@ -118,10 +118,14 @@ static void connect_roles(void) {
     int keeper[2], auditor[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, keeper), 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, auditor), 0);
-    world.ends[0] = channel_new(world.base, keeper[0], IPC_BROKER, IPC_KEEPER, &silent_events, NULL);
-    world.ends[1] = channel_new(world.base, keeper[1], IPC_KEEPER, IPC_BROKER, &keeper_events, NULL);
-    world.ends[2] = channel_new(world.base, auditor[0], IPC_BROKER, IPC_AUDITOR, &silent_events, NULL);
-    world.ends[3] = channel_new(world.base, auditor[1], IPC_AUDITOR, IPC_BROKER, &auditor_events, NULL);
+    world.ends[0] =
+        channel_new(world.base, keeper[0], IPC_BROKER, IPC_KEEPER, &silent_events, NULL);
+    world.ends[1] =
+        channel_new(world.base, keeper[1], IPC_KEEPER, IPC_BROKER, &keeper_events, NULL);
+    world.ends[2] =
+        channel_new(world.base, auditor[0], IPC_BROKER, IPC_AUDITOR, &silent_events, NULL);
+    world.ends[3] =
+        channel_new(world.base, auditor[1], IPC_AUDITOR, IPC_BROKER, &auditor_events, NULL);
     world.broker.keeper = world.ends[0];
     world.broker.auditor = world.ends[2];
 }

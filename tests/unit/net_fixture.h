@@ -158,7 +158,9 @@ static bool client_is_closed_within(struct client *c, int ms) {
     }
     return c->eof;
 }
-static inline bool client_is_closed(struct client *c) { return client_is_closed_within(c, WAIT_MS); }
+static inline bool client_is_closed(struct client *c) {
+    return client_is_closed_within(c, WAIT_MS);
+}
 
 static inline void client_forget(struct client *c) {
     c->size = 0;

@@ -18,7 +18,7 @@
 #include "tests/unit/admin_harness.h"
 
 #define INIT                                                                                       \
-    "{\"reply_key\":{\"kty\":\"EC\",\"crv\":\"P-256\","                                             \
+    "{\"reply_key\":{\"kty\":\"EC\",\"crv\":\"P-256\","                                            \
     "\"x\":\"axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY\","                                       \
     "\"y\":\"T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU\"}}"
 #include "vaultd/admin/ops.h"
@@ -144,7 +144,8 @@ static void admin_accepts_tenants(void **state) {
     assert_string_equal(text_of(tenant, "name"), "acme");
     assert_int_equal(json_integer_value(json_object_get(tenant, "number")), 1);
     done(tenant);
-    tenant = call("PATCH", "/v1/tenants/acme", "{\"disabled\":true,\"description\":\"ACME \\u00e9\"}", 200);
+    tenant = call("PATCH", "/v1/tenants/acme",
+                  "{\"disabled\":true,\"description\":\"ACME \\u00e9\"}", 200);
     assert_true(json_is_true(json_object_get(tenant, "disabled")));
     done(tenant);
     tenant = call("GET", "/v1/tenants/acme", NULL, 200);
@@ -160,7 +161,8 @@ static void admin_rejects_tenants(void **state) {
     refused("POST", "/v1/tenants", "{\"name\":5}", 400, "name");
     refused("POST", "/v1/tenants", "{}", 400, "name");
     refused("POST", "/v1/tenants", "{\"name\":\"a\",\"owner\":\"x\"}", 400, "owner");
-    refused("POST", "/v1/tenants", "{\"name\":\"a\",\"description\":\"line\\nline\"}", 400, "description");
+    refused("POST", "/v1/tenants", "{\"name\":\"a\",\"description\":\"line\\nline\"}", 400,
+            "description");
     refused("GET", "/v1/tenants/nobody", NULL, 404, "name");
     refused("PATCH", "/v1/tenants/nobody", "{\"disabled\":true}", 404, "tenant");
     refused("PATCH", "/v1/tenants/acme", "{\"disabled\":\"yes\"}", 400, "disabled");
@@ -215,7 +217,8 @@ static void admin_accepts_pages(void **state) {
 
 // ---- Bodies ----
 
-static unsigned send_raw(const char *media_type, struct bytes body, char *detail, size_t detail_size) {
+static unsigned send_raw(const char *media_type, struct bytes body, char *detail,
+                         size_t detail_size) {
     struct client_http *http;
     struct client_answer answer;
     const struct vault_settings settings = {.server = harness.server};
@@ -233,14 +236,19 @@ static unsigned send_raw(const char *media_type, struct bytes body, char *detail
 
 static void admin_rejects_bodies(void **state) {
     char text[1024];
-    assert_int_equal(send_raw("text/plain", BYTES_LITERAL("{\"name\":\"x\"}"), text, sizeof text), 415);
+    assert_int_equal(send_raw("text/plain", BYTES_LITERAL("{\"name\":\"x\"}"), text, sizeof text),
+                     415);
     assert_non_null(strstr(text, "\"Content-Type\""));
-    assert_int_equal(send_raw("application/json", BYTES_LITERAL("{\"name\":\"x\",\"name\":\"y\"}"), text, sizeof text), 400);
+    assert_int_equal(send_raw("application/json", BYTES_LITERAL("{\"name\":\"x\",\"name\":\"y\"}"),
+                              text, sizeof text),
+                     400);
     assert_non_null(strstr(text, "name"));
-    assert_int_equal(send_raw("application/json", BYTES_LITERAL("{\n\"name\":}"), text, sizeof text), 400);
+    assert_int_equal(
+        send_raw("application/json", BYTES_LITERAL("{\n\"name\":}"), text, sizeof text), 400);
     assert_non_null(strstr(text, "\"line\":2"));
     assert_int_equal(send_raw("application/json", BYTES_LITERAL("[]"), NULL, 0), 400);
-    assert_int_equal(send_raw("application/json", BYTES_LITERAL("{\"name\":\"\xff\"}"), NULL, 0), 400);
+    assert_int_equal(send_raw("application/json", BYTES_LITERAL("{\"name\":\"\xff\"}"), NULL, 0),
+                     400);
     char *large = calloc(1, 20000);
     memset(large, ' ', 20000);
     assert_int_equal(send_raw("application/json", bytes_of(large, 20000), NULL, 0), 413);
@@ -270,17 +278,22 @@ static void admin_survives_mutated_bodies(void **state) {
 // ---- Issuers ----
 
 #define ISSUER                                                                                     \
-    "\"issuer\":\"https://idp.test\",\"audiences\":[\"vault\"],\"algorithms\":[\"RS256\"],\"kind\":\"user\""
+    "\"issuer\":\"https://"                                                                        \
+    "idp.test\",\"audiences\":[\"vault\"],\"algorithms\":[\"RS256\"],\"kind\":\"user\""
 
 static void admin_accepts_issuers(void **state) {
     done(call("PUT", "/v1/tenants/acme/issuers/corp",
-              "{" ISSUER ",\"discovery_url\":\"https://idp.test/.well-known/openid-configuration\"}", 201));
+              "{" ISSUER
+              ",\"discovery_url\":\"https://idp.test/.well-known/openid-configuration\"}",
+              201));
     json_t *issuer = call("GET", "/v1/tenants/acme/issuers/corp", NULL, 200);
     assert_string_equal(text_of(issuer, "issuer"), "https://idp.test");
     assert_string_equal(text_of(issuer, "name"), "corp");
     done(issuer);
     done(call("PUT", "/v1/tenants/acme/issuers/corp",
-              "{" ISSUER ",\"discovery_url\":\"https://idp.test/x\",\"groups\":[{\"claim\":\"groups\",\"value\":\"*\"}]}", 200));
+              "{" ISSUER ",\"discovery_url\":\"https://idp.test/"
+                         "x\",\"groups\":[{\"claim\":\"groups\",\"value\":\"*\"}]}",
+              200));
     json_t *list = call("GET", "/v1/tenants/acme/issuers", NULL, 200);
     assert_int_equal(json_array_size(json_object_get(list, "items")), 1);
     done(list);
@@ -292,10 +305,14 @@ static void admin_accepts_issuers(void **state) {
 static void admin_rejects_issuers(void **state) {
     static const char path[] = "/v1/tenants/acme/issuers/corp";
     refused("PUT", path, "{" ISSUER "}", 400, "discovery_url");
-    refused("PUT", path, "{" ISSUER ",\"discovery_url\":\"http://idp.test\"}", 400, "discovery_url");
-    refused("PUT", path, "{" ISSUER ",\"discovery_url\":\"https://i\",\"colour\":1}", 400, "colour");
-    refused("PUT", path, "{" ISSUER ",\"discovery_url\":\"https://i\",\"name\":\"other\"}", 400, "name");
-    refused("PUT", path, "{" ISSUER ",\"jwks\":{\"keys\":[{\"kty\":\"oct\",\"k\":\"AAAA\"}]}}", 400, "jwks");
+    refused("PUT", path, "{" ISSUER ",\"discovery_url\":\"http://idp.test\"}", 400,
+            "discovery_url");
+    refused("PUT", path, "{" ISSUER ",\"discovery_url\":\"https://i\",\"colour\":1}", 400,
+            "colour");
+    refused("PUT", path, "{" ISSUER ",\"discovery_url\":\"https://i\",\"name\":\"other\"}", 400,
+            "name");
+    refused("PUT", path, "{" ISSUER ",\"jwks\":{\"keys\":[{\"kty\":\"oct\",\"k\":\"AAAA\"}]}}", 400,
+            "jwks");
     refused("PUT", path, "{" ISSUER ",\"jwks\":{\"keys\":5}}", 400, "jwks");
     refused("GET", path, NULL, 404, "name");
 }
@@ -307,15 +324,18 @@ static void admin_accepts_policies(void **state) {
     assert_int_equal(json_integer_value(json_object_get(set, "version")), 0);
     done(set);
     done(call("PUT", "/v1/tenants/acme/policies",
-              "{\"documents\":[{\"name\":\"main.cedar\",\"text\":\"permit(principal, action, resource);\"}],"
-              "\"expected_version\":0}", 200));
+              "{\"documents\":[{\"name\":\"main.cedar\",\"text\":\"permit(principal, action, "
+              "resource);\"}],"
+              "\"expected_version\":0}",
+              200));
     set = call("GET", "/v1/tenants/acme/policies?text=1", NULL, 200);
     const json_t *document = json_array_get(json_object_get(set, "documents"), 0);
     assert_string_equal(text_of(document, "text"), "permit(principal, action, resource);");
     assert_int_equal(json_integer_value(json_object_get(set, "version")), 1);
     assert_true(strncmp(text_of(set, "activated_by"), "uid ", 4) == 0);
     done(set);
-    refused("PUT", "/v1/tenants/acme/policies", "{\"documents\":[],\"expected_version\":0}", 409, "expected_version");
+    refused("PUT", "/v1/tenants/acme/policies", "{\"documents\":[],\"expected_version\":0}", 409,
+            "expected_version");
 }
 
 // A set whose texts need several commits is in force only when all are there.
@@ -330,7 +350,8 @@ static void admin_accepts_large_policies(void **state) {
         while (text.size < 70000)
             buf_put_text(&text, "a long explanation of the next policy ");
         buf_put_text(&text, "\npermit(principal, action, resource);\n");
-        json_array_append_new(documents, json_pack("{s:s,s:s}", "name", name, "text", buf_text(&text)));
+        json_array_append_new(documents,
+                              json_pack("{s:s,s:s}", "name", name, "text", buf_text(&text)));
         buf_done(&text);
     }
     json_t *body = json_pack("{s:o}", "documents", documents);
@@ -340,15 +361,19 @@ static void admin_accepts_large_policies(void **state) {
     free(text);
     json_t *set = call("GET", "/v1/tenants/acme/policies?text=1", NULL, 200);
     assert_int_equal(json_array_size(json_object_get(set, "documents")), 9);
-    assert_true(strlen(text_of(json_array_get(json_object_get(set, "documents"), 8), "text")) > 70000);
+    assert_true(strlen(text_of(json_array_get(json_object_get(set, "documents"), 8), "text")) >
+                70000);
     done(set);
 }
 
 static void admin_rejects_policies(void **state) {
     static const char path[] = "/v1/tenants/acme/policies";
-    json_t *problem = call("PUT", path,
-        "{\"documents\":[{\"name\":\"a.cedar\",\"text\":\"permit(principal,\\n  action);\"},"
-        "{\"name\":\"b.cedar\",\"text\":\"permit(principal, action, resource) when { principal.shoe == 5 };\"}]}", 400);
+    json_t *problem =
+        call("PUT", path,
+             "{\"documents\":[{\"name\":\"a.cedar\",\"text\":\"permit(principal,\\n  action);\"},"
+             "{\"name\":\"b.cedar\",\"text\":\"permit(principal, action, resource) when { "
+             "principal.shoe == 5 };\"}]}",
+             400);
     const json_t *faults = json_object_get(problem, "faults");
     assert_int_equal(json_array_size(faults), 2); // one of each document, at once
     assert_string_equal(text_of(json_array_get(faults, 0), "document"), "a.cedar");
@@ -359,7 +384,9 @@ static void admin_rejects_policies(void **state) {
     done(problem);
     refused("PUT", path, "{\"documents\":[{\"name\":\"a.cedar\"}]}", 400, "documents");
     refused("PUT", path, "{\"documents\":[{\"name\":\"A B\",\"text\":\"\"}]}", 400, "name");
-    refused("PUT", path, "{\"documents\":[{\"name\":\"a\",\"text\":\"\"},{\"name\":\"a\",\"text\":\"\"}]}", 400, "name");
+    refused("PUT", path,
+            "{\"documents\":[{\"name\":\"a\",\"text\":\"\"},{\"name\":\"a\",\"text\":\"\"}]}", 400,
+            "name");
     refused("PUT", path, "{}", 400, "documents");
     json_t *set = call("GET", path, NULL, 200);
     assert_int_equal(json_integer_value(json_object_get(set, "version")), 0); // nothing changed
@@ -407,18 +434,21 @@ static void assert_opened(const char *value) {
 
 static void admin_accepts_credentials(void **state) {
     struct fault fault = {0};
-    assert_true(vlt_is_ok(put_credential(VAULT_CREDENTIAL_CREATE, "openai-prod", "openai", MARKER, &fault)));
+    assert_true(vlt_is_ok(
+        put_credential(VAULT_CREDENTIAL_CREATE, "openai-prod", "openai", MARKER, &fault)));
     assert_opened(MARKER);
     json_t *credential = call("GET", "/v1/tenants/acme/credentials/openai-prod", NULL, 200);
     assert_string_equal(text_of(credential, "profile"), "openai");
-    assert_string_equal(json_string_value(json_array_get(json_object_get(credential, "hosts"), 0)), "api.openai.com");
+    assert_string_equal(json_string_value(json_array_get(json_object_get(credential, "hosts"), 0)),
+                        "api.openai.com");
     char *shown = json_dumps(credential, 0);
     assert_null(strstr(shown, MARKER));
     assert_null(json_object_get(credential, "value"));
     free(shown);
     done(credential);
     // Rotation keeps what is not said anew.
-    assert_true(vlt_is_ok(put_credential(VAULT_CREDENTIAL_ROTATE, "openai-prod", NULL, "sk-second", &fault)));
+    assert_true(vlt_is_ok(
+        put_credential(VAULT_CREDENTIAL_ROTATE, "openai-prod", NULL, "sk-second", &fault)));
     assert_opened("sk-second");
     credential = call("GET", "/v1/tenants/acme/credentials/openai-prod", NULL, 200);
     assert_string_equal(text_of(credential, "profile"), "openai");
@@ -433,7 +463,8 @@ static void admin_accepts_credentials(void **state) {
     refused("POST", "/v1/tenants/acme/credentials/openai-prod/enable", NULL, 404, "name");
 }
 
-static void assert_put_fails(const char *name, const char *profile, enum vlt_class class, const char *says) {
+static void assert_put_fails(const char *name, const char *profile, enum vlt_class class,
+                             const char *says) {
     struct fault fault = {0};
     vlt_result result = put_credential(VAULT_CREDENTIAL_CREATE, name, profile, MARKER, &fault);
     assert_int_equal(result.class, class);
@@ -448,14 +479,16 @@ static void admin_rejects_credentials(void **state) {
     assert_put_fails("c1", "generic-bearer", VLT_MALFORMED, "hosts");
     assert_true(vlt_is_ok(put_credential(VAULT_CREDENTIAL_CREATE, "c2", "openai", MARKER, &fault)));
     assert_put_fails("c2", "openai", VLT_CONFLICT, "already");
-    assert_int_equal(put_credential(VAULT_CREDENTIAL_ROTATE, "c3", NULL, MARKER, &fault).class, VLT_NOT_FOUND);
+    assert_int_equal(put_credential(VAULT_CREDENTIAL_ROTATE, "c3", NULL, MARKER, &fault).class,
+                     VLT_NOT_FOUND);
     static const char path[] = "/v1/tenants/acme/credentials/c4";
     refused("POST", path, "{\"profile\":\"openai\"}", 400, "jwe");
     refused("POST", path, "{\"profile\":\"openai\",\"jwe\":\"a.b.c.d.e\"}", 400, "jwe");
     refused("POST", path, "{\"profile\":\"openai\",\"jwe\":\"sk-plain\"}", 400, "jwe");
     refused("POST", path, "{\"profile\":\"openai\",\"value\":\"sk-plain\"}", 400, "value");
     refused("POST", path, "{\"jwe\":\"a.b.c.d.e\"}", 400, "profile");
-    refused("POST", "/v1/tenants/acme/credentials/c2/rotate", "{\"jwe\":\"a.b.c.d.e\",\"grace_s\":-1}", 400, "grace_s");
+    refused("POST", "/v1/tenants/acme/credentials/c2/rotate",
+            "{\"jwe\":\"a.b.c.d.e\",\"grace_s\":-1}", 400, "grace_s");
     refused("POST", "/v1/tenants/acme/credentials/C2", "{}", 400, "name");
     refused("GET", "/v1/tenants/nobody/credentials", NULL, 404, "tenant");
 }
@@ -463,13 +496,16 @@ static void admin_rejects_credentials(void **state) {
 static void admin_rejects_hosts_outside_the_profile(void **state) {
     struct secret *secret = secret_of("x");
     json_t *hosts = json_pack("[s]", "evil.example"), *answer = NULL;
-    struct vault_credential credential = {.tenant = "acme", .name = "c5", .profile = "openai", .hosts = hosts};
+    struct vault_credential credential = {
+        .tenant = "acme", .name = "c5", .profile = "openai", .hosts = hosts};
     struct fault fault = {0};
-    vlt_result result = vault_credential_put(vault, VAULT_CREDENTIAL_CREATE, &credential, secret, &fault, &answer);
+    vlt_result result =
+        vault_credential_put(vault, VAULT_CREDENTIAL_CREATE, &credential, secret, &fault, &answer);
     assert_int_equal(result.class, VLT_MALFORMED);
     assert_non_null(strstr(fault.text, "evil.example"));
     credential.profile = "generic-bearer"; // goes anywhere, when said
-    assert_true(vlt_is_ok(vault_credential_put(vault, VAULT_CREDENTIAL_CREATE, &credential, secret, &fault, &answer)));
+    assert_true(vlt_is_ok(vault_credential_put(vault, VAULT_CREDENTIAL_CREATE, &credential, secret,
+                                               &fault, &answer)));
     json_decref(answer);
     json_decref(hosts);
     secret_end(secret);
@@ -480,10 +516,14 @@ static void admin_rejects_hosts_outside_the_profile(void **state) {
 static void admin_accepts_forwarders(void **state) {
     done(call("POST", "/v1/forwarders", "{\"name\":\"nginx\",\"uid\":33}", 201));
     done(call("POST", "/v1/forwarders",
-              "{\"name\":\"edge\",\"certificate_sha256\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\",\"tenants\":[\"acme\"]}", 201));
+              "{\"name\":\"edge\",\"certificate_sha256\":"
+              "\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\",\"tenants\":["
+              "\"acme\"]}",
+              201));
     refused("POST", "/v1/forwarders", "{\"name\":\"nginx\",\"uid\":34}", 409, "name");
     refused("POST", "/v1/forwarders", "{\"name\":\"nginx2\",\"uid\":33}", 409, "uid");
-    refused("POST", "/v1/forwarders", "{\"name\":\"f\",\"uid\":35,\"tenants\":[\"nobody\"]}", 400, "tenants");
+    refused("POST", "/v1/forwarders", "{\"name\":\"f\",\"uid\":35,\"tenants\":[\"nobody\"]}", 400,
+            "tenants");
     refused("POST", "/v1/forwarders", "{\"name\":\"f\"}", 400, "uid");
     refused("POST", "/v1/forwarders", "{\"name\":\"f\",\"uid\":\"www-data\"}", 400, "uid");
     json_t *list = call("GET", "/v1/forwarders", NULL, 200);
@@ -494,11 +534,13 @@ static void admin_accepts_forwarders(void **state) {
 }
 
 static void admin_accepts_revocations(void **state) {
-    done(call("POST", "/v1/tenants/acme/revoke", "{\"kind\":\"principal\",\"value\":\"https://idp.test|alice\"}", 200));
+    done(call("POST", "/v1/tenants/acme/revoke",
+              "{\"kind\":\"principal\",\"value\":\"https://idp.test|alice\"}", 200));
     json_t *status = call("GET", "/v1/status", NULL, 200);
     assert_string_equal(text_of(status, "rule"), "1 2 https://idp.test|alice");
     done(status);
-    refused("POST", "/v1/tenants/acme/revoke", "{\"kind\":\"person\",\"value\":\"x\"}", 400, "kind");
+    refused("POST", "/v1/tenants/acme/revoke", "{\"kind\":\"person\",\"value\":\"x\"}", 400,
+            "kind");
     refused("POST", "/v1/tenants/acme/revoke", "{\"kind\":\"token\"}", 400, "value");
     refused("POST", "/v1/tenants/acme/revoke", "{\"kind\":\"token\",\"value\":\"\"}", 400, "value");
 }
@@ -536,19 +578,24 @@ static int start_remote(void **state) {
     done(call("POST", "/v1/init", INIT, 201));
     done(call("POST", "/v1/tenants", "{\"name\":\"ops\"}", 201));
     done(call("POST", "/v1/tenants", "{\"name\":\"acme\"}", 201));
-    json_t *issuer = json_pack("{s:s,s:[s],s:[s],s:s,s:{s:[o]},s:[{s:s,s:s}]}", "issuer", "https://idp.test",
-                               "audiences", "vault", "algorithms", "ES256", "kind", "user", "jwks", "keys",
-                               public_key, "groups", "claim", "groups", "value", "*");
+    json_t *issuer =
+        json_pack("{s:s,s:[s],s:[s],s:s,s:{s:[o]},s:[{s:s,s:s}]}", "issuer", "https://idp.test",
+                  "audiences", "vault", "algorithms", "ES256", "kind", "user", "jwks", "keys",
+                  public_key, "groups", "claim", "groups", "value", "*");
     char *text = json_dumps(issuer, 0);
     done(call("PUT", "/v1/tenants/ops/issuers/corp", text, 201));
     free(text);
     json_decref(issuer);
     done(call("PUT", "/v1/tenants/ops/policies",
               "{\"documents\":[{\"name\":\"admin.cedar\",\"text\":"
-              "\"permit(principal in Group::\\\"admins\\\", action in Action::\\\"administer\\\", resource);"
-              "permit(principal in Group::\\\"readers\\\", action == Action::\\\"readTenant\\\", resource == Tenant::\\\"acme\\\");"
-              "permit(principal in Group::\\\"rotators\\\", action == Action::\\\"rotateCredential\\\", resource)"
-              "when { resource has profile && resource.profile == \\\"openai\\\" };\"}]}", 200));
+              "\"permit(principal in Group::\\\"admins\\\", action in Action::\\\"administer\\\", "
+              "resource);"
+              "permit(principal in Group::\\\"readers\\\", action == Action::\\\"readTenant\\\", "
+              "resource == Tenant::\\\"acme\\\");"
+              "permit(principal in Group::\\\"rotators\\\", action == "
+              "Action::\\\"rotateCredential\\\", resource)"
+              "when { resource has profile && resource.profile == \\\"openai\\\" };\"}]}",
+              200));
     return 0;
 }
 
@@ -563,12 +610,14 @@ static char *token_of(const char *group, const char *audience, int64_t lifetime_
     struct buf out;
     EVP_PKEY_up_ref(idp_key);
     assert_true(vlt_is_ok(jwk_of_pkey(idp_key, "k1", &jwk)));
-    json_t *claims = json_pack("{s:s,s:s,s:s,s:I,s:I,s:[s]}", "iss", "https://idp.test", "sub", "alice", "aud", audience,
-                               "iat", (json_int_t)clock_now_s() - 600, "exp",
-                               (json_int_t)(clock_now_s() + lifetime_s), "groups", group);
+    json_t *claims = json_pack("{s:s,s:s,s:s,s:I,s:I,s:[s]}", "iss", "https://idp.test", "sub",
+                               "alice", "aud", audience, "iat", (json_int_t)clock_now_s() - 600,
+                               "exp", (json_int_t)(clock_now_s() + lifetime_s), "groups", group);
     char *text = json_dumps(claims, 0);
     buf_init(&out, 8192);
-    assert_true(vlt_is_ok(jws_sign(jwk, BYTES_LITERAL("{\"alg\":\"ES256\",\"kid\":\"k1\",\"typ\":\"JWT\"}"), bytes_of_text(text), &out)));
+    assert_true(
+        vlt_is_ok(jws_sign(jwk, BYTES_LITERAL("{\"alg\":\"ES256\",\"kid\":\"k1\",\"typ\":\"JWT\"}"),
+                           bytes_of_text(text), &out)));
     char *token = strdup(buf_text(&out));
     buf_done(&out);
     free(text);
@@ -580,7 +629,8 @@ static char *token_of(const char *group, const char *audience, int64_t lifetime_
 // One GET or change over TLS with this token; the status.
 static unsigned remote(const char *token, const char *method, const char *path, const char *body) {
     struct vault *client;
-    const struct vault_settings settings = {.server = harness.tls_server, .ca_file = harness.ca_file, .bearer = token};
+    const struct vault_settings settings = {
+        .server = harness.tls_server, .ca_file = harness.ca_file, .bearer = token};
     json_t *root = body ? json_loads(body, 0, NULL) : NULL;
     const struct vault_call c = {.method = method, .path = path, .body = root};
     struct fault fault = {0};
@@ -606,7 +656,8 @@ static void admin_accepts_remote_administrators(void **state) {
     size_t i;
     const json_t *entries = json_object_get(page, "entries");
     for (i = 0; i < json_array_size(entries); i++)
-        is_named |= !strcmp(text_of(json_array_get(entries, i), "administrator"), "https://idp.test|alice") &&
+        is_named |= !strcmp(text_of(json_array_get(entries, i), "administrator"),
+                            "https://idp.test|alice") &&
                     !strcmp(text_of(json_array_get(entries, i), "operation"), "tenant.create");
     assert_true(is_named);
     done(page);
@@ -616,7 +667,8 @@ static void admin_accepts_remote_administrators(void **state) {
 
 static void admin_rejects_remote_administrators(void **state) {
     char *reader = token_of("readers", "vault", 300), *stranger = token_of("others", "vault", 300);
-    char *elsewhere = token_of("admins", "another", 300), *expired = token_of("admins", "vault", -120);
+    char *elsewhere = token_of("admins", "another", 300),
+         *expired = token_of("admins", "vault", -120);
     assert_int_equal(remote(NULL, "GET", "/v1/status", NULL), 401);
     assert_int_equal(remote("not.a.token", "GET", "/v1/status", NULL), 401);
     assert_int_equal(remote(elsewhere, "GET", "/v1/status", NULL), 401);
@@ -645,7 +697,8 @@ static void admin_accepts_policies_about_a_credential(void **state) {
     struct fault fault = {0};
     char *rotator = token_of("rotators", "vault", 300);
     assert_true(vlt_is_ok(put_credential(VAULT_CREDENTIAL_CREATE, "c1", "openai", MARKER, &fault)));
-    assert_true(vlt_is_ok(put_credential(VAULT_CREDENTIAL_CREATE, "c2", "anthropic", MARKER, &fault)));
+    assert_true(
+        vlt_is_ok(put_credential(VAULT_CREDENTIAL_CREATE, "c2", "anthropic", MARKER, &fault)));
     // Permitted, so the body is looked at and found wanting; and not permitted.
     assert_int_equal(remote(rotator, "POST", "/v1/tenants/acme/credentials/c1/rotate", "{}"), 400);
     assert_int_equal(remote(rotator, "POST", "/v1/tenants/acme/credentials/c2/rotate", "{}"), 403);
@@ -693,8 +746,12 @@ static void admin_accepts_its_published_description(void **state) {
     assert_int_equal(operations, count); // and nothing is described that is not served
 }
 
-static int start_denied(void **state) { return start(&(struct harness_settings){.admits_nobody = true}); }
-static int start_alone(void **state) { return start(&(struct harness_settings){.has_no_keeper = true}); }
+static int start_denied(void **state) {
+    return start(&(struct harness_settings){.admits_nobody = true});
+}
+static int start_alone(void **state) {
+    return start(&(struct harness_settings){.has_no_keeper = true});
+}
 
 #define READY(test) cmocka_unit_test_setup_teardown(test, start_ready, stop)
 
@@ -722,9 +779,12 @@ int main(void) {
         READY(admin_accepts_revocations),
         READY(admin_accepts_audit_reading),
         cmocka_unit_test(admin_accepts_its_published_description),
-        cmocka_unit_test_setup_teardown(admin_accepts_remote_administrators, start_remote, stop_remote),
-        cmocka_unit_test_setup_teardown(admin_rejects_remote_administrators, start_remote, stop_remote),
-        cmocka_unit_test_setup_teardown(admin_accepts_policies_about_a_credential, start_remote, stop_remote),
+        cmocka_unit_test_setup_teardown(admin_accepts_remote_administrators, start_remote,
+                                        stop_remote),
+        cmocka_unit_test_setup_teardown(admin_rejects_remote_administrators, start_remote,
+                                        stop_remote),
+        cmocka_unit_test_setup_teardown(admin_accepts_policies_about_a_credential, start_remote,
+                                        stop_remote),
     };
     return cmocka_run_group_tests_name("admin", tests, NULL, NULL);
 }

@@ -23,10 +23,16 @@ static struct bytes put(const struct audit_event *event) {
     return bytes_of(room, w.size);
 }
 
-static const struct audit_event sample = {
-    .kind = AUDIT_REDEEM, .outcome = AUDIT_DENY, .version = 3, .repeats = 7, .at_us = AT_US,
-    .tenant = BYTES_LITERAL("default"), .operation = BYTES_LITERAL("credential.redeem"),
-    .principal = BYTES_LITERAL("https://idp.test|alice"), .path = BYTES_LITERAL("/v1/x\"\\\n"), .reason = BYTES_LITERAL("no")};
+static const struct audit_event sample = {.kind = AUDIT_REDEEM,
+                                          .outcome = AUDIT_DENY,
+                                          .version = 3,
+                                          .repeats = 7,
+                                          .at_us = AT_US,
+                                          .tenant = BYTES_LITERAL("default"),
+                                          .operation = BYTES_LITERAL("credential.redeem"),
+                                          .principal = BYTES_LITERAL("https://idp.test|alice"),
+                                          .path = BYTES_LITERAL("/v1/x\"\\\n"),
+                                          .reason = BYTES_LITERAL("no")};
 
 static void event_accepts_what_was_put(void **state) {
     struct audit_event event;
@@ -64,9 +70,12 @@ static void event_accepts_canonical_json(void **state) {
     buf_init(&out, 32768);
     buf_init(&canonical, 32768);
     struct bytes text = json_of(&sample, 7, &out);
-    assert_true(bytes_equal_text(text, "{\"credential_version\":3,\"kind\":\"redeem\",\"operation\":\"credential.redeem\",\"outcome\":\"deny\","
-                                       "\"path\":\"/v1/x\\\"\\\\\\n\",\"principal\":\"https://idp.test|alice\",\"reason\":\"no\",\"repeats\":7,"
-                                       "\"sequence\":7,\"tenant\":\"default\",\"time\":\"2023-11-14T22:13:20.123Z\"}"));
+    assert_true(bytes_equal_text(
+        text, "{\"credential_version\":3,\"kind\":\"redeem\",\"operation\":\"credential.redeem\","
+              "\"outcome\":\"deny\","
+              "\"path\":\"/v1/x\\\"\\\\\\n\",\"principal\":\"https://"
+              "idp.test|alice\",\"reason\":\"no\",\"repeats\":7,"
+              "\"sequence\":7,\"tenant\":\"default\",\"time\":\"2023-11-14T22:13:20.123Z\"}"));
     assert_true(vlt_is_ok(jsontext_parse(text, &jsontext_document_limits, NULL, &root)));
     assert_true(vlt_is_ok(jsontext_canonical(root, &canonical)));
     assert_true(bytes_equal(buf_bytes(&canonical), text)); // RFC 8785
@@ -77,7 +86,9 @@ static void event_accepts_canonical_json(void **state) {
 
 // An event must be written whatever a caller sent.
 static void event_survives_texts_that_are_not_utf8(void **state) {
-    static const char *const texts[] = {"\xff", "a\xc3", "\xc3\xa9\xff\xe2\x82", "\xed\xa0\x80", "\xf4\x90\x80\x80x", "\x80\x80\x80", "a\x01\x7f"};
+    static const char *const texts[] = {
+        "\xff",         "a\xc3",    "\xc3\xa9\xff\xe2\x82", "\xed\xa0\x80", "\xf4\x90\x80\x80x",
+        "\x80\x80\x80", "a\x01\x7f"};
     struct buf out;
     buf_init(&out, 32768);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -110,7 +121,8 @@ static void event_survives_long_texts(void **state) {
 
 static void event_rejects_unknown_kinds(void **state) {
     struct audit_event event = sample, back = {.kind = 77};
-    const uint8_t bad[][2] = {{0, 1}, {AUDIT_KIND_COUNT, 1}, {255, 1}, {1, 0}, {1, AUDIT_OUTCOME_COUNT}, {1, 255}};
+    const uint8_t bad[][2] = {{0, 1}, {AUDIT_KIND_COUNT, 1},    {255, 1},
+                              {1, 0}, {1, AUDIT_OUTCOME_COUNT}, {1, 255}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         event.kind = bad[i][0];
         event.outcome = bad[i][1];
@@ -139,7 +151,8 @@ static void event_survives_mutation(void **state) {
     struct audit_event event;
     memcpy(text, good.at, good.size);
     text[good.size] = 0;
-    assert_false(vlt_is_ok(audit_event_get(bytes_of(text, good.size + 1), &event))); // one byte too many
+    assert_false(
+        vlt_is_ok(audit_event_get(bytes_of(text, good.size + 1), &event))); // one byte too many
     for (size_t size = 0; size < good.size; size++) {
         assert_false(vlt_is_ok(audit_event_get(bytes_of(text, size), &event)));
         try_bytes(text, size);
@@ -154,9 +167,12 @@ static void event_survives_mutation(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(event_accepts_what_was_put),             cmocka_unit_test(event_accepts_every_name),
-        cmocka_unit_test(event_accepts_canonical_json),           cmocka_unit_test(event_survives_texts_that_are_not_utf8),
-        cmocka_unit_test(event_survives_long_texts),              cmocka_unit_test(event_rejects_unknown_kinds),
+        cmocka_unit_test(event_accepts_what_was_put),
+        cmocka_unit_test(event_accepts_every_name),
+        cmocka_unit_test(event_accepts_canonical_json),
+        cmocka_unit_test(event_survives_texts_that_are_not_utf8),
+        cmocka_unit_test(event_survives_long_texts),
+        cmocka_unit_test(event_rejects_unknown_kinds),
         cmocka_unit_test(event_survives_mutation),
     };
     return cmocka_run_group_tests_name("audit_event", tests, NULL, NULL);

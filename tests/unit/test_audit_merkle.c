@@ -20,7 +20,8 @@
 
 static struct merkle_hash leaves[LEAVES], roots[LEAVES + 1];
 
-static vlt_result read_slowly(unsigned level, uint64_t index, void *context, struct merkle_hash *ret_hash) {
+static vlt_result read_slowly(unsigned level, uint64_t index, void *context,
+                              struct merkle_hash *ret_hash) {
     if (level == 0) {
         *ret_hash = leaves[index];
         return vlt_ok();
@@ -47,7 +48,8 @@ static int make_tree(void **state) {
 }
 
 static void root_accepts_rfc6962_hashes(void **state) {
-    static const uint8_t empty[4] = {0xe3, 0xb0, 0xc4, 0x42}, leaf_of_nothing[4] = {0x6e, 0x34, 0x0b, 0x9c};
+    static const uint8_t empty[4] = {0xe3, 0xb0, 0xc4, 0x42},
+                         leaf_of_nothing[4] = {0x6e, 0x34, 0x0b, 0x9c};
     struct merkle_hash hash;
     assert_memory_equal(roots[0].at, empty, 4);
     assert_ok(merkle_leaf(bytes_of(NULL, 0), &hash));
@@ -64,20 +66,25 @@ static void inclusion_accepts_own_proof_and_rejects_others(void **state) {
             struct merkle_proof proof;
             assert_ok(merkle_inclusion_prove(&source, index, size, &proof));
             assert_ok(merkle_inclusion_verify(&leaves[index], index, size, &proof, &roots[size]));
-            assert_false(vlt_is_ok(merkle_inclusion_verify(&leaves[index], index + 1, size, &proof, &roots[size])));
-            assert_false(vlt_is_ok(merkle_inclusion_verify(&leaves[index], index, size, &proof, &roots[size - 1])));
+            assert_false(vlt_is_ok(
+                merkle_inclusion_verify(&leaves[index], index + 1, size, &proof, &roots[size])));
+            assert_false(vlt_is_ok(
+                merkle_inclusion_verify(&leaves[index], index, size, &proof, &roots[size - 1])));
             proof.count++; // trailing garbage
             proof.hashes[proof.count - 1] = roots[0];
-            assert_false(vlt_is_ok(merkle_inclusion_verify(&leaves[index], index, size, &proof, &roots[size])));
+            assert_false(vlt_is_ok(
+                merkle_inclusion_verify(&leaves[index], index, size, &proof, &roots[size])));
             proof.count--;
             for (size_t i = 0; i < proof.count; i++) {
                 proof.hashes[i].at[i % 32] ^= 0x10;
-                assert_false(vlt_is_ok(merkle_inclusion_verify(&leaves[index], index, size, &proof, &roots[size])));
+                assert_false(vlt_is_ok(
+                    merkle_inclusion_verify(&leaves[index], index, size, &proof, &roots[size])));
                 proof.hashes[i].at[i % 32] ^= 0x10;
             }
             if (proof.count) {
                 proof.count--;
-                assert_false(vlt_is_ok(merkle_inclusion_verify(&leaves[index], index, size, &proof, &roots[size])));
+                assert_false(vlt_is_ok(
+                    merkle_inclusion_verify(&leaves[index], index, size, &proof, &roots[size])));
             }
         }
     struct merkle_proof none;
@@ -90,11 +97,14 @@ static void consistency_accepts_own_proof_and_rejects_others(void **state) {
         for (uint64_t old = 1; old <= size; old++) {
             assert_ok(merkle_consistency_prove(&source, old, size, &proof));
             assert_ok(merkle_consistency_verify(old, &roots[old], size, &roots[size], &proof));
-            assert_false(vlt_is_ok(merkle_consistency_verify(old, &roots[old - 1], size, &roots[size], &proof)));
-            assert_false(vlt_is_ok(merkle_consistency_verify(old, &roots[old], size, &roots[size - 1], &proof)));
+            assert_false(vlt_is_ok(
+                merkle_consistency_verify(old, &roots[old - 1], size, &roots[size], &proof)));
+            assert_false(vlt_is_ok(
+                merkle_consistency_verify(old, &roots[old], size, &roots[size - 1], &proof)));
             for (size_t i = 0; i < proof.count; i++) {
                 proof.hashes[i].at[31] ^= 1;
-                assert_false(vlt_is_ok(merkle_consistency_verify(old, &roots[old], size, &roots[size], &proof)));
+                assert_false(vlt_is_ok(
+                    merkle_consistency_verify(old, &roots[old], size, &roots[size], &proof)));
                 proof.hashes[i].at[31] ^= 1;
             }
         }
@@ -161,7 +171,8 @@ static void file_accepts_and_rejects(void **state) {
     assert_ok(tile_file_write(folder, "tile/0/x001/000.p/3", BYTES_LITERAL("abcd"), false, &fault));
     assert_ok(tile_file_read(folder, "tile/0/x001/000.p/3", 100, &fault, &got));
     assert_true(bytes_equal_text(buf_bytes(&got), "abcd"));
-    assert_int_equal(tile_file_read(folder, "tile/0/x001/000.p/3", 3, &fault, &got).class, VLT_LIMIT);
+    assert_int_equal(tile_file_read(folder, "tile/0/x001/000.p/3", 3, &fault, &got).class,
+                     VLT_LIMIT);
     assert_int_equal(tile_file_read(folder, "tile/0", 100, &fault, &got).class, VLT_UNAVAILABLE);
     // A hash that the tile is too short for.
     struct tile_reader reader;

@@ -46,16 +46,19 @@ static void note_rejects_what_is_not_one(void **state) {
     } cases[] = {
         {BYTES_LITERAL(""), VLT_MALFORMED},
         {BYTES_LITERAL(TEXT), VLT_MALFORMED},
-        {BYTES_LITERAL(TEXT "\n"), VLT_MALFORMED},                     // no signature
-        {BYTES_LITERAL(TEXT LINE), VLT_MALFORMED},                     // no empty line
-        {BYTES_LITERAL(TEXT "\n" LINE "\n"), VLT_MALFORMED},           // the last empty line is the end
-        {BYTES_LITERAL(TEXT "\n" LINE "x"), VLT_MALFORMED},            // no line end
+        {BYTES_LITERAL(TEXT "\n"), VLT_MALFORMED},           // no signature
+        {BYTES_LITERAL(TEXT LINE), VLT_MALFORMED},           // no empty line
+        {BYTES_LITERAL(TEXT "\n" LINE "\n"), VLT_MALFORMED}, // the last empty line is the end
+        {BYTES_LITERAL(TEXT "\n" LINE "x"), VLT_MALFORMED},  // no line end
         {BYTES_LITERAL("tab\there\n\n" LINE), VLT_MALFORMED},
         {BYTES_LITERAL("bad \xFF\n\n" LINE), VLT_MALFORMED},
         {BYTES_LITERAL(TEXT "\n- example.com/foo AAAAAAAAAAA=\n"), VLT_MALFORMED},
-        {BYTES_LITERAL(TEXT "\n\xE2\x80\x94 example.com/foo AAAAAA==\n"), VLT_MALFORMED}, // only an id
+        {BYTES_LITERAL(TEXT "\n\xE2\x80\x94 example.com/foo AAAAAA==\n"),
+         VLT_MALFORMED}, // only an id
         {BYTES_LITERAL(TEXT "\n\xE2\x80\x94 a+b AAAAAAAAAAA=\n"), VLT_MALFORMED},
-        {BYTES_LITERAL(TEXT "\n\xE2\x80\x94 a\xC2\xA0" "b AAAAAAAAAAA=\n"), VLT_MALFORMED},
+        {BYTES_LITERAL(TEXT "\n\xE2\x80\x94 a\xC2\xA0"
+                            "b AAAAAAAAAAA=\n"),
+         VLT_MALFORMED},
         {BYTES_LITERAL(TEXT "\n\xE2\x80\x94  AAAAAAAAAAA=\n"), VLT_MALFORMED},
         {BYTES_LITERAL(TEXT "\n" OTHER), VLT_NOT_FOUND},
         {BYTES_LITERAL("X" TEXT "\n" LINE), VLT_CRYPTO},
@@ -117,7 +120,8 @@ static void signer_init(struct signer *signer) {
     assert_ok(pkey_ed25519_public(pkey, public_key));
     assert_ok(jwk_of_pkey(pkey, NULL, &signer->jwk));
     assert_ok(note_key_init(BYTES_LITERAL("log.example"), NOTE_ED25519, public_key, &signer->log));
-    assert_ok(note_key_init(BYTES_LITERAL("witness.example"), NOTE_COSIGNATURE, public_key, &signer->witness));
+    assert_ok(note_key_init(BYTES_LITERAL("witness.example"), NOTE_COSIGNATURE, public_key,
+                            &signer->witness));
 }
 
 static void signer_done(struct signer *signer) {
@@ -126,8 +130,10 @@ static void signer_done(struct signer *signer) {
     jwk_free(signer->jwk);
 }
 
-static void put_checkpoint(const struct signer *signer, const struct checkpoint *checkpoint, struct buf *out) {
-    uint8_t signature[JWS_SIGNATURE_MAX], stamped[8 + NOTE_ED25519_SIZE] = {0, 0, 0, 0, 0, 0, 4, 210};
+static void put_checkpoint(const struct signer *signer, const struct checkpoint *checkpoint,
+                           struct buf *out) {
+    uint8_t signature[JWS_SIGNATURE_MAX],
+        stamped[8 + NOTE_ED25519_SIZE] = {0, 0, 0, 0, 0, 0, 4, 210};
     size_t size;
     struct buf text, cosigned;
     buf_init(&text, 4096);
@@ -140,7 +146,8 @@ static void put_checkpoint(const struct signer *signer, const struct checkpoint 
     note_cosigned_text(1234, buf_bytes(&text), &cosigned);
     assert_ok(jws_sign_raw(signer->jwk, buf_bytes(&cosigned), signature, &size));
     memcpy(stamped + 8, signature, size);
-    note_signature_put(out, signer->witness.name, signer->witness.id, bytes_of(stamped, sizeof stamped));
+    note_signature_put(out, signer->witness.name, signer->witness.id,
+                       bytes_of(stamped, sizeof stamped));
     assert_false(buf_failed(out));
     buf_done(&text);
     buf_done(&cosigned);
@@ -174,11 +181,20 @@ static void checkpoint_accepts_own_and_cosigned(void **state) {
 
 static void checkpoint_rejects_other_spellings(void **state) {
 #define ROOT "CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I="
-    static const char *const bad[] = {
-        "", "o\n", "o\n1\n", "o\n1\n" ROOT, "\n1\n" ROOT "\n", "o\n01\n" ROOT "\n", "o\n+1\n" ROOT "\n",
-        "o\n-1\n" ROOT "\n", "o\n1 \n" ROOT "\n", "o\n9223372036854775808\n" ROOT "\n",
-        "o\n1\n" ROOT "\nextension\n", "o\n1\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2J=\n",
-        "o\n1\nAAAA\n", "o\n1\n\n"};
+    static const char *const bad[] = {"",
+                                      "o\n",
+                                      "o\n1\n",
+                                      "o\n1\n" ROOT,
+                                      "\n1\n" ROOT "\n",
+                                      "o\n01\n" ROOT "\n",
+                                      "o\n+1\n" ROOT "\n",
+                                      "o\n-1\n" ROOT "\n",
+                                      "o\n1 \n" ROOT "\n",
+                                      "o\n9223372036854775808\n" ROOT "\n",
+                                      "o\n1\n" ROOT "\nextension\n",
+                                      "o\n1\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2J=\n",
+                                      "o\n1\nAAAA\n",
+                                      "o\n1\n\n"};
     struct checkpoint got;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_false(vlt_is_ok(checkpoint_parse(bytes_of_text(bad[i]), &got)));
@@ -203,18 +219,21 @@ static void proof_accepts_own_and_survives_mutation(void **state) {
     tlog_proof_put(&proof, &file);
     assert_ok(tlog_proof_parse(buf_bytes(&file), &parsed));
     assert_ok(tlog_proof_verify(&parsed, BYTES_LITERAL("right"), &signer.log, &got));
-    assert_int_equal(tlog_proof_verify(&parsed, BYTES_LITERAL("wrong"), &signer.log, &got).class, VLT_CRYPTO);
+    assert_int_equal(tlog_proof_verify(&parsed, BYTES_LITERAL("wrong"), &signer.log, &got).class,
+                     VLT_CRYPTO);
     size_t line_of_witness = file.size;
     while (file.at[line_of_witness - 1] != 0xE2)
         line_of_witness--;
     for (size_t size = 0; size < line_of_witness - 1; size++)
         if (vlt_is_ok(tlog_proof_parse(bytes_of(file.at, size), &parsed)))
-            assert_false(vlt_is_ok(tlog_proof_verify(&parsed, BYTES_LITERAL("right"), &signer.log, &got)));
+            assert_false(
+                vlt_is_ok(tlog_proof_verify(&parsed, BYTES_LITERAL("right"), &signer.log, &got)));
     // What the log did not sign is the witness's line.
     for (size_t i = 0; i < (line_of_witness - 1) * 8; i++) {
         file.at[i / 8] ^= (uint8_t)(1u << i % 8);
         if (vlt_is_ok(tlog_proof_parse(buf_bytes(&file), &parsed)))
-            assert_false(vlt_is_ok(tlog_proof_verify(&parsed, BYTES_LITERAL("right"), &signer.log, &got)));
+            assert_false(
+                vlt_is_ok(tlog_proof_verify(&parsed, BYTES_LITERAL("right"), &signer.log, &got)));
         file.at[i / 8] ^= (uint8_t)(1u << i % 8);
     }
     buf_done(&note_text);

@@ -33,16 +33,19 @@ static void pseudonym_rejects_guesses_without_the_key(void **state) {
     assert_ok(pseudonym_of(KEY, BYTES_LITERAL("https://idp.exampld|alice"), room[3], &of[3]));
     for (size_t i = 0; i < 4; i++)
         for (size_t j = 0; j < i; j++) {
-            struct bytes a = bytes_from(of[i], of[i].size - 22), b = bytes_from(of[j], of[j].size - 22);
+            struct bytes a = bytes_from(of[i], of[i].size - 22),
+                         b = bytes_from(of[j], of[j].size - 22);
             assert_false(bytes_equal(a, b));
         }
 }
 
 static void event_accepts_what_names_no_person(void **state) {
     struct pseudonym_room room;
-    struct audit_event event = {.kind = AUDIT_ADMIN, .outcome = AUDIT_ALLOW,
+    struct audit_event event = {.kind = AUDIT_ADMIN,
+                                .outcome = AUDIT_ALLOW,
                                 .administrator = BYTES_LITERAL("uid 0 (root)"),
-                                .source = BYTES_LITERAL("unix uid 0"), .client = BYTES_LITERAL("agent-7"),
+                                .source = BYTES_LITERAL("unix uid 0"),
+                                .client = BYTES_LITERAL("agent-7"),
                                 .subject = BYTES_LITERAL("credential openai-prod"),
                                 .credential = BYTES_LITERAL("openai-prod")};
     pseudonym_event(KEY, &event, &room);
@@ -55,12 +58,17 @@ static void event_accepts_what_names_no_person(void **state) {
 
 static void event_rejects_every_name_of_a_person(void **state) {
     struct pseudonym_room room;
-    struct audit_event event = {.kind = AUDIT_ISSUE, .outcome = AUDIT_ALLOW, .principal = ALICE, .actor = ALICE,
-                                .administrator = ALICE, .client = ALICE, .source = BYTES_LITERAL("192.0.2.7"),
+    struct audit_event event = {.kind = AUDIT_ISSUE,
+                                .outcome = AUDIT_ALLOW,
+                                .principal = ALICE,
+                                .actor = ALICE,
+                                .administrator = ALICE,
+                                .client = ALICE,
+                                .source = BYTES_LITERAL("192.0.2.7"),
                                 .subject = BYTES_LITERAL("principal https://idp.example|alice")};
     pseudonym_event(KEY, &event, &room);
-    const struct bytes texts[] = {event.principal, event.actor, event.administrator, event.client, event.source,
-                                  event.subject};
+    const struct bytes texts[] = {event.principal, event.actor,  event.administrator,
+                                  event.client,    event.source, event.subject};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         assert_null(memmem(texts[i].at, texts[i].size, "alice", 5));
         assert_null(memmem(texts[i].at, texts[i].size, "192.0", 5));

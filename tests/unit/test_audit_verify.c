@@ -93,7 +93,9 @@ static int make_log(void **state) {
     return 0;
 }
 
-static int remove_one(const char *name, const struct stat *status, int kind, struct FTW *ftw) { return remove(name); }
+static int remove_one(const char *name, const struct stat *status, int kind, struct FTW *ftw) {
+    return remove(name);
+}
 
 static int drop_log(void **state) {
     note_key_done(&key);
@@ -102,7 +104,8 @@ static int drop_log(void **state) {
     return nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-static vlt_result verify(struct log_verify what, struct fault *fault, struct log_verified *ret_verified) {
+static vlt_result verify(struct log_verify what, struct fault *fault,
+                         struct log_verified *ret_verified) {
     what.folder = folder;
     what.key = &key;
     return log_verify(&what, fault, ret_verified);
@@ -117,8 +120,9 @@ static void verify_accepts_a_log(void **state) {
 
 // Each file, each of its bytes (of large ones, some), cut, and with a byte more.
 static void verify_rejects_each_changed_file(void **state) {
-    static const char *const files[] = {"checkpoint", "tile/entries/000", "tile/entries/001", "tile/entries/002.p/88",
-                                        "tile/0/000", "tile/0/001", "tile/0/002.p/88", "tile/1/000.p/2"};
+    static const char *const files[] = {
+        "checkpoint", "tile/entries/000", "tile/entries/001", "tile/entries/002.p/88",
+        "tile/0/000", "tile/0/001",       "tile/0/002.p/88",  "tile/1/000.p/2"};
     struct log_verified verified;
     for (size_t f = 0; f < sizeof files / sizeof *files; f++) {
         struct buf good;
@@ -174,7 +178,8 @@ static void verify_accepts_a_pruned_log(void **state) {
     put("pruned", BYTES_LITERAL("256\n"));
     assert_ok(verify((struct log_verify){0}, NULL, &verified));
     assert_int_equal(verified.unread, 256);
-    struct log_verify what = {.has_archive = true, .archive = openat(folder, "old", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    struct log_verify what = {.has_archive = true,
+                              .archive = openat(folder, "old", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
     assert_ok(verify(what, NULL, &verified));
     assert_int_equal(verified.unread, 0);
     // The archive is believed no more than the log.

@@ -29,7 +29,9 @@ static int make_folder(void **state) {
     return mkdtemp(folder) == NULL;
 }
 
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk) { return remove(path); }
+static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk) {
+    return remove(path);
+}
 static int remove_folder(void **state) { return nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS); }
 
 static struct log_file *open_log(void) {
@@ -42,8 +44,12 @@ static struct log_file *open_log(void) {
 }
 
 static uint64_t add(struct log_file *file, const char *tenant, const char *reason) {
-    const struct audit_event event = {.kind = AUDIT_ADMIN, .outcome = AUDIT_ALLOW, .at_us = 1, .tenant = bytes_of_text(tenant),
-                                      .operation = BYTES_LITERAL("test"), .reason = bytes_of_text(reason)};
+    const struct audit_event event = {.kind = AUDIT_ADMIN,
+                                      .outcome = AUDIT_ALLOW,
+                                      .at_us = 1,
+                                      .tenant = bytes_of_text(tenant),
+                                      .operation = BYTES_LITERAL("test"),
+                                      .reason = bytes_of_text(reason)};
     uint64_t sequence = 0;
     assert_true(vlt_is_ok(log_file_add(file, &event, &sequence)));
     return sequence;
@@ -51,7 +57,9 @@ static uint64_t add(struct log_file *file, const char *tenant, const char *reaso
 
 static void sync_log(struct log_file *file) { assert_true(vlt_is_ok(log_file_sync(file, &fault))); }
 
-static void path_of(const char *name, char path[160]) { snprintf(path, 160, "%s/%s", folder, name); }
+static void path_of(const char *name, char path[160]) {
+    snprintf(path, 160, "%s/%s", folder, name);
+}
 #define FIRST "00000000000000000001.jsonl"
 
 static size_t size_of(const char *name) {
@@ -62,11 +70,13 @@ static size_t size_of(const char *name) {
     return (size_t)status.st_size;
 }
 
-static size_t lines_from(struct log_file *file, uint64_t first, uint32_t count, const char *tenant, uint64_t *ret_next) {
+static size_t lines_from(struct log_file *file, uint64_t first, uint32_t count, const char *tenant,
+                         uint64_t *ret_next) {
     struct buf out;
     size_t lines = 0;
     buf_init(&out, 1 << 20);
-    assert_true(vlt_is_ok(log_file_read(file, first, count, bytes_of_text(tenant), &out, ret_next)));
+    assert_true(
+        vlt_is_ok(log_file_read(file, first, count, bytes_of_text(tenant), &out, ret_next)));
     for (size_t i = 0; i < out.size; i++)
         lines += out.at[i] == '\n';
     buf_done(&out);
@@ -193,7 +203,9 @@ static void log_survives_a_full_disk(void **state) {
     for (size_t room = 0; room < 200; room += 10) { // however much of the batch still fits
         const struct rlimit limit = {whole + room, before.rlim_max};
         for (int i = 0; i < 5; i++)
-            add(file, "a", "does not fit, whatever happens, because it is so long that it must be cut somewhere");
+            add(file, "a",
+                "does not fit, whatever happens, because it is so long that it must be cut "
+                "somewhere");
         assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
         vlt_result result = log_file_sync(file, &fault);
         assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
@@ -214,7 +226,10 @@ static void log_rejects_more_than_a_batch_holds(void **state) {
     struct log_file *file = open_log();
     static char longer[513];
     memset(longer, 'x', sizeof longer - 1);
-    const struct audit_event event = {.kind = AUDIT_ADMIN, .outcome = AUDIT_ALLOW, .at_us = 1, .reason = bytes_of_text(longer),
+    const struct audit_event event = {.kind = AUDIT_ADMIN,
+                                      .outcome = AUDIT_ALLOW,
+                                      .at_us = 1,
+                                      .reason = bytes_of_text(longer),
                                       .path = bytes_of_text(longer)};
     uint64_t sequence = 0, last = 0;
     vlt_result result = vlt_ok();
@@ -232,7 +247,9 @@ static void log_rejects_more_than_a_batch_holds(void **state) {
 }
 
 static void log_survives_other_files_in_its_folder(void **state) {
-    static const char *const names[] = {"README", "1.jsonl", "0000000000000000000a.jsonl", "00000000000000000000.jsonl", "00000000000000000001.jsonl.bak"};
+    static const char *const names[] = {"README", "1.jsonl", "0000000000000000000a.jsonl",
+                                        "00000000000000000000.jsonl",
+                                        "00000000000000000001.jsonl.bak"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         append(names[i], "x", 1);
     struct log_file *file = open_log();

@@ -54,10 +54,11 @@ static int drop_folder(void **state) {
 
 static struct publisher_start start_of(const struct log_file *file) {
     const struct checkpoint *at = log_file_checkpoint(file);
-    return (struct publisher_start){.folder = folder,
-                                    .segment = log_file_segment_of(file, at->size / TILE_WIDTH * TILE_WIDTH + 1),
-                                    .durable = log_file_durable(file),
-                                    .at = *at};
+    return (struct publisher_start){
+        .folder = folder,
+        .segment = log_file_segment_of(file, at->size / TILE_WIDTH * TILE_WIDTH + 1),
+        .durable = log_file_durable(file),
+        .at = *at};
 }
 
 static vlt_result add_some(struct log_file *file, unsigned count) {
@@ -124,7 +125,8 @@ static void check_folder(uint64_t durable) {
     const struct checkpoint *after = log_file_checkpoint(file);
     assert_ok(publisher_prove(publisher, before.size, &fault, &proof));
     if (before.size)
-        assert_ok(merkle_consistency_verify(before.size, &before.root, after->size, &after->root, &proof));
+        assert_ok(merkle_consistency_verify(before.size, &before.root, after->size, &after->root,
+                                            &proof));
     // Each entry bears its number and gives the hash of its tile.
     struct tile_reader reader;
     int fd = open(folder, O_RDONLY | O_DIRECTORY);
@@ -134,7 +136,8 @@ static void check_folder(uint64_t durable) {
         struct bytes entry;
         struct merkle_hash leaf, stored;
         char number[40];
-        int size = snprintf(number, sizeof number, "\"sequence\":%llu,", (unsigned long long)index + 1);
+        int size =
+            snprintf(number, sizeof number, "\"sequence\":%llu,", (unsigned long long)index + 1);
         assert_ok(tile_reader_entry(&reader, index, &entry));
         assert_non_null(memmem(entry.at, entry.size, number, (size_t)size));
         assert_ok(merkle_leaf(entry, &leaf));
@@ -270,7 +273,8 @@ static void open_rejects_a_shorter_journal(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(log_survives_kill_at_random_instants, make_folder, drop_folder),
+        cmocka_unit_test_setup_teardown(log_survives_kill_at_random_instants, make_folder,
+                                        drop_folder),
         cmocka_unit_test_setup_teardown(log_survives_full_disk, make_folder, drop_folder),
         cmocka_unit_test_setup_teardown(open_rejects_what_was_changed, make_folder, drop_folder),
         cmocka_unit_test_setup_teardown(open_rejects_a_shorter_journal, make_folder, drop_folder),

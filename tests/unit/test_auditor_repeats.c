@@ -32,9 +32,13 @@ static int end(void **state) {
 }
 
 static struct audit_event denial(const char *source, const char *reason) {
-    return (struct audit_event){.kind = AUDIT_REDEEM, .outcome = AUDIT_DENY, .operation = BYTES_LITERAL("token.redeem"),
-                                .tenant = BYTES_LITERAL("default"), .forwarder = BYTES_LITERAL("edge"),
-                                .source = bytes_of_text(source), .reason = bytes_of_text(reason)};
+    return (struct audit_event){.kind = AUDIT_REDEEM,
+                                .outcome = AUDIT_DENY,
+                                .operation = BYTES_LITERAL("token.redeem"),
+                                .tenant = BYTES_LITERAL("default"),
+                                .forwarder = BYTES_LITERAL("edge"),
+                                .source = bytes_of_text(source),
+                                .reason = bytes_of_text(reason)};
 }
 
 // As the auditor does it. True: it got an entry of its own.
@@ -49,7 +53,8 @@ static bool arrives(const struct audit_event *event, uint64_t now_us) {
     return true;
 }
 
-static vlt_result write_count(const struct audit_event *event, void *context, uint64_t *ret_sequence) {
+static vlt_result write_count(const struct audit_event *event, void *context,
+                              uint64_t *ret_sequence) {
     if (disk_is_full)
         return vlt_fail(VLT_LIMIT, "the batch is full");
     assert_int_equal(event->outcome, AUDIT_DENY);
@@ -173,10 +178,13 @@ static void repeats_survives_a_clock_that_was_set_back(void **state) {
 
 int main(void) {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
-    const struct CMUnitTest tests[] = {
-        CASE(repeats_accepts_the_same_within_a_second), CASE(repeats_rejects_what_differs),
-        CASE(repeats_rejects_who_is_known_and_what_is_no_denial), CASE(repeats_survives_many_sources),
-        CASE(repeats_survives_long_texts), CASE(repeats_survives_a_full_disk),
-        CASE(repeats_survives_an_entry_that_was_not_synced), CASE(repeats_survives_a_clock_that_was_set_back)};
+    const struct CMUnitTest tests[] = {CASE(repeats_accepts_the_same_within_a_second),
+                                       CASE(repeats_rejects_what_differs),
+                                       CASE(repeats_rejects_who_is_known_and_what_is_no_denial),
+                                       CASE(repeats_survives_many_sources),
+                                       CASE(repeats_survives_long_texts),
+                                       CASE(repeats_survives_a_full_disk),
+                                       CASE(repeats_survives_an_entry_that_was_not_synced),
+                                       CASE(repeats_survives_a_clock_that_was_set_back)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,7 +26,9 @@ static int make_folder(void **state) {
     return folder < 0;
 }
 
-static int remove_one(const char *name, const struct stat *status, int kind, struct FTW *ftw) { return remove(name); }
+static int remove_one(const char *name, const struct stat *status, int kind, struct FTW *ftw) {
+    return remove(name);
+}
 
 static int drop_folder(void **state) {
     close(folder);
@@ -82,7 +84,8 @@ static void retention_survives_a_crash_in_between(void **state) {
     uint64_t pruned = 0;
     for (uint64_t number = 0; number < 6; number++)
         put_bundle(number);
-    assert_ok(tile_file_write(folder, "pruned", BYTES_LITERAL("1024\n"), false, NULL)); // and nothing removed yet
+    assert_ok(tile_file_write(folder, "pruned", BYTES_LITERAL("1024\n"), false,
+                              NULL)); // and nothing removed yet
     assert_ok(retention_prune(folder, &at, 1024, NULL, &pruned));
     assert_int_equal(pruned, 1024);
     for (uint64_t number = 0; number < 6; number++)
@@ -91,9 +94,12 @@ static void retention_survives_a_crash_in_between(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(retention_rejects_what_is_not_behind_the_checkpoint, make_folder, drop_folder),
-        cmocka_unit_test_setup_teardown(retention_accepts_full_tiles_step_by_step, make_folder, drop_folder),
-        cmocka_unit_test_setup_teardown(retention_survives_a_crash_in_between, make_folder, drop_folder),
+        cmocka_unit_test_setup_teardown(retention_rejects_what_is_not_behind_the_checkpoint,
+                                        make_folder, drop_folder),
+        cmocka_unit_test_setup_teardown(retention_accepts_full_tiles_step_by_step, make_folder,
+                                        drop_folder),
+        cmocka_unit_test_setup_teardown(retention_survives_a_crash_in_between, make_folder,
+                                        drop_folder),
     };
     return cmocka_run_group_tests_name("auditor_retention", tests, NULL, NULL);
 }

@@ -22,7 +22,8 @@ static void b64u_accepts_one_spelling(void **state) {
 }
 
 static void b64u_rejects_every_other_spelling(void **state) {
-    static const char *const wrong[] = {"-_9", "+/8", "-_8=", "-_ 8", "A", "AAAAA", "\xff\xff\xff\xff"};
+    static const char *const wrong[] = {
+        "-_9", "+/8", "-_8=", "-_ 8", "A", "AAAAA", "\xff\xff\xff\xff"};
     uint8_t out[16];
     size_t size = 99;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
@@ -46,7 +47,8 @@ static void b64u_survives_every_length(void **state) {
 
 // Each byte value at each place of a text longer than what is decoded at once.
 static void b64u_survives_every_character_at_every_place(void **state) {
-    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    static const char alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     for (size_t place = 0; place < 12; place++)
         for (unsigned c = 0; c < 256; c++) {
             char text[] = "AAAAAAAAAAAA", again[16];
@@ -54,7 +56,8 @@ static void b64u_survives_every_character_at_every_place(void **state) {
             size_t size = 0;
             text[place] = (char)c;
             const char *known = c ? strchr(alphabet, (int)c) : NULL;
-            assert_int_equal(vlt_is_ok(b64u_decode(bytes_of(text, 12), out, sizeof out, &size)), known != NULL);
+            assert_int_equal(vlt_is_ok(b64u_decode(bytes_of(text, 12), out, sizeof out, &size)),
+                             known != NULL);
             if (!known)
                 continue;
             unsigned shift = 18 - 6 * (place % 4);
@@ -77,7 +80,8 @@ static void b64_accepts_padding(void **state) {
 }
 
 static void utf8_rejects_what_rfc3629_forbids(void **state) {
-    static const char *const wrong[] = {"\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82", "a\x80", "\xf8\x88\x80\x80\x80"};
+    static const char *const wrong[] = {"\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80",
+                                        "\xe2\x82", "a\x80",        "\xf8\x88\x80\x80\x80"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         assert_false(bytes_is_utf8(bytes_of_text(wrong[i]), NULL));
     assert_true(bytes_is_utf8(bytes_of_text("é€\xf0\x9f\x98\x80\xef\xbf\xbf"), NULL));
@@ -161,10 +165,28 @@ static vlt_result parse(const char *text, json_t **ret) {
 }
 
 static void json_rejects(void **state) {
-    static const char *const wrong[] = {
-        "", "{", "[1,]", "{\"a\":1,}", "{\"a\":1,\"a\":2}", "[01]", "[1.]", "[.5]", "[+1]", "[1e400]",
-        "[1e-400]", "[9223372036854775808]", "[\"\\ud800\"]", "[\"\\u0000\"]", "{} {}", "1", "[\"\t\"]",
-        "\xef\xbb\xbf{}", "[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]", "[nul]", "{\"a\" 1}", "{'a':1}"};
+    static const char *const wrong[] = {"",
+                                        "{",
+                                        "[1,]",
+                                        "{\"a\":1,}",
+                                        "{\"a\":1,\"a\":2}",
+                                        "[01]",
+                                        "[1.]",
+                                        "[.5]",
+                                        "[+1]",
+                                        "[1e400]",
+                                        "[1e-400]",
+                                        "[9223372036854775808]",
+                                        "[\"\\ud800\"]",
+                                        "[\"\\u0000\"]",
+                                        "{} {}",
+                                        "1",
+                                        "[\"\t\"]",
+                                        "\xef\xbb\xbf{}",
+                                        "[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]",
+                                        "[nul]",
+                                        "{\"a\" 1}",
+                                        "{'a':1}"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         json_t *root = NULL;
         assert_false(vlt_is_ok(parse(wrong[i], &root)));
@@ -175,18 +197,24 @@ static void json_rejects(void **state) {
 static void json_names_the_place(void **state) {
     struct fault fault = {0};
     json_t *root = NULL;
-    assert_false(vlt_is_ok(jsontext_parse(BYTES_LITERAL("{\n \"a\": tru}"), &jsontext_token_limits, &fault, &root)));
+    assert_false(vlt_is_ok(
+        jsontext_parse(BYTES_LITERAL("{\n \"a\": tru}"), &jsontext_token_limits, &fault, &root)));
     assert_int_equal(fault.line, 2);
     assert_int_equal(fault.column, 7);
 }
 
 static void canonical_is_rfc8785(void **state) {
     json_t *root = NULL;
-    assert_true(vlt_is_ok(parse("{\"\\ufb33\":1,\"\\ud83d\\ude00\":2,\"\\u0080\":3,\"1\":[true,null,-5],\"\\r\":\"\\u001f\\b\\/\"}", &root)));
+    assert_true(vlt_is_ok(parse("{\"\\ufb33\":1,\"\\ud83d\\ude00\":2,\"\\u0080\":3,\"1\":[true,"
+                                "null,-5],\"\\r\":\"\\u001f\\b\\/\"}",
+                                &root)));
     struct buf out;
     buf_init(&out, 1000);
     assert_true(vlt_is_ok(jsontext_canonical(root, &out)));
-    assert_string_equal(buf_text(&out), "{\"\\r\":\"\\u001f\\b/\",\"1\":[true,null,-5],\"\xc2\x80\":3,\"\xf0\x9f\x98\x80\":2,\"\xef\xac\xb3\":1}");
+    assert_string_equal(
+        buf_text(&out),
+        "{\"\\r\":\"\\u001f\\b/"
+        "\",\"1\":[true,null,-5],\"\xc2\x80\":3,\"\xf0\x9f\x98\x80\":2,\"\xef\xac\xb3\":1}");
     buf_done(&out);
     json_decref(root);
 }
@@ -200,15 +228,21 @@ static void hex_rejects(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(b64u_accepts_one_spelling), cmocka_unit_test(b64u_rejects_every_other_spelling),
+        cmocka_unit_test(b64u_accepts_one_spelling),
+        cmocka_unit_test(b64u_rejects_every_other_spelling),
         cmocka_unit_test(b64u_survives_every_character_at_every_place),
         cmocka_unit_test(utf8_rejects_a_bad_byte_wherever_it_is),
         cmocka_unit_test(plain_run_survives_every_byte_at_every_place),
-        cmocka_unit_test(b64u_survives_every_length), cmocka_unit_test(b64_accepts_padding),
-        cmocka_unit_test(utf8_rejects_what_rfc3629_forbids), cmocka_unit_test(wire_accepts_what_it_wrote),
-        cmocka_unit_test(wire_rejects_truncation_and_leftovers), cmocka_unit_test(buf_survives_its_maximum),
-        cmocka_unit_test(json_rejects), cmocka_unit_test(json_names_the_place),
-        cmocka_unit_test(canonical_is_rfc8785), cmocka_unit_test(hex_rejects),
+        cmocka_unit_test(b64u_survives_every_length),
+        cmocka_unit_test(b64_accepts_padding),
+        cmocka_unit_test(utf8_rejects_what_rfc3629_forbids),
+        cmocka_unit_test(wire_accepts_what_it_wrote),
+        cmocka_unit_test(wire_rejects_truncation_and_leftovers),
+        cmocka_unit_test(buf_survives_its_maximum),
+        cmocka_unit_test(json_rejects),
+        cmocka_unit_test(json_names_the_place),
+        cmocka_unit_test(canonical_is_rfc8785),
+        cmocka_unit_test(hex_rejects),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,10 +4,13 @@
 #include "tests/unit/broker_fixture.h"
 
 static const char policies[] =
-    "@id(\"eng\") permit(principal in Group::\"eng\", action == Action::\"issue\", resource == Credential::\"openai\")"
+    "@id(\"eng\") permit(principal in Group::\"eng\", action == Action::\"issue\", resource == "
+    "Credential::\"openai\")"
     "  when { context.models == [\"gpt-*\"] };"
-    "@id(\"agents\") @lifetime(\"60\") permit(principal is Agent, action == Action::\"issue\", resource == Credential::\"openai\");"
-    "@id(\"anyone\") @bearer(\"allow\") permit(principal, action in Action::\"use\", resource == Credential::\"public\");"
+    "@id(\"agents\") @lifetime(\"60\") permit(principal is Agent, action == Action::\"issue\", "
+    "resource == Credential::\"openai\");"
+    "@id(\"anyone\") @bearer(\"allow\") permit(principal, action in Action::\"use\", resource == "
+    "Credential::\"public\");"
     "@id(\"never\") forbid(principal == User::\"" IDP "|mallory\", action, resource);";
 
 #define DETAILS "[{\"type\":\"credential_use\",\"credential\":\"openai\",\"models\":[\"gpt-*\"]}]"
@@ -70,7 +73,8 @@ static void put_proof(struct buf *headers, const char *path) {
     buf_init(&proof, 4096);
     buf_put_format(&header, "{\"alg\":\"ES256\",\"typ\":\"dpop+jwt\",\"jwk\":%s}", key);
     snprintf(payload, sizeof payload,
-             "{\"jti\":\"%s\",\"htm\":\"POST\",\"htu\":\"" BASE_URL "%s\",\"iat\":%lld,\"nonce\":\"%s\"}",
+             "{\"jti\":\"%s\",\"htm\":\"POST\",\"htu\":\"" BASE_URL
+             "%s\",\"iat\":%lld,\"nonce\":\"%s\"}",
              jti, path, (long long)clock_now_s(), nonce);
     assert_true(vlt_is_ok(
         jws_sign(world.client, buf_bytes(&header), bytes_of_text(payload), &proof)));
@@ -184,7 +188,9 @@ static void test_token_rejects_what_policies_and_store_refuse_alike(void **state
         {.details = models, .with_proof = true},
         {.details = unknown, .with_proof = true},
         {.details = disabled, .with_proof = true},
-        {.subject = ",\"sub\":\"mallory\",\"groups\":[\"eng\"]", .details = DETAILS, .with_proof = true},
+        {.subject = ",\"sub\":\"mallory\",\"groups\":[\"eng\"]",
+         .details = DETAILS,
+         .with_proof = true},
         {.subject = ",\"sub\":\"bob\"", .details = DETAILS, .with_proof = true},
         {.subject = ",\"groups\":[\"eng\"]", .details = DETAILS, .with_proof = true},
         {.path = "/t/acme/oauth2/token", .details = DETAILS, .with_proof = true},
@@ -230,14 +236,21 @@ static void test_token_rejects_bad_forms(void **state) {
         {GRANT "&subject_token=x&subject_token_type=" TYPE("saml2"), "invalid_request"},
         {GRANT "&" GRANT, "invalid_request"},
         {GRANT "&subject_token=%zz", "invalid_request"},
-        {GRANT "&subject_token=x&subject_token_type=" TYPE("jwt") "&actor_token=y", "invalid_request"},
-        {GRANT "&subject_token=x&subject_token_type=" TYPE("jwt") "&actor_token_type=" TYPE("jwt"), "invalid_request"},
-        {GRANT "&subject_token=x&subject_token_type=" TYPE("jwt") "&requested_token_type=" TYPE("saml1"), "invalid_request"},
+        {GRANT "&subject_token=x&subject_token_type=" TYPE("jwt") "&actor_token=y",
+         "invalid_request"},
+        {GRANT "&subject_token=x&subject_token_type=" TYPE("jwt") "&actor_token_type=" TYPE("jwt"),
+         "invalid_request"},
+        {GRANT
+         "&subject_token=x&subject_token_type=" TYPE("jwt") "&requested_token_type=" TYPE("saml1"),
+         "invalid_request"},
         {GRANT "&subject_token=x&subject_token_type=" TYPE("jwt") "&scope=a", "invalid_scope"},
-        {GRANT "&subject_token=x&subject_token_type=" TYPE("jwt") "&resource=https%3A%2F%2Fx", "invalid_target"},
-        {GRANT "&subject_token=x&subject_token_type=" TYPE("jwt") "&audience=x&audience=y", "invalid_target"},
+        {GRANT "&subject_token=x&subject_token_type=" TYPE("jwt") "&resource=https%3A%2F%2Fx",
+         "invalid_target"},
+        {GRANT "&subject_token=x&subject_token_type=" TYPE("jwt") "&audience=x&audience=y",
+         "invalid_target"},
         {GRANT "&subject_token=x&subject_token_type=" TYPE("jwt"), "invalid_authorization_details"},
-        {GRANT "&subject_token=x&subject_token_type=" TYPE("jwt") "&authorization_details=%5B%5D", "invalid_authorization_details"}};
+        {GRANT "&subject_token=x&subject_token_type=" TYPE("jwt") "&authorization_details=%5B%5D",
+         "invalid_authorization_details"}};
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
         struct answer answer;
         post_form("/oauth2/token", "", forms[i].form, &answer);
@@ -263,16 +276,22 @@ static void test_token_rejects_bad_proofs(void **state) {
     struct answer answer;
     struct buf headers;
     post_form("/oauth2/token", "DPoP: a.b.c\r\n",
-              GRANT "&subject_token=x&subject_token_type=" TYPE("jwt") "&authorization_details="
-              "%5B%7B%22type%22%3A%22credential_use%22%2C%22credential%22%3A%22openai%22%7D%5D", &answer);
+              GRANT "&subject_token=x&subject_token_type=" TYPE(
+                  "jwt") "&authorization_details="
+                         "%5B%7B%22type%22%3A%22credential_use%22%2C%22credential%22%3A%22openai%"
+                         "22%7D%5D",
+              &answer);
     assert_error(&answer, 400, "invalid_dpop_proof");
     answer_done(&answer);
     buf_init(&headers, 8192);
     put_proof(&headers, "/oauth2/token");
     put_proof(&headers, "/oauth2/token");
     post_form("/oauth2/token", buf_text(&headers),
-              GRANT "&subject_token=x&subject_token_type=" TYPE("jwt") "&authorization_details="
-              "%5B%7B%22type%22%3A%22credential_use%22%2C%22credential%22%3A%22openai%22%7D%5D", &answer);
+              GRANT "&subject_token=x&subject_token_type=" TYPE(
+                  "jwt") "&authorization_details="
+                         "%5B%7B%22type%22%3A%22credential_use%22%2C%22credential%22%3A%22openai%"
+                         "22%7D%5D",
+              &answer);
     assert_error(&answer, 400, "invalid_dpop_proof"); // two fields
     answer_done(&answer);
     // A nonce of another process: the right one comes with the refusal.
@@ -283,8 +302,11 @@ static void test_token_rejects_bad_proofs(void **state) {
     put_proof(&headers, "/oauth2/token");
     world.broker.nonces = own;
     post_form("/oauth2/token", buf_text(&headers),
-              GRANT "&subject_token=x&subject_token_type=" TYPE("jwt") "&authorization_details="
-              "%5B%7B%22type%22%3A%22credential_use%22%2C%22credential%22%3A%22openai%22%7D%5D", &answer);
+              GRANT "&subject_token=x&subject_token_type=" TYPE(
+                  "jwt") "&authorization_details="
+                         "%5B%7B%22type%22%3A%22credential_use%22%2C%22credential%22%3A%22openai%"
+                         "22%7D%5D",
+              &answer);
     assert_error(&answer, 400, "use_dpop_nonce");
     assert_non_null(strcasestr(answer.head, "\r\ndpop-nonce: "));
     answer_done(&answer);
@@ -312,8 +334,12 @@ static void test_token_rejects_key_bound_subject_without_its_key(void **state) {
 
 static void test_token_rejects_actor_that_may_not_act(void **state) {
     struct answer answer;
-    ask_token(&(struct ask){.subject = ALICE ",\"may_act\":{\"sub\":\"bot\",\"iss\":\"https://agents.example\"}",
-                            .details = DETAILS, .with_proof = true, .with_agent = true}, &answer);
+    ask_token(&(struct ask){.subject = ALICE
+                            ",\"may_act\":{\"sub\":\"bot\",\"iss\":\"https://agents.example\"}",
+                            .details = DETAILS,
+                            .with_proof = true,
+                            .with_agent = true},
+              &answer);
     assert_int_equal(answer.status, 200);
     answer_done(&answer);
     static const char *const others[] = {
@@ -323,7 +349,10 @@ static void test_token_rejects_actor_that_may_not_act(void **state) {
         ALICE ",\"may_act\":{\"sub\":\"bot\",\"client_id\":\"else\"}",
         ALICE ",\"may_act\":{\"iss\":\"https://agents.example\"}"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-        ask_token(&(struct ask){.subject = others[i], .details = DETAILS, .with_proof = true, .with_agent = true}, &answer);
+        ask_token(
+            &(struct ask){
+                .subject = others[i], .details = DETAILS, .with_proof = true, .with_agent = true},
+            &answer);
         assert_error(&answer, 400, "invalid_request");
         answer_done(&answer);
     }
@@ -331,16 +360,23 @@ static void test_token_rejects_actor_that_may_not_act(void **state) {
 
 static void test_token_rejects_too_long_chain_of_actors(void **state) {
     struct answer answer;
-    ask_token(&(struct ask){
-                  .subject = ALICE ",\"act\":{\"sub\":\"a\",\"act\":{\"sub\":\"b\",\"act\":{\"sub\":\"c\"}}}",
-                  .details = DETAILS, .with_proof = true, .with_agent = true}, &answer);
+    ask_token(
+        &(struct ask){.subject = ALICE
+                      ",\"act\":{\"sub\":\"a\",\"act\":{\"sub\":\"b\",\"act\":{\"sub\":\"c\"}}}",
+                      .details = DETAILS,
+                      .with_proof = true,
+                      .with_agent = true},
+        &answer);
     assert_int_equal(answer.status, 200); // four with the agent
     assert_non_null(strstr(world.last_claims, "\"act\":{\"sub\":\"" IDP "|c\""));
     answer_done(&answer);
-    ask_token(&(struct ask){
-                  .subject = ALICE ",\"act\":{\"sub\":\"a\",\"act\":{\"sub\":\"b\",\"act\":{\"sub\":\"c\","
-                                   "\"act\":{\"sub\":\"d\"}}}}",
-                  .details = DETAILS, .with_proof = true, .with_agent = true}, &answer);
+    ask_token(&(struct ask){.subject = ALICE
+                            ",\"act\":{\"sub\":\"a\",\"act\":{\"sub\":\"b\",\"act\":{\"sub\":\"c\","
+                            "\"act\":{\"sub\":\"d\"}}}}",
+                            .details = DETAILS,
+                            .with_proof = true,
+                            .with_agent = true},
+              &answer);
     assert_error(&answer, 400, "invalid_request");
     answer_done(&answer);
 }
@@ -540,17 +576,23 @@ static bool decides(const char *claims, const char *body) {
 }
 
 static void test_evaluate_accepts_questions_about_oneself(void **state) {
-    assert_true(decides(ALICE, "{" SUBJECT("alice") "," ISSUE "," ON("openai") ",\"context\":{\"models\":[\"gpt-*\"]}}"));
+    assert_true(decides(ALICE, "{" SUBJECT("alice") "," ISSUE "," ON(
+                                   "openai") ",\"context\":{\"models\":[\"gpt-*\"]}}"));
     assert_true(decides(ALICE, "{" SUBJECT(IDP "|alice") "," ISSUE "," ON("public") "}"));
-    assert_false(decides(ALICE, "{" SUBJECT("alice") "," ISSUE "," ON("openai") ",\"context\":{\"models\":[\"o3\"]}}"));
+    assert_false(decides(ALICE, "{" SUBJECT("alice") "," ISSUE "," ON(
+                                    "openai") ",\"context\":{\"models\":[\"o3\"]}}"));
     assert_false(decides(ALICE, "{" SUBJECT("bob") "," ISSUE "," ON("public") "}"));
     assert_false(decides(ALICE, "{" SUBJECT("alice") "," ISSUE "," ON("nope") "}"));
     assert_false(decides(ALICE, "{" SUBJECT("alice") "," ISSUE "," ON("disabled") "}"));
-    assert_false(decides(",\"sub\":\"mallory\"", "{" SUBJECT("mallory") "," ISSUE "," ON("public") "}"));
-    assert_true(decides(ALICE, "{" SUBJECT("alice") ",\"action\":{\"name\":\"redeem\"}," ON("public")
-                               ",\"context\":{\"method\":\"POST\",\"path\":\"/v1/x\"}}"));
-    assert_false(decides(ALICE, "{" SUBJECT("alice") ",\"action\":{\"name\":\"callModel\"},"
-                                "\"resource\":{\"type\":\"model\",\"id\":\"gpt-5\"},\"context\":{\"credential\":\"public\"}}"));
+    assert_false(
+        decides(",\"sub\":\"mallory\"", "{" SUBJECT("mallory") "," ISSUE "," ON("public") "}"));
+    assert_true(
+        decides(ALICE, "{" SUBJECT("alice") ",\"action\":{\"name\":\"redeem\"}," ON(
+                           "public") ",\"context\":{\"method\":\"POST\",\"path\":\"/v1/x\"}}"));
+    assert_false(decides(ALICE,
+                         "{" SUBJECT("alice") ",\"action\":{\"name\":\"callModel\"},"
+                                              "\"resource\":{\"type\":\"model\",\"id\":\"gpt-5\"},"
+                                              "\"context\":{\"credential\":\"public\"}}"));
 }
 
 static void test_evaluate_rejects_malformed_questions(void **state) {
@@ -583,30 +625,42 @@ static void test_evaluate_rejects_malformed_questions(void **state) {
 static void test_evaluations_accepts_defaults_and_semantics(void **state) {
     struct answer answer;
     evaluate_as(ALICE, "/access/v1/evaluations",
-                "{" SUBJECT("alice") "," ISSUE ",\"evaluations\":[{" ON("public") "},{" ON("nope") "},{" ON("public") "}]}",
+                "{" SUBJECT("alice") "," ISSUE ",\"evaluations\":[{" ON("public") "},{" ON(
+                    "nope") "},{" ON("public") "}]}",
                 &answer);
-    assert_string_equal(answer.body, "{\"evaluations\":[{\"decision\":true},{\"decision\":false},{\"decision\":true}]}");
+    assert_string_equal(
+        answer.body,
+        "{\"evaluations\":[{\"decision\":true},{\"decision\":false},{\"decision\":true}]}");
     assert_int_equal(world.recorded_count, 3);
     answer_done(&answer);
-    evaluate_as(ALICE, "/access/v1/evaluations",
-                "{" SUBJECT("alice") "," ISSUE ",\"options\":{\"evaluations_semantic\":\"deny_on_first_deny\"},"
-                "\"evaluations\":[{" ON("public") "},{" ON("nope") "},{" ON("public") "}]}",
-                &answer);
-    assert_string_equal(answer.body, "{\"evaluations\":[{\"decision\":true},{\"decision\":false}]}");
+    evaluate_as(
+        ALICE, "/access/v1/evaluations",
+        "{" SUBJECT(
+            "alice") "," ISSUE ",\"options\":{\"evaluations_semantic\":\"deny_on_first_deny\"},"
+                     "\"evaluations\":[{" ON("public") "},{" ON("nope") "},{" ON("public") "}]}",
+        &answer);
+    assert_string_equal(answer.body,
+                        "{\"evaluations\":[{\"decision\":true},{\"decision\":false}]}");
     answer_done(&answer);
-    evaluate_as(ALICE, "/access/v1/evaluations",
-                "{" SUBJECT("alice") "," ISSUE ",\"options\":{\"evaluations_semantic\":\"permit_on_first_permit\"},"
-                "\"evaluations\":[{" ON("public") "},{" ON("public") "}]}",
-                &answer);
+    evaluate_as(
+        ALICE, "/access/v1/evaluations",
+        "{" SUBJECT("alice") "," ISSUE
+                             ",\"options\":{\"evaluations_semantic\":\"permit_on_first_permit\"},"
+                             "\"evaluations\":[{" ON("public") "},{" ON("public") "}]}",
+        &answer);
     assert_string_equal(answer.body, "{\"evaluations\":[{\"decision\":true}]}");
     answer_done(&answer);
-    evaluate_as(ALICE, "/access/v1/evaluations",
-                "{" SUBJECT("alice") "," ISSUE ",\"options\":{\"evaluations_semantic\":\"x\"},\"evaluations\":[{" ON("public") "}]}",
-                &answer);
+    evaluate_as(
+        ALICE, "/access/v1/evaluations",
+        "{" SUBJECT("alice") "," ISSUE
+                             ",\"options\":{\"evaluations_semantic\":\"x\"},\"evaluations\":[{" ON(
+                                 "public") "}]}",
+        &answer);
     assert_int_equal(answer.status, 400);
     answer_done(&answer);
     world.auditor_says = vlt_fail(VLT_UNAVAILABLE, "disk full");
-    evaluate_as(ALICE, "/access/v1/evaluation", "{" SUBJECT("alice") "," ISSUE "," ON("public") "}", &answer);
+    evaluate_as(ALICE, "/access/v1/evaluation", "{" SUBJECT("alice") "," ISSUE "," ON("public") "}",
+                &answer);
     assert_int_equal(answer.status, 503);
     answer_done(&answer);
 }

@@ -41,7 +41,8 @@ static vlt_result parse(const char *line, struct fault *fault) {
 
 static void cli_accepts_verbs_and_options(void **state) {
     struct fault fault;
-    assert_true(vlt_is_ok(parse("credential put openai --profile openai --host a --host=b --json", &fault)));
+    assert_true(vlt_is_ok(
+        parse("credential put openai --profile openai --host a --host=b --json", &fault)));
     assert_string_equal(parsed.verb->noun, "credential");
     assert_string_equal(parsed.verb->name, "put");
     assert_int_equal(parsed.argument_count, 1);
@@ -95,10 +96,14 @@ static void cli_rejects_numbers(void **state) {
     assert_true(vlt_is_ok(command_number(&parsed, "--count", 100, 1, &fault, &number)));
     assert_int_equal(number, 12);
     assert_false(vlt_is_ok(command_number(&parsed, "--count", 11, 1, &fault, &number)));
-    for (const char *const *bad = (const char *const[]){"audit tail --count -1", "audit tail --count 1x",
-             "audit tail --count=", "audit tail --count 99999999999999999999", NULL}; *bad; bad++) {
+    for (const char *const *bad =
+             (const char *const[]){"audit tail --count -1", "audit tail --count 1x",
+                                   "audit tail --count=", "audit tail --count 99999999999999999999",
+                                   NULL};
+         *bad; bad++) {
         assert_true(vlt_is_ok(parse(*bad, &fault)));
-        assert_int_equal(command_number(&parsed, "--count", UINT32_MAX, 1, &fault, &number).class, VLT_MALFORMED);
+        assert_int_equal(command_number(&parsed, "--count", UINT32_MAX, 1, &fault, &number).class,
+                         VLT_MALFORMED);
     }
     assert_int_equal(number, 12); // untouched on failure
 }
@@ -132,8 +137,9 @@ static void cli_accepts_every_verb_in_the_table(void **state) {
             assert_true((o->kind == OPTION_FLAG) == (o->metavar == NULL));
         }
         for (size_t j = 0; j < i; j++) // one name, one verb
-            assert_false(!strcmp(verbs[i]->noun, verbs[j]->noun) &&
-                         (!verbs[i]->name || !verbs[j]->name || !strcmp(verbs[i]->name, verbs[j]->name)));
+            assert_false(
+                !strcmp(verbs[i]->noun, verbs[j]->noun) &&
+                (!verbs[i]->name || !verbs[j]->name || !strcmp(verbs[i]->name, verbs[j]->name)));
     }
 }
 
@@ -175,7 +181,8 @@ static int run(const char *input, const char *const *words) {
     char *argv[40] = {(char *)(uintptr_t)"vaultctl"};
     for (size_t i = 0; words[i]; i++)
         argv[i + 1] = (char *)(uintptr_t)words[i];
-    char in[] = "/tmp/vaultctl-in-XXXXXX", out[] = "/tmp/vaultctl-out-XXXXXX", err[] = "/tmp/vaultctl-err-XXXXXX";
+    char in[] = "/tmp/vaultctl-in-XXXXXX", out[] = "/tmp/vaultctl-out-XXXXXX",
+         err[] = "/tmp/vaultctl-err-XXXXXX";
     int in_fd = mkstemp(in), out_fd = mkstemp(out), err_fd = mkstemp(err), status;
     assert_int_equal(write(in_fd, input, strlen(input)), strlen(input));
     lseek(in_fd, 0, SEEK_SET);
@@ -225,9 +232,12 @@ static void vaultctl_accepts_a_first_hour(void **state) {
     assert_non_null(strstr(output, "What to do next"));
     assert_int_equal(RUN("", "status", "--check"), 0);
     assert_int_equal(RUN("", "tenant", "create", "default"), 0);
-    assert_int_equal(RUN("", "issuer", "add", "corp", "--issuer", "https://idp.test", "--audience", "vault",
-                         "--group", "groups=*", "--group", "role=admin:admins", "--require", "hd=test"), 0);
-    assert_int_equal(RUN(MARKER "\n", "credential", "put", "openai-prod", "-", "--profile", "openai"), 0);
+    assert_int_equal(RUN("", "issuer", "add", "corp", "--issuer", "https://idp.test", "--audience",
+                         "vault", "--group", "groups=*", "--group", "role=admin:admins",
+                         "--require", "hd=test"),
+                     0);
+    assert_int_equal(
+        RUN(MARKER "\n", "credential", "put", "openai-prod", "-", "--profile", "openai"), 0);
     assert_null(strstr(output, MARKER));
     assert_int_equal(RUN("", "credential", "list", "--json"), 0);
     json_t *list = json_loads(output, 0, NULL);
@@ -257,13 +267,16 @@ static int run_at_terminal(const char *keys, bool *ret_echoes) {
     if (pid == 0) {
         // The second program shows how the first one left the terminal.
         setenv("VAULTCTL_SERVER", harness.server, 1);
-        execl("/bin/sh", "sh", "-c", VAULTCTL_PROGRAM " credential put typed --profile openai; s=$?; sleep 0.2; exit $s", (char *)NULL);
+        execl("/bin/sh", "sh", "-c",
+              VAULTCTL_PROGRAM " credential put typed --profile openai; s=$?; sleep 0.2; exit $s",
+              (char *)NULL);
         _exit(99);
     }
     bool has_typed = false;
     ssize_t got;
     output[0] = 0;
-    while (size + 1 < sizeof output && (got = read(master, output + size, sizeof output - 1 - size)) > 0) {
+    while (size + 1 < sizeof output &&
+           (got = read(master, output + size, sizeof output - 1 - size)) > 0) {
         output[size += (size_t)got] = 0;
         if (!has_typed && strstr(output, "(not shown)")) {
             has_typed = write(master, keys, strlen(keys)) > 0;
@@ -313,7 +326,8 @@ static void vaultctl_rejects_with_documented_statuses(void **state) {
     assert_int_equal(RUN("", "status", "--server", "http://127.0.0.1"), 2);
     assert_int_equal(RUN("", "tenant", "show", "nobody", "--json"), 4);
     json_t *error = json_loads(errors, 0, NULL);
-    assert_string_equal(json_string_value(json_object_get(json_object_get(error, "error"), "class")), "not_found");
+    assert_string_equal(
+        json_string_value(json_object_get(json_object_get(error, "error"), "class")), "not_found");
     json_decref(error);
 }
 
@@ -329,10 +343,13 @@ static void vaultctl_accepts_policies(void **state) {
     snprintf(good, sizeof good, "%s/good.cedar", harness.folder);
     snprintf(bad, sizeof bad, "%s/bad.cedar", harness.folder);
     snprintf(cases, sizeof cases, "%s/cases.json", harness.folder);
-    write_file(good, "@id(\"ops\")\npermit(principal in Group::\"ops\", action in Action::\"use\", resource)\n"
-                     "when { context.bound };\n");
+    write_file(
+        good,
+        "@id(\"ops\")\npermit(principal in Group::\"ops\", action in Action::\"use\", resource)\n"
+        "when { context.bound };\n");
     write_file(bad, "permit(principal,\n  action in Action::\"use\" resource);\n");
-    write_file(cases, "[{\"name\":\"ops may\",\"principal\":{\"type\":\"User\",\"id\":\"i|a\",\"groups\":[\"ops\"]},"
+    write_file(cases, "[{\"name\":\"ops "
+                      "may\",\"principal\":{\"type\":\"User\",\"id\":\"i|a\",\"groups\":[\"ops\"]},"
                       "\"action\":\"issue\",\"resource\":{\"type\":\"Credential\",\"id\":\"c\"},"
                       "\"context\":{\"bound\":true},\"expect\":\"allow\"}]");
     assert_int_equal(RUN("", "policy", "check", good), 0);
@@ -346,30 +363,42 @@ static void vaultctl_accepts_policies(void **state) {
     assert_non_null(strstr(output, "Group::\"ops\""));
     assert_int_equal(RUN("", "policy", "test", cases), 0);
     assert_non_null(strstr(output, "1 passed, 0 failed"));
-    assert_int_equal(RUN("", "policy", "explain", "--principal", "https://i|a", "--group", "ops", "--credential",
-                         "c", "--profile", "openai", "--model", "gpt-4o", "--time", "03:00"), 0);
+    assert_int_equal(RUN("", "policy", "explain", "--principal", "https://i|a", "--group", "ops",
+                         "--credential", "c", "--profile", "openai", "--model", "gpt-4o", "--time",
+                         "03:00"),
+                     0);
     assert_non_null(strstr(output, "ALLOWED"));
     assert_non_null(strstr(output, "ops"));
-    assert_int_equal(RUN("", "policy", "explain", "--principal", "https://i|a", "--group", "ops", "--credential",
-                         "c", "--profile", "openai", "--bearer"), 3);
+    assert_int_equal(RUN("", "policy", "explain", "--principal", "https://i|a", "--group", "ops",
+                         "--credential", "c", "--profile", "openai", "--bearer"),
+                     3);
     assert_non_null(strstr(output, "DENIED"));
     assert_non_null(strstr(output, "is false:  context.bound")); // quoted from good.cedar
-    assert_int_equal(RUN("", "policy", "explain", "--principal", "https://i|a", "--group", "ops", "--credential",
-                         "c", "--profile", "openai", "--bearer", "--all"), 3);
+    assert_int_equal(RUN("", "policy", "explain", "--principal", "https://i|a", "--group", "ops",
+                         "--credential", "c", "--profile", "openai", "--bearer", "--all"),
+                     3);
     assert_non_null(strstr(output, "a condition was not met"));
-    assert_int_equal(RUN("", "policy", "explain", "--principal", "https://i|a", "--group", "ops", "--credential",
-                         "c", "--profile", "openai", "--actor", "https://agents|x"), 3);
+    assert_int_equal(RUN("", "policy", "explain", "--principal", "https://i|a", "--group", "ops",
+                         "--credential", "c", "--profile", "openai", "--actor", "https://agents|x"),
+                     3);
     assert_non_null(strstr(output, "must be:  principal in Group::\"ops\""));
-    assert_int_equal(RUN("", "policy", "explain", "--principal", "https://i|a", "--credential", "c", "--tag", "x"), 2);
-    assert_int_equal(RUN("", "policy", "explain", "--principal", "https://i|a", "--credential", "c", "--device", "lost"), 2);
+    assert_int_equal(RUN("", "policy", "explain", "--principal", "https://i|a", "--credential", "c",
+                         "--tag", "x"),
+                     2);
+    assert_int_equal(RUN("", "policy", "explain", "--principal", "https://i|a", "--credential", "c",
+                         "--device", "lost"),
+                     2);
 }
 
 static void vaultctl_accepts_completion_in_bash(void **state) {
     char command[512];
     snprintf(command, sizeof command,
-             "eval \"$(%s completion bash)\"; COMP_WORDS=(vaultctl credential pu); COMP_CWORD=2; _vaultctl; "
-             "[ \"${COMPREPLY[*]}\" = put ] && COMP_WORDS=(vaultctl credential put --pro) && COMP_CWORD=3 && "
-             "_vaultctl && [ \"${COMPREPLY[*]}\" = --profile ]", VAULTCTL_PROGRAM);
+             "eval \"$(%s completion bash)\"; COMP_WORDS=(vaultctl credential pu); COMP_CWORD=2; "
+             "_vaultctl; "
+             "[ \"${COMPREPLY[*]}\" = put ] && COMP_WORDS=(vaultctl credential put --pro) && "
+             "COMP_CWORD=3 && "
+             "_vaultctl && [ \"${COMPREPLY[*]}\" = --profile ]",
+             VAULTCTL_PROGRAM);
     pid_t pid = fork();
     if (pid == 0) {
         execlp("bash", "bash", "-c", command, (char *)NULL);
@@ -401,8 +430,8 @@ static void vaultctl_accepts_its_manual(void **state) {
     read_end(fd, text, sizeof text);
     for (size_t i = 0; verbs[i]; i++) {
         char title[64];
-        snprintf(title, sizeof title, ".B vaultctl %s%s%s", verbs[i]->noun, verbs[i]->name ? " " : "",
-                 verbs[i]->name ? verbs[i]->name : "");
+        snprintf(title, sizeof title, ".B vaultctl %s%s%s", verbs[i]->noun,
+                 verbs[i]->name ? " " : "", verbs[i]->name ? verbs[i]->name : "");
         if (!strstr(text, title))
             print_error("not in the manual: %s\n", title);
         assert_non_null(strstr(text, title));

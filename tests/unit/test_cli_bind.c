@@ -100,7 +100,8 @@ static void handle(struct http_exchange *x, void *ctx) {
     if (!bytes_equal_text(request->path, "/oauth2/token"))
         forward(x, ctx);
     else if (proof_holds(request, NULL))
-        reply(x, 200, "{\"access_token\":\"" TOKEN "\",\"token_type\":\"DPoP\",\"expires_in\":300}");
+        reply(x, 200,
+              "{\"access_token\":\"" TOKEN "\",\"token_type\":\"DPoP\",\"expires_in\":300}");
     else
         reply(x, 400, "{\"error\":\"invalid_dpop_proof\"}");
 }
@@ -173,7 +174,8 @@ struct received {
 
 static size_t take(char *at, size_t size, size_t count, void *context) {
     struct received *received = context;
-    size_t room = sizeof received->text - 1 - received->size, got = size * count < room ? size * count : room;
+    size_t room = sizeof received->text - 1 - received->size,
+           got = size * count < room ? size * count : room;
     memcpy(received->text + received->size, at, got);
     received->size += got;
     received->text[received->size] = 0;
@@ -257,7 +259,8 @@ static int exec_bind(const char *const *words) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 #define EXEC(...)                                                                                  \
-    exec_bind((const char *const[]){"exec", "--bind", "--credential", "c", "--profile", "openai", __VA_ARGS__, NULL})
+    exec_bind((const char *const[]){"exec", "--bind", "--credential", "c", "--profile", "openai",  \
+                                    __VA_ARGS__, NULL})
 
 static char self[512];
 

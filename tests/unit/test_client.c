@@ -43,7 +43,8 @@ static void oauth_error(struct http_exchange *x, const char *error) {
 }
 
 // Is there exactly one proof, by an embedded key, for this request, with the nonce?
-static bool proof_holds(const struct http_request *request, const char *htu, bool *ret_lacks_nonce) {
+static bool proof_holds(const struct http_request *request, const char *htu,
+                        bool *ret_lacks_nonce) {
     struct bytes value;
     struct jws_parts parts;
     json_t *claims = NULL;
@@ -74,8 +75,10 @@ static void token_reply(struct http_exchange *x, const struct http_form *form, b
     // A subject of "downgrade" gets a bearer token although it asked for more.
     if (bytes_equal_text(subject, "downgrade"))
         is_bound = false;
-    buf_put_format(&body, "{\"access_token\":\"tok-1\",\"token_type\":\"%s\",\"expires_in\":300,"
-                          "\"issued_token_type\":\"x\",\"authorization_details\":", is_bound ? "DPoP" : "Bearer");
+    buf_put_format(&body,
+                   "{\"access_token\":\"tok-1\",\"token_type\":\"%s\",\"expires_in\":300,"
+                   "\"issued_token_type\":\"x\",\"authorization_details\":",
+                   is_bound ? "DPoP" : "Bearer");
     buf_put(&body, details);
     buf_put_text(&body, "}");
     http_exchange_reply_typed(x, 200, "application/json", buf_bytes(&body));
@@ -95,9 +98,11 @@ static void broker_handle(struct http_exchange *x, void *ctx) {
     } else if (!vlt_is_ok(http_form_parse(request->body, storage, request->body.size, form))) {
         oauth_error(x, "invalid_request");
     } else if (bytes_equal_text(request->path, "/oauth2/revoke")) {
-        bool is_there = http_form_find(form, "token", &value) == 1 && bytes_equal_text(value, "tok+1/=");
+        bool is_there =
+            http_form_find(form, "token", &value) == 1 && bytes_equal_text(value, "tok+1/=");
         http_exchange_reply_typed(x, is_there ? 200 : 400, "application/json", BYTES_LITERAL("{}"));
-    } else if (http_form_find(form, "subject_token", &value) == 1 && bytes_equal_text(value, "denied")) {
+    } else if (http_form_find(form, "subject_token", &value) == 1 &&
+               bytes_equal_text(value, "denied")) {
         oauth_error(x, "invalid_target");
     } else if (!http_header_find(&request->fields, "dpop", NULL)) {
         token_reply(x, form, false);
@@ -112,7 +117,9 @@ static void broker_handle(struct http_exchange *x, void *ctx) {
     free(storage);
 }
 
-static void on_term(evutil_socket_t fd, short what, void *context) { event_base_loopbreak(context); }
+static void on_term(evutil_socket_t fd, short what, void *context) {
+    event_base_loopbreak(context);
+}
 
 static void broker_run(const struct broker *broker, int ready) {
     struct event_base *base = event_base_new();
@@ -171,8 +178,16 @@ static int stop(void **state) {
 // ---- Servers and paths ----
 
 static void client_rejects_servers(void **state) {
-    static const char *const bad[] = {"", "http://h", "https://", "unix:relative", "https://h?x", "https://u@h",
-                                      "https://h/#f", "ftp://h", "/run/vaultd/admin.sock", NULL};
+    static const char *const bad[] = {"",
+                                      "http://h",
+                                      "https://",
+                                      "unix:relative",
+                                      "https://h?x",
+                                      "https://u@h",
+                                      "https://h/#f",
+                                      "ftp://h",
+                                      "/run/vaultd/admin.sock",
+                                      NULL};
     for (size_t i = 0; bad[i]; i++) {
         struct vault *none = NULL;
         struct fault fault = {0};
@@ -276,7 +291,8 @@ static void client_accepts_proofs_with_a_token(void **state) {
     assert_true(vlt_is_ok(vault_key_generate(&key)));
     buf_init(&proof, 8192);
     buf_init(&other, 8192);
-    const struct vault_proof wanted = {.method = "POST", .url = "https://f.test/v1/x", .token = "tok", .nonce = "n"};
+    const struct vault_proof wanted = {
+        .method = "POST", .url = "https://f.test/v1/x", .token = "tok", .nonce = "n"};
     assert_true(vlt_is_ok(vault_key_prove(key, &wanted, &proof)));
     assert_true(vlt_is_ok(vault_key_prove(key, &wanted, &other)));
     assert_false(bytes_equal(buf_bytes(&proof), buf_bytes(&other))); // its own jti
@@ -304,7 +320,8 @@ static void client_accepts_proofs_with_a_token(void **state) {
 static vlt_result get(const char *subject, const struct vault_key *key, struct vault_token *token,
                       struct fault *fault) {
     json_t *details = json_pack("[{s:s,s:s}]", "type", "credential_use", "credential", "openai");
-    const struct vault_token_request request = {.subject_token = subject, .details = details, .key = key};
+    const struct vault_token_request request = {
+        .subject_token = subject, .details = details, .key = key};
     vlt_result result = vault_token_get(vault, &request, fault, token);
     json_decref(details);
     return result;
@@ -349,7 +366,8 @@ static void client_rejects_oauth_errors(void **state) {
     struct fault fault = {0};
     assert_int_equal(get("denied", NULL, &token, &fault).class, VLT_MALFORMED);
     assert_string_equal(fault.text, "invalid_target: said by the test");
-    assert_string_equal(json_string_value(json_object_get(vault_problem(vault), "error")), "invalid_target");
+    assert_string_equal(json_string_value(json_object_get(vault_problem(vault), "error")),
+                        "invalid_target");
 }
 
 static void client_accepts_revocation(void **state) {

@@ -67,8 +67,10 @@ static void config_accepts_the_published_file(void **state) {
 static void config_accepts_json_and_lists(void **state) {
     struct fault fault;
     struct config *config;
-    assert_true(vlt_is_ok(load("{\"issuer\": \"https://x.test\", \"device\": {\"kind\": \"pkcs11\", \"uri\": \"pkcs11:token=a\","
-                               " \"environment\": [\"A=1\", \"B=2\"]}, \"broker\": {\"tls_certificate\": \"c\", \"tls_key\": \"k\"}}",
+    assert_true(vlt_is_ok(load("{\"issuer\": \"https://x.test\", \"device\": {\"kind\": "
+                               "\"pkcs11\", \"uri\": \"pkcs11:token=a\","
+                               " \"environment\": [\"A=1\", \"B=2\"]}, \"broker\": "
+                               "{\"tls_certificate\": \"c\", \"tls_key\": \"k\"}}",
                                &fault, &config)));
     assert_int_equal(config->device.environment_count, 2);
     assert_string_equal(config->device.environment[1], "B=2");
@@ -85,7 +87,8 @@ static void config_rejects_by_line_and_key(void **state) {
     static const struct bad bad[] = {
         {GOOD "nonsense: 1\n", 7, "nonsense: there is no such key"},
         {HEAD "device:\n  kind: tpm\n  knd: x\n" BROKER, 4, "device.knd: there is no such key"},
-        {HEAD DEVICE "broker: {tls_certificate: c,\n tls_key: k,\n  werkers: 1}\n", 6, "broker.werkers: there is no such key"},
+        {HEAD DEVICE "broker: {tls_certificate: c,\n tls_key: k,\n  werkers: 1}\n", 6,
+         "broker.werkers: there is no such key"},
         {HEAD "device:\n  kind: tpm\n  kind: pkcs11\n" BROKER, 4, "device.kind: is there twice"},
         {GOOD "issuer: https://b.test\n", 7, "issuer: is there twice"},
         {GOOD "  workers: many\n", 7, "broker.workers: must be a whole number"},
@@ -96,9 +99,11 @@ static void config_rejects_by_line_and_key(void **state) {
         {GOOD "  workers: 99\n", 7, "broker.workers: 99 is not between 1 and 16"},
         {GOOD "  workers: [1]\n", 7, "broker.workers: must be a whole number"},
         {GOOD "  idle_ms: 1\n", 7, "broker.idle_ms: 1 is not between"},
-        {GOOD "tokens: {lifetime_s: 4000}\n", 7, "tokens.lifetime_s: 4000 is not between 1 and 3600"},
+        {GOOD "tokens: {lifetime_s: 4000}\n", 7,
+         "tokens.lifetime_s: 4000 is not between 1 and 3600"},
         {GOOD "tokens:\n  signing_key: cloud\n", 8, "tokens.signing_key: must be memory or device"},
-        {GOOD "tokens:\n  signing_key: device\n", 8, "tokens.signing_key: device needs a device of kind pkcs11"},
+        {GOOD "tokens:\n  signing_key: device\n", 8,
+         "tokens.signing_key: device needs a device of kind pkcs11"},
         {GOOD "tokens:\n  max_lifetime_s: 86401\n", 8, "tokens.max_lifetime_s: 86401"},
         {GOOD "keeper:\n  secret_heap_kib: 1\n", 8, "keeper.secret_heap_kib: 1 is not"},
         {GOOD "store: [a]\n", 7, "store: must be a text"},
@@ -110,26 +115,36 @@ static void config_rejects_by_line_and_key(void **state) {
         {GOOD "admin:\n  allow_users: root\n", 8, "admin.allow_users: must be a list"},
         {GOOD "admin:\n  allow_users: [[a]]\n", 8, "admin.allow_users: must be a list"},
         {GOOD "admin:\n  listen: 127.0.0.1:1\n", 8, "admin.listen: needs tls_certificate"},
-        {GOOD "admin: {listen: \"127.0.0.1:1\", tls_certificate: a, tls_key: b}\n", 0, "admin.oidc_tenant: is required"},
+        {GOOD "admin: {listen: \"127.0.0.1:1\", tls_certificate: a, tls_key: b}\n", 0,
+         "admin.oidc_tenant: is required"},
         {GOOD "redeemer:\n\n  listen: 127.0.0.1:1\n", 9, "redeemer.listen: needs tls_certificate"},
         {GOOD "users:\n  broker: a\n", 7, "users: name a group and a user for each"},
         {HEAD DEVICE, 0, "broker.listen: needs tls_certificate"},
         {HEAD BROKER, 0, "device.kind: must be tpm or pkcs11"},
         {GOOD "more_devices: spare\n", 7, "more_devices: must be a short list"},
         {GOOD "more_devices:\n  - spare\n", 8, "more_devices: every entry must have keys"},
-        {GOOD "more_devices:\n  - name: spare\n    colour: red\n", 9, "more_devices.colour: there is no such key"},
+        {GOOD "more_devices:\n  - name: spare\n    colour: red\n", 9,
+         "more_devices.colour: there is no such key"},
         {GOOD "more_devices:\n  - kind: tpm\n", 7, "more_devices: every entry needs a name"},
-        {GOOD "more_devices:\n  - {name: Spare, kind: tpm}\n", 7, "more_devices: every entry needs a name"},
-        {GOOD "more_devices:\n  - {name: main, kind: tpm}\n", 7, "more_devices: two devices have the same name"},
-        {GOOD "more_devices:\n  - {name: a, kind: tpm}\n  - {name: a, kind: tpm}\n", 7, "more_devices: two devices have the same name"},
-        {GOOD "more_devices:\n  - {name: a, kind: soft}\n", 7, "more_devices: the kind of every entry"},
-        {GOOD "more_devices:\n  - {name: a, kind: pkcs11}\n", 7, "more_devices: an entry of kind pkcs11 needs a uri"},
-        {GOOD "more_devices:\n  - {name: a, kind: tpm, environment: [A=b]}\n", 8, "more_devices.environment: there is no such key"},
+        {GOOD "more_devices:\n  - {name: Spare, kind: tpm}\n", 7,
+         "more_devices: every entry needs a name"},
+        {GOOD "more_devices:\n  - {name: main, kind: tpm}\n", 7,
+         "more_devices: two devices have the same name"},
+        {GOOD "more_devices:\n  - {name: a, kind: tpm}\n  - {name: a, kind: tpm}\n", 7,
+         "more_devices: two devices have the same name"},
+        {GOOD "more_devices:\n  - {name: a, kind: soft}\n", 7,
+         "more_devices: the kind of every entry"},
+        {GOOD "more_devices:\n  - {name: a, kind: pkcs11}\n", 7,
+         "more_devices: an entry of kind pkcs11 needs a uri"},
+        {GOOD "more_devices:\n  - {name: a, kind: tpm, environment: [A=b]}\n", 8,
+         "more_devices.environment: there is no such key"},
         {HEAD "device:\n  kind: tpm\n  name: -x\n" BROKER, 4, "device.name: must be 1 to 32"},
         {HEAD "device:\n  kind: software\n" BROKER, 3, "device.kind: must be tpm or pkcs11"},
         {HEAD "device:\n  kind: pkcs11\n" BROKER, 0, "device.uri: is required for kind pkcs11"},
-        {HEAD "device:\n  kind: tpm\n  environment: [novalue]\n" BROKER, 4, "device.environment: every entry must be NAME=value"},
-        {HEAD "device:\n  kind: tpm\n  environment: [=x]\n" BROKER, 4, "device.environment: every entry must be NAME=value"},
+        {HEAD "device:\n  kind: tpm\n  environment: [novalue]\n" BROKER, 4,
+         "device.environment: every entry must be NAME=value"},
+        {HEAD "device:\n  kind: tpm\n  environment: [=x]\n" BROKER, 4,
+         "device.environment: every entry must be NAME=value"},
         {DEVICE BROKER, 0, "issuer: must be the https URL"},
         {"issuer: http://x.test\n" DEVICE BROKER, 1, "issuer: must be the https URL"},
         {"issuer: https://x.test/\n" DEVICE BROKER, 1, "issuer: must be the https URL"},
@@ -147,7 +162,8 @@ static void config_rejects_by_line_and_key(void **state) {
         struct config *config;
         char line[32];
         vlt_result result = load(bad[i].text, &fault, &config);
-        if (result.class != VLT_MALFORMED || !strstr(fault.text, bad[i].says) || fault.line != bad[i].line)
+        if (result.class != VLT_MALFORMED || !strstr(fault.text, bad[i].says) ||
+            fault.line != bad[i].line)
             print_error("case %zu: %s (line %u)\n", i, fault.text, fault.line);
         assert_int_equal(result.class, VLT_MALFORMED);
         assert_null(config);
@@ -176,7 +192,8 @@ static void config_rejects_long_values(void **state) {
     assert_non_null(strstr(fault.text, "line 8: admin.allow_users: must be at most 63 users"));
     snprintf(text + size, sizeof text - size, "    - user65\n");
     assert_int_equal(load(text, &fault, &config).class, VLT_MALFORMED);
-    assert_non_null(strstr(fault.text, "line 8: admin.allow_users: must be a list of at most 64 texts"));
+    assert_non_null(
+        strstr(fault.text, "line 8: admin.allow_users: must be a list of at most 64 texts"));
     memset(text, '#', 65537);
     text[65537] = 0;
     assert_int_equal(load(text, &fault, &config).class, VLT_LIMIT);
@@ -206,8 +223,10 @@ static void try_bytes(const char *text, size_t size) {
 }
 
 static void config_survives_mutation(void **state) {
-    static const char good[] = GOOD "  workers: 2\nadmin: {allow_users: [a, \"b\"]}\nstore: &s /var/x\nprofiles: *s\ndrain_ms: 12\n";
-    static const char bytes[] = {0, '\n', ':', '"', '{', '[', '&', '*', '-', ' ', '\t', '#', '\xFF', '\xC3', '9'};
+    static const char good[] = GOOD "  workers: 2\nadmin: {allow_users: [a, \"b\"]}\nstore: &s "
+                                    "/var/x\nprofiles: *s\ndrain_ms: 12\n";
+    static const char bytes[] = {0,   '\n', ':',  '"', '{',    '[',    '&', '*',
+                                 '-', ' ',  '\t', '#', '\xFF', '\xC3', '9'};
     char text[sizeof good + 1];
     for (size_t size = 0; size < sizeof good; size++)
         try_bytes(good, size);
@@ -227,9 +246,11 @@ static void config_survives_mutation(void **state) {
 // References that repeat references would be large when written out.
 static void config_survives_a_bomb_of_references(void **state) {
     char text[4096];
-    size_t size = (size_t)snprintf(text, sizeof text, GOOD "admin:\n  allow_users:\n  - &a0 [x, x, x, x, x, x, x, x, x]\n");
+    size_t size = (size_t)snprintf(
+        text, sizeof text, GOOD "admin:\n  allow_users:\n  - &a0 [x, x, x, x, x, x, x, x, x]\n");
     for (int i = 1; i < 20; i++)
-        size += (size_t)snprintf(text + size, sizeof text - size, "  - &a%d [*a%d, *a%d, *a%d, *a%d, *a%d, *a%d]\n", i, i - 1, i - 1,
+        size += (size_t)snprintf(text + size, sizeof text - size,
+                                 "  - &a%d [*a%d, *a%d, *a%d, *a%d, *a%d, *a%d]\n", i, i - 1, i - 1,
                                  i - 1, i - 1, i - 1, i - 1);
     struct fault fault;
     struct config *config;
@@ -239,10 +260,14 @@ static void config_survives_a_bomb_of_references(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(config_accepts_the_least),          cmocka_unit_test(config_accepts_the_published_file),
-        cmocka_unit_test(config_accepts_json_and_lists),     cmocka_unit_test(config_rejects_by_line_and_key),
-        cmocka_unit_test(config_rejects_long_values),        cmocka_unit_test(config_rejects_files_that_are_none),
-        cmocka_unit_test(config_survives_mutation),          cmocka_unit_test(config_survives_a_bomb_of_references),
+        cmocka_unit_test(config_accepts_the_least),
+        cmocka_unit_test(config_accepts_the_published_file),
+        cmocka_unit_test(config_accepts_json_and_lists),
+        cmocka_unit_test(config_rejects_by_line_and_key),
+        cmocka_unit_test(config_rejects_long_values),
+        cmocka_unit_test(config_rejects_files_that_are_none),
+        cmocka_unit_test(config_survives_mutation),
+        cmocka_unit_test(config_survives_a_bomb_of_references),
     };
     return cmocka_run_group_tests_name("config", tests, make_file, remove_file);
 }

@@ -71,16 +71,19 @@ static void xaes_rejects_every_change(void **state) {
     assert_ok(xaes_seal_fresh(key, BYTES_LITERAL("aad"), in, sealed));
     for (size_t bit = 0; bit < size * 8; bit++) {
         sealed[bit / 8] ^= (uint8_t)(1u << bit % 8);
-        assert_class(xaes_open_fresh(key, BYTES_LITERAL("aad"), bytes_of(sealed, size), out), VLT_CRYPTO);
+        assert_class(xaes_open_fresh(key, BYTES_LITERAL("aad"), bytes_of(sealed, size), out),
+                     VLT_CRYPTO);
         for (size_t i = 0; i < 20; i++) // what GCM decrypted in vain is gone
             assert_int_equal(secret_borrow(out)[i], 0);
         secret_release(out);
         sealed[bit / 8] ^= (uint8_t)(1u << bit % 8);
     }
     for (size_t cut = 0; cut < size; cut++)
-        assert_class(xaes_open_fresh(key, BYTES_LITERAL("aad"), bytes_of(sealed, cut), out), VLT_CRYPTO);
+        assert_class(xaes_open_fresh(key, BYTES_LITERAL("aad"), bytes_of(sealed, cut), out),
+                     VLT_CRYPTO);
     sealed[size] = 0;
-    assert_class(xaes_open_fresh(key, BYTES_LITERAL("aad"), bytes_of(sealed, size + 1), out), VLT_CRYPTO);
+    assert_class(xaes_open_fresh(key, BYTES_LITERAL("aad"), bytes_of(sealed, size + 1), out),
+                 VLT_CRYPTO);
     assert_ok(xaes_open_fresh(key, BYTES_LITERAL("aad"), bytes_of(sealed, size), out));
     secret_free(in);
     secret_free(out);
@@ -106,7 +109,8 @@ static void xaes_rejects_wrong_sizes(void **state) {
 }
 
 static void gcm_rejects_what_is_unsafe(void **state) {
-    struct secret *key = fixture_secret("0123456789abcdef", 16), *odd = fixture_secret("0123456789", 10);
+    struct secret *key = fixture_secret("0123456789abcdef", 16),
+                  *odd = fixture_secret("0123456789", 10);
     struct secret *out = secret_new(16);
     uint8_t ciphertext[4], tag[AEAD_TAG_SIZE];
     struct bytes iv = BYTES_LITERAL("123456789012"), none = {0};
@@ -130,7 +134,8 @@ static void *seal_and_open(void *key) {
     for (int i = 0; i < 500 && fine; i++)
         fine = vlt_is_ok(secret_set_random(in, 100)) &&
                vlt_is_ok(xaes_seal_fresh(key, BYTES_LITERAL("a"), in, sealed)) &&
-               vlt_is_ok(xaes_open_fresh(key, BYTES_LITERAL("a"), bytes_of(sealed, sizeof sealed), out)) &&
+               vlt_is_ok(xaes_open_fresh(key, BYTES_LITERAL("a"), bytes_of(sealed, sizeof sealed),
+                                         out)) &&
                fixture_holds(out, bytes_of(secret_borrow(in), 100));
     secret_free(in);
     secret_free(out);

@@ -39,7 +39,8 @@ static void digest_accepts_each_kind(void **state) {
 
 // RFC 4231 test case 2.
 static void hmac_accepts_rfc4231(void **state) {
-    static const char expected[] = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
+    static const char expected[] =
+        "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
     struct secret *secret = fixture_secret("Jefe", 4);
     struct hmac_key *key = NULL;
     uint8_t mac[32];
@@ -111,8 +112,9 @@ static void concat_kdf_accepts_rfc7518(void **state) {
     assert_ok(kdf_concat(shared, BYTES_LITERAL("A128GCM"), BYTES_LITERAL("Alice"),
                          BYTES_LITERAL("Bob"), 16, key));
     assert_true(fixture_holds(key, bytes_of(expected, 16)));
-    assert_class(kdf_concat(shared, BYTES_LITERAL("A128GCM"), bytes_of(NULL, 0), bytes_of(NULL, 0), 33,
-                            key), VLT_LIMIT);
+    assert_class(
+        kdf_concat(shared, BYTES_LITERAL("A128GCM"), bytes_of(NULL, 0), bytes_of(NULL, 0), 33, key),
+        VLT_LIMIT);
     secret_free(shared);
     secret_free(key);
 }

@@ -50,8 +50,10 @@ static void intake_accepts_what_was_sealed(void **state) {
 }
 
 static void intake_rejects_to_seal(void **state) {
-    struct jwk *p384 = new_key("P-384", "k"), *nameless = new_key("P-256", NULL), *key = new_key("P-256", "k");
-    struct secret *value = fixture_secret("v", 1), *large = secret_new(JWE_INTAKE_PLAINTEXT_MAX + 1);
+    struct jwk *p384 = new_key("P-384", "k"), *nameless = new_key("P-256", NULL),
+               *key = new_key("P-256", "k");
+    struct secret *value = fixture_secret("v", 1),
+                  *large = secret_new(JWE_INTAKE_PLAINTEXT_MAX + 1);
     struct buf out;
     buf_init(&out, JWE_INTAKE_MAX_BYTES);
     assert_class(jwe_intake_seal(p384, value, &out), VLT_BUG);
@@ -76,8 +78,10 @@ static void intake_rejects_changed_fields(void **state) {
     assert_ok(jwe_intake_split(buf_bytes(&jwe), &fields));
     const struct {
         size_t at, size;
-    } places[] = {{offsetof(struct jwe_intake_fields, epk_x), 32}, {offsetof(struct jwe_intake_fields, epk_y), 32},
-                  {offsetof(struct jwe_intake_fields, iv), 12},    {offsetof(struct jwe_intake_fields, tag), 16},
+    } places[] = {{offsetof(struct jwe_intake_fields, epk_x), 32},
+                  {offsetof(struct jwe_intake_fields, epk_y), 32},
+                  {offsetof(struct jwe_intake_fields, iv), 12},
+                  {offsetof(struct jwe_intake_fields, tag), 16},
                   {offsetof(struct jwe_intake_fields, aad), fields.aad_bytes},
                   {offsetof(struct jwe_intake_fields, ciphertext), fields.ciphertext_bytes}};
     for (size_t p = 0; p < sizeof places / sizeof *places; p++)
@@ -105,7 +109,10 @@ static void intake_rejects_changed_fields(void **state) {
     jwk_free(key);
 }
 
-#define EPK "\"epk\":{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\",\"y\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\"}"
+#define EPK                                                                                        \
+    "\"epk\":{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":"                                             \
+    "\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\",\"y\":\"x_FEzRu9m36HLN_"                      \
+    "tue659LNpXW6pCyStikYjKIWI5a0\"}"
 
 static vlt_result split_parts(const char *header, const char *rest) {
     static struct jwe_intake_fields fields;
@@ -122,7 +129,10 @@ static vlt_result split_parts(const char *header, const char *rest) {
 
 static void intake_split_rejects(void **state) {
     static const char *const headers[] = {
-        "{}", "[]", "", "{\"alg\":\"ECDH-ES\",\"enc\":\"A256GCM\",\"kid\":\"k\"}",
+        "{}",
+        "[]",
+        "",
+        "{\"alg\":\"ECDH-ES\",\"enc\":\"A256GCM\",\"kid\":\"k\"}",
         "{\"alg\":\"ECDH-ES\",\"enc\":\"A256GCM\"," EPK "}",
         "{\"alg\":\"ECDH-ES\",\"enc\":\"A128GCM\",\"kid\":\"k\"," EPK "}",
         "{\"alg\":\"ECDH-ES+A256KW\",\"enc\":\"A256GCM\",\"kid\":\"k\"," EPK "}",
@@ -135,23 +145,32 @@ static void intake_split_rejects(void **state) {
         "{\"alg\":\"ECDH-ES\",\"enc\":\"A256GCM\",\"kid\":\"k\",\"apu\":\"AA\"," EPK "}",
         "{\"alg\":\"ECDH-ES\",\"enc\":\"A256GCM\",\"kid\":\"k\",\"jku\":\"https://a\"," EPK "}",
         "{\"alg\":\"ECDH-ES\",\"enc\":\"A256GCM\",\"kid\":\"k\",\"epk\":7}",
-        "{\"alg\":\"ECDH-ES\",\"enc\":\"A256GCM\",\"kid\":\"k\",\"epk\":{\"kty\":\"EC\",\"crv\":\"P-256\"}}",
-        "{\"alg\":\"ECDH-ES\",\"enc\":\"A256GCM\",\"kid\":\"k\",\"epk\":{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AA\",\"y\":\"AA\"}}",
+        "{\"alg\":\"ECDH-ES\",\"enc\":\"A256GCM\",\"kid\":\"k\",\"epk\":{\"kty\":\"EC\",\"crv\":"
+        "\"P-256\"}}",
+        "{\"alg\":\"ECDH-ES\",\"enc\":\"A256GCM\",\"kid\":\"k\",\"epk\":{\"kty\":\"EC\",\"crv\":"
+        "\"P-256\",\"x\":\"AA\",\"y\":\"AA\"}}",
         "{\"alg\":\"ECDH-ES\",\"enc\":\"A256GCM\",\"kid\":\"k\"," EPK "," EPK "}",
     };
     for (size_t i = 0; i < sizeof headers / sizeof *headers; i++)
         if (vlt_is_ok(split_parts(headers[i], REST)))
             fail_msg("accepted: %s", headers[i]);
     static const char fine[] = "{\"alg\":\"ECDH-ES\",\"enc\":\"A256GCM\",\"kid\":\"k\"," EPK "}";
-    static const char *const rests[] = {
-        "", ".", "..AAAAAAAAAAAAAAAA.AAAA", REST ".", REST "=", ".AAAA.AAAAAAAAAAAAAAAA.AAAA.AAAAAAAAAAAAAAAAAAAAAA",
-        "..AAAAAAAAAAAAAAA.AAAA.AAAAAAAAAAAAAAAAAAAAAA", "..AAAAAAAAAAAAAAAA.A.AAAAAAAAAAAAAAAAAAAAAA",
-        "..AAAAAAAAAAAAAAAA.AAAA.AAAAAAAAAAAAAAAAAAAA", "..AAAAAAAAAAAAAAAA.AAAA.AAAAAAAAAAAAAAAAAAAAAB"};
+    static const char *const rests[] = {"",
+                                        ".",
+                                        "..AAAAAAAAAAAAAAAA.AAAA",
+                                        REST ".",
+                                        REST "=",
+                                        ".AAAA.AAAAAAAAAAAAAAAA.AAAA.AAAAAAAAAAAAAAAAAAAAAA",
+                                        "..AAAAAAAAAAAAAAA.AAAA.AAAAAAAAAAAAAAAAAAAAAA",
+                                        "..AAAAAAAAAAAAAAAA.A.AAAAAAAAAAAAAAAAAAAAAA",
+                                        "..AAAAAAAAAAAAAAAA.AAAA.AAAAAAAAAAAAAAAAAAAA",
+                                        "..AAAAAAAAAAAAAAAA.AAAA.AAAAAAAAAAAAAAAAAAAAAB"};
     for (size_t i = 0; i < sizeof rests / sizeof *rests; i++)
         if (vlt_is_ok(split_parts(fine, rests[i])))
             fail_msg("accepted: %s", rests[i]);
     assert_ok(split_parts(fine, REST));
-    assert_ok(split_parts("{\"typ\":\"JOSE\",\"alg\":\"ECDH-ES\",\"enc\":\"A256GCM\",\"kid\":\"k\"," EPK "}", REST));
+    assert_ok(split_parts(
+        "{\"typ\":\"JOSE\",\"alg\":\"ECDH-ES\",\"enc\":\"A256GCM\",\"kid\":\"k\"," EPK "}", REST));
     static struct jwe_intake_fields fields;
     static char large[JWE_INTAKE_MAX_BYTES + 1];
     memset(large, 'A', sizeof large);
@@ -213,7 +232,10 @@ static struct jwk *key_for(enum jwe_alg alg, enum jwe_enc enc) {
         assert_ok(jwk_of_pkey(EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048), NULL, &key));
         return key;
     default:
-        return new_key(enc == JWE_A128GCM ? "X25519" : enc == JWE_A192GCM ? "P-521" : "P-256", NULL);
+        return new_key(enc == JWE_A128GCM   ? "X25519"
+                       : enc == JWE_A192GCM ? "P-521"
+                                            : "P-256",
+                       NULL);
     }
 }
 
@@ -232,8 +254,12 @@ static void jwe_accepts_what_it_encrypted(void **state) {
             assert_ok(jwe_decrypt(&parts, JWE_BIT(alg), JWE_BIT(enc), key, out));
             assert_true(fixture_holds(out, BYTES_LITERAL("Live long and prosper.")));
             // outside the allow-list, each one by itself
-            assert_class(jwe_decrypt(&parts, JWE_EVERY_ALG & ~JWE_BIT(alg), JWE_EVERY_ENC, key, out), VLT_CRYPTO);
-            assert_class(jwe_decrypt(&parts, JWE_EVERY_ALG, JWE_EVERY_ENC & ~JWE_BIT(enc), key, out), VLT_CRYPTO);
+            assert_class(
+                jwe_decrypt(&parts, JWE_EVERY_ALG & ~JWE_BIT(alg), JWE_EVERY_ENC, key, out),
+                VLT_CRYPTO);
+            assert_class(
+                jwe_decrypt(&parts, JWE_EVERY_ALG, JWE_EVERY_ENC & ~JWE_BIT(enc), key, out),
+                VLT_CRYPTO);
             key->use = JWK_USE_SIG;
             assert_class(jwe_decrypt(&parts, JWE_EVERY_ALG, JWE_EVERY_ENC, key, out), VLT_CRYPTO);
             assert_int_equal(secret_size(out), 0);
@@ -246,10 +272,12 @@ static void jwe_accepts_what_it_encrypted(void **state) {
 }
 
 static void jwe_rejects_by_design(void **state) {
-    static const char *const headers[] = {
-        "{\"alg\":\"RSA1_5\",\"enc\":\"A256GCM\"}", "{\"alg\":\"PBES2-HS256+A128KW\",\"enc\":\"A256GCM\"}",
-        "{\"alg\":\"dir\",\"enc\":\"A256GCM\",\"zip\":\"DEF\"}", "{\"alg\":\"dir\",\"enc\":\"A256GCM\",\"crit\":[]}",
-        "{\"alg\":\"none\",\"enc\":\"A256GCM\"}", "{\"alg\":\"dir\",\"enc\":\"none\"}"};
+    static const char *const headers[] = {"{\"alg\":\"RSA1_5\",\"enc\":\"A256GCM\"}",
+                                          "{\"alg\":\"PBES2-HS256+A128KW\",\"enc\":\"A256GCM\"}",
+                                          "{\"alg\":\"dir\",\"enc\":\"A256GCM\",\"zip\":\"DEF\"}",
+                                          "{\"alg\":\"dir\",\"enc\":\"A256GCM\",\"crit\":[]}",
+                                          "{\"alg\":\"none\",\"enc\":\"A256GCM\"}",
+                                          "{\"alg\":\"dir\",\"enc\":\"none\"}"};
     for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) {
         struct buf jwe;
         struct jwe_parts parts;
@@ -264,8 +292,9 @@ static void jwe_rejects_by_design(void **state) {
 // RFC 7516 section 7.2.1: the three headers must not share a name.
 static void jwe_join_rejects_repeated_members(void **state) {
     json_t *header = json_pack("{s:s}", "enc", "A256GCM"), *text = json_string("x");
-    struct jwe_members members = {
-        .protected_b64 = BYTES_LITERAL("eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0"), .header = header};
+    struct jwe_members members = {.protected_b64 =
+                                      BYTES_LITERAL("eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0"),
+                                  .header = header};
     struct jwe_parts parts;
     assert_class(jwe_join(&members, &parts), VLT_MALFORMED);
     members.header = text;
@@ -282,7 +311,8 @@ static void jwe_survives_mutation(void **state) {
     const struct {
         enum jwe_alg alg;
         enum jwe_enc enc;
-    } kinds[] = {{JWE_A256KW, JWE_A128CBC_HS256}, {JWE_A256GCMKW, JWE_A256GCM}, {JWE_DIR, JWE_A256GCM}};
+    } kinds[] = {
+        {JWE_A256KW, JWE_A128CBC_HS256}, {JWE_A256GCMKW, JWE_A256GCM}, {JWE_DIR, JWE_A256GCM}};
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
         struct jwk *key = new_oct(32);
         struct jwe_parts parts;
@@ -292,14 +322,16 @@ static void jwe_survives_mutation(void **state) {
         for (size_t i = 0; i < jwe.size * 8; i++) {
             jwe.at[i / 8] ^= (uint8_t)(1u << i % 8);
             if (vlt_is_ok(jwe_split(buf_bytes(&jwe), &parts))) {
-                assert_class(jwe_decrypt(&parts, JWE_EVERY_ALG, JWE_EVERY_ENC, key, out), VLT_CRYPTO);
+                assert_class(jwe_decrypt(&parts, JWE_EVERY_ALG, JWE_EVERY_ENC, key, out),
+                             VLT_CRYPTO);
                 jwe_parts_done(&parts);
             }
             jwe.at[i / 8] ^= (uint8_t)(1u << i % 8);
         }
         for (size_t i = 0; i < jwe.size; i++)
             if (vlt_is_ok(jwe_split(bytes_of(jwe.at, i), &parts))) {
-                assert_class(jwe_decrypt(&parts, JWE_EVERY_ALG, JWE_EVERY_ENC, key, out), VLT_CRYPTO);
+                assert_class(jwe_decrypt(&parts, JWE_EVERY_ALG, JWE_EVERY_ENC, key, out),
+                             VLT_CRYPTO);
                 jwe_parts_done(&parts);
             }
         buf_done(&jwe);

@@ -43,7 +43,9 @@ static void jwk_accepts_each_kind(void **state) {
         const char *text;
         enum jwk_kty kty;
         enum jwk_curve curve;
-    } keys[] = {{EC_KEY, JWK_EC, JWK_P256}, {ED_KEY, JWK_OKP, JWK_ED25519}, {RSA_KEY, JWK_RSA, JWK_NO_CURVE}};
+    } keys[] = {{EC_KEY, JWK_EC, JWK_P256},
+                {ED_KEY, JWK_OKP, JWK_ED25519},
+                {RSA_KEY, JWK_RSA, JWK_NO_CURVE}};
     for (size_t i = 0; i < 3; i++) {
         struct jwk *key = NULL;
         assert_ok(parse(keys[i].text, 0, &key));
@@ -54,7 +56,8 @@ static void jwk_accepts_each_kind(void **state) {
         jwk_free(key);
     }
     struct jwk *key = NULL;
-    assert_ok(parse("{\"kty\":\"oct\",\"k\":\"AAAA\",\"kid\":\"k\",\"use\":\"enc\"}", JWK_ALLOW_OCT, &key));
+    assert_ok(parse("{\"kty\":\"oct\",\"k\":\"AAAA\",\"kid\":\"k\",\"use\":\"enc\"}", JWK_ALLOW_OCT,
+                    &key));
     assert_int_equal(secret_size(key->oct), 3);
     assert_int_equal(key->use, JWK_USE_ENC);
     assert_string_equal(key->kid, "k");
@@ -64,7 +67,12 @@ static void jwk_accepts_each_kind(void **state) {
 
 static void jwk_rejects_malformed_members(void **state) {
     static const char *const wrong[] = {
-        "[]", "{}", "{\"kty\":1}", "{\"kty\":\"\"}", "{\"kty\":\"ec\"}", "{\"kty\":\"EC\"}",
+        "[]",
+        "{}",
+        "{\"kty\":1}",
+        "{\"kty\":\"\"}",
+        "{\"kty\":\"ec\"}",
+        "{\"kty\":\"EC\"}",
         "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" EC_X "\"}",
         // short, long, padded, off the curve, another curve, wrong case of the name
         "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AA\",\"y\":\"" EC_Y "\"}",
@@ -80,10 +88,13 @@ static void jwk_rejects_malformed_members(void **state) {
         "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" EC_X "\",\"y\":\"" EC_Y "\",\"kid\":7}",
         "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" EC_X "\",\"y\":\"" EC_Y "\",\"use\":\"both\"}",
         "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" EC_X "\",\"y\":\"" EC_Y "\",\"use\":[]}",
-        "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" EC_X "\",\"y\":\"" EC_Y "\",\"key_ops\":\"sign\"}",
+        "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" EC_X "\",\"y\":\"" EC_Y
+        "\",\"key_ops\":\"sign\"}",
         "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" EC_X "\",\"y\":\"" EC_Y "\",\"key_ops\":[1]}",
-        "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" EC_X "\",\"y\":\"" EC_Y "\",\"key_ops\":[\"verify\",\"deriveKey\"]}",
-        "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" EC_X "\",\"y\":\"" EC_Y "\",\"x\":\"" EC_X "\"}",
+        "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" EC_X "\",\"y\":\"" EC_Y
+        "\",\"key_ops\":[\"verify\",\"deriveKey\"]}",
+        "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" EC_X "\",\"y\":\"" EC_Y "\",\"x\":\"" EC_X
+        "\"}",
         "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" EC_X "\",\"y\":\"" EC_Y "\"} x",
         "{\"kty\":\"RSA\",\"n\":\"" RSA_N "\"}",
         "{\"kty\":\"RSA\",\"n\":\"" RSA_N "\",\"e\":\"\"}",
@@ -105,8 +116,8 @@ static void jwk_rejects_malformed_members(void **state) {
 
 static void jwk_rejects_an_alg_that_does_not_fit(void **state) {
     static const char *const fits[] = {"ES256", "ECDH-ES", "ECDH-ES+A128KW"};
-    static const char *const wrong[] = {"ES384", "RS256", "EdDSA", "HS256", "A256GCM", "dir", "RSA-OAEP",
-                                        "none", "es256", "", "XX"};
+    static const char *const wrong[] = {"ES384",    "RS256", "EdDSA", "HS256", "A256GCM", "dir",
+                                        "RSA-OAEP", "none",  "es256", "",      "XX"};
     char text[512];
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         snprintf(text, sizeof text, "{\"alg\":\"%s\",%s", wrong[i], EC_REST);
@@ -122,8 +133,8 @@ static void jwk_rejects_an_alg_that_does_not_fit(void **state) {
 }
 
 static void jwk_rejects_private_and_symmetric_keys(void **state) {
-    static const char private_ec[] = "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" EC_X "\",\"y\":\"" EC_Y
-                                     "\",\"d\":\"" EC_D "\"}";
+    static const char private_ec[] = "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" EC_X
+                                     "\",\"y\":\"" EC_Y "\",\"d\":\"" EC_D "\"}";
     struct jwk *key = NULL;
     assert_class(parse(private_ec, 0, &key), VLT_DENIED);
     assert_class(parse(private_ec, JWK_ALLOW_OCT, &key), VLT_DENIED);
@@ -132,8 +143,10 @@ static void jwk_rejects_private_and_symmetric_keys(void **state) {
     jwk_free(key);
     key = NULL;
     // "k" in an asymmetric key, d of another key, an oct where none may be
-    assert_refused("{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" EC_X "\",\"y\":\"" EC_Y "\",\"k\":\"AA\"}", 0);
-    assert_refused("{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" EC_X "\",\"y\":\"" EC_Y "\",\"d\":\"" EC_X "\"}",
+    assert_refused(
+        "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" EC_X "\",\"y\":\"" EC_Y "\",\"k\":\"AA\"}", 0);
+    assert_refused("{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" EC_X "\",\"y\":\"" EC_Y
+                   "\",\"d\":\"" EC_X "\"}",
                    JWK_ALLOW_PRIVATE);
     assert_refused("{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"" ED_X "\",\"d\":\"" EC_X "\"}",
                    JWK_ALLOW_PRIVATE);
@@ -141,7 +154,8 @@ static void jwk_rejects_private_and_symmetric_keys(void **state) {
 }
 
 // n of `bits` bits with the given last byte, exponent as text.
-static void rsa_text(char *text, size_t capacity, size_t octets, uint8_t top, uint8_t last, const char *e) {
+static void rsa_text(char *text, size_t capacity, size_t octets, uint8_t top, uint8_t last,
+                     const char *e) {
     uint8_t n[700];
     char n_text[B64U_SIZE(sizeof n) + 1];
     for (size_t i = 0; i < octets; i++)
@@ -197,10 +211,12 @@ static void jwk_accepts_sound_rsa(void **state) {
 
 static void jwk_rejects_weak_ed25519(void **state) {
     // order 4, 1, 2, 8, 8 with either sign, and y not reduced
-    static const char *const weak[] = {
-        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAIA",
-        "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAIA"};
-    static const uint8_t octets[][2] = {{0xec, 0x7f}, {0xed, 0x7f}, {0xee, 0x7f}, {0xed, 0xff}, {0xff, 0xff}};
+    static const char *const weak[] = {"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+                                       "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAIA",
+                                       "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+                                       "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAIA"};
+    static const uint8_t octets[][2] = {
+        {0xec, 0x7f}, {0xed, 0x7f}, {0xee, 0x7f}, {0xed, 0xff}, {0xff, 0xff}};
     char text[256], x[64];
     for (size_t i = 0; i < 4; i++) {
         snprintf(text, sizeof text, "{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"%s\"}", weak[i]);
@@ -215,8 +231,12 @@ static void jwk_rejects_weak_ed25519(void **state) {
         snprintf(text, sizeof text, "{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"%s\"}", x);
         assert_refused(text, 0);
     }
-    assert_refused("{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"JuiVj8KyJ7BFw_SJ8u-Y8NXfrAXTxjM5sTgCiG1T_AU\"}", 0);
-    assert_refused("{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"xxdqcD1N2E-6PAt2DRBnDyogU_osOczGTsf9d5KsA_o\"}", 0);
+    assert_refused("{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"JuiVj8KyJ7BFw_SJ8u-"
+                   "Y8NXfrAXTxjM5sTgCiG1T_AU\"}",
+                   0);
+    assert_refused("{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"xxdqcD1N2E-6PAt2DRBnDyogU_"
+                   "osOczGTsf9d5KsA_o\"}",
+                   0);
 }
 
 // ---- Sets ----
@@ -232,9 +252,12 @@ static vlt_result parse_set(const char *keys, struct jwk_set **ret_set) {
 
 static void set_accepts_and_skips(void **state) {
     struct jwk_set *set = NULL;
-    assert_ok(parse_set(WITH_KID("a", EC_REST) "," WITH_KID("b", ED_REST)
-                        ",{\"kty\":\"LATTICE\",\"kid\":\"a\"},{\"kty\":\"EC\",\"crv\":\"secp256k1\"},"
-                        "{\"use\":\"tls\"," EC_REST ",{\"alg\":\"ES256K\"," EC_REST, &set));
+    assert_ok(parse_set(
+        WITH_KID("a", EC_REST) "," WITH_KID(
+            "b",
+            ED_REST) ",{\"kty\":\"LATTICE\",\"kid\":\"a\"},{\"kty\":\"EC\",\"crv\":\"secp256k1\"},"
+                     "{\"use\":\"tls\"," EC_REST ",{\"alg\":\"ES256K\"," EC_REST,
+        &set));
     assert_int_equal(set->count, 2);
     assert_ptr_equal(jwk_set_find(set, BYTES_LITERAL("a")), set->keys[0]);
     assert_ptr_equal(jwk_set_find(set, BYTES_LITERAL("b")), set->keys[1]);
@@ -303,7 +326,8 @@ static void thumbprint_accepts_published_values(void **state) {
     } values[] = {
         {RSA_KEY, "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"},
         {ED_KEY, "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"},
-        {"{\"kid\":\"ignored\",\"kty\":\"EC\",\"x\":\"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs\",\"y\":"
+        {"{\"kid\":\"ignored\",\"kty\":\"EC\",\"x\":\"l8tFrhx-"
+         "34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs\",\"y\":"
          "\"9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA\",\"crv\":\"P-256\"}",
          "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"},
     };

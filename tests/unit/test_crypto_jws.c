@@ -106,8 +106,9 @@ static void jws_rejects_algorithm_confusion(void **state) {
     assert_ok(split_header("{\"alg\":\"HS256\"}", 0, &parts));
     assert_class(jws_verify(&parts, JWS_ASYMMETRIC, rsa), VLT_CRYPTO);
     assert_class(jws_verify(&parts, JWS_BIT(JWS_HS256), rsa), VLT_CRYPTO);
-    assert_ok(jwk_parse(BYTES_LITERAL("{\"kty\":\"oct\",\"k\":\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8\"}"),
-                        JWK_ALLOW_OCT, NULL, &oct));
+    assert_ok(jwk_parse(
+        BYTES_LITERAL("{\"kty\":\"oct\",\"k\":\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8\"}"),
+        JWK_ALLOW_OCT, NULL, &oct));
     assert_class(jws_verify(&parts, JWS_ASYMMETRIC, oct), VLT_CRYPTO);
     assert_class(jws_verify(&parts, JWS_BIT(JWS_HS256), oct), VLT_CRYPTO); // wrong MAC
     jws_parts_done(&parts);
@@ -117,14 +118,33 @@ static void jws_rejects_algorithm_confusion(void **state) {
 
 static void jws_rejects_headers(void **state) {
     static const char *const wrong[] = {
-        "{\"alg\":\"none\"}", "{\"alg\":\"None\"}", "{\"alg\":\"nOnE\"}", "{\"alg\":\"\"}", "{\"alg\":1}",
-        "{\"alg\":null}", "{\"alg\":[\"ES256\"]}", "{}", "[]", "\"ES256\"", "", "{\"alg\":\"es256\"}",
-        "{\"alg\":\"ES256K\"}", "{\"alg\":\"ES256\",\"alg\":\"ES256\"}", "{\"alg\":\"ES256\"}{}",
-        "{\"alg\":\"ES256\",\"crit\":[\"exp\"]}", "{\"alg\":\"ES256\",\"crit\":[]}",
-        "{\"alg\":\"ES256\",\"b64\":false}", "{\"alg\":\"ES256\",\"jku\":\"https://a/\"}",
-        "{\"alg\":\"ES256\",\"x5u\":\"https://a/\"}", "{\"alg\":\"ES256\",\"x5c\":[\"MII\"]}",
-        "{\"alg\":\"ES256\",\"jwk\":{}}", "{\"alg\":\"ES256\",\"kid\":7}", "{\"alg\":\"ES256\",\"kid\":\"\"}",
-        "{\"alg\":\"ES256\",\"typ\":7}", "{\"alg\":\"ES256\",\"kid\":\"\\u0000\"}", "{\"alg\":\"ES256\"",
+        "{\"alg\":\"none\"}",
+        "{\"alg\":\"None\"}",
+        "{\"alg\":\"nOnE\"}",
+        "{\"alg\":\"\"}",
+        "{\"alg\":1}",
+        "{\"alg\":null}",
+        "{\"alg\":[\"ES256\"]}",
+        "{}",
+        "[]",
+        "\"ES256\"",
+        "",
+        "{\"alg\":\"es256\"}",
+        "{\"alg\":\"ES256K\"}",
+        "{\"alg\":\"ES256\",\"alg\":\"ES256\"}",
+        "{\"alg\":\"ES256\"}{}",
+        "{\"alg\":\"ES256\",\"crit\":[\"exp\"]}",
+        "{\"alg\":\"ES256\",\"crit\":[]}",
+        "{\"alg\":\"ES256\",\"b64\":false}",
+        "{\"alg\":\"ES256\",\"jku\":\"https://a/\"}",
+        "{\"alg\":\"ES256\",\"x5u\":\"https://a/\"}",
+        "{\"alg\":\"ES256\",\"x5c\":[\"MII\"]}",
+        "{\"alg\":\"ES256\",\"jwk\":{}}",
+        "{\"alg\":\"ES256\",\"kid\":7}",
+        "{\"alg\":\"ES256\",\"kid\":\"\"}",
+        "{\"alg\":\"ES256\",\"typ\":7}",
+        "{\"alg\":\"ES256\",\"kid\":\"\\u0000\"}",
+        "{\"alg\":\"ES256\"",
         "{\"alg\":\"ES256\",\"typ\":\"0123456789012345678901234567890123456789012345678\"}",
     };
     struct jws_parts parts;
@@ -137,10 +157,22 @@ static void jws_rejects_headers(void **state) {
 
 static void jws_rejects_forms(void **state) {
     static const char *const wrong[] = {
-        "", ".", "..", "...", "a.b", "eyJhbGciOiJFUzI1NiJ9.e30", "eyJhbGciOiJFUzI1NiJ9.e30.",
-        "eyJhbGciOiJFUzI1NiJ9.e30.AAAA.", ".e30.AAAA", "eyJhbGciOiJFUzI1NiJ9.e30.AAAA.AAAA.AAAA",
-        "eyJhbGciOiJFUzI1NiJ9.e30.AAAA=", "eyJhbGciOiJFUzI1NiJ9.e30=.AAAA", " eyJhbGciOiJFUzI1NiJ9.e30.AAAA",
-        "eyJhbGciOiJFUzI1NiJ9.e30.AAAA\n", "eyJhbGciOiJFUzI1NiJ9.e3 0.AAAA", "eyJhbGciOiJFUzI1NiJ9.e30.A+/A",
+        "",
+        ".",
+        "..",
+        "...",
+        "a.b",
+        "eyJhbGciOiJFUzI1NiJ9.e30",
+        "eyJhbGciOiJFUzI1NiJ9.e30.",
+        "eyJhbGciOiJFUzI1NiJ9.e30.AAAA.",
+        ".e30.AAAA",
+        "eyJhbGciOiJFUzI1NiJ9.e30.AAAA.AAAA.AAAA",
+        "eyJhbGciOiJFUzI1NiJ9.e30.AAAA=",
+        "eyJhbGciOiJFUzI1NiJ9.e30=.AAAA",
+        " eyJhbGciOiJFUzI1NiJ9.e30.AAAA",
+        "eyJhbGciOiJFUzI1NiJ9.e30.AAAA\n",
+        "eyJhbGciOiJFUzI1NiJ9.e3 0.AAAA",
+        "eyJhbGciOiJFUzI1NiJ9.e30.A+/A",
         "eyJhbGciOiJFUzI1NiJ9.e31.AAAA", // unused bits set
     };
     struct jws_parts parts;
@@ -159,7 +191,8 @@ static void embedded_key_accepts_dpop_only(void **state) {
     json_t *jwk = NULL;
     assert_ok(jwk_export(key, NULL, NULL, &jwk));
     char *jwk_text = json_dumps(jwk, JSON_COMPACT), header[512];
-    snprintf(header, sizeof header, "{\"typ\":\"dpop+jwt\",\"alg\":\"ES256\",\"jwk\":%s}", jwk_text);
+    snprintf(header, sizeof header, "{\"typ\":\"dpop+jwt\",\"alg\":\"ES256\",\"jwk\":%s}",
+             jwk_text);
     struct buf token;
     struct jws_parts parts;
     put_token(&token, key, header, "{}");
@@ -171,8 +204,8 @@ static void embedded_key_accepts_dpop_only(void **state) {
     buf_done(&token);
     // required then, never private, never symmetric
     assert_class(split_header("{\"alg\":\"ES256\"}", JWS_EMBEDDED_KEY, &parts), VLT_MALFORMED);
-    assert_false(vlt_is_ok(split_header("{\"alg\":\"HS256\",\"jwk\":{\"kty\":\"oct\",\"k\":\"AAAA\"}}",
-                                        JWS_EMBEDDED_KEY, &parts)));
+    assert_false(vlt_is_ok(split_header(
+        "{\"alg\":\"HS256\",\"jwk\":{\"kty\":\"oct\",\"k\":\"AAAA\"}}", JWS_EMBEDDED_KEY, &parts)));
     snprintf(header, sizeof header, "{\"alg\":\"ES256\",\"jwk\":{\"d\":\"AAAA\",%s}", jwk_text + 1);
     assert_false(vlt_is_ok(split_header(header, JWS_EMBEDDED_KEY, &parts)));
     free(jwk_text);
@@ -220,11 +253,14 @@ static void ecdsa_rejects_other_widths_and_ranges(void **state) {
     for (int half = 0; half < 2; half++) {
         memcpy(changed, signature, 64);
         memset(changed + 32 * half, 0, 32); // r or s is zero
-        assert_class(jws_verify_signature(JWS_ES256, key, message, bytes_of(changed, 64)), VLT_CRYPTO);
+        assert_class(jws_verify_signature(JWS_ES256, key, message, bytes_of(changed, 64)),
+                     VLT_CRYPTO);
         memcpy(changed + 32 * half, n, 32); // r or s is n
-        assert_class(jws_verify_signature(JWS_ES256, key, message, bytes_of(changed, 64)), VLT_CRYPTO);
+        assert_class(jws_verify_signature(JWS_ES256, key, message, bytes_of(changed, 64)),
+                     VLT_CRYPTO);
         memset(changed + 32 * half, 0xff, 32);
-        assert_class(jws_verify_signature(JWS_ES256, key, message, bytes_of(changed, 64)), VLT_CRYPTO);
+        assert_class(jws_verify_signature(JWS_ES256, key, message, bytes_of(changed, 64)),
+                     VLT_CRYPTO);
     }
     memset(changed, 0, 64);
     assert_class(jws_verify_signature(JWS_ES256, key, message, bytes_of(changed, 64)), VLT_CRYPTO);
@@ -246,7 +282,8 @@ static void jws_rejects_to_sign_without_a_private_key(void **state) {
     key->use = JWK_USE_SIG;
     struct buf small;
     buf_init(&small, 40);
-    assert_class(jws_sign(key, BYTES_LITERAL("{\"alg\":\"ES256\"}"), BYTES_LITERAL("{}"), &small), VLT_LIMIT);
+    assert_class(jws_sign(key, BYTES_LITERAL("{\"alg\":\"ES256\"}"), BYTES_LITERAL("{}"), &small),
+                 VLT_LIMIT);
     buf_done(&small);
     json_decref(jwk);
     jwk_free(key);
@@ -292,7 +329,8 @@ static void *sign_and_verify(void *key) {
         uint8_t signature[JWS_SIGNATURE_MAX];
         size_t size = 0;
         if (!vlt_is_ok(jws_sign_raw(key, BYTES_LITERAL("m"), signature, &size)) ||
-            !vlt_is_ok(jws_verify_signature(JWS_ES256, key, BYTES_LITERAL("m"), bytes_of(signature, size))))
+            !vlt_is_ok(jws_verify_signature(JWS_ES256, key, BYTES_LITERAL("m"),
+                                            bytes_of(signature, size))))
             return key;
     }
     return NULL;

@@ -23,8 +23,9 @@ static void pkey_accepts_a_round_trip(void **state) {
         assert_int_equal(size, 64);
         assert_ok(jws_verify_signature(jws_signing_alg(signer), verifier, BYTES_LITERAL("message"),
                                        bytes_of(signature, size)));
-        assert_class(jws_verify_signature(jws_signing_alg(signer), verifier, BYTES_LITERAL("massage"),
-                                          bytes_of(signature, size)), VLT_CRYPTO);
+        assert_class(jws_verify_signature(jws_signing_alg(signer), verifier,
+                                          BYTES_LITERAL("massage"), bytes_of(signature, size)),
+                     VLT_CRYPTO);
         jwk_free(signer);
         jwk_free(verifier);
         secret_free(secret);
@@ -35,8 +36,12 @@ static void pkey_accepts_a_round_trip(void **state) {
 static void pkey_accepts_rfc8032(void **state) {
     uint8_t seed[32], expected[32], public_key[32];
     EVP_PKEY *pkey = NULL;
-    assert_ok(hex_decode(BYTES_LITERAL("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"), seed, 32));
-    assert_ok(hex_decode(BYTES_LITERAL("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"), expected, 32));
+    assert_ok(hex_decode(
+        BYTES_LITERAL("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"), seed,
+        32));
+    assert_ok(hex_decode(
+        BYTES_LITERAL("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"), expected,
+        32));
     struct secret *secret = fixture_secret(seed, sizeof seed);
     assert_ok(pkey_of_secret(PKEY_ED25519, secret, &pkey));
     assert_ok(pkey_ed25519_public(pkey, public_key));
@@ -82,8 +87,8 @@ static void pkey_rejects_the_wrong_kind(void **state) {
     assert_class(pkey_to_secret(pkey, small), VLT_LIMIT);
     assert_class(pkey_p256_public(out, out, &none), VLT_CRYPTO); // 0,0 is off the curve
     assert_null(none);
-    EVP_PKEY *public_only = EVP_PKEY_new_raw_public_key_ex(NULL, "ED25519", NULL,
-                                                           (const uint8_t *)"0123456789abcdef0123456789abcdef", 32);
+    EVP_PKEY *public_only = EVP_PKEY_new_raw_public_key_ex(
+        NULL, "ED25519", NULL, (const uint8_t *)"0123456789abcdef0123456789abcdef", 32);
     assert_class(pkey_to_secret(public_only, room), VLT_BUG);
     assert_int_equal(secret_size(room), 0);
     EVP_PKEY_free(public_only);

@@ -66,7 +66,8 @@ static void hsm_accepts_generations(void **state) {
     OK(hsm_check(b->hsm, &b->fault));
     OK(hsm_key_destroy(b->hsm, &b->key, &b->fault));
     struct secret *got = secret_new(HSM_DATA_KEY_BYTES);
-    FAILS(hsm_unwrap(b->hsm, CONTEXT, buf_bytes(&old), &b->fault, got), VLT_NOT_FOUND, "not opened");
+    FAILS(hsm_unwrap(b->hsm, CONTEXT, buf_bytes(&old), &b->fault, got), VLT_NOT_FOUND,
+          "not opened");
     opens(b, buf_bytes(&new), plain);
     secret_free(got);
     buf_done(&old);
@@ -94,7 +95,8 @@ static void hsm_accepts_description(void **state) {
 static void hsm_rejects_wrong_context(void **state) {
     struct bench *b = *state;
     bench_create(b);
-    struct secret *plain = fresh_key(), *got = fresh_key(), *before = secret_new(HSM_DATA_KEY_BYTES);
+    struct secret *plain = fresh_key(), *got = fresh_key(),
+                  *before = secret_new(HSM_DATA_KEY_BYTES);
     assert_true(vlt_is_ok(secret_set(before, secret_borrow(got), HSM_DATA_KEY_BYTES)));
     struct buf blob;
     bench_wrap(b, plain, &blob);
@@ -102,7 +104,8 @@ static void hsm_rejects_wrong_context(void **state) {
           VLT_CRYPTO, "healthy");
     FAILS(hsm_unwrap(b->hsm, BYTES_LITERAL("tenant=acme;key="), buf_bytes(&blob), &b->fault, got),
           VLT_CRYPTO, "healthy");
-    FAILS(hsm_unwrap(b->hsm, bytes_of("", 0), buf_bytes(&blob), &b->fault, got), VLT_BUG, "context");
+    FAILS(hsm_unwrap(b->hsm, bytes_of("", 0), buf_bytes(&blob), &b->fault, got), VLT_BUG,
+          "context");
     assert_true(same_key(got, before)); // outputs are untouched on failure
     opens(b, buf_bytes(&blob), plain);
     buf_done(&blob);
@@ -140,7 +143,8 @@ static void hsm_rejects_every_mutation(void **state) {
         assert_false(vlt_is_ok(hsm_unwrap(b->hsm, CONTEXT, bytes_of(blob.at, size), NULL, got)));
     memcpy(copy, blob.at, blob.size);
     copy[blob.size] = 0;
-    FAILS(hsm_unwrap(b->hsm, CONTEXT, bytes_of(copy, blob.size + 1), &b->fault, got), VLT_CRYPTO, "");
+    FAILS(hsm_unwrap(b->hsm, CONTEXT, bytes_of(copy, blob.size + 1), &b->fault, got), VLT_CRYPTO,
+          "");
     assert_int_equal(secret_size(got), 0);
     opens(b, buf_bytes(&blob), plain);
     buf_done(&blob);
@@ -161,7 +165,8 @@ static void hsm_rejects_altered_record(void **state) {
         altered.at[i] ^= (uint8_t)(1 << i % 8);
         vlt_result r = hsm_key_find(b->hsm, &altered, &b->fault);
         if (r.class == VLT_UNAVAILABLE || r.class == VLT_BUG)
-            fail_msg("byte %zu: %s (%s)", i, vlt_class_name(r.class), fault_or_reason(&b->fault, r));
+            fail_msg("byte %zu: %s (%s)", i, vlt_class_name(r.class),
+                     fault_or_reason(&b->fault, r));
         if (vlt_is_ok(r)) { // texts and generation of a record are not authenticated
             opened++;
             bench_close(b);

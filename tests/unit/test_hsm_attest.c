@@ -175,7 +175,8 @@ static void attest_rejects_keys_of_software(void **state) {
         size_t size = sizeof der;
         EVP_MD_CTX *context = EVP_MD_CTX_new();
         assert_int_equal(EVP_DigestSignInit(context, NULL, EVP_sha256(), NULL, forger.key), 1);
-        assert_int_equal(EVP_DigestSign(context, der, &size, statements[i]->at, statements[i]->size), 1);
+        assert_int_equal(
+            EVP_DigestSign(context, der, &size, statements[i]->at, statements[i]->size), 1);
         ECDSA_SIG *signature = d2i_ECDSA_SIG(NULL, &from, (long)size);
         BN_bn2binpad(ECDSA_SIG_get0_r(signature), statements[i]->signature, 32);
         BN_bn2binpad(ECDSA_SIG_get0_s(signature), statements[i]->signature + 32, 32);
@@ -187,7 +188,8 @@ static void attest_rejects_keys_of_software(void **state) {
     FAILS(verify(lab, forged, NONCE, NULL, &b->fault), VLT_DENIED, "not proven");
     // The challenge for that pair can not be answered by the genuine TPM.
     OK(challenge_make(&forged->endorsement, &forged->attestation, &challenge, nonce));
-    FAILS(hsm_attest(b->hsm, NULL, &challenge, &b->fault, lab->evidence), VLT_CRYPTO, "another TPM");
+    FAILS(hsm_attest(b->hsm, NULL, &challenge, &b->fault, lab->evidence), VLT_CRYPTO,
+          "another TPM");
     // And the nonce of one for the genuine pair is none for this one.
     OK(challenge_make(&lab->evidence->endorsement, &lab->evidence->attestation, &challenge, nonce));
     OK(hsm_attest(b->hsm, NONCE, NULL, &b->fault, lab->evidence));
@@ -215,7 +217,8 @@ static void attest_rejects_another_tpm(void **state) {
     // Its certificate with the keys of the first one.
     struct evidence *mixed = lab->evidence;
     mixed->endorsement_certificate = lab->other->endorsement_certificate;
-    FAILS(verify(lab, mixed, NONCE, NULL, &b->fault), VLT_CRYPTO, "not that of the endorsement key");
+    FAILS(verify(lab, mixed, NONCE, NULL, &b->fault), VLT_CRYPTO,
+          "not that of the endorsement key");
     mixed->endorsement = lab->other->endorsement;
     FAILS(verify(lab, mixed, nonce, NULL, &b->fault), VLT_CRYPTO, "");
     // Statements of one with keys of the other.
@@ -376,7 +379,8 @@ static void challenge_survives_mutation(void **state) {
         char before = text[at];
         text[at] ^= 1;
         if (vlt_is_ok(challenge_parse(bytes_of(text, size), &fault, &read)))
-            assert_false(bytes_equal(bytes_of(&read, sizeof read), bytes_of(&challenge, sizeof challenge)));
+            assert_false(
+                bytes_equal(bytes_of(&read, sizeof read), bytes_of(&challenge, sizeof challenge)));
         text[at] = before;
     }
     // What the TPM makes of an altered one, and of sizes that it does not expect.
@@ -407,12 +411,15 @@ static void endorse_with_ecc(struct bench *b, struct lab *lab) {
     OK(tpm_link_open(b->device.settings.tcti, 5000, &b->fault, &link));
     assert_int_equal(Esys_Initialize(&esys, tpm_link_tcti(link), NULL), 0);
     area_of_endorsement(AREA_EK_ECC, NULL, &template);
-    assert_int_equal(Tss2_MU_TPMT_PUBLIC_Unmarshal(template.at, template.size, NULL, &wanted.publicArea), 0);
+    assert_int_equal(
+        Tss2_MU_TPMT_PUBLIC_Unmarshal(template.at, template.size, NULL, &wanted.publicArea), 0);
     const TPM2B_SENSITIVE_CREATE sensitive = {.size = 0};
     const TPM2B_DATA outside = {.size = 0};
     const TPML_PCR_SELECTION pcrs = {.count = 0};
-    assert_int_equal(Esys_CreatePrimary(esys, ESYS_TR_RH_ENDORSEMENT, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &sensitive, &wanted,
-                                        &outside, &pcrs, &key, &made, NULL, NULL, NULL), 0);
+    assert_int_equal(Esys_CreatePrimary(esys, ESYS_TR_RH_ENDORSEMENT, ESYS_TR_PASSWORD,
+                                        ESYS_TR_NONE, ESYS_TR_NONE, &sensitive, &wanted, &outside,
+                                        &pcrs, &key, &made, NULL, NULL, NULL),
+                     0);
     uint8_t point[BOOT_POINT_BYTES] = {4};
     memcpy(point + 1, made->publicArea.unique.ecc.x.buffer, 32);
     memcpy(point + 33, made->publicArea.unique.ecc.y.buffer, 32);
@@ -424,7 +431,8 @@ static void endorse_with_ecc(struct bench *b, struct lab *lab) {
     ASN1_INTEGER_set(X509_get_serialNumber(certificate), 7);
     X509_gmtime_adj(X509_getm_notBefore(certificate), -100);
     X509_gmtime_adj(X509_getm_notAfter(certificate), 10000);
-    X509_NAME_add_entry_by_txt(X509_get_issuer_name(certificate), "CN", MBSTRING_ASC, (const uint8_t *)"maker", -1, -1, 0);
+    X509_NAME_add_entry_by_txt(X509_get_issuer_name(certificate), "CN", MBSTRING_ASC,
+                               (const uint8_t *)"maker", -1, -1, 0);
     X509_set_pubkey(certificate, public_key);
     X509_EXTENSION *use = X509V3_EXT_conf_nid(NULL, NULL, NID_ext_key_usage, "2.23.133.8.1");
     X509_set_version(certificate, 2);
@@ -432,7 +440,8 @@ static void endorse_with_ecc(struct bench *b, struct lab *lab) {
     X509 *root = X509_new();
     X509_gmtime_adj(X509_getm_notBefore(root), -100);
     X509_gmtime_adj(X509_getm_notAfter(root), 10000);
-    X509_NAME_add_entry_by_txt(X509_get_issuer_name(root), "CN", MBSTRING_ASC, (const uint8_t *)"maker", -1, -1, 0);
+    X509_NAME_add_entry_by_txt(X509_get_issuer_name(root), "CN", MBSTRING_ASC,
+                               (const uint8_t *)"maker", -1, -1, 0);
     X509_set_subject_name(root, X509_get_issuer_name(root));
     X509_set_pubkey(root, model);
     X509_EXTENSION *ca = X509V3_EXT_conf_nid(NULL, NULL, NID_basic_constraints, "critical,CA:TRUE");
@@ -449,13 +458,22 @@ static void endorse_with_ecc(struct bench *b, struct lab *lab) {
     TPM2B_MAX_NV_BUFFER content = {.size = 0};
     uint8_t *at = content.buffer;
     content.size = (UINT16)i2d_X509(certificate, &at);
-    TPM2B_NV_PUBLIC about = {.nvPublic = {.nvIndex = 0x01c0000a, .nameAlg = TPM2_ALG_SHA256, .dataSize = (UINT16)(content.size + 40)}};
-    about.nvPublic.attributes = TPMA_NV_OWNERREAD | TPMA_NV_OWNERWRITE | TPMA_NV_NO_DA; // and room behind it
+    TPM2B_NV_PUBLIC about = {.nvPublic = {.nvIndex = 0x01c0000a,
+                                          .nameAlg = TPM2_ALG_SHA256,
+                                          .dataSize = (UINT16)(content.size + 40)}};
+    about.nvPublic.attributes =
+        TPMA_NV_OWNERREAD | TPMA_NV_OWNERWRITE | TPMA_NV_NO_DA; // and room behind it
     const TPM2B_AUTH nobody = {.size = 0};
-    assert_int_equal(Esys_NV_DefineSpace(esys, ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &nobody, &about, &index), 0);
+    assert_int_equal(Esys_NV_DefineSpace(esys, ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD, ESYS_TR_NONE,
+                                         ESYS_TR_NONE, &nobody, &about, &index),
+                     0);
     const TPM2B_MAX_NV_BUFFER room = {.size = 40};
-    assert_int_equal(Esys_NV_Write(esys, ESYS_TR_RH_OWNER, index, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &content, 0), 0);
-    assert_int_equal(Esys_NV_Write(esys, ESYS_TR_RH_OWNER, index, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &room, content.size), 0);
+    assert_int_equal(Esys_NV_Write(esys, ESYS_TR_RH_OWNER, index, ESYS_TR_PASSWORD, ESYS_TR_NONE,
+                                   ESYS_TR_NONE, &content, 0),
+                     0);
+    assert_int_equal(Esys_NV_Write(esys, ESYS_TR_RH_OWNER, index, ESYS_TR_PASSWORD, ESYS_TR_NONE,
+                                   ESYS_TR_NONE, &room, content.size),
+                     0);
     Esys_FlushContext(esys, key);
     Esys_Free(made);
     Esys_Finalize(&esys);
@@ -487,7 +505,8 @@ static void attest_rejects_a_tpm_that_nobody_vouches_for(void **state) {
     struct bench *b = &lab->bench;
     device_fixture_replace(&b->device); // without certificates
     bench_create(b);
-    FAILS(hsm_attest(b->hsm, NONCE, NULL, &b->fault, lab->evidence), VLT_NOT_FOUND, "endorsement certificate");
+    FAILS(hsm_attest(b->hsm, NONCE, NULL, &b->fault, lab->evidence), VLT_NOT_FOUND,
+          "endorsement certificate");
     OK(hsm_check(b->hsm, &b->fault));
 }
 
@@ -515,7 +534,8 @@ static void attest_survives_every_fault(void **state) {
                                      TPM2_CC_Certify, TPM2_CC_PCR_Read, TPM2_CC_Quote};
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         tpm_proxy_fail(proxy, steps[i], 1, TPM_PROXY_ANSWER, TPM2_RC_NV_UNAVAILABLE);
-        FAILS(hsm_attest(b->hsm, NULL, &challenge, &b->fault, lab->other), VLT_UNAVAILABLE, "TPM_RC_NV_UNAVAILABLE");
+        FAILS(hsm_attest(b->hsm, NULL, &challenge, &b->fault, lab->other), VLT_UNAVAILABLE,
+              "TPM_RC_NV_UNAVAILABLE");
         assert_int_equal(tpm_proxy_count(proxy), 1);
         tpm_proxy_fail(proxy, steps[i], 1, TPM_PROXY_CUT, 0); // reached again by itself
         OK(hsm_attest(b->hsm, NULL, &challenge, &b->fault, lab->other));

@@ -117,8 +117,9 @@ static void boot_accepts_what_was_approved_before(void **state) {
     struct machine *m = *state;
     struct bench *b = &m->bench;
     const struct boot_state next = machine_expect(0x42, 0x71), later = machine_expect(0x43, 0x73);
-    const struct boot_approval approvals[] = {boot_signer_approve(&m->approver, "kernel 2", &next),
-                                              boot_signer_approve(&m->approver, "kernel 3", &later)};
+    const struct boot_approval approvals[] = {
+        boot_signer_approve(&m->approver, "kernel 2", &next),
+        boot_signer_approve(&m->approver, "kernel 3", &later)};
     machine_boot(m, 0x42, 0x71);
     OK(machine_find(m, approvals, 2));
     opens(b, buf_bytes(&m->blob), m->plain);
@@ -308,7 +309,8 @@ static int crash(const char *tcti) {
     boot_signer_init(&approver);
     memcpy(settings.boot_approver, approver.point, BOOT_POINT_BYTES);
     snprintf(settings.tcti, sizeof settings.tcti, "%s", tcti);
-    if (!vlt_is_ok(hsm_open(&settings, NULL, &hsm)) || !vlt_is_ok(hsm_key_create(hsm, 1, NULL, &key)))
+    if (!vlt_is_ok(hsm_open(&settings, NULL, &hsm)) ||
+        !vlt_is_ok(hsm_key_create(hsm, 1, NULL, &key)))
         _exit(1);
     _exit(0);
 }

@@ -75,7 +75,8 @@ static void record_accepts_what_it_wrote(void **state) {
 }
 
 static void record_rejects_what_cannot_be(void **state) {
-    struct hsm_key key = encoded(&(struct record_key){.kind = HSM_TPM, .mechanism = HSM_MECHANISM_GCM, .generation = 1});
+    struct hsm_key key = encoded(
+        &(struct record_key){.kind = HSM_TPM, .mechanism = HSM_MECHANISM_GCM, .generation = 1});
     assert_false(decodes(key.at, key.size)); // a TPM does no GCM
     struct record_key r = sample_p11();
     r.generation = 0;
@@ -138,7 +139,8 @@ static void counter_survives_mutation(void **state) {
         assert_true(vlt_is_ok(record_counter_encode(&samples[s], &counter)));
         for (size_t size = 0; size < counter.size; size++)
             assert_false(vlt_is_ok(record_counter_decode(bytes_of(counter.at, size), &back)));
-        assert_false(vlt_is_ok(record_counter_decode(bytes_of(counter.at, counter.size + 1), &back)));
+        assert_false(
+            vlt_is_ok(record_counter_decode(bytes_of(counter.at, counter.size + 1), &back)));
         for (size_t i = 0; i < counter.size * 8; i++) {
             struct hsm_counter bad = counter;
             bad.at[i / 8] ^= (uint8_t)(1 << i % 8);
@@ -167,14 +169,16 @@ static void blob_survives_mutation(void **state) {
     for (unsigned mechanism = 0; mechanism < 256; mechanism++) {
         blob[1] = (uint8_t)mechanism;
         bool ok = vlt_is_ok(record_blob_decode(bytes_of(blob, 40), &decoded));
-        assert_int_equal(ok, mechanism >= HSM_MECHANISM_ECDH && mechanism <= HSM_MECHANISM_SIGNATURE);
+        assert_int_equal(ok,
+                         mechanism >= HSM_MECHANISM_ECDH && mechanism <= HSM_MECHANISM_SIGNATURE);
     }
 }
 
 // Two contexts never give one associated data, nor do two keys.
 static void aad_rejects_ambiguity(void **state) {
     struct record_key a = sample_p11(), b = a;
-    uint8_t first[RECORD_AAD_MAX_BYTES], second[RECORD_AAD_MAX_BYTES], longest[HSM_CONTEXT_MAX_BYTES] = {0};
+    uint8_t first[RECORD_AAD_MAX_BYTES], second[RECORD_AAD_MAX_BYTES],
+        longest[HSM_CONTEXT_MAX_BYTES] = {0};
     size_t n = record_aad(&a, BYTES_LITERAL("ab"), first);
     size_t m = record_aad(&a, BYTES_LITERAL("a"), second);
     assert_false(bytes_equal(bytes_of(first, n), bytes_of(second, m)));
@@ -185,7 +189,8 @@ static void aad_rejects_ambiguity(void **state) {
     b.mechanism = HSM_MECHANISM_KEY_WRAP;
     m = record_aad(&b, BYTES_LITERAL("ab"), second);
     assert_false(bytes_equal(bytes_of(first, n), bytes_of(second, m)));
-    assert_in_range(record_aad(&a, bytes_of(longest, sizeof longest), first), 256, RECORD_AAD_MAX_BYTES);
+    assert_in_range(record_aad(&a, bytes_of(longest, sizeof longest), first), 256,
+                    RECORD_AAD_MAX_BYTES);
 }
 
 // --- HPKE -------------------------------------------------------------------
@@ -285,7 +290,8 @@ static void hpke_accepts_what_it_made(void **state) {
         assert_true(vlt_is_ok(hpke_encrypt(&c.sender, plain, &body)));
         struct secret *dh = multiply(vector.sk_r, bytes_of(body.at, HPKE_POINT_BYTES));
         assert_true(vlt_is_ok(hpke_decrypt(&c.sender, dh, buf_bytes(&body), back)));
-        assert_true(secret_equal(bytes_of(secret_borrow(plain), size), bytes_of(secret_borrow(back), size)));
+        assert_true(secret_equal(bytes_of(secret_borrow(plain), size),
+                                 bytes_of(secret_borrow(back), size)));
         secret_free(dh);
         secret_free(plain);
         secret_free(back);
@@ -305,16 +311,20 @@ static void hpke_rejects_every_mutation(void **state) {
         c.body[i / 8] ^= (uint8_t)(1 << i % 8);
     }
     for (size_t size = 0; size < c.body_bytes; size++)
-        assert_int_equal(hpke_decrypt(&c.sender, c.dh, bytes_of(c.body, size), plain).class, VLT_CRYPTO);
+        assert_int_equal(hpke_decrypt(&c.sender, c.dh, bytes_of(c.body, size), plain).class,
+                         VLT_CRYPTO);
     struct hpke_sender other = c.sender;
     other.aad.size--;
-    assert_int_equal(hpke_decrypt(&other, c.dh, bytes_of(c.body, c.body_bytes), plain).class, VLT_CRYPTO);
+    assert_int_equal(hpke_decrypt(&other, c.dh, bytes_of(c.body, c.body_bytes), plain).class,
+                     VLT_CRYPTO);
     other = c.sender;
     other.info.size--;
-    assert_int_equal(hpke_decrypt(&other, c.dh, bytes_of(c.body, c.body_bytes), plain).class, VLT_CRYPTO);
+    assert_int_equal(hpke_decrypt(&other, c.dh, bytes_of(c.body, c.body_bytes), plain).class,
+                     VLT_CRYPTO);
     other = c.sender;
     other.psk = c.dh; // another pre-shared key: a blob of somebody who has the public key only
-    assert_int_equal(hpke_decrypt(&other, c.dh, bytes_of(c.body, c.body_bytes), plain).class, VLT_CRYPTO);
+    assert_int_equal(hpke_decrypt(&other, c.dh, bytes_of(c.body, c.body_bytes), plain).class,
+                     VLT_CRYPTO);
     assert_int_equal(secret_size(plain), 0);
     secret_free(plain);
     hpke_case_free(&c);

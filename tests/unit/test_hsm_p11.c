@@ -200,13 +200,37 @@ static void p11_rejects_extractable_key(void **state) {
     for (size_t i = 0; i < sizeof id; i++)
         snprintf(hex + 2 * i, 3, "%02x", id[i]);
     bench_close(b);
-    const char *const delete[] = {"pkcs11-tool", "--module", DEVICE_FIXTURE_SOFTHSM, "--token-label",
-                                  DEVICE_FIXTURE_LABEL, "--login", "--pin", DEVICE_FIXTURE_PIN,
-                                  "--delete-object", "--type", "secrkey", "--id", hex, NULL};
-    const char *const make[] = {"pkcs11-tool", "--module", DEVICE_FIXTURE_SOFTHSM, "--token-label",
-                                DEVICE_FIXTURE_LABEL, "--login", "--pin", DEVICE_FIXTURE_PIN,
-                                "--keygen", "--key-type", "AES:32", "--label", "vaultd", "--id", hex,
-                                "--extractable", NULL};
+    const char *const delete[] = {"pkcs11-tool",
+                                  "--module",
+                                  DEVICE_FIXTURE_SOFTHSM,
+                                  "--token-label",
+                                  DEVICE_FIXTURE_LABEL,
+                                  "--login",
+                                  "--pin",
+                                  DEVICE_FIXTURE_PIN,
+                                  "--delete-object",
+                                  "--type",
+                                  "secrkey",
+                                  "--id",
+                                  hex,
+                                  NULL};
+    const char *const make[] = {"pkcs11-tool",
+                                "--module",
+                                DEVICE_FIXTURE_SOFTHSM,
+                                "--token-label",
+                                DEVICE_FIXTURE_LABEL,
+                                "--login",
+                                "--pin",
+                                DEVICE_FIXTURE_PIN,
+                                "--keygen",
+                                "--key-type",
+                                "AES:32",
+                                "--label",
+                                "vaultd",
+                                "--id",
+                                hex,
+                                "--extractable",
+                                NULL};
     assert_int_equal(device_fixture_run(delete), 0);
     bench_open(b);
     FAILS(hsm_key_find(b->hsm, &b->key, &b->fault), VLT_NOT_FOUND, "key was deleted");
@@ -311,7 +335,8 @@ static void p11_survives_failure_to_come_back(void **state) {
     bench_wrap(b, plain, &blob);
     shim->decrypt = (struct p11_shim_fault){CKR_DEVICE_REMOVED, 1};
     shim->open_session = (struct p11_shim_fault){CKR_SESSION_COUNT, 1};
-    FAILS(hsm_unwrap(b->hsm, CONTEXT, buf_bytes(&blob), &b->fault, got), VLT_UNAVAILABLE, "sessions");
+    FAILS(hsm_unwrap(b->hsm, CONTEXT, buf_bytes(&blob), &b->fault, got), VLT_UNAVAILABLE,
+          "sessions");
     opens(b, buf_bytes(&blob), plain);
     // Somebody changed the PIN meanwhile: one try, then none.
     shim->decrypt = (struct p11_shim_fault){CKR_DEVICE_REMOVED, 1};

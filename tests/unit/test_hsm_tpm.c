@@ -127,13 +127,15 @@ struct pipe_ends {
 
 static void *pass_on(void *arg) {
     const struct pipe_ends *ends = arg;
-    struct pollfd fds[] = {{.fd = ends->device, .events = POLLIN}, {.fd = ends->server, .events = POLLIN}};
+    struct pollfd fds[] = {{.fd = ends->device, .events = POLLIN},
+                           {.fd = ends->server, .events = POLLIN}};
     uint8_t bytes[4096];
     for (;;) {
         poll(fds, 2, -1);
         for (unsigned i = 0; i < 2; i++) {
             ssize_t n = fds[i].revents & POLLIN ? read(fds[i].fd, bytes, sizeof bytes) : 0;
-            if ((fds[i].revents && n <= 0) || (n > 0 && write(fds[1 - i].fd, bytes, (size_t)n) != n))
+            if ((fds[i].revents && n <= 0) ||
+                (n > 0 && write(fds[1 - i].fd, bytes, (size_t)n) != n))
                 return NULL;
         }
     }

@@ -32,8 +32,9 @@ static void stranger_go(struct stranger *s) {
 
 static uint32_t tpm_property(struct stranger *s, TPM2_PT property) {
     TPMS_CAPABILITY_DATA *found = NULL;
-    assert_int_equal(Esys_GetCapability(s->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_CAP_TPM_PROPERTIES, property, 1,
-                                        NULL, &found), 0);
+    assert_int_equal(Esys_GetCapability(s->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+                                        TPM2_CAP_TPM_PROPERTIES, property, 1, NULL, &found),
+                     0);
     uint32_t value = found->data.tpmProperties.tpmProperty[0].value;
     assert_int_equal(found->data.tpmProperties.tpmProperty[0].property, property);
     Esys_Free(found);
@@ -46,18 +47,26 @@ static uint32_t tpm_property(struct stranger *s, TPM2_PT property) {
 static void lock_out(struct bench *b) {
     struct stranger s;
     ESYS_TR key = ESYS_TR_NONE;
-    const TPM2B_SENSITIVE_CREATE sensitive = {.sensitive = {.userAuth = {.size = 4, .buffer = "good"}}};
+    const TPM2B_SENSITIVE_CREATE sensitive = {
+        .sensitive = {.userAuth = {.size = 4, .buffer = "good"}}};
     const TPM2B_AUTH wrong = {.size = 3, .buffer = "bad"};
     const TPM2B_DATA outside = {.size = 0};
     const TPML_PCR_SELECTION pcrs = {.count = 0};
-    TPM2B_PUBLIC template = {.publicArea = {.type = TPM2_ALG_ECC, .nameAlg = TPM2_ALG_SHA256,
-        .objectAttributes = TPMA_OBJECT_SIGN_ENCRYPT | TPMA_OBJECT_USERWITHAUTH | TPMA_OBJECT_SENSITIVEDATAORIGIN}};
-    template.publicArea.parameters.eccDetail = (TPMS_ECC_PARMS){.symmetric = {.algorithm = TPM2_ALG_NULL},
-        .scheme = {.scheme = TPM2_ALG_ECDSA, .details.ecdsa.hashAlg = TPM2_ALG_SHA256}, .curveID = TPM2_ECC_NIST_P256,
+    TPM2B_PUBLIC template = {.publicArea = {.type = TPM2_ALG_ECC,
+                                            .nameAlg = TPM2_ALG_SHA256,
+                                            .objectAttributes = TPMA_OBJECT_SIGN_ENCRYPT |
+                                                                TPMA_OBJECT_USERWITHAUTH |
+                                                                TPMA_OBJECT_SENSITIVEDATAORIGIN}};
+    template.publicArea.parameters.eccDetail = (TPMS_ECC_PARMS){
+        .symmetric = {.algorithm = TPM2_ALG_NULL},
+        .scheme = {.scheme = TPM2_ALG_ECDSA, .details.ecdsa.hashAlg = TPM2_ALG_SHA256},
+        .curveID = TPM2_ECC_NIST_P256,
         .kdf = {.scheme = TPM2_ALG_NULL}};
     stranger_come(b, &s);
-    assert_int_equal(Esys_CreatePrimary(s.esys, ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &sensitive, &template,
-                                        &outside, &pcrs, &key, NULL, NULL, NULL, NULL), 0);
+    assert_int_equal(Esys_CreatePrimary(s.esys, ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD, ESYS_TR_NONE,
+                                        ESYS_TR_NONE, &sensitive, &template, &outside, &pcrs, &key,
+                                        NULL, NULL, NULL, NULL),
+                     0);
     assert_int_equal(Esys_TR_SetAuth(s.esys, key, &wrong), 0);
     const TPM2B_DIGEST digest = {.size = 32};
     const TPMT_SIG_SCHEME scheme = {.scheme = TPM2_ALG_NULL};
@@ -65,7 +74,8 @@ static void lock_out(struct bench *b) {
     TSS2_RC rc = 0;
     for (unsigned i = 0; i < 64 && rc != TPM2_RC_LOCKOUT; i++) {
         TPMT_SIGNATURE *signature = NULL;
-        rc = Esys_Sign(s.esys, key, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &digest, &scheme, &ticket, &signature);
+        rc = Esys_Sign(s.esys, key, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &digest, &scheme,
+                       &ticket, &signature);
         assert_int_not_equal(rc, 0);
     }
     assert_int_equal(rc, TPM2_RC_LOCKOUT);
@@ -162,10 +172,12 @@ static void tpm_rejects_a_substitute_before_it_learns_anything(void **state) {
     snprintf(b->device.settings.tcti, sizeof b->device.settings.tcti, "swtpm:path=%s", proxy->path);
     tpm_proxy_fail(proxy, TPM2_CC_Load, 0, TPM_PROXY_ANSWER, 0); // only counts
     bench_open(b);
-    FAILS(hsm_key_find(b->hsm, &b->key, &b->fault), VLT_CONFLICT, "not the one that made this store");
+    FAILS(hsm_key_find(b->hsm, &b->key, &b->fault), VLT_CONFLICT,
+          "not the one that made this store");
     assert_int_equal(tpm_proxy_count(proxy), 0);
     tpm_proxy_fail(proxy, TPM2_CC_ECDH_ZGen, 0, TPM_PROXY_ANSWER, 0);
-    FAILS(hsm_key_find(b->hsm, &b->key, &b->fault), VLT_CONFLICT, "not the one that made this store");
+    FAILS(hsm_key_find(b->hsm, &b->key, &b->fault), VLT_CONFLICT,
+          "not the one that made this store");
     assert_int_equal(tpm_proxy_count(proxy), 0);
     struct record_key record;
     OK(record_key_decode(bytes_of(b->key.at, b->key.size), &record));
@@ -179,9 +191,12 @@ static void tpm_rejects_an_owner_password(void **state) {
     struct stranger s;
     const TPM2B_AUTH password = {.size = 6, .buffer = "secret"};
     stranger_come(b, &s);
-    assert_int_equal(Esys_HierarchyChangeAuth(s.esys, ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &password), 0);
+    assert_int_equal(Esys_HierarchyChangeAuth(s.esys, ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD,
+                                              ESYS_TR_NONE, ESYS_TR_NONE, &password),
+                     0);
     stranger_go(&s);
-    FAILS(hsm_open(&b->device.settings, &b->fault, &b->hsm), VLT_DENIED, "owner hierarchy has a password");
+    FAILS(hsm_open(&b->device.settings, &b->fault, &b->hsm), VLT_DENIED,
+          "owner hierarchy has a password");
     stranger_come(b, &s);
     assert_int_equal(tpm_property(&s, TPM2_PT_LOCKOUT_COUNTER), 0); // hierarchies do not count
     stranger_go(&s);
@@ -192,7 +207,8 @@ static void tpm_rejects_a_hierarchy_that_is_off(void **state) {
     struct tpm_proxy *proxy = tpm_proxy_start(b->device.folder);
     snprintf(b->device.settings.tcti, sizeof b->device.settings.tcti, "swtpm:path=%s", proxy->path);
     tpm_proxy_fail(proxy, TPM2_CC_CreatePrimary, 9, TPM_PROXY_ANSWER, TPM2_RC_HIERARCHY | 0x100);
-    FAILS(hsm_open(&b->device.settings, &b->fault, &b->hsm), VLT_UNAVAILABLE, "disabled in the firmware");
+    FAILS(hsm_open(&b->device.settings, &b->fault, &b->hsm), VLT_UNAVAILABLE,
+          "disabled in the firmware");
     tpm_proxy_stop(proxy);
 }
 
@@ -215,7 +231,8 @@ static void tpm_survives_late_answers(void **state) {
     assert_in_range(clock_elapsed_ms() - from, 190, 2000);
     for (unsigned i = 0; i < 3; i++) {
         tpm_proxy_fail(proxy, TPM2_CC_ECDH_ZGen, 1, TPM_PROXY_DELAY, 600);
-        FAILS(hsm_unwrap(b->hsm, CONTEXT, buf_bytes(&blob), &b->fault, got), VLT_UNAVAILABLE, "within 400 ms");
+        FAILS(hsm_unwrap(b->hsm, CONTEXT, buf_bytes(&blob), &b->fault, got), VLT_UNAVAILABLE,
+              "within 400 ms");
         poll(NULL, 0, 300); // the late answer is there now
         opens(b, buf_bytes(&blob), plain);
     }
@@ -231,7 +248,8 @@ static void tpm_survives_late_answers(void **state) {
 static void auth_of(const uint8_t seed[RECORD_SEED_BYTES], uint8_t auth[32]) {
     static const char label[] = "vaultd tpm auth v1";
     unsigned size = 0;
-    assert_non_null(HMAC(EVP_sha256(), seed, RECORD_SEED_BYTES, (const uint8_t *)label, sizeof label - 1, auth, &size));
+    assert_non_null(HMAC(EVP_sha256(), seed, RECORD_SEED_BYTES, (const uint8_t *)label,
+                         sizeof label - 1, auth, &size));
 }
 
 // Making, opening and using a key and a counter: everything that went over the bus
@@ -258,8 +276,10 @@ static void tpm_hides_a_whole_life_on_the_bus(void **state) {
     uint8_t auth[32];
     OK(record_key_decode(bytes_of(b->key.at, b->key.size), &record));
     OK(record_counter_decode(bytes_of(counter.at, counter.size), &counter_record));
-    static const uint32_t commands[] = {TPM2_CC_Create, TPM2_CC_Load, TPM2_CC_ECDH_ZGen, TPM2_CC_NV_DefineSpace, TPM2_CC_NV_Increment};
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) { // all of it went over this bus
+    static const uint32_t commands[] = {TPM2_CC_Create, TPM2_CC_Load, TPM2_CC_ECDH_ZGen,
+                                        TPM2_CC_NV_DefineSpace, TPM2_CC_NV_Increment};
+    for (size_t i = 0; i < sizeof commands / sizeof *commands;
+         i++) { // all of it went over this bus
         const uint8_t code[4] = {0, 0, (uint8_t)(commands[i] >> 8), (uint8_t)commands[i]};
         assert_true(tpm_proxy_saw(proxy, code, sizeof code));
     }
@@ -284,7 +304,8 @@ static void tpm_accepts_a_loaded_tcti(void **state) {
     struct bench *b = *state;
     char own[256];
     memcpy(own, b->device.settings.tcti, sizeof own);
-    snprintf(b->device.settings.tcti, 256, "libtss2-tcti-swtpm.so.0:path=%s/tpm.sock", b->device.folder);
+    snprintf(b->device.settings.tcti, 256, "libtss2-tcti-swtpm.so.0:path=%s/tpm.sock",
+             b->device.folder);
     bench_create(b);
     struct secret *plain = fresh_key();
     struct buf blob;

@@ -121,9 +121,10 @@ static bool tag_is(const struct token_tag *tag, const char *name, const char *va
 
 static void test_subject_accepts_tags_and_posture(void **state) {
     struct subject *s = NULL;
-    char *token = idp_sign(es256, NULL,
-                           GOOD ",\"repository\":\"acme/shop\",\"k8s\":{\"namespace\":\"\"},\"run\":-17,"
-                                "\"device\":{\"compliant\":true},\"mdm\":\"false\",\"other\":\"x\"}");
+    char *token =
+        idp_sign(es256, NULL,
+                 GOOD ",\"repository\":\"acme/shop\",\"k8s\":{\"namespace\":\"\"},\"run\":-17,"
+                      "\"device\":{\"compliant\":true},\"mdm\":\"false\",\"other\":\"x\"}");
     assert_string_equal(verify_text(token, &s).reason, "");
     assert_int_equal(s->traits.tag_count, 3); // in the order of their names
     assert_true(tag_is(&s->traits.tags[0], "Namespace", ""));
@@ -144,8 +145,12 @@ static void test_subject_accepts_tags_and_posture(void **state) {
 }
 
 static void test_subject_rejects_tags_and_posture_of_other_types(void **state) {
-    static const char *const ends[] = {"\"repository\":[\"a\"]", "\"repository\":{}", "\"run\":1.5",
-                                       "\"device\":{\"compliant\":\"yes\"}", "\"mdm\":1", "\"mdm\":[true]"};
+    static const char *const ends[] = {"\"repository\":[\"a\"]",
+                                       "\"repository\":{}",
+                                       "\"run\":1.5",
+                                       "\"device\":{\"compliant\":\"yes\"}",
+                                       "\"mdm\":1",
+                                       "\"mdm\":[true]"};
     char payload[1024];
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
         snprintf(payload, sizeof payload, GOOD ",%s}", ends[i]);
@@ -228,13 +233,22 @@ static void test_subject_rejects_wrong_claims(void **state) {
         {GOOD ",\"azp\":1}", VLT_DENIED},
         {GOOD ",\"may_act\":\"bot\"}", VLT_DENIED},
         {GOOD ",\"act\":[]}", VLT_DENIED},
-        {"{\"iss\":\"" IDP "\",\"aud\":\"other\",\"sub\":\"a\",\"iat\":1800000000,\"exp\":1800000300}", VLT_DENIED},
+        {"{\"iss\":\"" IDP
+         "\",\"aud\":\"other\",\"sub\":\"a\",\"iat\":1800000000,\"exp\":1800000300}",
+         VLT_DENIED},
         {"{\"iss\":\"" IDP "\",\"sub\":\"a\",\"iat\":1800000000,\"exp\":1800000300}", VLT_DENIED},
-        {"{\"iss\":\"" IDP "\",\"aud\":\"vault\",\"iat\":1800000000,\"exp\":1800000300}", VLT_DENIED},
-        {"{\"iss\":\"" IDP "\",\"aud\":\"vault\",\"sub\":\"\",\"iat\":1800000000,\"exp\":1800000300}", VLT_DENIED},
-        {"{\"iss\":\"" IDP "/\",\"aud\":\"vault\",\"sub\":\"a\",\"iat\":1800000000,\"exp\":1800000300}", VLT_NOT_FOUND},
+        {"{\"iss\":\"" IDP "\",\"aud\":\"vault\",\"iat\":1800000000,\"exp\":1800000300}",
+         VLT_DENIED},
+        {"{\"iss\":\"" IDP
+         "\",\"aud\":\"vault\",\"sub\":\"\",\"iat\":1800000000,\"exp\":1800000300}",
+         VLT_DENIED},
+        {"{\"iss\":\"" IDP
+         "/\",\"aud\":\"vault\",\"sub\":\"a\",\"iat\":1800000000,\"exp\":1800000300}",
+         VLT_NOT_FOUND},
         {"{\"aud\":\"vault\",\"sub\":\"a\",\"iat\":1800000000,\"exp\":1800000300}", VLT_MALFORMED},
-        {"{\"iss\":\"spiffe://mesh.example\",\"aud\":\"vault\",\"sub\":\"a\",\"iat\":1800000000,\"exp\":1800000300}", VLT_DENIED},
+        {"{\"iss\":\"spiffe://"
+         "mesh.example\",\"aud\":\"vault\",\"sub\":\"a\",\"iat\":1800000000,\"exp\":1800000300}",
+         VLT_DENIED},
         {"[]", VLT_MALFORMED},
         {"{} {}", VLT_MALFORMED}};
     for (size_t i = 0; i < sizeof wrongs / sizeof *wrongs; i++) {
@@ -257,7 +271,7 @@ static void test_subject_rejects_other_types(void **state) {
 
 static void test_subject_rejects_id_token_of_another_party(void **state) {
 #define TWO                                                                                        \
-    "{\"iss\":\"" IDP "\",\"aud\":[\"vault\",\"x\"],\"sub\":\"a\",\"iat\":1800000000,"                   \
+    "{\"iss\":\"" IDP "\",\"aud\":[\"vault\",\"x\"],\"sub\":\"a\",\"iat\":1800000000,"             \
     "\"exp\":1800000300"
     expected.type = SUBJECT_ID_TOKEN;
     assert_int_equal(verify(es256, NULL, TWO "}").class, VLT_DENIED);
@@ -291,7 +305,8 @@ static void test_subject_rejects_other_tenant_and_disabled_issuer(void **state) 
     idp_commit(store, TENANT, STORE_ISSUER, "idp", issuer_record("idp", IDP, idp_jwks(keys, 3)));
     assert_string_equal(verify(es256, NULL, GOOD "}").reason, "");
     // Its keys change: the old one ends at once.
-    idp_commit(store, TENANT, STORE_ISSUER, "idp", issuer_record("idp", IDP, idp_jwks(keys + 1, 1)));
+    idp_commit(store, TENANT, STORE_ISSUER, "idp",
+               issuer_record("idp", IDP, idp_jwks(keys + 1, 1)));
     assert_int_equal(verify(es256, NULL, GOOD "}").class, VLT_CRYPTO);
     idp_commit(store, TENANT, STORE_ISSUER, "idp", issuer_record("idp", IDP, idp_jwks(keys, 3)));
 }
@@ -359,8 +374,9 @@ static void test_subject_cache_rejects_what_has_ended(void **state) {
 
 static void test_subject_rejects_missing_requirement(void **state) {
     json_t *record = issuer_record("idp", IDP, idp_jwks(&es256, 1));
-    json_object_set_new(record, "requirements",
-                        json_pack("[{s:s,s:s}]", "claim", "kubernetes.io/namespace", "value", "prod"));
+    json_object_set_new(
+        record, "requirements",
+        json_pack("[{s:s,s:s}]", "claim", "kubernetes.io/namespace", "value", "prod"));
     json_object_set_new(record, "max_age_s", json_integer(100));
     idp_commit(store, TENANT, STORE_ISSUER, "idp", record);
     assert_int_equal(verify(es256, NULL, GOOD "}").class, VLT_DENIED);

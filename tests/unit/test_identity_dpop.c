@@ -75,7 +75,8 @@ static void test_dpop_accepts_valid_proof(void **state) {
     // It is known for as long as it could be used again.
     assert_true(first.until >= NOW + 2 * DPOP_WINDOW_S);
     // The same jti in another spelling of the proof is the same proof.
-    assert_int_equal(check(prove("dpop+jwt", "", CLAIMS ",\"x\":1"), &expected, &second), DPOP_VALID);
+    assert_int_equal(check(prove("dpop+jwt", "", CLAIMS ",\"x\":1"), &expected, &second),
+                     DPOP_VALID);
     assert_memory_equal(second.id, id, 32);
 }
 
@@ -107,13 +108,16 @@ static void test_dpop_rejects_wrong_claims(void **state) {
         "\"jti\":\"j\",\"htm\":\"post\",\"htu\":\"" URI "\",\"iat\":1800000000",
         "\"jti\":\"j\",\"htm\":\"GET\",\"htu\":\"" URI "\",\"iat\":1800000000",
         "\"jti\":\"j\",\"htu\":\"" URI "\",\"iat\":1800000000",
-        "\"jti\":\"j\",\"htm\":\"POST\",\"htu\":\"https://vault.example/oauth2/revoke\",\"iat\":1800000000",
-        "\"jti\":\"j\",\"htm\":\"POST\",\"htu\":\"https://evil.example/oauth2/token\",\"iat\":1800000000",
+        "\"jti\":\"j\",\"htm\":\"POST\",\"htu\":\"https://vault.example/oauth2/"
+        "revoke\",\"iat\":1800000000",
+        "\"jti\":\"j\",\"htm\":\"POST\",\"htu\":\"https://evil.example/oauth2/"
+        "token\",\"iat\":1800000000",
         "\"jti\":\"j\",\"htm\":\"POST\",\"htu\":\"" URI "\"",
         "\"jti\":\"j\",\"htm\":\"POST\",\"htu\":\"" URI "\",\"iat\":1800000061",
         "\"jti\":\"j\",\"htm\":\"POST\",\"htu\":\"" URI "\",\"iat\":1799999939",
         "\"jti\":\"j\",\"htm\":\"POST\",\"htu\":\"" URI "\",\"iat\":\"1800000000\"",
-        CLAIMS ",\"htm\":\"POST\"", CLAIMS ",\"nonce\":1"};
+        CLAIMS ",\"htm\":\"POST\"",
+        CLAIMS ",\"nonce\":1"};
     struct dpop_expectation expected = expectation();
     struct dpop_proof proof;
     for (size_t i = 0; i < sizeof wrongs / sizeof *wrongs; i++)
@@ -126,12 +130,15 @@ static void test_dpop_rejects_other_headers(void **state) {
     struct dpop_proof proof;
     assert_int_equal(check(prove("JWT", "", CLAIMS), &expected, &proof), DPOP_INVALID);
     assert_int_equal(check(prove("at+jwt", "", CLAIMS), &expected, &proof), DPOP_INVALID);
-    assert_int_equal(check(prove("dpop+jwt", ",\"crit\":[\"a\"]", CLAIMS), &expected, &proof), DPOP_INVALID);
-    assert_int_equal(check(prove("dpop+jwt", ",\"alg\":\"none\"", CLAIMS), &expected, &proof), DPOP_INVALID);
+    assert_int_equal(check(prove("dpop+jwt", ",\"crit\":[\"a\"]", CLAIMS), &expected, &proof),
+                     DPOP_INVALID);
+    assert_int_equal(check(prove("dpop+jwt", ",\"alg\":\"none\"", CLAIMS), &expected, &proof),
+                     DPOP_INVALID);
     assert_int_equal(check(strdup("a.b.c"), &expected, &proof), DPOP_INVALID);
     assert_int_equal(check(strdup(""), &expected, &proof), DPOP_INVALID);
     // No key inside.
-    assert_int_equal(check(idp_sign(key, "dpop+jwt", "{" CLAIMS "}"), &expected, &proof), DPOP_INVALID);
+    assert_int_equal(check(idp_sign(key, "dpop+jwt", "{" CLAIMS "}"), &expected, &proof),
+                     DPOP_INVALID);
 }
 
 static void test_dpop_rejects_private_and_foreign_key(void **state) {

@@ -23,7 +23,8 @@ struct pair {
     char last_value[64];
 };
 
-static void keeper_asked(struct ipc_call *call, unsigned message, struct bytes frame, void *context) {
+static void keeper_asked(struct ipc_call *call, unsigned message, struct bytes frame,
+                         void *context) {
     struct pair *pair = context;
     struct ask_open ask;
     pair->asked++;
@@ -46,7 +47,8 @@ static void keeper_closed(struct channel *channel, const char *why, void *contex
 static bool keeper_permits(unsigned states, void *context) {
     return ((struct pair *)context)->is_open && states & S_OPEN;
 }
-static const struct channel_events keeper_events = {.asked = keeper_asked, .closed = keeper_closed, .permits = keeper_permits};
+static const struct channel_events keeper_events = {
+    .asked = keeper_asked, .closed = keeper_closed, .permits = keeper_permits};
 static const struct channel_events redeemer_events = {.closed = NULL};
 
 static void opened(vlt_result result, const struct answer_open *answer, void *context) {
@@ -164,7 +166,8 @@ static void channel_accepts_a_bundle_and_rejects_pieces_of_one(void **state) {
         assert_int_equal(pair.far_closed, !is_whole);
         assert_int_equal(pair.asked, size >= w.size ? 2 : size >= 7 + 4 + good.size ? 1 : 0);
         pair_close(&pair);
-        for (unsigned i = 0; i < pair.asked; i++) // a call outlives its channel until it is answered
+        for (unsigned i = 0; i < pair.asked;
+             i++) // a call outlives its channel until it is answered
             reply_failure(i ? pair.held_before : pair.held, vlt_fail(VLT_DENIED, "late"));
     }
     bundle[10] = 7; // a bundle of bundles
@@ -183,7 +186,8 @@ static void channel_survives_frames_of_all_sizes_in_one_turn(void **state) {
     static uint8_t big[IPC_TOKEN_MAX];
     pair_open(&pair);
     for (size_t i = 0; i < 400; i++) {
-        struct ask_open ask = {.token = bytes_of(big, i * 7919 % sizeof big), .credential = sample.credential};
+        struct ask_open ask = {.token = bytes_of(big, i * 7919 % sizeof big),
+                               .credential = sample.credential};
         ask_open(pair.near, &ask, opened, &pair);
     }
     for (int i = 0; i < 200 && pair.answered < 400; i++)
@@ -234,7 +238,8 @@ static void ask_rejects_a_field_that_is_too_long(void **state) {
 }
 
 static int passed_fd = -1;
-static void told(struct channel *channel, unsigned message, struct bytes frame, int descriptor, void *context) {
+static void told(struct channel *channel, unsigned message, struct bytes frame, int descriptor,
+                 void *context) {
     passed_fd = descriptor;
 }
 static void tell_passes_a_descriptor(void **state) {
@@ -277,7 +282,10 @@ static void channel_rejects_two_descriptors_and_keeps_none(void **state) {
         char room[CMSG_SPACE(2 * sizeof(int))];
         struct cmsghdr align;
     } control = {{0}};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof control.room};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = control.room,
+                             .msg_controllen = sizeof control.room};
     struct cmsghdr *head = CMSG_FIRSTHDR(&message);
     const int two[] = {0, 1};
     head->cmsg_level = SOL_SOCKET;

@@ -32,7 +32,8 @@ static void flat_accepts_every_escape(void **state) {
     struct texts t;
     assert_true(vlt_is_ok(parse(BYTES_LITERAL("{\"a\":\"k\\\"\\\\\\/\\b\\f\\n\\r\\t\"}"), &t)));
     assert_true(bytes_equal_text(t.a, "k\"\\/\b\f\n\r\t"));
-    assert_true(vlt_is_ok(parse(BYTES_LITERAL("{\"\\u0061\":\"\\u00e9\\u20ac\\ud83d\\ude00!\",\"b\":\"\\n\"}"), &t)));
+    assert_true(vlt_is_ok(
+        parse(BYTES_LITERAL("{\"\\u0061\":\"\\u00e9\\u20ac\\ud83d\\ude00!\",\"b\":\"\\n\"}"), &t)));
     assert_true(bytes_equal_text(t.a, "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80!"));
     assert_true(bytes_equal_text(t.b, "\n"));
 }
@@ -41,13 +42,23 @@ static void flat_rejects(void **state) {
     static const struct {
         const char *json;
         enum vlt_class class;
-    } wrong[] = {
-        {"{}", VLT_MALFORMED}, {"[\"a\"]", VLT_MALFORMED}, {"\"a\"", VLT_MALFORMED}, {"{\"a\":1}", VLT_MALFORMED},
-        {"{\"a\":null}", VLT_MALFORMED}, {"{\"a\":{}}", VLT_MALFORMED}, {"{\"a\":\"\"}", VLT_LIMIT},
-        {"{\"a\":\"x\",\"a\":\"y\"}", VLT_MALFORMED}, {"{\"a\":\"x\",\"\\u0061\":\"y\"}", VLT_MALFORMED},
-        {"{\"a\":\"x\",\"c\":\"y\"}", VLT_MALFORMED}, {"{\"a\":\"123456789012345678901\"}", VLT_LIMIT},
-        {"{\"a\":\"x\"", VLT_MALFORMED}, {"{\"a\":\"x\",}", VLT_MALFORMED}, {"{\"a\":\"x\"} 1", VLT_MALFORMED},
-        {"{\"a\":\"\\u0000\"}", VLT_MALFORMED}, {"{\"a\":\"\\ud83d\"}", VLT_MALFORMED}, {"", VLT_MALFORMED}};
+    } wrong[] = {{"{}", VLT_MALFORMED},
+                 {"[\"a\"]", VLT_MALFORMED},
+                 {"\"a\"", VLT_MALFORMED},
+                 {"{\"a\":1}", VLT_MALFORMED},
+                 {"{\"a\":null}", VLT_MALFORMED},
+                 {"{\"a\":{}}", VLT_MALFORMED},
+                 {"{\"a\":\"\"}", VLT_LIMIT},
+                 {"{\"a\":\"x\",\"a\":\"y\"}", VLT_MALFORMED},
+                 {"{\"a\":\"x\",\"\\u0061\":\"y\"}", VLT_MALFORMED},
+                 {"{\"a\":\"x\",\"c\":\"y\"}", VLT_MALFORMED},
+                 {"{\"a\":\"123456789012345678901\"}", VLT_LIMIT},
+                 {"{\"a\":\"x\"", VLT_MALFORMED},
+                 {"{\"a\":\"x\",}", VLT_MALFORMED},
+                 {"{\"a\":\"x\"} 1", VLT_MALFORMED},
+                 {"{\"a\":\"\\u0000\"}", VLT_MALFORMED},
+                 {"{\"a\":\"\\ud83d\"}", VLT_MALFORMED},
+                 {"", VLT_MALFORMED}};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct texts t;
         vlt_result result = parse(bytes_of_text(wrong[i].json), &t);
@@ -86,8 +97,10 @@ static void flat_survives_mutation(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(flat_accepts_texts_in_any_order), cmocka_unit_test(flat_accepts_every_escape),
-        cmocka_unit_test(flat_rejects), cmocka_unit_test(flat_survives_mutation),
+        cmocka_unit_test(flat_accepts_texts_in_any_order),
+        cmocka_unit_test(flat_accepts_every_escape),
+        cmocka_unit_test(flat_rejects),
+        cmocka_unit_test(flat_survives_mutation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -166,8 +166,9 @@ static vlt_result order(struct keeper_fixture *f, const char *name) {
 static void automate(struct keeper_fixture *f) {
     const struct put_request put = {
         .tenant = 1, .name = "openai", .value = "sk-1", .host = "api.example"};
-    static const char plan[] = "{\"name\":\"openai\",\"recipe\":\"generic-rest\",\"key_id\":\"key-1\","
-                               "\"key_version\":1,\"created_at\":1}";
+    static const char plan[] =
+        "{\"name\":\"openai\",\"recipe\":\"generic-rest\",\"key_id\":\"key-1\","
+        "\"key_version\":1,\"created_at\":1}";
     const struct store_change change = {.tenant = 1,
                                         .class = STORE_ROTATION_PLAN,
                                         .name = BYTES_LITERAL("openai"),

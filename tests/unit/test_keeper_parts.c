@@ -242,7 +242,8 @@ static void settings_accept_more_devices(void **state) {
     struct wire_writer w;
     struct keeper_settings settings, next;
     struct fault fault = {0};
-    static const char *const texts[] = {"spare", "pkcs11", "", "pkcs11:token=spare", "/m.so", "/pin"};
+    static const char *const texts[] = {"spare", "pkcs11", "", "pkcs11:token=spare",
+                                        "/m.so", "/pin"};
     wire_writer_init(&w, room, sizeof room);
     for (size_t i = 0; i < 6; i++)
         wire_put_text(&w, texts[i]);

@@ -186,7 +186,8 @@ static void signer_accepts_the_way_into_the_device_and_back(void **state) {
     for (size_t i = 0; i < 3; i++)
         assert_ok(open_with(f, tokens[i].token));
     f->keeper->settings.token_max_lifetime_s = 0;
-    assert_ok(rotate(f, ROTATION_EMERGENCY)); // every other key is destroyed, that in the device too
+    assert_ok(
+        rotate(f, ROTATION_EMERGENCY)); // every other key is destroyed, that in the device too
     tick(f);
     assert_int_equal(pairs_in_device(), 0);
     for (size_t i = 0; i < 3; i++)

@@ -39,13 +39,15 @@ static void write_log(const char *path, char first) {
         uint64_t sequence;
         snprintf(token, sizeof token, "%c-%u", first, i);
         snprintf(principal, sizeof principal, "idp|user-%u", i / 1000);
-        const struct audit_event event = {.kind = AUDIT_REDEEM, .outcome = AUDIT_ALLOW,
-                                          .at_us = 1763690000000000 + (uint64_t)i * 1000000,
-                                          .operation = BYTES_LITERAL("token.redeem"),
-                                          .credential = BYTES_LITERAL("one two"),
-                                          .principal = bytes_of_text(i % 1000 ? "idp|everybody" : principal),
-                                          .actor = i == 70 ? BYTES_LITERAL("an \"agent\"") : bytes_of(NULL, 0),
-                                          .token_id = bytes_of_text(token)};
+        const struct audit_event event = {
+            .kind = AUDIT_REDEEM,
+            .outcome = AUDIT_ALLOW,
+            .at_us = 1763690000000000 + (uint64_t)i * 1000000,
+            .operation = BYTES_LITERAL("token.redeem"),
+            .credential = BYTES_LITERAL("one two"),
+            .principal = bytes_of_text(i % 1000 ? "idp|everybody" : principal),
+            .actor = i == 70 ? BYTES_LITERAL("an \"agent\"") : bytes_of(NULL, 0),
+            .token_id = bytes_of_text(token)};
         assert_ok(log_file_add(file, &event, &sequence));
         if (i % 4096 == 4095 || i + 1 == ENTRIES)
             assert_ok(log_file_sync(file, &fault));

@@ -36,8 +36,12 @@ static void put_party(struct buf *text, const char *name, const char *type, cons
 }
 
 static void put_policies(struct buf *text, unsigned count) {
-    static const char *const actions[] = {"action", "action == Action::\"a\"", "action == Action::\"b\"", "action in Action::\"use\"",
-                                          "action in [Action::\"a\", Action::\"b\"]", "action in []"};
+    static const char *const actions[] = {"action",
+                                          "action == Action::\"a\"",
+                                          "action == Action::\"b\"",
+                                          "action in Action::\"use\"",
+                                          "action in [Action::\"a\", Action::\"b\"]",
+                                          "action in []"};
     for (unsigned i = 0; i < count; i++) {
         buf_put_text(text, below(8) ? "permit(" : "forbid(");
         put_party(text, "principal", "User", "Group");
@@ -58,7 +62,8 @@ static void build_request(struct policy_request *request) {
             policy_entity_parent(principal, "Group", bytes_of_text(names[i]));
     struct policy_entity *resource = policy_entity_add(request, "Doc", bytes_of_text(doc));
     policy_entity_parent(resource, "Folder", bytes_of_text(names[below(8)]));
-    struct policy_entity *folder = policy_entity_add(request, "Folder", bytes_of_text(names[below(8)]));
+    struct policy_entity *folder =
+        policy_entity_add(request, "Folder", bytes_of_text(names[below(8)]));
     policy_entity_parent(folder, "Folder", BYTES_LITERAL("top"));
     struct policy_entity *action = policy_entity_add(request, "Action", BYTES_LITERAL("a"));
     policy_entity_parent(action, "Action", BYTES_LITERAL("use"));
@@ -93,7 +98,8 @@ static void index_accepts_what_a_walk_accepts(void **state) {
         assert_true(vlt_is_ok(policy_set_parse(&document, 1, POLICY_IDS_NAMED, NULL, &indexed)));
         assert_true(vlt_is_ok(policy_set_parse(&document, 1, POLICY_IDS_NAMED, NULL, &walked)));
         // A link leaves the set without its index until it is asked for.
-        assert_true(vlt_is_ok(policy_set_link(walked, BYTES_LITERAL("t"), BYTES_LITERAL("l"), &nobody, NULL, NULL)));
+        assert_true(vlt_is_ok(
+            policy_set_link(walked, BYTES_LITERAL("t"), BYTES_LITERAL("l"), &nobody, NULL, NULL)));
         assert_non_null(indexed->index);
         assert_null(walked->index);
         for (int i = 0; i < 30; i++) {
@@ -129,7 +135,8 @@ static void index_accepts_links_once_rebuilt(void **state) {
     policy_request_ask(request, user, user, user);
     assert_true(vlt_is_ok(policy_authorize(set, request, &answer)));
     assert_false(answer.is_allowed);
-    assert_true(vlt_is_ok(policy_set_link(set, BYTES_LITERAL("t"), BYTES_LITERAL("l"), &user, NULL, NULL)));
+    assert_true(
+        vlt_is_ok(policy_set_link(set, BYTES_LITERAL("t"), BYTES_LITERAL("l"), &user, NULL, NULL)));
     for (int round = 0; round < 2; round++) {
         assert_true(vlt_is_ok(policy_authorize(set, request, &answer)));
         assert_true(answer.is_allowed);

@@ -44,16 +44,19 @@ static void text_accepts_the_whole_language(void **state) {
         "forbid ( principal , action , resource , ) ;",
         "@a @b(\"\") @if(\"é\\u{e9}\") permit(principal, action, resource);",
         "permit(principal == User::\"a\", action == Action::\"v\", resource == N::S::T::\"\");",
-        "permit(principal in (User::\"a\"), action in [Action::\"v\", N::Action::\"w\",], resource in ((Doc::\"d\")));",
+        "permit(principal in (User::\"a\"), action in [Action::\"v\", N::Action::\"w\",], resource "
+        "in ((Doc::\"d\")));",
         "permit(principal is User, action in Action::\"g\", resource is Doc in Folder::\"f\");",
         "permit(principal in ?principal, action, resource == ?resource);",
-        "permit(principal is principal in ?principal, action in [], resource is context::resource);",
+        "permit(principal is principal in ?principal, action in [], resource is "
+        "context::resource);",
         "permit(principal, action, resource) when { true } unless { false } when { true };",
         "permit(principal, action, resource) when { if true then 1 < 2 else !!!!false };",
         "permit(principal, action, resource) when { ----1 == -9223372036854775808 };",
         "permit(principal, action, resource) when { 1 + 2 * 3 - -4 == 9223372036854775807 };",
         "permit(principal, action, resource) when { -1.a == -1[\"a\"] };",
-        "permit(principal, action, resource) when { context has a.b.principal || context has \"if\" };",
+        "permit(principal, action, resource) when { context has a.b.principal || context has "
+        "\"if\" };",
         "permit(principal, action, resource) when { principal is A::B in [resource, A::\"\"] };",
         "permit(principal, action, resource) when { \"a\" like \"*\\*\\u{2a}\" };",
         "permit(principal, action, resource) when { {a: 1, \"b c\": [],}[\"b c\"].contains(1) };",
@@ -171,10 +174,12 @@ static void text_rejects_wrong_expressions(void **state) {
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char text[256];
-        snprintf(text, sizeof text, "permit(principal, action, resource) when {\n%s\n};", cases[i].text);
+        snprintf(text, sizeof text, "permit(principal, action, resource) when {\n%s\n};",
+                 cases[i].text);
         bool ends_early = cases[i].column > strlen(cases[i].text) || !cases[i].text[0];
         // What is missing at the end is noticed at the brace in the next line.
-        assert_refused_at(text, VLT_MALFORMED, ends_early ? 3 : 2, ends_early ? 1 : cases[i].column);
+        assert_refused_at(text, VLT_MALFORMED, ends_early ? 3 : 2,
+                          ends_early ? 1 : cases[i].column);
     }
 }
 
@@ -227,11 +232,13 @@ static void text_rejects_what_is_not_utf8_with_its_place(void **state) {
     char *text = malloc(POLICY_TEXT_MAX_BYTES + 1);
     assert_non_null(text);
     memset(text, ' ', POLICY_TEXT_MAX_BYTES + 1);
-    struct policy_document document = {BYTES_LITERAL("large"), bytes_of(text, POLICY_TEXT_MAX_BYTES)};
+    struct policy_document document = {BYTES_LITERAL("large"),
+                                       bytes_of(text, POLICY_TEXT_MAX_BYTES)};
     assert_true(vlt_is_ok(policy_set_parse(&document, 1, POLICY_IDS_NAMED, &fault, &set)));
     policy_set_free(set);
     document.text.size++;
-    assert_int_equal(policy_set_parse(&document, 1, POLICY_IDS_NAMED, &fault, &set).class, VLT_LIMIT);
+    assert_int_equal(policy_set_parse(&document, 1, POLICY_IDS_NAMED, &fault, &set).class,
+                     VLT_LIMIT);
     free(text);
 }
 
@@ -244,21 +251,24 @@ static void set_rejects_too_many_policies(void **state) {
     assert_non_null(text);
     for (size_t i = 0; i <= POLICY_SET_MAX; i++)
         memcpy(text + i * size, one, size);
-    struct policy_document document = {BYTES_LITERAL("many"), bytes_of(text, size * POLICY_SET_MAX)};
+    struct policy_document document = {BYTES_LITERAL("many"),
+                                       bytes_of(text, size * POLICY_SET_MAX)};
     assert_true(vlt_is_ok(policy_set_parse(&document, 1, POLICY_IDS_NUMBERED, &fault, &set)));
     assert_int_equal(policy_set_count(set), POLICY_SET_MAX);
     assert_true(bytes_equal_text(policy_set_view(set, 9999).id, "policy9999"));
     policy_set_free(set);
     document.text.size += size;
-    assert_int_equal(policy_set_parse(&document, 1, POLICY_IDS_NUMBERED, &fault, &set).class, VLT_LIMIT);
+    assert_int_equal(policy_set_parse(&document, 1, POLICY_IDS_NUMBERED, &fault, &set).class,
+                     VLT_LIMIT);
     assert_int_equal(fault.line, POLICY_SET_MAX + 1);
     free(text);
 }
 
 static void set_accepts_several_documents(void **state) {
     struct policy_document documents[] = {
-        {BYTES_LITERAL("ops"), BYTES_LITERAL("@id(\"open\") @advice(\"call us\") permit(principal, action, resource);\n"
-                                             "\n  forbid(principal, action, resource == ?resource);")},
+        {BYTES_LITERAL("ops"),
+         BYTES_LITERAL("@id(\"open\") @advice(\"call us\") permit(principal, action, resource);\n"
+                       "\n  forbid(principal, action, resource == ?resource);")},
         {BYTES_LITERAL("dev"), BYTES_LITERAL("permit(principal, action, resource);")},
     };
     struct policy_set *set = NULL;
@@ -280,7 +290,8 @@ static void set_accepts_several_documents(void **state) {
 }
 
 static void set_rejects_two_policies_of_one_id(void **state) {
-    assert_refused_at("@id(\"a\") permit(principal, action, resource);\n @id(\"a\") forbid(principal, action, resource);",
+    assert_refused_at("@id(\"a\") permit(principal, action, resource);\n @id(\"a\") "
+                      "forbid(principal, action, resource);",
                       VLT_CONFLICT, 2, 2);
     assert_refused_at("@id(\"\") permit(principal, action, resource);", VLT_MALFORMED, 1, 1);
     assert_refused_at("@id(\"a\\nb\") permit(principal, action, resource);", VLT_MALFORMED, 1, 1);
@@ -288,8 +299,10 @@ static void set_rejects_two_policies_of_one_id(void **state) {
 
 static void set_links_templates(void **state) {
     struct policy_document document = {
-        BYTES_LITERAL("t"), BYTES_LITERAL("@id(\"both\") permit(principal in ?principal, action, resource == ?resource);"
-                                          "@id(\"none\") permit(principal, action, resource);")};
+        BYTES_LITERAL("t"),
+        BYTES_LITERAL(
+            "@id(\"both\") permit(principal in ?principal, action, resource == ?resource);"
+            "@id(\"none\") permit(principal, action, resource);")};
     struct policy_set *set = NULL;
     struct fault fault = {0};
     struct policy_uid group = policy_uid_of("Group", BYTES_LITERAL("g"));
@@ -297,21 +310,26 @@ static void set_links_templates(void **state) {
     struct policy_uid wrong = policy_uid_of("N::", BYTES_LITERAL("d"));
     struct bytes both = BYTES_LITERAL("both"), id = BYTES_LITERAL("l1");
     assert_true(vlt_is_ok(policy_set_parse(&document, 1, POLICY_IDS_NAMED, NULL, &set)));
-    assert_int_equal(policy_set_link(set, BYTES_LITERAL("none"), id, NULL, NULL, &fault).class, VLT_NOT_FOUND);
-    assert_int_equal(policy_set_link(set, BYTES_LITERAL("gone"), id, NULL, NULL, &fault).class, VLT_NOT_FOUND);
+    assert_int_equal(policy_set_link(set, BYTES_LITERAL("none"), id, NULL, NULL, &fault).class,
+                     VLT_NOT_FOUND);
+    assert_int_equal(policy_set_link(set, BYTES_LITERAL("gone"), id, NULL, NULL, &fault).class,
+                     VLT_NOT_FOUND);
     assert_int_equal(policy_set_link(set, both, id, &group, NULL, &fault).class, VLT_MALFORMED);
     assert_int_equal(policy_set_link(set, both, id, &wrong, &file, &fault).class, VLT_MALFORMED);
     assert_int_equal(policy_set_link(set, both, both, &group, &file, &fault).class, VLT_CONFLICT);
     assert_true(vlt_is_ok(policy_set_link(set, both, id, &group, &file, &fault)));
     assert_int_equal(policy_set_count(set), 3);
     assert_false(policy_set_view(set, 2).is_template);
-    assert_int_equal(policy_set_link(set, id, BYTES_LITERAL("l2"), &group, &file, &fault).class, VLT_NOT_FOUND);
+    assert_int_equal(policy_set_link(set, id, BYTES_LITERAL("l2"), &group, &file, &fault).class,
+                     VLT_NOT_FOUND);
     policy_set_free(set);
 }
 
 static const char sample[] =
-    "@id(\"x\\u{e9}\") permit(principal is User in Group::\"g\", action in [Action::\"a\"], resource)\n"
-    "when { {a: [1, -2], \"b\": ip(\"10.0.0.0/8\")}.b.isInRange(context.ip) && \"é\" like \"*\\*\" }\n"
+    "@id(\"x\\u{e9}\") permit(principal is User in Group::\"g\", action in [Action::\"a\"], "
+    "resource)\n"
+    "when { {a: [1, -2], \"b\": ip(\"10.0.0.0/8\")}.b.isInRange(context.ip) && \"é\" like \"*\\*\" "
+    "}\n"
     "unless { if context has a.b then 1 + 2 * 3 < 4 else principal.getTag(\"t\") != [] }; // end\n"
     "forbid(principal == ?principal, action, resource in ?resource);";
 

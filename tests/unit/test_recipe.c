@@ -41,7 +41,8 @@ static int end(void **state) {
 
 static const char small[] =
     "{\"name\":\"small\",\"title\":\"t\",\"manager\":\"self\",\"parameters\":{\"host\":{"
-    "\"description\":\"d\"},\"p\":{\"description\":\"d\",\"default\":\"/keys\"}},\"auth\":{\"kind\":"
+    "\"description\":\"d\"},\"p\":{\"description\":\"d\",\"default\":\"/"
+    "keys\"}},\"auth\":{\"kind\":"
     "\"header\",\"name\":\"x-key\"},\"mint\":{\"method\":\"POST\",\"host\":\"{host}\",\"path\":"
     "\"{p}/new\",\"json\":{\"n\":\"a {mark}\"},\"value\":\"/a/b\",\"id\":\"/id\"},\"verify\":{"
     "\"method\":\"GET\",\"host\":\"{host}\",\"path\":\"/me\"},\"revoke\":{\"method\":\"DELETE\","
@@ -203,8 +204,8 @@ static const char aws_answer[] =
 
 static void answer_accepts_new_keys(void **state) {
     char value[512], id[RECIPE_ID_MAX + 1];
-    assert_ok(minted("openai-service-account", "{\"id\":\"s1\",\"api_key\":{\"value\":\"sk-9\"}}", value,
-                     id));
+    assert_ok(minted("openai-service-account", "{\"id\":\"s1\",\"api_key\":{\"value\":\"sk-9\"}}",
+                     value, id));
     assert_string_equal(value, "sk-9");
     assert_string_equal(id, "s1");
     assert_ok(minted("aws-iam", aws_answer, value, id));
@@ -231,11 +232,13 @@ static void answer_rejects_what_lacks_a_key(void **state) {
 
 static void answer_accepts_lists(void **state) {
     struct recipe_keys *keys = calloc(1, sizeof *keys);
-    const struct recipe *aws = recipe_find(set, "aws-iam"), *rest = recipe_find(set, "generic-rest");
+    const struct recipe *aws = recipe_find(set, "aws-iam"),
+                        *rest = recipe_find(set, "generic-rest");
     static const char head[] = "<ListAccessKeysResponse><ListAccessKeysResult>",
                       tail[] = "</ListAccessKeysResult></ListAccessKeysResponse>";
     static const char *const members[] = {
-        "<AccessKeyMetadata/>", "<AccessKeyMetadata><member><AccessKeyId>A</AccessKeyId></member></AccessKeyMetadata>",
+        "<AccessKeyMetadata/>",
+        "<AccessKeyMetadata><member><AccessKeyId>A</AccessKeyId></member></AccessKeyMetadata>",
         ("<AccessKeyMetadata><member><AccessKeyId>A</AccessKeyId></member><member><AccessKeyId>B"
          "</AccessKeyId></member></AccessKeyMetadata>")};
     for (size_t i = 0; i < 3; i++) { // none, one and two are three shapes
@@ -245,7 +248,8 @@ static void answer_accepts_lists(void **state) {
         assert_int_equal(keys->count, i);
     }
     assert_string_equal(keys->ids[1], "B");
-    assert_ok(recipe_read_keys(rest, BYTES_LITERAL("{\"data\":[{\"id\":\"1\",\"name\":\"n\"}]}"), keys));
+    assert_ok(
+        recipe_read_keys(rest, BYTES_LITERAL("{\"data\":[{\"id\":\"1\",\"name\":\"n\"}]}"), keys));
     assert_string_equal(keys->names[0], "n");
     assert_int_equal(recipe_read_keys(rest, BYTES_LITERAL("{}"), keys).class, VLT_MALFORMED);
     assert_int_equal(recipe_read_keys(rest, BYTES_LITERAL("{\"data\":[{}]}"), keys).class,
@@ -269,10 +273,24 @@ static void answer_accepts_three_verdicts(void **state) {
 // ---- XML ----
 
 static void xml_rejects_what_expands_or_does_not_close(void **state) {
-    static const char *const wrong[] = {
-        "", "a", "<a>", "<a></b>", "<a/><b/>", "<a", "<a b></a>", "<a b=\"<\"/>", "<a>&x;</a>",
-        "<a>&#10;</a>", "<a>&#99999;</a>", "<!DOCTYPE a []><a/>", "<a><![CDATA[x]]></a>", "<a>x<b/>y</a>",
-        "<?xml ", "<a><!-- </a>", "<a>\xff</a>", "<1/>"};
+    static const char *const wrong[] = {"",
+                                        "a",
+                                        "<a>",
+                                        "<a></b>",
+                                        "<a/><b/>",
+                                        "<a",
+                                        "<a b></a>",
+                                        "<a b=\"<\"/>",
+                                        "<a>&x;</a>",
+                                        "<a>&#10;</a>",
+                                        "<a>&#99999;</a>",
+                                        "<!DOCTYPE a []><a/>",
+                                        "<a><![CDATA[x]]></a>",
+                                        "<a>x<b/>y</a>",
+                                        "<?xml ",
+                                        "<a><!-- </a>",
+                                        "<a>\xff</a>",
+                                        "<1/>"};
     json_t *root = NULL;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         if (vlt_is_ok(xmltext_parse(bytes_of_text(wrong[i]), &root)))

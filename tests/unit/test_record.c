@@ -55,7 +55,8 @@ static const char issuer_text[] =
     "\"audiences\":[\"vault\"],\"algorithms\":[\"RS256\",\"EdDSA\"],\"requirements\":"
     "[{\"claim\":\"hd\",\"value\":\"example\"}],\"groups\":[{\"claim\":\"groups\",\"value\":\"*\"},"
     "{\"claim\":\"role\",\"value\":\"r1\",\"group\":\"admins\"}],\"tags\":[{\"claim\":\"ref\","
-    "\"tag\":\"branch\"}],\"device\":{\"compliant\":\"device/ok\",\"managed\":\"mdm\"},\"kind\":\"workload\","
+    "\"tag\":\"branch\"}],\"device\":{\"compliant\":\"device/"
+    "ok\",\"managed\":\"mdm\"},\"kind\":\"workload\","
     "\"subject_claim\":\"oid\",\"token_types\":[\"at+jwt\"],\"max_age_s\":600,\"disabled\":true}";
 static const char credential_text[] =
     "{\"name\":\"openai-prod\",\"profile\":\"openai\",\"hosts\":[\"api.openai.com\","
@@ -206,23 +207,28 @@ static void issuer_rejects_unsound_tags_and_devices(void **state) {
     static char many[2048] = "";
     struct record_issuer issuer;
     struct fault fault = {0};
-    assert_ok(record_issuer_parse(BYTES_LITERAL(TAGS("\"tags\":[{\"claim\":\"a/b\"},{\"claim\":\"c\",\"tag\":\"d\"}]")),
-                                  &fault, &issuer));
+    assert_ok(record_issuer_parse(
+        BYTES_LITERAL(TAGS("\"tags\":[{\"claim\":\"a/b\"},{\"claim\":\"c\",\"tag\":\"d\"}]")),
+        &fault, &issuer));
     assert_string_equal(issuer.tag_rules[0].tag, "a/b"); // the claim names itself
     assert_string_equal(issuer.tag_rules[1].tag, "d");
     record_issuer_done(&issuer);
     expect_refused(trip_issuer, TAGS("\"tags\":[{\"tag\":\"a\"}]"), "claim");
-    expect_refused(trip_issuer, TAGS("\"tags\":[{\"claim\":\"a\"},{\"claim\":\"b\",\"tag\":\"a\"}]"), "tag");
+    expect_refused(trip_issuer,
+                   TAGS("\"tags\":[{\"claim\":\"a\"},{\"claim\":\"b\",\"tag\":\"a\"}]"), "tag");
     expect_refused(trip_issuer, TAGS("\"tags\":[{\"claim\":\"a b\"}]"), "tag");
     expect_refused(trip_issuer, TAGS("\"tags\":[{\"claim\":\"\xc3\xa9\"}]"), "tag");
-    expect_refused(trip_issuer, TAGS("\"tags\":[{\"claim\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}]"),
+    expect_refused(trip_issuer,
+                   TAGS("\"tags\":[{\"claim\":"
+                        "\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}]"),
                    "tag"); // 65 bytes: it needs a shorter name
     expect_refused(trip_issuer, TAGS("\"tags\":{}"), "tags");
     expect_refused(trip_issuer, TAGS("\"device\":{}"), "device");
     expect_refused(trip_issuer, TAGS("\"device\":{\"trusted\":\"x\"}"), "trusted");
     expect_refused(trip_issuer, TAGS("\"device\":[]"), "device");
     for (size_t i = 0, used = 0; i <= RECORD_ISSUER_TAG_RULES; i++)
-        used += (size_t)snprintf(many + used, sizeof many - used, "%s{\"claim\":\"c%zu\"}", i ? "," : "", i);
+        used += (size_t)snprintf(many + used, sizeof many - used, "%s{\"claim\":\"c%zu\"}",
+                                 i ? "," : "", i);
     char text[4096];
     snprintf(text, sizeof text, TAGS("\"tags\":[%s]"), many);
     expect_refused(trip_issuer, text, "tags");
@@ -253,7 +259,8 @@ static void boot_rejects_what_binds_nothing(void **state) {
     expect_refused(trip_boot, BOOT("[]", SIGNATURE), "pcrs");
     expect_refused(trip_boot, BOOT("{\"16\":" VALUE "}", SIGNATURE), "PCR 16");
     expect_refused(trip_boot, BOOT("{\"4\":" VALUE ",\"23\":" VALUE "}", SIGNATURE), "PCR 23");
-    static const char *const numbers[] = {"24", "04", "-1", "+4", "4 ", " 4", "x", "", "100", "0x4"};
+    static const char *const numbers[] = {"24", "04", "-1", "+4",  "4 ",
+                                          " 4", "x",  "",   "100", "0x4"};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         char text[400];
         snprintf(text, sizeof text, BOOT("{\"%s\":" VALUE "}", SIGNATURE), numbers[i]);
@@ -405,7 +412,9 @@ static void datakey_survives_mutation(void **state) {
 
 static void device_accepts_and_rejects(void **state) {
     uint8_t room[128];
-    struct record_device in = {1, RECORD_WRAPPING_ACTIVE, 3, 5, BYTES_LITERAL("key"), BYTES_LITERAL("hsm")}, out;
+    struct record_device in = {1, RECORD_WRAPPING_ACTIVE, 3,
+                               5, BYTES_LITERAL("key"),   BYTES_LITERAL("hsm")},
+                         out;
     struct wire_writer w;
     wire_writer_init(&w, room, sizeof room);
     record_device_put(&w, &in);

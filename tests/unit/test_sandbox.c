@@ -28,7 +28,8 @@ static int fate(enum ipc_role role, act_fn *act) {
     return status;
 }
 
-static const enum ipc_role roles[] = {IPC_BROKER, IPC_ADMIN, IPC_REDEEMER, IPC_KEEPER, IPC_AUDITOR, IPC_SHIPPER};
+static const enum ipc_role roles[] = {IPC_BROKER, IPC_ADMIN,   IPC_REDEEMER,
+                                      IPC_KEEPER, IPC_AUDITOR, IPC_SHIPPER};
 
 static void assert_killed(enum ipc_role role, act_fn *act) {
 #if defined(VAULT_SANITIZED)

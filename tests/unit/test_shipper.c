@@ -20,7 +20,8 @@
 #include "vaultd/shipper/syslog_frame.h"
 
 #define assert_ok(call) assert_true(vlt_is_ok(call))
-static const char entry[] = "{\"kind\":\"redeem\",\"outcome\":\"deny\",\"sequence\":8,\"time\":\"2026-01-02T03:04:05.678Z\"}";
+static const char entry[] = "{\"kind\":\"redeem\",\"outcome\":\"deny\",\"sequence\":8,\"time\":"
+                            "\"2026-01-02T03:04:05.678Z\"}";
 
 static char folder_path[64];
 static int folder;
@@ -31,7 +32,9 @@ static int make_folder(void **state) {
     return folder < 0;
 }
 
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *ftw) { return remove(path); }
+static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *ftw) {
+    return remove(path);
+}
 
 static int remove_folder(void **state) {
     close(folder);
@@ -53,8 +56,17 @@ static void position_accepts_what_was_saved(void **state) {
 }
 
 static void position_rejects_what_it_did_not_write(void **state) {
-    static const char *const texts[] = {"", "\n", "log\n", "log\n1", "log\n01\n", "log\n-1\n", "log\n1\n\n", "log\n1\nx",
-                                        "a b\n1\n", "\n1\n", "log\n18446744073709551616\n"};
+    static const char *const texts[] = {"",
+                                        "\n",
+                                        "log\n",
+                                        "log\n1",
+                                        "log\n01\n",
+                                        "log\n-1\n",
+                                        "log\n1\n\n",
+                                        "log\n1\nx",
+                                        "a b\n1\n",
+                                        "\n1\n",
+                                        "log\n18446744073709551616\n"};
     struct position position = {.next = 9};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         assert_int_equal(position_parse(bytes_of_text(texts[i]), &position).class, VLT_MALFORMED);
@@ -89,19 +101,29 @@ static void frame_accepts_entries(void **state) {
     char wanted[512];
     buf_init(&out, 4096);
     frame_of(entry, 7, "log.example", &out);
-    snprintf(wanted, sizeof wanted, "<108>1 2026-01-02T03:04:05.678Z log.example vaultd - redeem [meta sequenceId=\"8\"] %s", entry);
+    snprintf(
+        wanted, sizeof wanted,
+        "<108>1 2026-01-02T03:04:05.678Z log.example vaultd - redeem [meta sequenceId=\"8\"] %s",
+        entry);
     char framed[600];
     snprintf(framed, sizeof framed, "%zu %s", strlen(wanted), wanted);
     assert_string_equal(buf_text(&out), framed);
     frame_of("{\"kind\":\"issue\",\"outcome\":\"allow\"}", 2147483647, "log/a b", &out);
-    assert_non_null(strstr(buf_text(&out), "<110>1 - log/a vaultd - issue [meta sequenceId=\"1\"] {"));
+    assert_non_null(
+        strstr(buf_text(&out), "<110>1 - log/a vaultd - issue [meta sequenceId=\"1\"] {"));
     buf_done(&out);
 }
 
 // Whatever a member holds, the header stays a header: printable, without spaces.
 static void frame_survives_any_entry(void **state) {
-    static const char *const texts[] = {"", "{}", "{\"kind\":\"", "{\"kind\":\"a b\"}", "{\"kind\":\"\\n\"}", "{\"time\":\"\xff\"}",
-                                        "{\"kind\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}"};
+    static const char *const texts[] = {
+        "",
+        "{}",
+        "{\"kind\":\"",
+        "{\"kind\":\"a b\"}",
+        "{\"kind\":\"\\n\"}",
+        "{\"time\":\"\xff\"}",
+        "{\"kind\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}"};
     struct buf out;
     buf_init(&out, 4096);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -141,7 +163,8 @@ static void source_accepts_a_log(void **state) {
     assert_int_equal(batch.count, 3);
     assert_int_equal(batch.entries[2].index, 19);
     assert_true(bytes_equal_text(batch.entries[2].entry, "{\"sequence\":20}"));
-    assert_true(bytes_equal_text(buf_bytes(&batch.lines), "{\"sequence\":18}\n{\"sequence\":19}\n{\"sequence\":20}\n"));
+    assert_true(bytes_equal_text(buf_bytes(&batch.lines),
+                                 "{\"sequence\":18}\n{\"sequence\":19}\n{\"sequence\":20}\n"));
     source_batch_done(&batch);
 }
 
@@ -198,7 +221,8 @@ static void file_survives_rotation_and_a_torn_line(void **state) {
     assert_int_equal(remove(path), 0);
     assert_int_equal(mkdir(path, 0700), 0);
     sink = file_sink.open(&settings);
-    assert_int_equal(file_sink.deliver(sink, &batch, "log", &fault, &pause_ms).class, VLT_UNAVAILABLE);
+    assert_int_equal(file_sink.deliver(sink, &batch, "log", &fault, &pause_ms).class,
+                     VLT_UNAVAILABLE);
     assert_non_null(strstr(fault.text, path));
     file_sink.close(sink);
     source_batch_done(&batch);
@@ -209,7 +233,8 @@ static void file_survives_rotation_and_a_torn_line(void **state) {
 static void shipping_accepts_new_settings_and_reports(void **state) {
     struct shipping shipping;
     struct tell_settings_shipper tell = {.file = BYTES_LITERAL("/one")};
-    struct sink_report report = {.is_on = true, .confirmed = 3, .entries = 10, .failures = 1, .problem = "say \"why\""};
+    struct sink_report report = {
+        .is_on = true, .confirmed = 3, .entries = 10, .failures = 1, .problem = "say \"why\""};
     struct buf text;
     buf_init(&text, 4096);
     assert_ok(shipping_init(&shipping));
@@ -222,7 +247,9 @@ static void shipping_accepts_new_settings_and_reports(void **state) {
     shipping_release(&shipping, held);
     shipping_report(&shipping, SINK_FILE, &report);
     shipping_describe(&shipping, &text);
-    assert_string_equal(buf_text(&text), "{\"file\":{\"confirmed\":3,\"behind\":7,\"failures\":1,\"problem\":\"say \\\"why\\\"\"}}");
+    assert_string_equal(
+        buf_text(&text),
+        "{\"file\":{\"confirmed\":3,\"behind\":7,\"failures\":1,\"problem\":\"say \\\"why\\\"\"}}");
     shipping_release(&shipping, shipping.settings);
     buf_done(&text);
 }

@@ -209,15 +209,18 @@ static void test_traits_accept_tags_in_any_order(void **state) {
     for (size_t i = 0; i < 6; i++)
         assert_true(token_traits_add_tag(&traits, bytes_of_text(names[i]), BYTES_LITERAL("v")));
     for (size_t i = 0; i < traits.tag_count; i++)
-        snprintf(seen + strlen(seen), sizeof seen - strlen(seen), "%.*s ", (int)traits.tags[i].name.size,
-                 (const char *)traits.tags[i].name.at);
+        snprintf(seen + strlen(seen), sizeof seen - strlen(seen), "%.*s ",
+                 (int)traits.tags[i].name.size, (const char *)traits.tags[i].name.at);
     assert_string_equal(seen, sorted);
     assert_true(vlt_is_ok(token_traits_check(&traits)));
-    assert_false(token_traits_add_tag(&traits, BYTES_LITERAL("mm"), BYTES_LITERAL("w"))); // is there
+    assert_false(
+        token_traits_add_tag(&traits, BYTES_LITERAL("mm"), BYTES_LITERAL("w"))); // is there
     char room[TOKEN_TAGS_MAX][2];
     for (size_t i = 6; i <= TOKEN_TAGS_MAX; i++) {
         snprintf(room[i - 6], 2, "%c", (char)('G' + i));
-        assert_int_equal(token_traits_add_tag(&traits, bytes_of_text(room[i - 6]), BYTES_LITERAL("")), i < TOKEN_TAGS_MAX);
+        assert_int_equal(
+            token_traits_add_tag(&traits, bytes_of_text(room[i - 6]), BYTES_LITERAL("")),
+            i < TOKEN_TAGS_MAX);
     }
 }
 
@@ -358,23 +361,36 @@ static void test_verify_rejects_other_headers(void **state) {
 static void test_verify_rejects_other_claims(void **state) {
     (void)state;
     static const char *const endings[] = {
-        "\"exp\":\"1800000300\"", "\"exp\":1800000300.5", "\"exp\":-1", "\"exp\":true",
+        "\"exp\":\"1800000300\"",
+        "\"exp\":1800000300.5",
+        "\"exp\":-1",
+        "\"exp\":true",
         "\"nothing\":1", // no exp, and a claim that we never write
-        "\"exp\":1800000300,\"cnf\":{}", "\"exp\":1800000300,\"cnf\":{\"jwk\":{}}",
+        "\"exp\":1800000300,\"cnf\":{}",
+        "\"exp\":1800000300,\"cnf\":{\"jwk\":{}}",
         "\"exp\":1800000300,\"cnf\":{\"jkt\":\"AAAA\"}",
-        "\"exp\":1800000300,\"cnf\":{\"jkt\":\"WlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlo\",\"kid\":\"x\"}",
+        "\"exp\":1800000300,\"cnf\":{\"jkt\":\"WlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlo\","
+        "\"kid\":\"x\"}",
         "\"exp\":1800000300,\"cnf\":{\"kid\":\"WlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlo\"}",
-        "\"exp\":1800000300,\"cnf\":null", "\"exp\":1800000300,\"act\":\"x\"",
+        "\"exp\":1800000300,\"cnf\":null",
+        "\"exp\":1800000300,\"act\":\"x\"",
         "\"exp\":1800000300,\"act\":{\"sub\":\"a\",\"sub_profile\":\"robot\"}",
         "\"exp\":1800000300,\"act\":{\"sub\":\"a\",\"sub_profile\":\"agent\",\"x\":1}",
-        "\"exp\":1800000300,\"tags\":{}", "\"exp\":1800000300,\"tags\":{\"a\":1}",
-        "\"exp\":1800000300,\"tags\":[\"a\"]", "\"exp\":1800000300,\"tags\":{\"a b\":\"x\"}",
-        "\"exp\":1800000300,\"device\":{}", "\"exp\":1800000300,\"device\":{\"managed\":\"true\"}",
+        "\"exp\":1800000300,\"tags\":{}",
+        "\"exp\":1800000300,\"tags\":{\"a\":1}",
+        "\"exp\":1800000300,\"tags\":[\"a\"]",
+        "\"exp\":1800000300,\"tags\":{\"a b\":\"x\"}",
+        "\"exp\":1800000300,\"device\":{}",
+        "\"exp\":1800000300,\"device\":{\"managed\":\"true\"}",
         "\"exp\":1800000300,\"device\":{\"lost\":true}",
-        "\"exp\":1800000300,\"act\":{\"act\":{\"sub\":\"b\",\"sub_profile\":\"agent\",\"tags\":{\"a\":\"b\"}},\"sub\":\"a\",\"sub_profile\":\"agent\"}",
-        "\"exp\":1800000300,\"groups\":\"ops\"", "\"exp\":1800000300,\"groups\":[1]",
-        "\"exp\":1800000300,\"groups\":[]", "\"exp\":1800000300,\"amr\":[\"\"]",
-        "\"exp\":1800000300,\"scope\":\"admin\"", "\"exp\":1800000300,\"sub\":\"i|t\""};
+        "\"exp\":1800000300,\"act\":{\"act\":{\"sub\":\"b\",\"sub_profile\":\"agent\",\"tags\":{"
+        "\"a\":\"b\"}},\"sub\":\"a\",\"sub_profile\":\"agent\"}",
+        "\"exp\":1800000300,\"groups\":\"ops\"",
+        "\"exp\":1800000300,\"groups\":[1]",
+        "\"exp\":1800000300,\"groups\":[]",
+        "\"exp\":1800000300,\"amr\":[\"\"]",
+        "\"exp\":1800000300,\"scope\":\"admin\"",
+        "\"exp\":1800000300,\"sub\":\"i|t\""};
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
         char payload[1024];
         snprintf(payload, sizeof payload, PAYLOAD_BUT_LAST ",%s}", endings[i]);

@@ -58,12 +58,12 @@ static void test_path_normal_rejects_ways_out(void **state) {
     static const char *const good[] = {"/",      "/v1/chat/completions", "/v1/",       "/a/..b/c",
                                        "/a/b.c", "/v1/x%20y",            "/a/.../b", "/v1/m:run",
                                        "/v1/a;b=c/d"};
-    static const char *const bad[] = {"",         "v1",        "/v1/../x",   "/..",        "/v1/..",
-                                      "/./v1",    "//v1",      "/v1//x",     "/v1?x",      "/v1#x",
-                                      "/v1\\x",   "/v1/%2e/x", "/v1/%2E%2E", "/v1/%2Fx",   "/v1/%2f",
-                                      "/v1/%00",  "/v1/%5C",   "/v1/%",      "/v1/%4",     "/v1/ x",
-                                      "/v1/\x7f", "/v1/%0A",   "/v1/\xc3\xa9", "/v1/.",    "/%zz",
-                                      "/v1/..;/x", "/v1/..;a=b", "/v1/.;/x", "/v1/;a/x", "/v1/;"};
+    static const char *const bad[] = {
+        "",           "v1",        "/v1/../x",   "/..",      "/v1/..",       "/./v1",
+        "//v1",       "/v1//x",    "/v1?x",      "/v1#x",    "/v1\\x",       "/v1/%2e/x",
+        "/v1/%2E%2E", "/v1/%2Fx",  "/v1/%2f",    "/v1/%00",  "/v1/%5C",      "/v1/%",
+        "/v1/%4",     "/v1/ x",    "/v1/\x7f",   "/v1/%0A",  "/v1/\xc3\xa9", "/v1/.",
+        "/%zz",       "/v1/..;/x", "/v1/..;a=b", "/v1/.;/x", "/v1/;a/x",     "/v1/;"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         if (!token_path_is_normal(bytes_of_text(good[i])))
             fail_msg("refused %s", good[i]);
@@ -104,16 +104,26 @@ static void test_cover_rejects_use_outside(void **state) {
     struct token_claims claims = limited();
     const struct token_detail *detail = NULL;
     const struct token_use uses[] = {
-        {BYTES_LITERAL("anthropic"), BYTES_LITERAL("POST"), BYTES_LITERAL("/v1/x"), BYTES_LITERAL("gpt-5"), BYTES_LITERAL("")},
-        {BYTES_LITERAL("openai"), BYTES_LITERAL("GET"), BYTES_LITERAL("/v1/x"), BYTES_LITERAL("gpt-5"), BYTES_LITERAL("")},
-        {BYTES_LITERAL("openai"), BYTES_LITERAL("post"), BYTES_LITERAL("/v1/x"), BYTES_LITERAL("gpt-5"), BYTES_LITERAL("")},
-        {BYTES_LITERAL("openai"), BYTES_LITERAL("POST"), BYTES_LITERAL("/v2/x"), BYTES_LITERAL("gpt-5"), BYTES_LITERAL("")},
-        {BYTES_LITERAL("openai"), BYTES_LITERAL("POST"), BYTES_LITERAL("/v1/../v2/x"), BYTES_LITERAL("gpt-5"), BYTES_LITERAL("")},
-        {BYTES_LITERAL("openai"), BYTES_LITERAL("POST"), BYTES_LITERAL("/v1/x"), BYTES_LITERAL("o3"), BYTES_LITERAL("")},
-        {BYTES_LITERAL("openai"), BYTES_LITERAL("POST"), BYTES_LITERAL("/v1/x"), BYTES_LITERAL(""), BYTES_LITERAL("")},
-        {BYTES_LITERAL("openai"), BYTES_LITERAL(""), BYTES_LITERAL("/v1/x"), BYTES_LITERAL("gpt-5"), BYTES_LITERAL("")},
-        {BYTES_LITERAL("mcp"), BYTES_LITERAL("GET"), BYTES_LITERAL("/x"), BYTES_LITERAL(""), BYTES_LITERAL("")},
-        {BYTES_LITERAL("mcp"), BYTES_LITERAL("GET"), BYTES_LITERAL("/x"), BYTES_LITERAL(""), BYTES_LITERAL("delete")}};
+        {BYTES_LITERAL("anthropic"), BYTES_LITERAL("POST"), BYTES_LITERAL("/v1/x"),
+         BYTES_LITERAL("gpt-5"), BYTES_LITERAL("")},
+        {BYTES_LITERAL("openai"), BYTES_LITERAL("GET"), BYTES_LITERAL("/v1/x"),
+         BYTES_LITERAL("gpt-5"), BYTES_LITERAL("")},
+        {BYTES_LITERAL("openai"), BYTES_LITERAL("post"), BYTES_LITERAL("/v1/x"),
+         BYTES_LITERAL("gpt-5"), BYTES_LITERAL("")},
+        {BYTES_LITERAL("openai"), BYTES_LITERAL("POST"), BYTES_LITERAL("/v2/x"),
+         BYTES_LITERAL("gpt-5"), BYTES_LITERAL("")},
+        {BYTES_LITERAL("openai"), BYTES_LITERAL("POST"), BYTES_LITERAL("/v1/../v2/x"),
+         BYTES_LITERAL("gpt-5"), BYTES_LITERAL("")},
+        {BYTES_LITERAL("openai"), BYTES_LITERAL("POST"), BYTES_LITERAL("/v1/x"),
+         BYTES_LITERAL("o3"), BYTES_LITERAL("")},
+        {BYTES_LITERAL("openai"), BYTES_LITERAL("POST"), BYTES_LITERAL("/v1/x"), BYTES_LITERAL(""),
+         BYTES_LITERAL("")},
+        {BYTES_LITERAL("openai"), BYTES_LITERAL(""), BYTES_LITERAL("/v1/x"), BYTES_LITERAL("gpt-5"),
+         BYTES_LITERAL("")},
+        {BYTES_LITERAL("mcp"), BYTES_LITERAL("GET"), BYTES_LITERAL("/x"), BYTES_LITERAL(""),
+         BYTES_LITERAL("")},
+        {BYTES_LITERAL("mcp"), BYTES_LITERAL("GET"), BYTES_LITERAL("/x"), BYTES_LITERAL(""),
+         BYTES_LITERAL("delete")}};
     for (size_t i = 0; i < sizeof uses / sizeof *uses; i++)
         assert_int_equal(token_covers(&claims, &uses[i], &detail).class, VLT_DENIED);
     assert_null(detail);
@@ -211,7 +221,8 @@ static void test_details_rejects_too_many(void **state) {
     buf_init(&text, 65536);
     buf_put_byte(&text, '[');
     for (int i = 0; i <= TOKEN_DETAILS_MAX; i++)
-        buf_put_format(&text, "%s{\"type\":\"credential_use\",\"credential\":\"c%d\"}", i ? "," : "", i);
+        buf_put_format(&text, "%s{\"type\":\"credential_use\",\"credential\":\"c%d\"}",
+                       i ? "," : "", i);
     buf_put_byte(&text, ']');
     assert_int_equal(token_details_parse(buf_bytes(&text), NULL, &details).class, VLT_LIMIT);
     buf_clear(&text);

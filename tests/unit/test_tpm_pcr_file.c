@@ -202,13 +202,15 @@ static void key_accepts_pem_of_both_halves(void **unused) {
     char text[4096];
     struct boot_approval approval = {.state = {.pcrs = 1}};
     boot_signer_init(&signer);
-    assert_true(vlt_is_ok(boot_key_point(bytes_of(text, pem_of(signer.key, false, text)), NULL, point)));
+    assert_true(
+        vlt_is_ok(boot_key_point(bytes_of(text, pem_of(signer.key, false, text)), NULL, point)));
     assert_memory_equal(point, signer.point, sizeof point);
     size_t size = pem_of(signer.key, true, text);
     memset(point, 0, sizeof point);
     assert_true(vlt_is_ok(boot_key_point(bytes_of(text, size), NULL, point)));
     assert_memory_equal(point, signer.point, sizeof point);
-    assert_true(vlt_is_ok(boot_key_sign(bytes_of(text, size), &approval.state, NULL, approval.signature)));
+    assert_true(
+        vlt_is_ok(boot_key_sign(bytes_of(text, size), &approval.state, NULL, approval.signature)));
     assert_true(vlt_is_ok(boot_approval_verify(&approval, signer.point)));
     boot_signer_done(&signer);
 }
@@ -221,14 +223,18 @@ static void key_rejects_other_files(void **unused) {
     for (size_t i = 0; i < 2; i++) {
         size_t size = pem_of(others[i], false, text);
         assert_int_equal(boot_key_point(bytes_of(text, size), NULL, point).class, VLT_MALFORMED);
-        assert_int_equal(boot_key_sign(bytes_of(text, size), &state, NULL, signature).class, VLT_MALFORMED);
+        assert_int_equal(boot_key_sign(bytes_of(text, size), &state, NULL, signature).class,
+                         VLT_MALFORMED);
         size = pem_of(others[i], true, text);
         assert_int_equal(boot_key_point(bytes_of(text, size), NULL, point).class, VLT_MALFORMED);
-        assert_int_equal(boot_key_sign(bytes_of(text, size), &state, NULL, signature).class, VLT_MALFORMED);
+        assert_int_equal(boot_key_sign(bytes_of(text, size), &state, NULL, signature).class,
+                         VLT_MALFORMED);
         EVP_PKEY_free(others[i]);
     }
     assert_int_equal(boot_key_point(bytes_of("", 0), NULL, point).class, VLT_MALFORMED);
-    assert_int_equal(boot_key_point(BYTES_LITERAL("-----BEGIN PUBLIC KEY-----\nAAAA\n"), NULL, point).class, VLT_MALFORMED);
+    assert_int_equal(
+        boot_key_point(BYTES_LITERAL("-----BEGIN PUBLIC KEY-----\nAAAA\n"), NULL, point).class,
+        VLT_MALFORMED);
 }
 
 static void signature_survives_mutation(void **unused) {

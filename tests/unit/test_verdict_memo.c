@@ -113,11 +113,13 @@ static void many_questions_survives_with_the_newest(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(finds_what_was_kept_accepts_the_same_question, setup, teardown),
+        cmocka_unit_test_setup_teardown(finds_what_was_kept_accepts_the_same_question, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(any_other_part_rejects_the_verdict, setup, teardown),
         cmocka_unit_test_setup_teardown(shifted_parts_rejects_the_verdict, setup, teardown),
         cmocka_unit_test_setup_teardown(a_commit_rejects_every_verdict_before_it, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_question_that_is_too_long_survives_unkept, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_question_that_is_too_long_survives_unkept, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(many_questions_survives_with_the_newest, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

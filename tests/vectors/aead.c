@@ -53,8 +53,9 @@ static bool opens(const struct vector *v) {
     struct secret *plaintext = secret_new(v->ciphertext.size);
     if (!plaintext)
         abort();
-    bool done = vlt_is_ok(open_sealed(v, plaintext)) &&
-                secret_equal(bytes_of(secret_borrow(plaintext), secret_size(plaintext)), v->message);
+    bool done =
+        vlt_is_ok(open_sealed(v, plaintext)) &&
+        secret_equal(bytes_of(secret_borrow(plaintext), secret_size(plaintext)), v->message);
     secret_release(plaintext);
     secret_free(plaintext);
     return done;

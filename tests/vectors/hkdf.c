@@ -8,7 +8,8 @@
 
 static bool kind_of(const char *algorithm, enum digest_kind *ret_kind) {
     static const char *const names[][DIGEST_KIND_COUNT] = {
-        {"HKDF-SHA-256", "HKDF-SHA-384", "HKDF-SHA-512"}, {"HMACSHA256", "HMACSHA384", "HMACSHA512"}};
+        {"HKDF-SHA-256", "HKDF-SHA-384", "HKDF-SHA-512"},
+        {"HMACSHA256", "HMACSHA384", "HMACSHA512"}};
     for (int i = 0; i < 2; i++)
         for (int kind = 0; kind < DIGEST_KIND_COUNT; kind++)
             if (strcmp(algorithm, names[i][kind]) == 0) {
@@ -66,7 +67,8 @@ static void run_mac(const struct wycheproof_case *c, void *kind) {
 
 static void run_group(const char *path, const json_t *file, json_t *group) {
     enum digest_kind kind;
-    const char *algorithm = wycheproof_text(file, "algorithm"), *type = wycheproof_text(group, "type");
+    const char *algorithm = wycheproof_text(file, "algorithm"),
+               *type = wycheproof_text(group, "type");
     bool is_hkdf = strcmp(type, "HkdfTest") == 0;
     if (!kind_of(algorithm, &kind) || (!is_hkdf && strcmp(type, "MacTest") != 0))
         vectors_skip(path, wycheproof_count(group), "%s (%s): not one of ours", algorithm, type);

@@ -81,7 +81,8 @@ static bool is_expected(const json_t *test, const struct secret *plaintext) {
     const json_t *pt = json_object_get(test, "pt");
     struct bytes text = member(test, "pt");
     uint8_t *octets = malloc(text.size / 2 + 1);
-    bool is_hex = octets && text.size % 2 == 0 && vlt_is_ok(hex_decode(text, octets, text.size / 2));
+    bool is_hex =
+        octets && text.size % 2 == 0 && vlt_is_ok(hex_decode(text, octets, text.size / 2));
     bool same = !pt || (is_hex && plaintext_is(plaintext, bytes_of(octets, text.size / 2))) ||
                 plaintext_is(plaintext, text);
     free(octets);
@@ -123,8 +124,10 @@ static vlt_result refuse_without_key(const json_t *form, size_t recipient) {
     return vlt_fail(VLT_MALFORMED, "no key");
 }
 
-static void judge_form(const char *path, const char *what, const json_t *form, const json_t *input) {
-    const json_t *keys = json_object_get(input, "key"), *recipients = json_object_get(form, "recipients");
+static void judge_form(const char *path, const char *what, const json_t *form,
+                       const json_t *input) {
+    const json_t *keys = json_object_get(input, "key"),
+                 *recipients = json_object_get(form, "recipients");
     size_t count = recipients ? json_array_size(recipients) : 1;
     for (size_t i = 0; i < count; i++) {
         struct secret *plaintext = new_plaintext();

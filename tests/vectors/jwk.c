@@ -95,7 +95,8 @@ static void judge_thumbprint(const char *path, const json_t *jwk, const char *ex
 }
 
 static void judge_other(const char *path, const json_t *root) {
-    const json_t *rfc7638 = json_object_get(root, "rfc7638"), *rfc9449 = json_object_get(root, "rfc9449");
+    const json_t *rfc7638 = json_object_get(root, "rfc7638"),
+                 *rfc9449 = json_object_get(root, "rfc9449");
     if (json_object_get(root, "kty")) {
         judge_key(path, root);
     } else if (json_object_get(root, "keys")) {

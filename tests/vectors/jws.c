@@ -24,7 +24,8 @@ static vlt_result verify_member(const json_t *signature, const char *payload_b64
     vlt_result result = vlt_fail(VLT_MALFORMED, "no key");
     if (!*alg) {
         struct jws_parts parts;
-        jose_put_compact(&compact, protected_b64, payload_b64, wycheproof_text(signature, "signature"));
+        jose_put_compact(&compact, protected_b64, payload_b64,
+                         wycheproof_text(signature, "signature"));
         result = jose_verify(buf_bytes(&compact), set, &parts);
         if (vlt_is_ok(result))
             jws_parts_done(&parts);
@@ -55,7 +56,8 @@ static void judge(const char *path, const char *what, const char *expected, vlt_
 static vlt_result verify_any_form(const json_t *jws, const struct jwk_set *set) {
     if (json_is_string(jws)) {
         struct jws_parts parts;
-        VLT_TRY(jose_verify(bytes_of(json_string_value(jws), json_string_length(jws)), set, &parts));
+        VLT_TRY(
+            jose_verify(bytes_of(json_string_value(jws), json_string_length(jws)), set, &parts));
         jws_parts_done(&parts);
         return vlt_ok();
     }
@@ -140,7 +142,8 @@ static void judge_signing(const char *path, const json_t *signing, const json_t 
     size_t size = 0;
     const char *alg = wycheproof_text(json_object_get(signing, "protected"), "alg");
     struct bytes input = bytes_of_text(wycheproof_text(signing, "sig-input"));
-    if (!vlt_is_ok(jose_key(jwk, JOSE_ALLOW_ALL, &key)) || jws_signing_alg(key) == JWS_ALG_UNKNOWN ||
+    if (!vlt_is_ok(jose_key(jwk, JOSE_ALLOW_ALL, &key)) ||
+        jws_signing_alg(key) == JWS_ALG_UNKNOWN ||
         strcmp(jws_alg_name(jws_signing_alg(key)), alg) != 0 || input.size == 0) {
         jwk_free(key);
         return; // not something that we sign
@@ -209,7 +212,8 @@ static json_t *load_beside(const char *path, const char *suffix, bool follows) {
         struct bytes line = bytes_of(content.at, bytes_find(buf_bytes(&content), '\n'));
         const char *slash = strrchr(path, '/');
         if (!root && follows && bytes_to_text(line, name, sizeof name)) {
-            snprintf(other, sizeof other, "%.*s%s", (int)(slash ? slash + 1 - path : 0), path, name);
+            snprintf(other, sizeof other, "%.*s%s", (int)(slash ? slash + 1 - path : 0), path,
+                     name);
             root = load_beside(other, strrchr(name, '.') ? strrchr(name, '.') : "", false);
         }
     }

@@ -42,7 +42,9 @@ static uint64_t number(const json_t *test, const char *member) {
 static json_t *parse(struct bytes content) {
     json_error_t error;
     json_t *test = json_loadb((const char *)content.at, content.size, 0, &error);
-    return test ? test : json_loadb((const char *)content.at, content.size, JSON_DECODE_INT_AS_REAL, &error);
+    return test ? test
+                : json_loadb((const char *)content.at, content.size, JSON_DECODE_INT_AS_REAL,
+                             &error);
 }
 
 static bool holds(const json_t *test) {
@@ -53,12 +55,12 @@ static bool holds(const json_t *test) {
     if (json_object_get(test, "leafIdx"))
         return read_hash(json_object_get(test, "leafHash"), &leaf) &&
                read_hash(json_object_get(test, "root"), &root) &&
-               vlt_is_ok(merkle_inclusion_verify(&leaf, number(test, "leafIdx"), number(test, "treeSize"),
-                                                 &proof, &root));
+               vlt_is_ok(merkle_inclusion_verify(&leaf, number(test, "leafIdx"),
+                                                 number(test, "treeSize"), &proof, &root));
     return read_hash(json_object_get(test, "root1"), &old_root) &&
            read_hash(json_object_get(test, "root2"), &root) &&
-           vlt_is_ok(merkle_consistency_verify(number(test, "size1"), &old_root, number(test, "size2"),
-                                               &root, &proof));
+           vlt_is_ok(merkle_consistency_verify(number(test, "size1"), &old_root,
+                                               number(test, "size2"), &root, &proof));
 }
 
 static void visit(const char *path, struct bytes content) {

@@ -16,8 +16,9 @@ static size_t read_keys(const json_t *object, struct note_key *keys, bool *ret_i
     *ret_is_good = wanted <= KEYS_MAX;
     for (size_t i = 0; i < wanted && *ret_is_good; i++) {
         const json_t *text = many ? json_array_get(many, i) : json_object_get(object, "vkey");
-        *ret_is_good = json_is_string(text) &&
-                       vlt_is_ok(note_key_parse(bytes_of_text(json_string_value(text)), &keys[count]));
+        *ret_is_good =
+            json_is_string(text) &&
+            vlt_is_ok(note_key_parse(bytes_of_text(json_string_value(text)), &keys[count]));
         count += *ret_is_good;
     }
     return count;
@@ -33,7 +34,8 @@ static bool opens(struct bytes bytes, const struct note_key *keys, size_t count)
 }
 
 static const char *expected(const json_t *object) {
-    const json_t *wants_error = json_object_get(object, "wantErr"), *valid = json_object_get(object, "valid");
+    const json_t *wants_error = json_object_get(object, "wantErr"),
+                 *valid = json_object_get(object, "valid");
     return json_is_true(wants_error) || json_is_false(valid) ? "invalid" : "valid";
 }
 

@@ -99,7 +99,8 @@ static int walk_folder(const char *path, const char *const *suffixes, vectors_vi
     return status;
 }
 
-static int walk(const char *path, bool is_given, const char *const *suffixes, vectors_visit *visit) {
+static int walk(const char *path, bool is_given, const char *const *suffixes,
+                vectors_visit *visit) {
     struct stat status;
     if (stat(path, &status) != 0) {
         fprintf(stderr, "vectors: cannot read %s\n", path);

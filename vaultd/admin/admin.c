@@ -140,7 +140,8 @@ static vlt_result remote_take(struct admin *admin, const struct tell_settings_ad
                : admin_remote_new(admin->base, tenant, settings->issuer_ca, fault, &admin->remote);
 }
 
-static vlt_result recipes_load(struct bytes folder, struct fault *fault, struct recipe_set **ret_set) {
+static vlt_result recipes_load(struct bytes folder, struct fault *fault,
+                               struct recipe_set **ret_set) {
     char *path = text_of(folder);
     vlt_result result = path ? recipe_set_load(path, fault, ret_set)
                              : vlt_fail(VLT_UNAVAILABLE, "out of memory");
@@ -154,7 +155,8 @@ static vlt_result settings_take(struct admin *admin, const struct tell_settings_
     struct profile_set *profiles = NULL;
     struct recipe_set *recipes = NULL;
     char *folder = text_of(settings->profiles_dir), *store_path = text_of(settings->store_path);
-    vlt_result result = folder && store_path ? vlt_ok() : vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    vlt_result result =
+        folder && store_path ? vlt_ok() : vlt_fail(VLT_UNAVAILABLE, "out of memory");
     if (vlt_is_ok(result))
         result = profile_set_load(folder, fault, &profiles);
     if (vlt_is_ok(result))

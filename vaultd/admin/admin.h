@@ -57,6 +57,7 @@ void admin_free(struct admin *admin); // NULL is fine
 vlt_result admin_reload(struct admin *admin, struct bytes frame, struct fault *fault) VLT_MUST_USE;
 
 // The store, opened on first use: before `vaultctl init` there may be none.
-vlt_result admin_store(struct admin *admin, struct fault *fault, struct store **ret_store) VLT_MUST_USE;
+vlt_result admin_store(struct admin *admin, struct fault *fault,
+                       struct store **ret_store) VLT_MUST_USE;
 
 #endif

@@ -105,8 +105,8 @@ static void jwe_read(struct body *body, struct jwe_intake_fields *jwe) {
 
 static void put_read(struct admin *admin, struct body *body, struct put *put) {
     struct record_credential *credential = &put->credential;
-    const char *profile_name = body_text(body, "profile", creates(put) ? BODY_REQUIRED : BODY_OPTIONAL,
-                                         RECORD_NAME_MAX);
+    const char *profile_name =
+        body_text(body, "profile", creates(put) ? BODY_REQUIRED : BODY_OPTIONAL, RECORD_NAME_MAX);
     if (profile_name)
         snprintf(credential->profile, sizeof credential->profile, "%s", profile_name);
     const char *description =
@@ -114,16 +114,18 @@ static void put_read(struct admin *admin, struct body *body, struct put *put) {
     if (description)
         snprintf(credential->description, sizeof credential->description, "%s", description);
     if (put->mode == CREDENTIAL_STAGE && (description || body_has(body, "grace_s")))
-        body_refuse(body, 400, description ? "description" : "grace_s",
-                    "a version that is staged has neither description nor grace: the description is "
-                    "the credential's, and the grace is said at its promotion");
-    put->grace_s =
-        (uint32_t)body_number(body, "grace_s", 0, CREDENTIAL_GRACE_MAX_S, put->mode == CREDENTIAL_ROTATE ? GRACE_DEFAULT_S : 0);
+        body_refuse(
+            body, 400, description ? "description" : "grace_s",
+            "a version that is staged has neither description nor grace: the description is "
+            "the credential's, and the grace is said at its promotion");
+    put->grace_s = (uint32_t)body_number(body, "grace_s", 0, CREDENTIAL_GRACE_MAX_S,
+                                         put->mode == CREDENTIAL_ROTATE ? GRACE_DEFAULT_S : 0);
     hosts_read(body, credential);
     jwe_read(body, &put->jwe);
     const struct profile *profile = profile_find(admin->profiles, credential->profile);
     if (!profile) {
-        body_refuse(body, 400, "profile", "there is no profile \"%s\" in the profiles of this vault",
+        body_refuse(body, 400, "profile",
+                    "there is no profile \"%s\" in the profiles of this vault",
                     credential->profile);
         return;
     }
@@ -142,10 +144,11 @@ static void stored(vlt_result result, const struct answer_credential_put *answer
         const struct put *put = work->more;
         bool is_staged = !strcmp(result.reason, REASON_VERSION_STAGED);
         answer_problem(work->x, 409, "name", "%s",
-                       is_staged ? result.reason : creates(put) ? "there is a credential of this name already: rotate it, or "
-                                      "choose another name"
-                                    : "somebody else changed this credential meanwhile: read it "
-                                      "again and repeat");
+                       is_staged      ? result.reason
+                       : creates(put) ? "there is a credential of this name already: rotate it, or "
+                                        "choose another name"
+                                      : "somebody else changed this credential meanwhile: read it "
+                                        "again and repeat");
         work_free(work);
     } else if (result.class == VLT_CRYPTO) {
         answer_problem(work->x, 400, "jwe",

@@ -29,8 +29,9 @@ static json_t *entries_of(struct bytes lines, unsigned *ret_damaged) {
 static void entries_known(vlt_result result, const struct answer_read *answer, void *context) {
     struct admin_work *work = context;
     if (!vlt_is_ok(result)) {
-        const char *text = work->admin->auditor ? result.reason
-                                                : "the auditor does not answer: it may be restarting";
+        const char *text = work->admin->auditor
+                               ? result.reason
+                               : "the auditor does not answer: it may be restarting";
         answer_problem(work->x, answer_status(result.class), NULL, "%s", text);
         work_free(work);
         return;

@@ -38,7 +38,8 @@ static const char *receiver_behind(const json_t *receivers, uint64_t until) {
     return NULL;
 }
 
-static void receivers_known(vlt_result result, const struct answer_shipping *answer, void *context) {
+static void receivers_known(vlt_result result, const struct answer_shipping *answer,
+                            void *context) {
     struct admin_work *work = context;
     const uint64_t *until = work->more;
     json_t *receivers = NULL;
@@ -46,7 +47,8 @@ static void receivers_known(vlt_result result, const struct answer_shipping *ans
         result = jsontext_parse(answer->description, &jsontext_document_limits, NULL, &receivers);
     const char *behind = vlt_is_ok(result) ? receiver_behind(receivers, *until) : "shipper";
     if (behind) {
-        answer_problem(work->x, 409, NULL, "the %s does not have these entries yet: see `vaultctl status`", behind);
+        answer_problem(work->x, 409, NULL,
+                       "the %s does not have these entries yet: see `vaultctl status`", behind);
         work_free(work);
     } else {
         ask_auditor(work);
@@ -64,7 +66,8 @@ static uint64_t *until_read(struct http_exchange *x) {
     else
         *until = (uint64_t)body_number(&body, "entries", 0, INT64_MAX, 0);
     if (until && (*until == 0 || *until % TILE_WIDTH))
-        body_refuse(&body, 400, "entries", "\"entries\" must be a multiple of %d: only full tiles are pruned", TILE_WIDTH);
+        body_refuse(&body, 400, "entries",
+                    "\"entries\" must be a multiple of %d: only full tiles are pruned", TILE_WIDTH);
     if (body_refused(&body, x)) {
         free(until);
         until = NULL;

@@ -39,8 +39,8 @@ static void step_ask(struct admin *admin, struct http_exchange *x,
 static void step(struct admin *admin, struct http_exchange *x,
                  const struct http_parameters *parameters, enum credential_step step,
                  const char *operation) {
-    static const char *const with_grace[] = {"grace_s", NULL}, *const with_word[] = {"tested", NULL},
-                             *const none[] = {NULL};
+    static const char *const with_grace[] = {"grace_s", NULL},
+                             *const with_word[] = {"tested", NULL}, *const none[] = {NULL};
     char name[RECORD_NAME_MAX + 1];
     struct store *store;
     struct record_tenant tenant;
@@ -60,8 +60,9 @@ static void step(struct admin *admin, struct http_exchange *x,
     ask.expected_revision = if_match_read(&body, http_exchange_request(x));
     // Nobody can say it but who has tried it: the vault shows the value to no one.
     if (step == CREDENTIAL_VERIFIED && !body_flag(&body, "tested", false))
-        body_refuse(&body, 400, "tested",
-                    "try the new value at the provider yourself, then say so with \"tested\": true");
+        body_refuse(
+            &body, 400, "tested",
+            "try the new value at the provider yourself, then say so with \"tested\": true");
     if (!body_refused(&body, x))
         step_ask(admin, x, &tenant, name, operation, &ask);
     body_done(&body);

@@ -26,7 +26,8 @@ static char *issuer_text(struct body *body, const char *name) {
     struct record_issuer issuer;
     const char *given = json_string_value(json_object_get(body->root, "name"));
     if (given && strcmp(given, name)) {
-        body_refuse(body, 400, "name", "\"name\" is \"%.64s\" but the path says \"%s\"", given, name);
+        body_refuse(body, 400, "name", "\"name\" is \"%.64s\" but the path says \"%s\"", given,
+                    name);
         return NULL;
     }
     json_object_set_new(body->root, "name", json_string(name));
@@ -103,7 +104,8 @@ static void issuer_change(struct admin *admin, struct http_exchange *x,
         body_refuse(&body, 503, NULL, "the admin role is out of memory: try again");
     uint64_t expected = if_match_read(&body, http_exchange_request(x));
     if (expected && expected != revision)
-        body_refuse(&body, 412, "If-Match", "the issuer has changed since it was read: revision %llu",
+        body_refuse(&body, 412, "If-Match",
+                    "the issuer has changed since it was read: revision %llu",
                     (unsigned long long)revision);
     if (removes && !revision)
         body_refuse(&body, 404, "name", "there is no issuer \"%s\"", name);

@@ -90,8 +90,8 @@ static void document_read(struct body *body, const json_t *item, struct policy_u
 static void fault_add(json_t *faults, const char *document, const struct fault *fault,
                       vlt_result result) {
     json_array_append_new(faults, json_pack("{s:s,s:i,s:i,s:s}", "document", document, "line",
-                                            (int)fault->line, "column", (int)fault->column, "detail",
-                                            fault_or_reason(fault, result)));
+                                            (int)fault->line, "column", (int)fault->column,
+                                            "detail", fault_or_reason(fault, result)));
 }
 
 // Parses and checks these documents as one set; at most one fault is added.
@@ -101,8 +101,8 @@ static bool documents_check(const struct policy_upload *upload, size_t first, si
     struct policy_set *set = NULL;
     struct fault fault = {0};
     for (size_t i = 0; i < count; i++)
-        documents[i] = (struct policy_document){bytes_of_text(upload->set.documents[first + i].name),
-                                                upload->texts[first + i]};
+        documents[i] = (struct policy_document){
+            bytes_of_text(upload->set.documents[first + i].name), upload->texts[first + i]};
     vlt_result result = policy_set_parse(documents, count, POLICY_IDS_NAMED, &fault, &set);
     if (vlt_is_ok(result))
         result = policy_vocabulary_check(set, &fault);

@@ -34,9 +34,10 @@ static void manager_check(struct body *body, const struct recipe *recipe,
                     "recipe \"%s\" needs \"manager\": the credential that may make keys",
                     plan->recipe);
     if (recipe && !recipe_needs_manager(recipe) && plan->manager[0])
-        body_refuse(body, 400, "manager",
-                    "with recipe \"%s\" the credential makes its own successor: leave \"manager\" out",
-                    plan->recipe);
+        body_refuse(
+            body, 400, "manager",
+            "with recipe \"%s\" the credential makes its own successor: leave \"manager\" out",
+            plan->recipe);
     if (!strcmp(plan->manager, plan->name))
         body_refuse(body, 400, "manager", "\"manager\" must be another credential");
 }

@@ -37,7 +37,8 @@ static void created(vlt_result result, const struct answer_tenant_create *answer
     }
 }
 
-static void create(struct admin *admin, struct http_exchange *x, const struct record_tenant *tenant) {
+static void create(struct admin *admin, struct http_exchange *x,
+                   const struct record_tenant *tenant) {
     struct admin_work *work = work_new(admin, x, "tenant.create");
     if (!work)
         return;
@@ -69,7 +70,8 @@ OP(op_tenant_create) {
     if (!body_refused(&body, x)) {
         struct record_tenant tenant = {.created_at = clock_now_s()};
         snprintf(tenant.name, sizeof tenant.name, "%s", name);
-        snprintf(tenant.description, sizeof tenant.description, "%s", description ? description : "");
+        snprintf(tenant.description, sizeof tenant.description, "%s",
+                 description ? description : "");
         create(ctx, x, &tenant);
     }
     body_done(&body);
@@ -78,7 +80,8 @@ OP(op_tenant_create) {
 // ---- Change ----
 
 static void tenant_commit(struct admin *admin, struct http_exchange *x,
-                          const struct record_tenant *tenant, uint64_t revision, const char *operation) {
+                          const struct record_tenant *tenant, uint64_t revision,
+                          const char *operation) {
     struct admin_work *work = work_new(admin, x, operation);
     if (!work)
         return;
@@ -127,7 +130,8 @@ OP(op_tenant_change) {
         snprintf(tenant.description, sizeof tenant.description, "%s", description);
     uint64_t expected = if_match_read(&body, http_exchange_request(x));
     if (expected && expected != revision)
-        body_refuse(&body, 412, "If-Match", "the tenant has changed since it was read: revision %llu",
+        body_refuse(&body, 412, "If-Match",
+                    "the tenant has changed since it was read: revision %llu",
                     (unsigned long long)revision);
     if (!body.status && !description && !body_has(&body, "disabled"))
         body_refuse(&body, 400, NULL, "give \"disabled\" or \"description\"");

@@ -58,7 +58,8 @@ static void state_before_init(vlt_result result, const struct answer_status *ans
     struct admin_work *work = context;
     if (vlt_is_ok(result) &&
         (answer->state == KEEPER_SEALED || answer->state == KEEPER_UNSEALED)) {
-        answer_problem(work->x, 409, NULL, "the vault is initialised already: see `vaultctl status`");
+        answer_problem(work->x, 409, NULL,
+                       "the vault is initialised already: see `vaultctl status`");
         work_free(work);
         return;
     }
@@ -208,7 +209,8 @@ static void shipping_known(vlt_result result, const struct answer_shipping *answ
     json_t *shipping = NULL;
     if (vlt_is_ok(result))
         result = jsontext_parse(answer->description, &jsontext_document_limits, NULL, &shipping);
-    json_object_set_new(work->reply, "shipping", vlt_is_ok(result) ? shipping : json_string("the shipper does not answer"));
+    json_object_set_new(work->reply, "shipping",
+                        vlt_is_ok(result) ? shipping : json_string("the shipper does not answer"));
     status_reply(work);
 }
 

@@ -32,14 +32,16 @@ static void principal_add(struct policy_request *request, const struct subject *
         policy_put_string(attributes, "acr", subject->traits.acr);
     policy_put_strings(attributes, "amr", subject->traits.amr.items, subject->traits.amr.count);
     for (size_t i = 0; i < subject->traits.tag_count; i++)
-        policy_put_string_named(policy_entity_tags(entity), subject->traits.tags[i].name, subject->traits.tags[i].value);
+        policy_put_string_named(policy_entity_tags(entity), subject->traits.tags[i].name,
+                                subject->traits.tags[i].value);
     for (size_t i = 0; i < subject->group_count; i++)
         policy_entity_parent(entity, POLICY_TYPE_GROUP, subject->groups[i]);
     policy_entity_parent(entity, POLICY_TYPE_TENANT, home);
 }
 
 static void credential_add(struct policy_request *request, struct question *q) {
-    struct policy_entity *entity = policy_entity_add(request, POLICY_TYPE_CREDENTIAL, q->credential);
+    struct policy_entity *entity =
+        policy_entity_add(request, POLICY_TYPE_CREDENTIAL, q->credential);
     struct policy_record *attributes = policy_entity_attributes(entity);
     for (size_t i = 0; i < q->record.host_count; i++)
         q->hosts[i] = bytes_of_text(q->record.hosts[i]);
@@ -94,7 +96,8 @@ static vlt_result decide(struct admin *admin, struct store *store, struct questi
     record_read(store, q);
     bool is_allowed = ask(remote, &active, q, action, address);
     record_credential_done(&q->record);
-    return is_allowed ? vlt_ok() : vlt_fail(VLT_DENIED, "no policy lets this administrator do that");
+    return is_allowed ? vlt_ok()
+                      : vlt_fail(VLT_DENIED, "no policy lets this administrator do that");
 }
 
 static bool credential_of_path(const char *action, const struct http_parameters *parameters,
@@ -130,9 +133,10 @@ bool admin_permit(struct admin *admin, struct http_exchange *x,
         snprintf(subject, sizeof subject, "%.*s", (int)(q.tenant.size < 64 ? q.tenant.size : 64),
                  (const char *)q.tenant.at);
         work_set_subject(work, subject);
-        work_deny(work, 403,
-                  "no policy lets this administrator do that: the policies of admin.oidc_tenant decide "
-                  "with the actions of group \"administer\"");
+        work_deny(
+            work, 403,
+            "no policy lets this administrator do that: the policies of admin.oidc_tenant decide "
+            "with the actions of group \"administer\"");
     }
     return false;
 }

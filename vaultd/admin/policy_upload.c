@@ -173,7 +173,8 @@ void policy_upload_start(struct admin *admin, struct http_exchange *x, struct st
     work_set_tenant(work, tenant);
     work_set_subject(work, subject);
     upload->set.activated_at = clock_now_s();
-    snprintf(upload->set.activated_by, sizeof upload->set.activated_by, "%.255s", work->caller.name);
+    snprintf(upload->set.activated_by, sizeof upload->set.activated_by, "%.255s",
+             work->caller.name);
     work->reply = record_policy_set_json(&upload->set);
     if (work->reply)
         upload_step(work);

@@ -88,7 +88,8 @@ static vlt_result bearer_verify(struct asking *asking, struct store *store,
 static void caller_set(struct admin *admin, struct http_exchange *x, struct bytes name) {
     snprintf(admin->caller.name, sizeof admin->caller.name, "%.*s", (int)name.size,
              (const char *)name.at);
-    snprintf(admin->caller.source, sizeof admin->caller.source, "%s", http_exchange_peer(x)->address);
+    snprintf(admin->caller.source, sizeof admin->caller.source, "%s",
+             http_exchange_peer(x)->address);
 }
 
 static void refuse(struct asking *asking, const char *reason) {

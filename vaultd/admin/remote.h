@@ -22,7 +22,8 @@ vlt_result admin_remote_reload(struct admin_remote *remote, const char *tenant, 
 void admin_remote_dispatch(struct admin *admin, struct http_exchange *x);
 
 // May the caller in dispatch do this? `action` is of the vocabulary, or
-// NULL for what every known administrator may do. true at once for the unix socket. false: the refusal is being recorded and answered.
+// NULL for what every known administrator may do. true at once for the unix socket. false: the
+// refusal is being recorded and answered.
 bool admin_permit(struct admin *admin, struct http_exchange *x,
                   const struct http_parameters *parameters, const char *action);
 

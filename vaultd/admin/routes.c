@@ -25,9 +25,9 @@
     ROUTE(HTTP_POST, "/v1/backups", op_backup_begin, "seal", SMALL)                                \
     ROUTE(HTTP_GET, "/v1/backups/{name}", op_backup_next, "seal", NONE)                            \
     ROUTE(HTTP_POST, "/v1/device/attestations", op_device_attest, "seal", SMALL)                   \
-    ROUTE(HTTP_GET, "/v1/devices", op_device_list, "readStatus", NONE)                              \
-    ROUTE(HTTP_POST, "/v1/devices", op_device_add, "seal", SMALL)                                   \
-    ROUTE(HTTP_DELETE, "/v1/devices/{name}", op_device_remove, "seal", NONE)                        \
+    ROUTE(HTTP_GET, "/v1/devices", op_device_list, "readStatus", NONE)                             \
+    ROUTE(HTTP_POST, "/v1/devices", op_device_add, "seal", SMALL)                                  \
+    ROUTE(HTTP_DELETE, "/v1/devices/{name}", op_device_remove, "seal", NONE)                       \
     ROUTE(HTTP_GET, "/v1/device/boot", op_device_boot, "readStatus", NONE)                         \
     ROUTE(HTTP_POST, "/v1/device/boot/approvals", op_device_boot_approve, "seal", SMALL)           \
     ROUTE(HTTP_GET, "/v1/ready", op_ready, "readStatus", NONE)                                     \
@@ -45,20 +45,34 @@
     ROUTE(HTTP_GET, "/v1/intake-key", op_intake_key, ANYBODY, NONE)                                \
     ROUTE(HTTP_GET, TENANT "/credentials", op_credential_list, "readCredential", NONE)             \
     ROUTE(HTTP_GET, TENANT "/credentials/{name}", op_credential_show, "readCredential", NONE)      \
-    ROUTE(HTTP_POST, TENANT "/credentials/{name}", op_credential_create, "putCredential", CREDENTIAL)\
-    ROUTE(HTTP_DELETE, TENANT "/credentials/{name}", op_credential_delete, "deleteCredential", NONE)\
-    ROUTE(HTTP_POST, TENANT "/credentials/{name}/rotate", op_credential_rotate, "rotateCredential", CREDENTIAL)\
-    ROUTE(HTTP_POST, TENANT "/credentials/{name}/disable", op_credential_disable, "disableCredential", SMALL)\
-    ROUTE(HTTP_POST, TENANT "/credentials/{name}/enable", op_credential_enable, "disableCredential", SMALL)\
-    ROUTE(HTTP_POST, TENANT "/credentials/{name}/rollback", op_credential_rollback, "rotateCredential", SMALL)\
-    ROUTE(HTTP_POST, TENANT "/credentials/{name}/stage", op_credential_stage, "rotateCredential", CREDENTIAL)\
-    ROUTE(HTTP_POST, TENANT "/credentials/{name}/verify", op_credential_verify, "rotateCredential", SMALL)\
-    ROUTE(HTTP_POST, TENANT "/credentials/{name}/promote", op_credential_promote, "rotateCredential", SMALL)\
-    ROUTE(HTTP_POST, TENANT "/credentials/{name}/abandon", op_credential_abandon, "rotateCredential", SMALL)\
-    ROUTE(HTTP_GET, TENANT "/credentials/{name}/rotation", op_rotation_show, "readCredential", NONE)\
-    ROUTE(HTTP_PUT, TENANT "/credentials/{name}/rotation", op_rotation_put, "putCredential", SMALL)\
-    ROUTE(HTTP_DELETE, TENANT "/credentials/{name}/rotation", op_rotation_remove, "putCredential", NONE)\
-    ROUTE(HTTP_POST, TENANT "/credentials/{name}/rotation", op_rotation_order, "rotateCredential", SMALL)\
+    ROUTE(HTTP_POST, TENANT "/credentials/{name}", op_credential_create, "putCredential",          \
+          CREDENTIAL)                                                                              \
+    ROUTE(HTTP_DELETE, TENANT "/credentials/{name}", op_credential_delete, "deleteCredential",     \
+          NONE)                                                                                    \
+    ROUTE(HTTP_POST, TENANT "/credentials/{name}/rotate", op_credential_rotate,                    \
+          "rotateCredential", CREDENTIAL)                                                          \
+    ROUTE(HTTP_POST, TENANT "/credentials/{name}/disable", op_credential_disable,                  \
+          "disableCredential", SMALL)                                                              \
+    ROUTE(HTTP_POST, TENANT "/credentials/{name}/enable", op_credential_enable,                    \
+          "disableCredential", SMALL)                                                              \
+    ROUTE(HTTP_POST, TENANT "/credentials/{name}/rollback", op_credential_rollback,                \
+          "rotateCredential", SMALL)                                                               \
+    ROUTE(HTTP_POST, TENANT "/credentials/{name}/stage", op_credential_stage, "rotateCredential",  \
+          CREDENTIAL)                                                                              \
+    ROUTE(HTTP_POST, TENANT "/credentials/{name}/verify", op_credential_verify,                    \
+          "rotateCredential", SMALL)                                                               \
+    ROUTE(HTTP_POST, TENANT "/credentials/{name}/promote", op_credential_promote,                  \
+          "rotateCredential", SMALL)                                                               \
+    ROUTE(HTTP_POST, TENANT "/credentials/{name}/abandon", op_credential_abandon,                  \
+          "rotateCredential", SMALL)                                                               \
+    ROUTE(HTTP_GET, TENANT "/credentials/{name}/rotation", op_rotation_show, "readCredential",     \
+          NONE)                                                                                    \
+    ROUTE(HTTP_PUT, TENANT "/credentials/{name}/rotation", op_rotation_put, "putCredential",       \
+          SMALL)                                                                                   \
+    ROUTE(HTTP_DELETE, TENANT "/credentials/{name}/rotation", op_rotation_remove, "putCredential", \
+          NONE)                                                                                    \
+    ROUTE(HTTP_POST, TENANT "/credentials/{name}/rotation", op_rotation_order, "rotateCredential", \
+          SMALL)                                                                                   \
     ROUTE(HTTP_GET, TENANT "/rotations", op_rotation_list, "readCredential", NONE)                 \
     ROUTE(HTTP_GET, TENANT "/keys", op_tenant_key_list, "readKey", NONE)                           \
     ROUTE(HTTP_DELETE, TENANT "/keys/{key}", op_tenant_key_destroy, "rotateKey", NONE)             \
@@ -78,13 +92,14 @@
     ROUTE(HTTP_GET, "/v1/audit", op_audit_read, "readAudit", NONE)
 
 #define GATE(method, path, operation, action, body_bytes)                                          \
-    static void gate_##operation(struct http_exchange *x, const struct http_parameters *parameters, \
-                                 void *ctx) {                                                      \
+    static void gate_##operation(struct http_exchange *x,                                          \
+                                 const struct http_parameters *parameters, void *ctx) {            \
         if (admin_permit(ctx, x, parameters, action))                                              \
             operation(x, parameters, ctx);                                                         \
     }
 ROUTES(GATE)
 
-#define ROW(method, path, operation, action, body_bytes) {method, path, gate_##operation, body_bytes},
+#define ROW(method, path, operation, action, body_bytes)                                           \
+    {method, path, gate_##operation, body_bytes},
 const struct http_route admin_routes[] = {ROUTES(ROW)};
 const size_t admin_route_count = sizeof admin_routes / sizeof *admin_routes;

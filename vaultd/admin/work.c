@@ -96,7 +96,8 @@ static void keeper_reason(const struct answer_status *answer, char *text, size_t
 static void state_known(vlt_result result, const struct answer_status *answer, void *context) {
     struct admin_work *work = context;
     char reason[400] = "";
-    const char *text = "the keeper does not answer: it may be restarting; look at the log of vaultd";
+    const char *text =
+        "the keeper does not answer: it may be restarting; look at the log of vaultd";
     if (vlt_is_ok(result)) {
         keeper_reason(answer, reason, sizeof reason);
         text = advice((enum keeper_state)answer->state);
@@ -105,7 +106,8 @@ static void state_known(vlt_result result, const struct answer_status *answer, v
     work_free(work);
 }
 
-static void device_state_known(vlt_result result, const struct answer_status *answer, void *context) {
+static void device_state_known(vlt_result result, const struct answer_status *answer,
+                               void *context) {
     struct admin_work *work = context;
     char reason[400] = "";
     if (vlt_is_ok(result))
@@ -113,7 +115,8 @@ static void device_state_known(vlt_result result, const struct answer_status *an
     if (vlt_is_ok(result) && answer->state == KEEPER_UNINITIALISED && !reason[0])
         answer_problem(work->x, 503, NULL, "%s", advice(KEEPER_UNINITIALISED));
     else
-        answer_problem(work->x, 503, NULL, "%s failed: %s%s", work->operation, work->failure.reason, reason);
+        answer_problem(work->x, 503, NULL, "%s failed: %s%s", work->operation, work->failure.reason,
+                       reason);
     work_free(work);
 }
 

@@ -10,7 +10,8 @@
 #define LINE_MAX_BYTES (66u << 10)
 
 void journal_cursor_init(struct journal_cursor *cursor, uint64_t segment, uint64_t wanted) {
-    *cursor = (struct journal_cursor){.fd = -1, .segment = segment, .at = segment, .wanted = wanted};
+    *cursor =
+        (struct journal_cursor){.fd = -1, .segment = segment, .at = segment, .wanted = wanted};
     buf_init(&cursor->chunk, JOURNAL_CHUNK_BYTES + LINE_MAX_BYTES);
 }
 
@@ -38,9 +39,10 @@ static vlt_result open_file(struct journal_cursor *cursor, int folder, struct fa
     segment_name(cursor->segment, name);
     cursor->fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     cursor->at = cursor->segment;
-    return cursor->fd >= 0 ? vlt_ok()
-                           : fault_set(fault, VLT_UNAVAILABLE, "a file of the audit log is missing",
-                                       "audit file %s can not be opened: %s", name, strerror(errno));
+    return cursor->fd >= 0
+               ? vlt_ok()
+               : fault_set(fault, VLT_UNAVAILABLE, "a file of the audit log is missing",
+                           "audit file %s can not be opened: %s", name, strerror(errno));
 }
 
 // Drops what was used and reads on. *ret_size 0: the end of the file.
@@ -97,7 +99,8 @@ vlt_result journal_cursor_next(struct journal_cursor *cursor, int folder, struct
         // A file is never written again once its successor exists.
         if (cursor->chunk.size || cursor->at == cursor->segment)
             return fault_set(fault, VLT_UNAVAILABLE, "a file of the audit log is cut short",
-                             "the audit file from %llu on is cut short", (unsigned long long)cursor->segment);
+                             "the audit file from %llu on is cut short",
+                             (unsigned long long)cursor->segment);
         cursor->segment = cursor->at;
         close_file(cursor);
     }

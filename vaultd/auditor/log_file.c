@@ -32,7 +32,9 @@ uint64_t log_file_next(const struct log_file *file) { return file->next; }
 uint64_t log_file_durable(const struct log_file *file) { return file->durable; }
 int log_file_folder_open(const struct log_file *file) { return file->folder; }
 const char *log_file_folder(const struct log_file *file) { return file->path; }
-const struct checkpoint *log_file_checkpoint(const struct log_file *file) { return &file->checkpoint; }
+const struct checkpoint *log_file_checkpoint(const struct log_file *file) {
+    return &file->checkpoint;
+}
 
 uint64_t log_file_segment_of(const struct log_file *file, uint64_t sequence) {
     size_t i = file->segment_count;
@@ -53,7 +55,8 @@ static int segment_order(const void *a, const void *b) {
     return left < right ? -1 : left > right;
 }
 
-static vlt_result add_segment(struct log_file *file, uint64_t first, bool is_new, struct fault *fault) {
+static vlt_result add_segment(struct log_file *file, uint64_t first, bool is_new,
+                              struct fault *fault) {
     struct segment *grown = realloc(file->segments, (file->segment_count + 1) * sizeof *grown);
     if (!grown)
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
@@ -86,8 +89,9 @@ static vlt_result find_segments(struct log_file *file, struct fault *fault) {
 static vlt_result check_segments(struct log_file *file, struct fault *fault) {
     // The journal reaches back at least to the last full tile.
     uint64_t tiled = in_full_tiles(file);
-    uint64_t expected = file->segment_count && file->segments[0].first <= tiled + 1 ? file->segments[0].first
-                                                                                  : tiled + 1;
+    uint64_t expected = file->segment_count && file->segments[0].first <= tiled + 1
+                            ? file->segments[0].first
+                            : tiled + 1;
     for (size_t i = 0; i < file->segment_count; i++) {
         struct segment *segment = &file->segments[i];
         if (segment->first != expected)
@@ -261,7 +265,8 @@ static vlt_result each_tiled(struct log_file *file, uint64_t from, segment_line_
     return result;
 }
 
-static vlt_result each_from(struct log_file *file, uint64_t from, segment_line_fn *each, void *context) {
+static vlt_result each_from(struct log_file *file, uint64_t from, segment_line_fn *each,
+                            void *context) {
     bool goes_on = true;
     if (from < file->segments[0].first)
         VLT_TRY(each_tiled(file, from, each, context, &goes_on));
@@ -290,14 +295,16 @@ static bool look_at_line(struct bytes line, uint64_t sequence, void *context) {
 
 // Where reading must begin so that it ends with the last `count` entries of that
 // tenant.
-static vlt_result start_of_last(struct log_file *file, uint32_t count, struct bytes tenant, uint64_t *ret_start) {
+static vlt_result start_of_last(struct log_file *file, uint32_t count, struct bytes tenant,
+                                uint64_t *ret_start) {
     uint64_t reach = tenant.size ? LOG_FILE_LOOK_MAX : count;
     uint64_t from = file->durable >= reach ? file->durable - reach + 1 : 1;
     if (tenant.size == 0 || count == 0) {
         *ret_start = from;
         return vlt_ok();
     }
-    struct looking looking = {.tenant = tenant, .found = calloc(count, sizeof *looking.found), .count = count};
+    struct looking looking = {
+        .tenant = tenant, .found = calloc(count, sizeof *looking.found), .count = count};
     vlt_result result = looking.found ? each_from(file, from, look_at_line, &looking)
                                       : vlt_fail(VLT_UNAVAILABLE, "out of memory");
     if (vlt_is_ok(result))
@@ -308,10 +315,12 @@ static vlt_result start_of_last(struct log_file *file, uint32_t count, struct by
 
 vlt_result log_file_read(struct log_file *file, uint64_t first, uint32_t count,
                          struct bytes tenant, struct buf *out, uint64_t *ret_next) {
-    struct reading reading = {.next = first ? first : 1, .left = count, .tenant = tenant, .out = out};
+    struct reading reading = {
+        .next = first ? first : 1, .left = count, .tenant = tenant, .out = out};
     if (first == UINT64_MAX)
         VLT_TRY(start_of_last(file, count, tenant, &reading.next));
-    reading.end = reading.next < UINT64_MAX - LOG_FILE_LOOK_MAX ? reading.next + LOG_FILE_LOOK_MAX : UINT64_MAX;
+    reading.end = reading.next < UINT64_MAX - LOG_FILE_LOOK_MAX ? reading.next + LOG_FILE_LOOK_MAX
+                                                                : UINT64_MAX;
     VLT_TRY(each_from(file, reading.next, take_line, &reading));
     *ret_next = reading.next;
     return vlt_ok();

@@ -62,7 +62,8 @@ static void sync_group(struct auditor *auditor) {
 
 static void on_sync_soon(evutil_socket_t fd, short what, void *context) { sync_group(context); }
 
-static vlt_result write_repeats(const struct audit_event *event, void *context, uint64_t *ret_sequence) {
+static vlt_result write_repeats(const struct audit_event *event, void *context,
+                                uint64_t *ret_sequence) {
     struct auditor *auditor = context;
     struct audit_event now = *event;
     now.at_us = (uint64_t)clock_now_us();
@@ -101,13 +102,15 @@ static void complete(struct auditor *auditor, struct audit_event *event) {
     if (event->at_us == 0)
         event->at_us = (uint64_t)clock_now_us();
     if (auditor->pseudonym_key_bytes)
-        pseudonym_event(bytes_of(auditor->pseudonym_key, auditor->pseudonym_key_bytes), event, &room);
+        pseudonym_event(bytes_of(auditor->pseudonym_key, auditor->pseudonym_key_bytes), event,
+                        &room);
 }
 
 static void answer_record(struct auditor *auditor, struct ipc_call *call, struct bytes frame) {
     struct ask_record ask;
     struct audit_event event;
-    if (!vlt_is_ok(ask_record_decode(frame, &ask)) || !vlt_is_ok(audit_event_get(ask.event, &event))) {
+    if (!vlt_is_ok(ask_record_decode(frame, &ask)) ||
+        !vlt_is_ok(audit_event_get(ask.event, &event))) {
         ipc_call_refuse(call, "an audit event that does not decode");
         return;
     }
@@ -148,7 +151,8 @@ static void answer_read(struct auditor *auditor, struct ipc_call *call, struct b
     buf_done(&lines);
 }
 
-static vlt_result prune(struct auditor *auditor, const struct ask_prune *ask, uint64_t *ret_pruned) {
+static vlt_result prune(struct auditor *auditor, const struct ask_prune *ask,
+                        uint64_t *ret_pruned) {
     struct audit_event event;
     struct fault fault = {0};
     uint64_t sequence;
@@ -160,7 +164,8 @@ static vlt_result prune(struct auditor *auditor, const struct ask_prune *ask, ui
     sync_group(auditor); // answers who waits, so that this sync is ours alone
     VLT_TRY(log_file_add(auditor->file, &event, &sequence));
     VLT_TRY(log_file_sync(auditor->file, &fault));
-    vlt_result result = retention_prune(log_file_folder_open(auditor->file), at, ask->until, &fault, ret_pruned);
+    vlt_result result =
+        retention_prune(log_file_folder_open(auditor->file), at, ask->until, &fault, ret_pruned);
     if (!vlt_is_ok(result))
         log_error("the audit log is not pruned: %s", fault_or_reason(&fault, result));
     return result;
@@ -223,7 +228,8 @@ static void begin(evutil_socket_t fd, short what, void *context) {
     }
 }
 
-static void on_peer(struct role *role, enum ipc_role peer, unsigned number, struct channel *channel) {
+static void on_peer(struct role *role, enum ipc_role peer, unsigned number,
+                    struct channel *channel) {
     struct auditor *auditor = role_context(role);
     if (peer == IPC_KEEPER && auditor->publication)
         publication_set_keeper(auditor->publication, channel);

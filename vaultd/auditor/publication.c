@@ -34,7 +34,9 @@ struct publication {
     struct fault fault;
 };
 
-const char *publication_refusal(const struct publication *publication) { return publication->refusal; }
+const char *publication_refusal(const struct publication *publication) {
+    return publication->refusal;
+}
 
 // ---- On the thread ----
 
@@ -96,7 +98,8 @@ static void refuse(struct publication *p, const char *why) {
     p->phase = PHASE_IDLE;
 }
 
-static void signed_or_not(vlt_result result, const struct answer_sign_checkpoint *answer, void *context) {
+static void signed_or_not(vlt_result result, const struct answer_sign_checkpoint *answer,
+                          void *context) {
     struct publication *p = context;
     if (p->phase != PHASE_SIGNING)
         return;

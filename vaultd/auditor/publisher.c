@@ -47,7 +47,8 @@ vlt_result publisher_root(const struct publisher *publisher, struct merkle_hash 
     for (unsigned level = 0; level < TILE_LEVELS; level++) {
         if (!publisher->widths[level])
             continue;
-        VLT_TRY(row_root(publisher->rows[level], publisher->widths[level], has_root ? &root : NULL, &root));
+        VLT_TRY(row_root(publisher->rows[level], publisher->widths[level], has_root ? &root : NULL,
+                         &root));
         has_root = true;
     }
     if (!has_root)
@@ -92,7 +93,8 @@ static vlt_result add_hash(struct publisher *publisher, unsigned level, uint64_t
         publisher->rows[level][publisher->widths[level]++] = carry;
         if (publisher->widths[level] < TILE_WIDTH)
             return vlt_ok();
-        VLT_TRY(write_tile(publisher, level, index / TILE_WIDTH, TILE_WIDTH, row_bytes(publisher, level), fault));
+        VLT_TRY(write_tile(publisher, level, index / TILE_WIDTH, TILE_WIDTH,
+                           row_bytes(publisher, level), fault));
         remove_partials(publisher, level, index / TILE_WIDTH);
         VLT_TRY(row_root(publisher->rows[level], TILE_WIDTH, NULL, &carry));
         publisher->widths[level] = 0;
@@ -106,7 +108,8 @@ static vlt_result take_entry(struct publisher *publisher, struct bytes entry, st
     VLT_TRY(merkle_leaf(entry, &leaf));
     VLT_TRY(tile_entry_put(&publisher->bundle, entry));
     if (publisher->widths[0] == TILE_WIDTH - 1) { // entries first, then their hashes
-        VLT_TRY(write_tile(publisher, TILE_ENTRIES, index / TILE_WIDTH, TILE_WIDTH, buf_bytes(&publisher->bundle), fault));
+        VLT_TRY(write_tile(publisher, TILE_ENTRIES, index / TILE_WIDTH, TILE_WIDTH,
+                           buf_bytes(&publisher->bundle), fault));
         remove_partials(publisher, TILE_ENTRIES, index / TILE_WIDTH);
         buf_clear(&publisher->bundle);
     }
@@ -118,10 +121,12 @@ static vlt_result take_entry(struct publisher *publisher, struct bytes entry, st
 static vlt_result write_partials(struct publisher *publisher, struct fault *fault) {
     uint64_t number = publisher->size / TILE_WIDTH;
     if (publisher->widths[0])
-        VLT_TRY(write_tile(publisher, TILE_ENTRIES, number, publisher->widths[0], buf_bytes(&publisher->bundle), fault));
+        VLT_TRY(write_tile(publisher, TILE_ENTRIES, number, publisher->widths[0],
+                           buf_bytes(&publisher->bundle), fault));
     for (unsigned level = 0; level < TILE_LEVELS; level++, number /= TILE_WIDTH)
         if (publisher->widths[level])
-            VLT_TRY(write_tile(publisher, level, number, publisher->widths[level], row_bytes(publisher, level), fault));
+            VLT_TRY(write_tile(publisher, level, number, publisher->widths[level],
+                               row_bytes(publisher, level), fault));
     return vlt_ok();
 }
 
@@ -162,8 +167,8 @@ vlt_result publisher_prove(struct publisher *publisher, uint64_t old_size, struc
 // ---- Checkpoint ----
 
 // Most checkpoints bring nothing new but themselves.
-static vlt_result keep_file(struct publisher *publisher, const char *path, const struct buf *content,
-                            struct fault *fault) {
+static vlt_result keep_file(struct publisher *publisher, const char *path,
+                            const struct buf *content, struct fault *fault) {
     struct buf old;
     buf_init(&old, NOTE_MAX_BYTES);
     vlt_result result = tile_file_read(publisher->folder, path, NOTE_MAX_BYTES, NULL, &old);
@@ -179,10 +184,12 @@ vlt_result publisher_write_checkpoint(struct publisher *publisher,
         VLT_TRY(keep_file(publisher, signed_note->handovers[i].path,
                           &signed_note->handovers[i].note, fault));
     VLT_TRY(keep_file(publisher, "vkey", &signed_note->vkeys, fault));
-    return tile_file_write(publisher->folder, "checkpoint", buf_bytes(&signed_note->note), true, fault);
+    return tile_file_write(publisher->folder, "checkpoint", buf_bytes(&signed_note->note), true,
+                           fault);
 }
 
-vlt_result publisher_read_checkpoint(int folder, struct fault *fault, struct checkpoint *ret_checkpoint) {
+vlt_result publisher_read_checkpoint(int folder, struct fault *fault,
+                                     struct checkpoint *ret_checkpoint) {
     struct buf bytes;
     struct note note;
     buf_init(&bytes, NOTE_MAX_BYTES);
@@ -217,7 +224,8 @@ static vlt_result load_rows(struct publisher *publisher, struct fault *fault) {
     reader.fault = fault;
     struct merkle_source source = tile_reader_source(&reader);
     uint64_t hashes = publisher->size / TILE_WIDTH;
-    for (unsigned level = 1; vlt_is_ok(result) && level < TILE_LEVELS; level++, hashes /= TILE_WIDTH) {
+    for (unsigned level = 1; vlt_is_ok(result) && level < TILE_LEVELS;
+         level++, hashes /= TILE_WIDTH) {
         unsigned width = (unsigned)(hashes % TILE_WIDTH);
         for (unsigned i = 0; vlt_is_ok(result) && i < width; i++)
             result = source.read(level * TILE_HEIGHT, hashes - width + i, source.context,

@@ -41,7 +41,8 @@ vlt_result publisher_prove(struct publisher *publisher, uint64_t old_size, struc
                            struct merkle_proof *ret_proof) VLT_MUST_USE;
 // Replaces `checkpoint`, and before it whatever else is not there yet: `vkey`,
 // handovers. Syncs.
-vlt_result publisher_write_checkpoint(struct publisher *publisher, const struct signed_note *signed_note,
+vlt_result publisher_write_checkpoint(struct publisher *publisher,
+                                      const struct signed_note *signed_note,
                                       struct fault *fault) VLT_MUST_USE;
 // The last checkpoint of a folder; size 0 when there is none.
 vlt_result publisher_read_checkpoint(int folder, struct fault *fault,

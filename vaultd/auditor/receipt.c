@@ -23,8 +23,8 @@ static vlt_result check(const struct tlog_proof *proof, struct bytes entry,
                         const struct checkpoint *checkpoint) {
     struct merkle_hash leaf;
     VLT_TRY(merkle_leaf(entry, &leaf));
-    vlt_result result = merkle_inclusion_verify(&leaf, proof->index, checkpoint->size, &proof->proof,
-                                                &checkpoint->root);
+    vlt_result result = merkle_inclusion_verify(&leaf, proof->index, checkpoint->size,
+                                                &proof->proof, &checkpoint->root);
     return result.class == VLT_CRYPTO
                ? vlt_fail(VLT_CONFLICT, "the files of the audit log are not what was signed")
                : result;
@@ -53,7 +53,8 @@ static vlt_result prove_in(int folder, uint64_t sequence, struct fault *fault,
     buf_init(&note, NOTE_MAX_BYTES);
     vlt_result result = read_note(folder, fault, &note, &checkpoint);
     if (vlt_is_ok(result) && proof.index >= checkpoint.size)
-        result = vlt_fail(VLT_NOT_FOUND, "no checkpoint has that entry; new ones are in it within seconds");
+        result = vlt_fail(VLT_NOT_FOUND,
+                          "no checkpoint has that entry; new ones are in it within seconds");
     if (vlt_is_ok(result))
         result = tile_reader_init(&reader, folder, checkpoint.size);
     if (vlt_is_ok(result)) {

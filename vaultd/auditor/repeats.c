@@ -30,7 +30,8 @@ struct repeats *repeats_new(void) { return calloc(1, sizeof(struct repeats)); }
 void repeats_free(struct repeats *repeats) { free(repeats); }
 
 bool repeats_concern(const struct audit_event *event) {
-    return event->outcome == AUDIT_DENY && event->principal.size == 0 && event->administrator.size == 0;
+    return event->outcome == AUDIT_DENY && event->principal.size == 0 &&
+           event->administrator.size == 0;
 }
 
 static struct bytes cut(struct bytes text, size_t max) {
@@ -39,7 +40,8 @@ static struct bytes cut(struct bytes text, size_t max) {
 
 static bool is_same(const struct slot *slot, const struct audit_event *event) {
     bool same = slot->kind == event->kind;
-#define COMPARE(name, room) same = same && bytes_equal(bytes_of_text(slot->name), cut(event->name, room));
+#define COMPARE(name, room)                                                                        \
+    same = same && bytes_equal(bytes_of_text(slot->name), cut(event->name, room));
     KEPT(COMPARE)
     return same;
 }
@@ -93,7 +95,8 @@ void repeats_add(struct repeats *repeats, const struct audit_event *event, uint6
     if (!slot)
         return;
     uint32_t count = slot->kind ? slot->count : 0; // of the second before, not written yet
-    *slot = (struct slot){.kind = kept.kind, .count = count, .since_us = now_us, .sequence = sequence};
+    *slot =
+        (struct slot){.kind = kept.kind, .count = count, .since_us = now_us, .sequence = sequence};
 #define KEEP(name, room)                                                                           \
     if (kept.name.size)                                                                            \
         memcpy(slot->name, kept.name.at, cut(kept.name, room).size);
@@ -107,7 +110,8 @@ void repeats_flush(struct repeats *repeats, uint64_t now_us, bool all, repeats_w
         bool is_over = now_us < slot->since_us || now_us - slot->since_us >= REPEATS_SPAN_US;
         if (!slot->kind || (!is_over && !all))
             continue;
-        struct audit_event event = {.kind = slot->kind, .outcome = AUDIT_DENY, .repeats = slot->count};
+        struct audit_event event = {
+            .kind = slot->kind, .outcome = AUDIT_DENY, .repeats = slot->count};
 #define TELL(name, room) event.name = bytes_of_text(slot->name);
         KEPT(TELL)
         if (slot->count == 0)

@@ -14,8 +14,8 @@ static vlt_result say_pruned(int folder, uint64_t until, struct fault *fault) {
     return tile_file_write(folder, "pruned", bytes_of(line, (size_t)size), true, fault);
 }
 
-vlt_result retention_prune(int folder, const struct checkpoint *at, uint64_t until, struct fault *fault,
-                           uint64_t *ret_pruned) {
+vlt_result retention_prune(int folder, const struct checkpoint *at, uint64_t until,
+                           struct fault *fault, uint64_t *ret_pruned) {
     char path[TILE_PATH_MAX];
     uint64_t pruned = 0;
     if (until % TILE_WIDTH || until > at->size / TILE_WIDTH * TILE_WIDTH)
@@ -32,8 +32,8 @@ vlt_result retention_prune(int folder, const struct checkpoint *at, uint64_t unt
     for (uint64_t number = from / TILE_WIDTH; number < until / TILE_WIDTH; number++) {
         tile_path(TILE_ENTRIES, number, TILE_WIDTH, path);
         if (unlinkat(folder, path, 0) != 0 && errno != ENOENT)
-            return fault_set(fault, VLT_UNAVAILABLE, "a file of the log can not be removed", "%s can not be removed: %s",
-                             path, strerror(errno));
+            return fault_set(fault, VLT_UNAVAILABLE, "a file of the log can not be removed",
+                             "%s can not be removed: %s", path, strerror(errno));
     }
     *ret_pruned = until > pruned ? until : pruned;
     return vlt_ok();

@@ -15,7 +15,7 @@
 // Entries below index `until`, which begins a tile, of the log in that folder.
 // *ret_pruned: up to where entries are gone now; less than `until`: call again.
 // VLT_CONFLICT: `until` is beyond the full tiles of the checkpoint.
-vlt_result retention_prune(int folder, const struct checkpoint *at, uint64_t until, struct fault *fault,
-                           uint64_t *ret_pruned) VLT_MUST_USE;
+vlt_result retention_prune(int folder, const struct checkpoint *at, uint64_t until,
+                           struct fault *fault, uint64_t *ret_pruned) VLT_MUST_USE;
 
 #endif

@@ -32,7 +32,8 @@ vlt_result segment_open(int folder, uint64_t first, bool is_new, struct fault *f
     struct segment segment = {.first = first};
     struct stat status;
     segment_name(first, segment.name);
-    segment.fd = openat(folder, segment.name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (is_new ? O_CREAT | O_EXCL : 0), 0640);
+    segment.fd = openat(folder, segment.name,
+                        O_RDWR | O_CLOEXEC | O_NOFOLLOW | (is_new ? O_CREAT | O_EXCL : 0), 0640);
     if (segment.fd < 0)
         return failed(fault, &segment, "opened");
     // The name must survive a crash as well as the content.
@@ -61,10 +62,10 @@ vlt_result segment_check_identity(int folder, const struct segment *segment, str
                          "restart vaultd",
                          segment->name);
     if ((uint64_t)status.st_size < segment->size)
-        return fault_set(fault, VLT_UNAVAILABLE, "the audit log was cut",
-                         "audit file %s was cut from %llu to %llu bytes; restore it and restart vaultd",
-                         segment->name, (unsigned long long)segment->size,
-                         (unsigned long long)status.st_size);
+        return fault_set(
+            fault, VLT_UNAVAILABLE, "the audit log was cut",
+            "audit file %s was cut from %llu to %llu bytes; restore it and restart vaultd",
+            segment->name, (unsigned long long)segment->size, (unsigned long long)status.st_size);
     return vlt_ok();
 }
 

@@ -8,7 +8,8 @@ vlt_result broker_snapshot(struct broker *broker) {
     return store_snapshot_begin(broker->store);
 }
 
-vlt_result broker_tenant(struct broker *broker, struct bytes name, struct record_tenant *ret_tenant) {
+vlt_result broker_tenant(struct broker *broker, struct bytes name,
+                         struct record_tenant *ret_tenant) {
     struct record_tenant tenant;
     vlt_result result = tenant_view_find(&broker->tenants, broker->store, name, &tenant);
     if (result.class == VLT_NOT_FOUND || (vlt_is_ok(result) && tenant.disabled))

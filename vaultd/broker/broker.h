@@ -41,7 +41,8 @@ vlt_result broker_snapshot(struct broker *broker) VLT_MUST_USE;
 struct bytes broker_tenant_name(const struct http_parameters *parameters);
 // Within a snapshot: that tenant when it is there and enabled, else VLT_DENIED,
 // so that nobody learns which tenants there are.
-vlt_result broker_tenant(struct broker *broker, struct bytes name, struct record_tenant *ret_tenant) VLT_MUST_USE;
+vlt_result broker_tenant(struct broker *broker, struct bytes name,
+                         struct record_tenant *ret_tenant) VLT_MUST_USE;
 
 http_route_handler op_token, op_introspect, op_revoke, op_metadata, op_jwks, op_health, op_ready;
 http_route_handler op_evaluation, op_evaluations, op_authzen_metadata;

@@ -21,11 +21,12 @@ static void refuse(struct asking *asking, unsigned status) {
         HTTP_HEADER("www-authenticate", BYTES_LITERAL("Bearer error=\"invalid_token\"")),
         HTTP_HEADER("cache-control", BYTES_LITERAL("no-store"))};
     if (status == 401)
-        http_exchange_reply_oauth_error(asking->caller.x, 401, "invalid_token", "Send a token of a trusted identity provider as Bearer.",
+        http_exchange_reply_oauth_error(asking->caller.x, 401, "invalid_token",
+                                        "Send a token of a trusted identity provider as Bearer.",
                                         headers, 2);
     else
-        http_exchange_reply_oauth_error(asking->caller.x, 503, "temporarily_unavailable", "The vault can not decide at the moment.",
-                                        headers + 1, 1);
+        http_exchange_reply_oauth_error(asking->caller.x, 503, "temporarily_unavailable",
+                                        "The vault can not decide at the moment.", headers + 1, 1);
     subject_free(asking->caller.subject);
     free(asking);
 }
@@ -41,7 +42,8 @@ static bool look(struct bytes name, struct bytes value, uint64_t revision, void 
     struct caller *caller = context;
     const struct http_peer *peer = http_exchange_peer(caller->x);
     struct record_forwarder forwarder;
-    if (vlt_is_ok(record_forwarder_parse(value, NULL, &forwarder)) && !forwarder.disabled && forwarder.has_certificate &&
+    if (vlt_is_ok(record_forwarder_parse(value, NULL, &forwarder)) && !forwarder.disabled &&
+        forwarder.has_certificate &&
         secret_equal(bytes_of(forwarder.certificate, 32), bytes_of(peer->thumbprint, 32)) &&
         serves_tenant(&forwarder, caller->tenant_name))
         memcpy(caller->forwarder, forwarder.name, sizeof caller->forwarder);
@@ -51,7 +53,8 @@ static bool look(struct bytes name, struct bytes value, uint64_t revision, void 
 static bool is_forwarder(struct caller *caller) {
     if (!http_exchange_peer(caller->x)->has_certificate)
         return false;
-    vlt_result result = store_each(caller->broker->store, STORE_SYSTEM_TENANT, STORE_FORWARDER, bytes_of(NULL, 0), bytes_of(NULL, 0), look, caller);
+    vlt_result result = store_each(caller->broker->store, STORE_SYSTEM_TENANT, STORE_FORWARDER,
+                                   bytes_of(NULL, 0), bytes_of(NULL, 0), look, caller);
     return vlt_is_ok(result) && caller->forwarder[0];
 }
 
@@ -62,9 +65,12 @@ static vlt_result verify_bearer(struct caller *caller, struct jwks_entry **ret_a
     VLT_TRY(http_authorization_parse(value, &scheme, &token));
     if (!bytes_equal_nocase(scheme, BYTES_LITERAL("Bearer")))
         return vlt_fail(VLT_DENIED, "not Bearer");
-    const struct subject_expectation expected = {.book = caller->broker->book, .cache = caller->broker->subjects,
-                                                 .store = caller->broker->store, .tenant = caller->tenant.number,
-                                                 .now_s = clock_now_s(), .type = SUBJECT_JWT};
+    const struct subject_expectation expected = {.book = caller->broker->book,
+                                                 .cache = caller->broker->subjects,
+                                                 .store = caller->broker->store,
+                                                 .tenant = caller->tenant.number,
+                                                 .now_s = clock_now_s(),
+                                                 .type = SUBJECT_JWT};
     VLT_TRY(subject_verify(token, &expected, &caller->subject, ret_await));
     // A token that is bound to a key is not a bearer token (RFC 9449 section 7.1).
     return caller->subject->key_thumbprint.size ? vlt_fail(VLT_DENIED, "bound to a key") : vlt_ok();
@@ -88,13 +94,15 @@ static void go_on(void *context) {
         free(asking);
     } else if (!await) {
         refuse(asking, result.class == VLT_UNAVAILABLE ? 503 : 401);
-    } else if (asking->await_count++ >= AWAITS_MAX || !vlt_is_ok(jwks_entry_await(await, go_on, asking))) {
+    } else if (asking->await_count++ >= AWAITS_MAX ||
+               !vlt_is_ok(jwks_entry_await(await, go_on, asking))) {
         refuse(asking, 401);
     }
     store_snapshot_end(broker->store);
 }
 
-void caller_authenticate(struct broker *broker, struct http_exchange *x, const struct http_parameters *parameters, caller_done_fn *done) {
+void caller_authenticate(struct broker *broker, struct http_exchange *x,
+                         const struct http_parameters *parameters, caller_done_fn *done) {
     struct asking *asking = calloc(1, sizeof *asking);
     if (!asking) {
         http_exchange_reply_oauth_error(x, 503, "temporarily_unavailable", NULL, NULL, 0);
@@ -103,7 +111,8 @@ void caller_authenticate(struct broker *broker, struct http_exchange *x, const s
     asking->caller.broker = broker;
     asking->caller.x = x;
     asking->done = done;
-    if (!bytes_to_text(broker_tenant_name(parameters), asking->caller.tenant_name, sizeof asking->caller.tenant_name))
+    if (!bytes_to_text(broker_tenant_name(parameters), asking->caller.tenant_name,
+                       sizeof asking->caller.tenant_name))
         refuse(asking, 401);
     else
         go_on(asking);

@@ -20,6 +20,7 @@ struct caller {
 // Otherwise answers itself: 401 with a challenge, or 503. `done` must answer x;
 // the caller is freed when it returns.
 typedef void caller_done_fn(struct caller *caller);
-void caller_authenticate(struct broker *broker, struct http_exchange *x, const struct http_parameters *parameters, caller_done_fn *done);
+void caller_authenticate(struct broker *broker, struct http_exchange *x,
+                         const struct http_parameters *parameters, caller_done_fn *done);
 
 #endif

@@ -29,9 +29,9 @@ struct reading {
 static vlt_result check_members(const struct evaluate_question *q, struct fault *fault) {
     static const char *const party[] = {"type", "id", "properties", NULL};
     static const char *const action[] = {"name", "properties", NULL};
-    static const char *const context[] = {"bound", "credential", "host",  "max_tokens", "method", "methods",
-                                          "model", "models",     "path",  "paths",      "tool",   "tools",
-                                          NULL};
+    static const char *const context[] = {"bound",   "credential", "host",   "max_tokens", "method",
+                                          "methods", "model",      "models", "path",       "paths",
+                                          "tool",    "tools",      NULL};
     if (!json_is_object(q->subject) || !member_text(q->subject, "type").size ||
         !member_text(q->subject, "id").size)
         return wrong(fault, "subject is not an object with type and id");
@@ -122,16 +122,18 @@ static bool is_caller(const json_t *subject, const struct subject *caller) {
 
 // Who acts already, as the token's issuer says (RFC 8693 section 4.1): asked here
 // as it is asked before a token is issued.
-static bool read_actor(const struct subject *subject, char name[TOKEN_PRINCIPAL_MAX + 1], struct decide_party *ret_actor) {
+static bool read_actor(const struct subject *subject, char name[TOKEN_PRINCIPAL_MAX + 1],
+                       struct decide_party *ret_actor) {
     struct bytes issuer = member_text(subject->act, "iss"), id = member_text(subject->act, "sub");
     if (!issuer.size)
         issuer = subject->issuer;
     if (!id.size || issuer.size + 1 + id.size > TOKEN_PRINCIPAL_MAX)
         return false;
-    snprintf(name, TOKEN_PRINCIPAL_MAX + 1, "%.*s|%.*s", (int)issuer.size, (const char *)issuer.at, (int)id.size,
-             (const char *)id.at);
+    snprintf(name, TOKEN_PRINCIPAL_MAX + 1, "%.*s|%.*s", (int)issuer.size, (const char *)issuer.at,
+             (int)id.size, (const char *)id.at);
     bool is_user = bytes_equal_text(member_text(subject->act, "sub_profile"), "user");
-    *ret_actor = (struct decide_party){.principal = bytes_of_text(name), .kind = is_user ? TOKEN_USER : TOKEN_AGENT};
+    *ret_actor = (struct decide_party){.principal = bytes_of_text(name),
+                                       .kind = is_user ? TOKEN_USER : TOKEN_AGENT};
     return true;
 }
 

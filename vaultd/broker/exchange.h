@@ -45,15 +45,17 @@ struct exchange {
     struct oauth_error form_error; // says it
 };
 
-extern const struct oauth_error oauth_invalid_request, oauth_unsupported_grant, oauth_invalid_target, oauth_invalid_scope,
-    oauth_invalid_details, oauth_invalid_proof, oauth_use_nonce, oauth_denied, oauth_unavailable;
+extern const struct oauth_error oauth_invalid_request, oauth_unsupported_grant,
+    oauth_invalid_target, oauth_invalid_scope, oauth_invalid_details, oauth_invalid_proof,
+    oauth_use_nonce, oauth_denied, oauth_unavailable;
 
 // Each step returns NULL when it went well, else what the client is told;
 // *ret_reason is for the log.
 const struct oauth_error *exchange_check_form(struct exchange *e, const char **ret_reason);
 const struct oauth_error *exchange_prove(struct exchange *e, const char **ret_reason);
 // *ret_await: the keys of an issuer must be fetched first.
-const struct oauth_error *exchange_identify(struct exchange *e, struct jwks_entry **ret_await, const char **ret_reason);
+const struct oauth_error *exchange_identify(struct exchange *e, struct jwks_entry **ret_await,
+                                            const char **ret_reason);
 const struct oauth_error *exchange_permit(struct exchange *e, const char **ret_reason);
 
 // client_id: the client that the identity provider named in the token of who

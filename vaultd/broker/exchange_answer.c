@@ -8,16 +8,25 @@
 #include "vaultd/broker/exchange.h"
 #include "vaultd/ipc/reasons.h"
 
-const struct oauth_error oauth_invalid_request = {400, "invalid_request", "A parameter is missing, malformed or repeated."};
-const struct oauth_error oauth_unsupported_grant = {400, "unsupported_grant_type", "Only token exchange (RFC 8693) is offered."};
-const struct oauth_error oauth_invalid_target = {400, "invalid_target", "Tokens are issued for this vault only."};
-const struct oauth_error oauth_invalid_scope = {400, "invalid_scope", "Scopes are not used; send authorization_details."};
-const struct oauth_error oauth_invalid_details = {400, "invalid_authorization_details",
-                                                  "authorization_details must be 1 to 4 objects of type credential_use."};
-const struct oauth_error oauth_invalid_proof = {400, "invalid_dpop_proof", "The DPoP proof is not valid for this request."};
-const struct oauth_error oauth_use_nonce = {400, "use_dpop_nonce", "The DPoP proof must hold the nonce of the DPoP-Nonce header."};
-const struct oauth_error oauth_denied = {400, "invalid_request", "The token presented is not accepted, or does not permit this."};
-const struct oauth_error oauth_unavailable = {503, "temporarily_unavailable", "The vault can not decide at the moment."};
+const struct oauth_error oauth_invalid_request = {400, "invalid_request",
+                                                  "A parameter is missing, malformed or repeated."};
+const struct oauth_error oauth_unsupported_grant = {400, "unsupported_grant_type",
+                                                    "Only token exchange (RFC 8693) is offered."};
+const struct oauth_error oauth_invalid_target = {400, "invalid_target",
+                                                 "Tokens are issued for this vault only."};
+const struct oauth_error oauth_invalid_scope = {400, "invalid_scope",
+                                                "Scopes are not used; send authorization_details."};
+const struct oauth_error oauth_invalid_details = {
+    400, "invalid_authorization_details",
+    "authorization_details must be 1 to 4 objects of type credential_use."};
+const struct oauth_error oauth_invalid_proof = {400, "invalid_dpop_proof",
+                                                "The DPoP proof is not valid for this request."};
+const struct oauth_error oauth_use_nonce = {
+    400, "use_dpop_nonce", "The DPoP proof must hold the nonce of the DPoP-Nonce header."};
+const struct oauth_error oauth_denied = {
+    400, "invalid_request", "The token presented is not accepted, or does not permit this."};
+const struct oauth_error oauth_unavailable = {503, "temporarily_unavailable",
+                                              "The vault can not decide at the moment."};
 
 // ---- Event ----
 
@@ -52,12 +61,17 @@ static struct bytes groups_text(const struct subject *subject, char *room, size_
     return bytes_of(room, list.used);
 }
 
-static void put_event(const struct exchange *e, enum audit_outcome outcome, const char *reason, struct wire_writer *w) {
+static void put_event(const struct exchange *e, enum audit_outcome outcome, const char *reason,
+                      struct wire_writer *w) {
     char credentials[256], groups[1024];
-    struct audit_event event = {.kind = AUDIT_ISSUE, .outcome = (uint8_t)outcome, .tenant = bytes_of_text(e->tenant_name),
-                                .operation = BYTES_LITERAL("token.issue"), .reason = bytes_of_text(reason),
+    struct audit_event event = {.kind = AUDIT_ISSUE,
+                                .outcome = (uint8_t)outcome,
+                                .tenant = bytes_of_text(e->tenant_name),
+                                .operation = BYTES_LITERAL("token.issue"),
+                                .reason = bytes_of_text(reason),
                                 .credential = credentials_text(e, credentials, sizeof credentials),
-                                .policy_set = bytes_of_text(e->active.hash_text), .policies = bytes_of_text(e->policies),
+                                .policy_set = bytes_of_text(e->active.hash_text),
+                                .policies = bytes_of_text(e->policies),
                                 .source = bytes_of_text(http_exchange_peer(e->x)->address),
                                 .correlation = bytes_of_text(e->correlation)};
     if (e->subject) {
@@ -78,17 +92,20 @@ struct refused {
 };
 
 // `sequence`: the entry of the audit log that this decision is; 0: none.
-static void answer_recorded_error(struct exchange *e, const struct oauth_error *error, uint64_t sequence) {
+static void answer_recorded_error(struct exchange *e, const struct oauth_error *error,
+                                  uint64_t sequence) {
     char nonce[DPOP_NONCE_TEXT_SIZE], digits[20];
     struct http_header headers[3] = {HTTP_HEADER("cache-control", BYTES_LITERAL("no-store"))};
     size_t count = 1;
     if (sequence)
         headers[count++] = HTTP_HEADER("vault-audit-entry", bytes_of_number(sequence, digits));
-    if (error == &oauth_use_nonce && vlt_is_ok(dpop_nonce_text(e->broker->nonces, clock_now_s(), nonce)))
+    if (error == &oauth_use_nonce &&
+        vlt_is_ok(dpop_nonce_text(e->broker->nonces, clock_now_s(), nonce)))
         headers[count++] = HTTP_HEADER("dpop-nonce", bytes_of_text(nonce));
     else if (error == &oauth_unavailable)
         headers[count++] = HTTP_HEADER("retry-after", BYTES_LITERAL("1"));
-    http_exchange_reply_oauth_error(e->x, error->status, error->code, error->description, headers, count);
+    http_exchange_reply_oauth_error(e->x, error->status, error->code, error->description, headers,
+                                    count);
     exchange_free(e);
 }
 
@@ -123,7 +140,8 @@ void exchange_refuse(struct exchange *e, const struct oauth_error *error, const 
 
 // ---- Token ----
 
-static void put_answer(const struct exchange *e, const struct answer_sign *answer, struct buf *out) {
+static void put_answer(const struct exchange *e, const struct answer_sign *answer,
+                       struct buf *out) {
     int64_t left = (int64_t)answer->expires_at - clock_now_s();
     buf_put_text(out, "{\"access_token\":");
     jsontext_put_string(out, answer->token);
@@ -132,7 +150,8 @@ static void put_answer(const struct exchange *e, const struct answer_sign *answe
     buf_put_text(out, ",\"expires_in\":");
     buf_put_number(out, left > 0 ? (uint64_t)left : 0);
     buf_put_text(out, ",\"issued_token_type\":\"urn:ietf:params:oauth:token-type:");
-    bool is_jwt = bytes_equal_text(oauth_form_get(&e->form, "requested_token_type"), "urn:ietf:params:oauth:token-type:jwt");
+    bool is_jwt = bytes_equal_text(oauth_form_get(&e->form, "requested_token_type"),
+                                   "urn:ietf:params:oauth:token-type:jwt");
     buf_put_text(out, is_jwt ? "jwt\",\"token_type\":" : "access_token\",\"token_type\":");
     buf_put_text(out, e->binding == TOKEN_BOUND_DPOP ? "\"DPoP\"}" : "\"Bearer\"}");
 }
@@ -141,16 +160,19 @@ static void answer_token(struct exchange *e, const struct answer_sign *answer) {
     char nonce[DPOP_NONCE_TEXT_SIZE];
     struct buf body;
     char digits[20]; // of the receipt: which entry of the audit log this is
-    struct http_header headers[4] = {HTTP_HEADER("content-type", BYTES_LITERAL(HTTP_JSON_MEDIA)),
-                                     HTTP_HEADER("cache-control", BYTES_LITERAL("no-store")),
-                                     HTTP_HEADER("vault-audit-entry", bytes_of_number(answer->sequence, digits))};
+    struct http_header headers[4] = {
+        HTTP_HEADER("content-type", BYTES_LITERAL(HTTP_JSON_MEDIA)),
+        HTTP_HEADER("cache-control", BYTES_LITERAL("no-store")),
+        HTTP_HEADER("vault-audit-entry", bytes_of_number(answer->sequence, digits))};
     size_t count = 3;
-    if (e->binding == TOKEN_BOUND_DPOP && vlt_is_ok(dpop_nonce_text(e->broker->nonces, clock_now_s(), nonce)))
+    if (e->binding == TOKEN_BOUND_DPOP &&
+        vlt_is_ok(dpop_nonce_text(e->broker->nonces, clock_now_s(), nonce)))
         headers[count++] = HTTP_HEADER("dpop-nonce", bytes_of_text(nonce));
     buf_init(&body, 32768);
     put_answer(e, answer, &body);
     if (buf_failed(&body))
-        http_exchange_reply_oauth_error(e->x, 503, oauth_unavailable.code, oauth_unavailable.description, NULL, 0);
+        http_exchange_reply_oauth_error(e->x, 503, oauth_unavailable.code,
+                                        oauth_unavailable.description, NULL, 0);
     else
         http_exchange_reply(e->x, 200, headers, count, buf_bytes(&body));
     buf_done(&body);
@@ -163,7 +185,8 @@ static void on_signed(vlt_result result, const struct answer_sign *answer, void 
         answer_token(e, answer);
     else if (result.class == VLT_UNAVAILABLE || result.class == VLT_BUG)
         answer_error(e, &oauth_unavailable);
-    else if (strcmp(result.reason, REASON_PROOF_REPLAYED) == 0 || strcmp(result.reason, REASON_PROOF_OLD) == 0)
+    else if (strcmp(result.reason, REASON_PROOF_REPLAYED) == 0 ||
+             strcmp(result.reason, REASON_PROOF_OLD) == 0)
         answer_error(e, &oauth_invalid_proof);
     else if (result.class == VLT_LIMIT && e->binding == TOKEN_BOUND_DPOP)
         answer_error(e, &oauth_use_nonce); // no room to remember the proof: try again
@@ -179,12 +202,19 @@ struct bytes exchange_client(const struct exchange *e) {
 
 static void fill_claims(const struct exchange *e, struct token_claims *claims) {
     const struct subject *subject = e->subject;
-    *claims = (struct token_claims){
-        .audience = bytes_of_text(e->issuer), .tenant = bytes_of_text(e->tenant_name), .principal = subject->principal,
-        .principal_kind = subject->kind, .client = exchange_client(e), .actor_count = e->actor_count, .auth_time = subject->auth_time,
-        .traits = subject->traits, .correlation = bytes_of_text(e->correlation), .policy_set = bytes_of_text(e->active.hash_text),
-        .group_count = subject->group_count, .binding = (uint8_t)e->binding,
-        .detail_count = e->details.count};
+    *claims = (struct token_claims){.audience = bytes_of_text(e->issuer),
+                                    .tenant = bytes_of_text(e->tenant_name),
+                                    .principal = subject->principal,
+                                    .principal_kind = subject->kind,
+                                    .client = exchange_client(e),
+                                    .actor_count = e->actor_count,
+                                    .auth_time = subject->auth_time,
+                                    .traits = subject->traits,
+                                    .correlation = bytes_of_text(e->correlation),
+                                    .policy_set = bytes_of_text(e->active.hash_text),
+                                    .group_count = subject->group_count,
+                                    .binding = (uint8_t)e->binding,
+                                    .detail_count = e->details.count};
     memcpy(claims->actors, e->actors, sizeof claims->actors);
     memcpy(claims->groups, subject->groups, sizeof claims->groups);
     memcpy(claims->details, e->details.items, sizeof claims->details);
@@ -198,7 +228,8 @@ static void fill_claims(const struct exchange *e, struct token_claims *claims) {
 }
 
 void exchange_sign(struct exchange *e) {
-    static uint8_t claims_room[12288], event_room[8192]; // one loop, one thread: zeroed once, not each time
+    static uint8_t claims_room[12288],
+        event_room[8192]; // one loop, one thread: zeroed once, not each time
     struct token_claims claims;
     struct wire_writer claims_writer, event_writer;
     fill_claims(e, &claims);
@@ -211,8 +242,10 @@ void exchange_sign(struct exchange *e) {
         exchange_refuse(e, &oauth_denied, "the claims are too long for a token");
         return;
     }
-    struct ask_sign ask = {.tenant = e->tenant.number, .claims = bytes_of(claims_room, claims_writer.size),
-                           .lifetime_s = e->lifetime_s, .proof_until = e->proof_until,
+    struct ask_sign ask = {.tenant = e->tenant.number,
+                           .claims = bytes_of(claims_room, claims_writer.size),
+                           .lifetime_s = e->lifetime_s,
+                           .proof_until = e->proof_until,
                            .event = bytes_of(event_room, event_writer.size)};
     memcpy(ask.proof_id, e->proof_id, sizeof ask.proof_id);
     ask_sign(e->broker->keeper, &ask, on_signed, e);

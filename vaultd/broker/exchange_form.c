@@ -10,12 +10,15 @@
 #define TOKEN_TYPE "urn:ietf:params:oauth:token-type:"
 
 static bool is_subject_type(struct bytes type) {
-    return bytes_equal_text(type, TOKEN_TYPE "jwt") || bytes_equal_text(type, TOKEN_TYPE "id_token") ||
+    return bytes_equal_text(type, TOKEN_TYPE "jwt") ||
+           bytes_equal_text(type, TOKEN_TYPE "id_token") ||
            bytes_equal_text(type, TOKEN_TYPE "access_token");
 }
 
-static const struct oauth_error *check_tokens(const struct oauth_form *form, const char **ret_reason) {
-    struct bytes actor = oauth_form_get(form, "actor_token"), actor_type = oauth_form_get(form, "actor_token_type");
+static const struct oauth_error *check_tokens(const struct oauth_form *form,
+                                              const char **ret_reason) {
+    struct bytes actor = oauth_form_get(form, "actor_token"),
+                 actor_type = oauth_form_get(form, "actor_token_type");
     struct bytes requested = oauth_form_get(form, "requested_token_type");
     *ret_reason = "subject_token is missing";
     if (oauth_form_get(form, "subject_token").size == 0)
@@ -30,7 +33,8 @@ static const struct oauth_error *check_tokens(const struct oauth_form *form, con
     if (actor.size && !is_subject_type(actor_type))
         return &oauth_invalid_request;
     *ret_reason = "requested_token_type must be " TOKEN_TYPE "access_token or jwt, or left out";
-    if (requested.size && !bytes_equal_text(requested, TOKEN_TYPE "access_token") && !bytes_equal_text(requested, TOKEN_TYPE "jwt"))
+    if (requested.size && !bytes_equal_text(requested, TOKEN_TYPE "access_token") &&
+        !bytes_equal_text(requested, TOKEN_TYPE "jwt"))
         return &oauth_invalid_request;
     return NULL;
 }
@@ -39,8 +43,10 @@ static const struct oauth_error *check_tokens(const struct oauth_form *form, con
 static const struct oauth_error *check_targets(const struct exchange *e, const char **ret_reason) {
     const struct http_form *form = &e->form.form;
     for (size_t i = 0; i < form->count; i++) {
-        bool is_target = bytes_equal_text(form->parameters[i].name, "audience") || bytes_equal_text(form->parameters[i].name, "resource");
-        if (is_target && form->parameters[i].value.size && !bytes_equal_text(form->parameters[i].value, e->issuer)) {
+        bool is_target = bytes_equal_text(form->parameters[i].name, "audience") ||
+                         bytes_equal_text(form->parameters[i].name, "resource");
+        if (is_target && form->parameters[i].value.size &&
+            !bytes_equal_text(form->parameters[i].value, e->issuer)) {
             *ret_reason = "audience and resource must be the issuer of this vault, or left out";
             return &oauth_invalid_target;
         }
@@ -53,7 +59,8 @@ const struct oauth_error *exchange_check_form(struct exchange *e, const char **r
     struct bytes details = oauth_form_get(&e->form, "authorization_details");
     *ret_reason = "grant_type must be " GRANT_TYPE;
     if (!bytes_equal_text(oauth_form_get(&e->form, "grant_type"), GRANT_TYPE))
-        return oauth_form_get(&e->form, "grant_type").size ? &oauth_unsupported_grant : &oauth_invalid_request;
+        return oauth_form_get(&e->form, "grant_type").size ? &oauth_unsupported_grant
+                                                           : &oauth_invalid_request;
     const struct oauth_error *error = check_tokens(&e->form, ret_reason);
     if (!error)
         error = check_targets(e, ret_reason);
@@ -65,7 +72,8 @@ const struct oauth_error *exchange_check_form(struct exchange *e, const char **r
     vlt_result result = token_details_parse(details, &e->fault, &e->details);
     if (!vlt_is_ok(result) && strncmp(e->fault.text, "authorization_details", 21) != 0) {
         struct fault inner = e->fault;
-        result = fault_set(&e->fault, result.class, result.reason, "authorization_details: %.400s", fault_or_reason(&inner, result));
+        result = fault_set(&e->fault, result.class, result.reason, "authorization_details: %.400s",
+                           fault_or_reason(&inner, result));
     }
     *ret_reason = fault_or_reason(&e->fault, result);
     return vlt_is_ok(result) ? NULL : &oauth_invalid_details;
@@ -73,14 +81,19 @@ const struct oauth_error *exchange_check_form(struct exchange *e, const char **r
 
 // ---- Proof of possession ----
 
-static const struct oauth_error *prove_dpop(struct exchange *e, struct bytes proof, const char **ret_reason) {
+static const struct oauth_error *prove_dpop(struct exchange *e, struct bytes proof,
+                                            const char **ret_reason) {
     const struct http_request *request = http_exchange_request(e->x);
     char uri[IPC_TEXT_MAX + 1100];
     struct dpop_proof verified;
-    if (snprintf(uri, sizeof uri, "%s%.*s", e->broker->issuer, (int)request->path.size, (const char *)request->path.at) >= (int)sizeof uri)
+    if (snprintf(uri, sizeof uri, "%s%.*s", e->broker->issuer, (int)request->path.size,
+                 (const char *)request->path.at) >= (int)sizeof uri)
         return &oauth_invalid_request;
-    const struct dpop_expectation expected = {.method = bytes_of_text(http_method_text(request->method)), .uri = bytes_of_text(uri),
-                                              .now_s = clock_now_s(), .nonces = e->broker->nonces};
+    const struct dpop_expectation expected = {.method =
+                                                  bytes_of_text(http_method_text(request->method)),
+                                              .uri = bytes_of_text(uri),
+                                              .now_s = clock_now_s(),
+                                              .nonces = e->broker->nonces};
     switch (dpop_verify(proof, &expected, &verified, ret_reason)) {
     case DPOP_VALID:
         e->binding = TOKEN_BOUND_DPOP;

@@ -11,17 +11,24 @@
 static enum subject_token_type type_of(struct bytes type) {
     if (bytes_equal_text(type, "urn:ietf:params:oauth:token-type:id_token"))
         return SUBJECT_ID_TOKEN;
-    return bytes_equal_text(type, "urn:ietf:params:oauth:token-type:access_token") ? SUBJECT_ACCESS_TOKEN : SUBJECT_JWT;
+    return bytes_equal_text(type, "urn:ietf:params:oauth:token-type:access_token")
+               ? SUBJECT_ACCESS_TOKEN
+               : SUBJECT_JWT;
 }
 
-static const struct oauth_error *verify(struct exchange *e, const char *token, const char *type, struct subject **ret_subject,
-                                        struct jwks_entry **ret_await, const char **ret_reason) {
-    const struct subject_expectation expected = {.book = e->broker->book, .cache = e->broker->subjects,
-                                                 .store = e->broker->store, .tenant = e->tenant.number,
-                                                 .now_s = clock_now_s(), .type = type_of(oauth_form_get(&e->form, type))};
+static const struct oauth_error *verify(struct exchange *e, const char *token, const char *type,
+                                        struct subject **ret_subject, struct jwks_entry **ret_await,
+                                        const char **ret_reason) {
+    const struct subject_expectation expected = {.book = e->broker->book,
+                                                 .cache = e->broker->subjects,
+                                                 .store = e->broker->store,
+                                                 .tenant = e->tenant.number,
+                                                 .now_s = clock_now_s(),
+                                                 .type = type_of(oauth_form_get(&e->form, type))};
     subject_free(*ret_subject);
     *ret_subject = NULL;
-    vlt_result result = subject_verify(oauth_form_get(&e->form, token), &expected, ret_subject, ret_await);
+    vlt_result result =
+        subject_verify(oauth_form_get(&e->form, token), &expected, ret_subject, ret_await);
     *ret_reason = result.reason;
     if (vlt_is_ok(result) || *ret_await)
         return NULL;
@@ -32,7 +39,8 @@ static const struct oauth_error *verify(struct exchange *e, const char *token, c
 
 static struct bytes text_of(const json_t *object, const char *name) {
     const json_t *value = json_object_get(object, name);
-    return json_is_string(value) ? bytes_of(json_string_value(value), json_string_length(value)) : bytes_of(NULL, 0);
+    return json_is_string(value) ? bytes_of(json_string_value(value), json_string_length(value))
+                                 : bytes_of(NULL, 0);
 }
 
 // Who acted already, as the subject token's issuer says: outermost first.
@@ -44,12 +52,13 @@ static bool add_act(struct exchange *e, const json_t *act) {
         if (issuer.size == 0)
             issuer = e->subject->issuer;
         char *text = e->actor_texts[e->actor_count];
-        int size = snprintf(text, sizeof e->actor_texts[0], "%.*s|%.*s", (int)issuer.size, (const char *)issuer.at,
-                            (int)subject.size, (const char *)subject.at);
+        int size = snprintf(text, sizeof e->actor_texts[0], "%.*s|%.*s", (int)issuer.size,
+                            (const char *)issuer.at, (int)subject.size, (const char *)subject.at);
         if (size < 0 || size >= (int)sizeof e->actor_texts[0])
             return false;
         bool is_user = bytes_equal_text(text_of(act, "sub_profile"), "user");
-        e->actors[e->actor_count++] = (struct token_actor){bytes_of_text(text), is_user ? TOKEN_USER : TOKEN_AGENT};
+        e->actors[e->actor_count++] =
+            (struct token_actor){bytes_of_text(text), is_user ? TOKEN_USER : TOKEN_AGENT};
     }
     return true;
 }
@@ -86,17 +95,23 @@ static const struct oauth_error *gather_actors(struct exchange *e, const char **
 }
 
 // A subject token that is bound to a key is of use to the holder of that key only.
-static const struct oauth_error *check_holder(const struct exchange *e, const struct subject *subject, const char **ret_reason) {
+static const struct oauth_error *
+check_holder(const struct exchange *e, const struct subject *subject, const char **ret_reason) {
     char thumbprint[B64U_SIZE(32) + 1];
     if (!subject || subject->key_thumbprint.size == 0)
         return NULL;
     b64u_encode_text(bytes_of(e->thumbprint, 32), thumbprint);
     *ret_reason = "the token presented is bound to another key";
-    return e->binding == TOKEN_BOUND_DPOP && secret_equal(bytes_of_text(thumbprint), subject->key_thumbprint) ? NULL : &oauth_denied;
+    return e->binding == TOKEN_BOUND_DPOP &&
+                   secret_equal(bytes_of_text(thumbprint), subject->key_thumbprint)
+               ? NULL
+               : &oauth_denied;
 }
 
-const struct oauth_error *exchange_identify(struct exchange *e, struct jwks_entry **ret_await, const char **ret_reason) {
-    const struct oauth_error *error = verify(e, "subject_token", "subject_token_type", &e->subject, ret_await, ret_reason);
+const struct oauth_error *exchange_identify(struct exchange *e, struct jwks_entry **ret_await,
+                                            const char **ret_reason) {
+    const struct oauth_error *error =
+        verify(e, "subject_token", "subject_token_type", &e->subject, ret_await, ret_reason);
     if (error || *ret_await)
         return error;
     if (oauth_form_get(&e->form, "actor_token").size) {

@@ -9,14 +9,16 @@
 #include "vaultd/view/credential_view.h"
 
 static struct decide_party party_of(const struct subject *subject) {
-    return (struct decide_party){subject->principal, subject->kind, subject->groups, subject->group_count, &subject->traits};
+    return (struct decide_party){subject->principal, subject->kind, subject->groups,
+                                 subject->group_count, &subject->traits};
 }
 
 // The one who acts now: of the actor token, or the outermost `act`, of whom we
 // know no groups.
 static struct decide_party actor_of(const struct exchange *e) {
     return e->actor ? party_of(e->actor)
-                    : (struct decide_party){.principal = e->actors[0].principal, .kind = e->actors[0].kind};
+                    : (struct decide_party){.principal = e->actors[0].principal,
+                                            .kind = e->actors[0].kind};
 }
 
 static void shorten(uint32_t *lifetime_s, int64_t limit_s) {
@@ -61,22 +63,32 @@ static bool narrow_to_token(const struct subject *subject, struct token_detail *
 
 // ---- One credential ----
 
-static const struct oauth_error *permit_one(struct exchange *e, struct token_detail *detail, const char **ret_reason) {
+static const struct oauth_error *permit_one(struct exchange *e, struct token_detail *detail,
+                                            const char **ret_reason) {
     struct credential_view view;
     *ret_reason = "beyond the authorization_details of the subject token";
     if (!narrow_to_token(e->subject, detail))
         return &oauth_denied;
-    vlt_result result = credential_view_read(e->broker->store, e->tenant.number, detail->credential, &view);
+    vlt_result result =
+        credential_view_read(e->broker->store, e->tenant.number, detail->credential, &view);
     *ret_reason = result.reason;
     if (!vlt_is_ok(result))
         return result.class == VLT_UNAVAILABLE ? &oauth_unavailable : &oauth_denied;
     struct decide_party actor = actor_of(e);
-    struct decide_question question = {
-        .action = DECIDE_ISSUE, .tenant = bytes_of_text(e->tenant_name), .subject = party_of(e->subject),
-        .actor = e->actor_count ? &actor : NULL, .credential = detail->credential, .profile = view.profile,
-        .hosts = view.hosts, .host_count = view.host_count, .source = bytes_of_text(http_exchange_peer(e->x)->address),
-        .client = exchange_client(e), .now_s = clock_now_s(), .is_bound = e->binding != TOKEN_BEARER,
-        .detail = detail, .lifetime_s = e->lifetime_s};
+    struct decide_question question = {.action = DECIDE_ISSUE,
+                                       .tenant = bytes_of_text(e->tenant_name),
+                                       .subject = party_of(e->subject),
+                                       .actor = e->actor_count ? &actor : NULL,
+                                       .credential = detail->credential,
+                                       .profile = view.profile,
+                                       .hosts = view.hosts,
+                                       .host_count = view.host_count,
+                                       .source = bytes_of_text(http_exchange_peer(e->x)->address),
+                                       .client = exchange_client(e),
+                                       .now_s = clock_now_s(),
+                                       .is_bound = e->binding != TOKEN_BEARER,
+                                       .detail = detail,
+                                       .lifetime_s = e->lifetime_s};
     struct decide_answer answer;
     decide(e->broker->decider, &e->active, &question, &answer);
     add_policies(e, answer.policies);
@@ -87,13 +99,15 @@ static const struct oauth_error *permit_one(struct exchange *e, struct token_det
     *ret_reason = reason;
     if (!answer.is_allowed)
         return &oauth_denied;
-    *ret_reason = "no permitting policy allows a token that is not bound to a key: send a DPoP proof";
+    *ret_reason =
+        "no permitting policy allows a token that is not bound to a key: send a DPoP proof";
     return e->binding == TOKEN_BEARER && !answer.allows_bearer ? &oauth_denied : NULL;
 }
 
 const struct oauth_error *exchange_permit(struct exchange *e, const char **ret_reason) {
     struct fault fault = {0};
-    vlt_result result = policy_cache_get(e->broker->policies, e->broker->store, e->tenant.number, &fault, &e->active);
+    vlt_result result = policy_cache_get(e->broker->policies, e->broker->store, e->tenant.number,
+                                         &fault, &e->active);
     *ret_reason = result.reason;
     if (!vlt_is_ok(result))
         return result.class == VLT_NOT_FOUND ? &oauth_denied : &oauth_unavailable;

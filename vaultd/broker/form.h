@@ -14,7 +14,8 @@ struct oauth_form {
 };
 // VLT_MALFORMED or VLT_LIMIT; the fault is an error_description that names the
 // parameter.
-vlt_result oauth_form_read(struct http_exchange *x, struct fault *fault, struct oauth_form *ret_form) VLT_MUST_USE;
+vlt_result oauth_form_read(struct http_exchange *x, struct fault *fault,
+                           struct oauth_form *ret_form) VLT_MUST_USE;
 void oauth_form_done(struct oauth_form *form);
 // Empty when absent: RFC 6749 treats a parameter without a value as omitted.
 struct bytes oauth_form_get(const struct oauth_form *form, const char *name);

@@ -13,10 +13,12 @@
 
 // ---- Settings ----
 
-static vlt_result set_tls(struct broker *broker, const struct tell_settings_broker *got, struct fault *fault) {
+static vlt_result set_tls(struct broker *broker, const struct tell_settings_broker *got,
+                          struct fault *fault) {
     struct ssl_ctx_st *tls = NULL;
     // A client's certificate binds its tokens (RFC 8705); nobody must have one.
-    const struct tls_settings settings = {.chain_pem = got->tls_certificate, .key_pem = got->tls_key, .client = TLS_CLIENT_PINNED};
+    const struct tls_settings settings = {
+        .chain_pem = got->tls_certificate, .key_pem = got->tls_key, .client = TLS_CLIENT_PINNED};
     VLT_TRY(tls_server_context(&settings, fault, &tls));
     http_server_set_tls(broker->server, tls);
     SSL_CTX_free(tls);
@@ -37,7 +39,8 @@ static vlt_result start_server(struct broker *broker, const struct tell_settings
     return broker->server ? vlt_ok() : vlt_fail(VLT_UNAVAILABLE, "out of memory");
 }
 
-static vlt_result start(struct broker *broker, const struct tell_settings_broker *got, struct fault *fault) {
+static vlt_result start(struct broker *broker, const struct tell_settings_broker *got,
+                        struct fault *fault) {
     VLT_TRY(jwks_cache_new(role_base(broker->role), got->issuer_ca, fault, &broker->jwks));
     VLT_TRY(dpop_nonces_new(got->nonce_key, &broker->nonces));
     broker->book = issuer_book_new(broker->jwks);
@@ -49,7 +52,8 @@ static vlt_result start(struct broker *broker, const struct tell_settings_broker
     return start_server(broker, got);
 }
 
-static vlt_result settings(struct role *role, struct bytes frame, bool is_first, struct fault *fault) {
+static vlt_result settings(struct role *role, struct bytes frame, bool is_first,
+                           struct fault *fault) {
     struct broker *broker = role_context(role);
     struct tell_settings_broker got;
     VLT_TRY(tell_settings_broker_decode(frame, &got));
@@ -76,13 +80,16 @@ static void set_peer(struct role *role, enum ipc_role peer, struct channel *chan
     else if (peer == IPC_AUDITOR)
         broker->auditor = channel;
 }
-static void on_peer(struct role *role, enum ipc_role peer, unsigned number, struct channel *channel) {
+static void on_peer(struct role *role, enum ipc_role peer, unsigned number,
+                    struct channel *channel) {
     struct broker *broker = role_context(role);
     set_peer(role, peer, channel);
     if (peer == IPC_KEEPER) // the one before it may have changed keys and not told
         broker->keys.is_stale = true;
 }
-static void on_peer_gone(struct role *role, enum ipc_role peer, unsigned number) { set_peer(role, peer, NULL); }
+static void on_peer_gone(struct role *role, enum ipc_role peer, unsigned number) {
+    set_peer(role, peer, NULL);
+}
 
 static void on_told(struct role *role, enum ipc_role peer, unsigned message, struct bytes frame) {
     struct broker *broker = role_context(role);

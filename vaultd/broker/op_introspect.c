@@ -13,8 +13,12 @@
 
 static vlt_result check_revoked(const struct caller *caller, const struct token_claims *claims) {
     bool is_revoked = true;
-    struct record_revocation_query query = {.tenant = caller->tenant.number, .jti = claims->id, .principal = claims->principal,
-                                            .client = claims->client, .actor_count = claims->actor_count, .issued_at = claims->issued_at};
+    struct record_revocation_query query = {.tenant = caller->tenant.number,
+                                            .jti = claims->id,
+                                            .principal = claims->principal,
+                                            .client = claims->client,
+                                            .actor_count = claims->actor_count,
+                                            .issued_at = claims->issued_at};
     for (size_t i = 0; i < claims->actor_count; i++)
         query.actors[i] = claims->actors[i].principal;
     for (size_t i = 0; i < claims->detail_count; i++) {
@@ -34,13 +38,17 @@ static bool concerns_caller(const struct caller *caller, const struct token_clai
     if (!caller->subject)
         return true;
     return bytes_equal(claims->principal, caller->subject->principal) ||
-           (claims->actor_count && bytes_equal(claims->actors[0].principal, caller->subject->principal));
+           (claims->actor_count &&
+            bytes_equal(claims->actors[0].principal, caller->subject->principal));
 }
 
-static vlt_result verify(const struct caller *caller, struct bytes token, struct token_verified *ret_verified) {
+static vlt_result verify(const struct caller *caller, struct bytes token,
+                         struct token_verified *ret_verified) {
     struct broker *broker = caller->broker;
     VLT_TRY(signing_keys_load(&broker->keys, broker->store));
-    const struct token_expectation expected = {.keys = broker->keys.set, .issuer_base = bytes_of_text(broker->issuer), .now_s = clock_now_s()};
+    const struct token_expectation expected = {.keys = broker->keys.set,
+                                               .issuer_base = bytes_of_text(broker->issuer),
+                                               .now_s = clock_now_s()};
     VLT_TRY(token_verify(token, &expected, ret_verified));
     vlt_result result = concerns_caller(caller, &ret_verified->claims)
                             ? check_revoked(caller, &ret_verified->claims)
@@ -68,7 +76,8 @@ static void put_active(const struct token_verified *verified, struct buf *out) {
 }
 
 static void reply_unavailable(struct http_exchange *x) {
-    http_exchange_reply_oauth_error(x, 503, "temporarily_unavailable", "The vault can not decide at the moment.", NULL, 0);
+    http_exchange_reply_oauth_error(x, 503, "temporarily_unavailable",
+                                    "The vault can not decide at the moment.", NULL, 0);
 }
 
 static void on_recorded(vlt_result result, const struct answer_record *recorded, void *context) {
@@ -81,12 +90,16 @@ static void on_recorded(vlt_result result, const struct answer_record *recorded,
     free(answering);
 }
 
-static void record(const struct caller *caller, const struct token_verified *verified, const char *reason, struct answering *answering) {
+static void record(const struct caller *caller, const struct token_verified *verified,
+                   const char *reason, struct answering *answering) {
     uint8_t room[8192];
     struct wire_writer w;
-    struct audit_event event = {.kind = AUDIT_INTROSPECT, .outcome = verified ? AUDIT_ALLOW : AUDIT_DENY,
-                                .tenant = bytes_of_text(caller->tenant_name), .operation = BYTES_LITERAL("token.introspect"),
-                                .forwarder = bytes_of_text(caller->forwarder), .reason = bytes_of_text(reason),
+    struct audit_event event = {.kind = AUDIT_INTROSPECT,
+                                .outcome = verified ? AUDIT_ALLOW : AUDIT_DENY,
+                                .tenant = bytes_of_text(caller->tenant_name),
+                                .operation = BYTES_LITERAL("token.introspect"),
+                                .forwarder = bytes_of_text(caller->forwarder),
+                                .reason = bytes_of_text(reason),
                                 .source = bytes_of_text(http_exchange_peer(caller->x)->address)};
     if (caller->subject)
         event.principal = caller->subject->principal;
@@ -101,7 +114,8 @@ static void record(const struct caller *caller, const struct token_verified *ver
 static void answer_token(struct caller *caller, struct bytes token) {
     struct token_verified verified;
     struct answering *answering = calloc(1, sizeof *answering);
-    vlt_result result = answering ? verify(caller, token, &verified) : vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    vlt_result result =
+        answering ? verify(caller, token, &verified) : vlt_fail(VLT_UNAVAILABLE, "out of memory");
     if (result.class == VLT_UNAVAILABLE) {
         free(answering);
         reply_unavailable(caller->x);

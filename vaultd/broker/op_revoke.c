@@ -11,19 +11,25 @@ static void on_revoked(vlt_result result, const struct answer_revoke_token *answ
     const struct http_header headers[] = {HTTP_HEADER("cache-control", BYTES_LITERAL("no-store")),
                                           HTTP_HEADER("retry-after", BYTES_LITERAL("1"))};
     if (result.class == VLT_UNAVAILABLE || result.class == VLT_BUG)
-        http_exchange_reply_oauth_error(x, 503, "temporarily_unavailable", "The vault can not decide at the moment.", headers, 2);
+        http_exchange_reply_oauth_error(x, 503, "temporarily_unavailable",
+                                        "The vault can not decide at the moment.", headers, 2);
     else // also for a token that is none of ours: there is nothing left to end (section 2.2)
         http_exchange_reply(x, 200, headers, 1, bytes_of(NULL, 0));
 }
 
-static void ask_keeper(struct broker *broker, struct http_exchange *x, const struct record_tenant *tenant, struct bytes token) {
-    struct audit_event event = {.kind = AUDIT_REVOKE, .outcome = AUDIT_ALLOW, .tenant = bytes_of_text(tenant->name),
-                                .operation = BYTES_LITERAL("token.revoke"), .source = bytes_of_text(http_exchange_peer(x)->address)};
+static void ask_keeper(struct broker *broker, struct http_exchange *x,
+                       const struct record_tenant *tenant, struct bytes token) {
+    struct audit_event event = {.kind = AUDIT_REVOKE,
+                                .outcome = AUDIT_ALLOW,
+                                .tenant = bytes_of_text(tenant->name),
+                                .operation = BYTES_LITERAL("token.revoke"),
+                                .source = bytes_of_text(http_exchange_peer(x)->address)};
     uint8_t room[2048];
     struct wire_writer w;
     wire_writer_init(&w, room, sizeof room);
     audit_event_put(&w, &event);
-    struct ask_revoke_token ask = {.tenant = tenant->number, .token = token, .event = bytes_of(room, w.size)};
+    struct ask_revoke_token ask = {
+        .tenant = tenant->number, .token = token, .event = bytes_of(room, w.size)};
     ask_revoke_token(broker->keeper, &ask, on_revoked, x);
 }
 

@@ -19,7 +19,8 @@ static void go_on(void *context);
 
 // Steps that need the store, from the start each time: key sets may have arrived
 // in between, and everything else may have changed.
-static const struct oauth_error *decide_exchange(struct exchange *e, struct jwks_entry **ret_await, const char **ret_reason) {
+static const struct oauth_error *decide_exchange(struct exchange *e, struct jwks_entry **ret_await,
+                                                 const char **ret_reason) {
     vlt_result result = broker_tenant(e->broker, bytes_of_text(e->tenant_name), &e->tenant);
     if (!vlt_is_ok(result)) {
         *ret_reason = result.reason;
@@ -39,7 +40,8 @@ static void go_on(void *context) {
         return;
     }
     const struct oauth_error *error = decide_exchange(e, &await, &reason);
-    if (await && (e->await_count++ >= EXCHANGE_AWAITS_MAX || !vlt_is_ok(jwks_entry_await(await, go_on, e)))) {
+    if (await && (e->await_count++ >= EXCHANGE_AWAITS_MAX ||
+                  !vlt_is_ok(jwks_entry_await(await, go_on, e)))) {
         error = &oauth_denied;
         reason = "the issuer's keys can not be fetched";
         await = NULL;
@@ -53,7 +55,8 @@ static void go_on(void *context) {
 
 // The same error, with what is wrong instead of the constant description. Quotes
 // may not stand in one (RFC 6749 section 5.2).
-static const struct oauth_error *name_mistake(struct exchange *e, const struct oauth_error *error, const char *mistake) {
+static const struct oauth_error *name_mistake(struct exchange *e, const struct oauth_error *error,
+                                              const char *mistake) {
     char said[sizeof e->fault.text];
     snprintf(said, sizeof said, "%s", mistake); // may view the fault itself
     for (char *c = said; *c; c++)
@@ -68,7 +71,9 @@ static const struct oauth_error *begin(struct exchange *e, const char **ret_reas
     vlt_result result = oauth_form_read(e->x, &e->fault, &e->form);
     if (!vlt_is_ok(result)) {
         *ret_reason = fault_or_reason(&e->fault, result);
-        return result.class == VLT_UNAVAILABLE ? &oauth_unavailable : name_mistake(e, &oauth_invalid_request, *ret_reason);
+        return result.class == VLT_UNAVAILABLE
+                   ? &oauth_unavailable
+                   : name_mistake(e, &oauth_invalid_request, *ret_reason);
     }
     const struct oauth_error *error = exchange_check_form(e, ret_reason);
     return error ? name_mistake(e, error, *ret_reason) : exchange_prove(e, ret_reason);
@@ -84,7 +89,8 @@ void op_token(struct http_exchange *x, const struct http_parameters *parameters,
     e->broker = ctx;
     e->x = x;
     if (!bytes_to_text(broker_tenant_name(parameters), e->tenant_name, sizeof e->tenant_name) ||
-        !token_issuer_text(bytes_of_text(e->broker->issuer), bytes_of_text(e->tenant_name), e->issuer) ||
+        !token_issuer_text(bytes_of_text(e->broker->issuer), bytes_of_text(e->tenant_name),
+                           e->issuer) ||
         !vlt_is_ok(random_text(16, e->correlation))) {
         exchange_refuse(e, &oauth_denied, "no such tenant");
         return;

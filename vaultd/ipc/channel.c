@@ -128,8 +128,8 @@ struct channel *ipc_call_channel(const struct ipc_call *call) { return call->cha
 
 // ---- Receiving ----
 
-static void receive_ask(struct channel *channel, const struct ipc_message_row *row, unsigned message,
-                        uint32_t number, struct bytes fields) {
+static void receive_ask(struct channel *channel, const struct ipc_message_row *row,
+                        unsigned message, uint32_t number, struct bytes fields) {
     struct ipc_call *call = calloc(1, sizeof *call);
     if (!call) {
         channel_close(channel, "out of memory");
@@ -164,7 +164,8 @@ static const char *receive_answer(struct channel *channel, unsigned message, uin
     return NULL;
 }
 
-static bool sides_fit(const struct channel *channel, const struct ipc_message_row *row, bool is_ask) {
+static bool sides_fit(const struct channel *channel, const struct ipc_message_row *row,
+                      bool is_ask) {
     return row && row->is_ask == is_ask && row->from & 1u << channel->peer &&
            row->to & 1u << channel->self;
 }
@@ -211,7 +212,8 @@ static const char *receive_bundle(struct channel *channel, struct bytes datagram
     return NULL;
 }
 
-static const char *receive_datagram(struct channel *channel, struct bytes datagram, int *descriptor, int *ret_count) {
+static const char *receive_datagram(struct channel *channel, struct bytes datagram, int *descriptor,
+                                    int *ret_count) {
     if (bytes_begin_with(datagram, bytes_of(channel_bundle_head, FRAME_HEAD_BYTES)))
         return receive_bundle(channel, datagram, ret_count);
     ++*ret_count;
@@ -252,7 +254,8 @@ static void on_readable(evutil_socket_t fd, short what, void *context) {
             break;
         const char *gone = channel->cut_off_why ? channel->cut_off_why : CHANNEL_PEER_GONE;
         const char *why = size < 0 ? gone
-                                   : receive_datagram(channel, bytes_of(channel->in, (size_t)size), &descriptor, &count);
+                                   : receive_datagram(channel, bytes_of(channel->in, (size_t)size),
+                                                      &descriptor, &count);
         if (descriptor >= 0)
             close(descriptor); // nobody took it
         if (channel->in_secret && size > 0)

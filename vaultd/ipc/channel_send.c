@@ -46,7 +46,8 @@ static ssize_t send_frame(int fd, const uint8_t *frame, size_t size, int descrip
     return sent;
 }
 
-static bool unsent_fill(struct unsent *unsent, const struct iovec *parts, size_t count, bool is_secret) {
+static bool unsent_fill(struct unsent *unsent, const struct iovec *parts, size_t count,
+                        bool is_secret) {
     uint8_t *at = unsent->frame;
     if (is_secret) {
         unsent->secret = secret_new(unsent->size);
@@ -62,8 +63,8 @@ static bool unsent_fill(struct unsent *unsent, const struct iovec *parts, size_t
 }
 
 // Keeps one datagram for which the socket had no room.
-static bool queue_datagram(struct channel *channel, const struct iovec *parts, size_t count, size_t frame_count,
-                           int descriptor) {
+static bool queue_datagram(struct channel *channel, const struct iovec *parts, size_t count,
+                           size_t frame_count, int descriptor) {
     bool is_secret = channel->out_secret != NULL;
     size_t size = 0;
     for (size_t i = 0; i < count; i++)
@@ -111,18 +112,23 @@ static struct datagram datagram_of(const struct channel *channel, size_t from) {
            FRAME_HEAD_BYTES + size + first[count].iov_len <= CHANNEL_FRAME_MAX)
         size += first[count++].iov_len;
     if (count == 1)
-        return (struct datagram){{{(uint8_t *)first->iov_base + FRAME_SIZE_BYTES, size - FRAME_SIZE_BYTES}}, 1, 1};
+        return (struct datagram){
+            {{(uint8_t *)first->iov_base + FRAME_SIZE_BYTES, size - FRAME_SIZE_BYTES}}, 1, 1};
     return (struct datagram){
-        {{(void *)(uintptr_t)channel_bundle_head, FRAME_HEAD_BYTES}, {first->iov_base, size}}, 2, count};
+        {{(void *)(uintptr_t)channel_bundle_head, FRAME_HEAD_BYTES}, {first->iov_base, size}},
+        2,
+        count};
 }
 
 // Keeps what the socket has no room for, in order.
-static void keep_datagrams(struct channel *channel, const struct datagram *datagrams, size_t count) {
+static void keep_datagrams(struct channel *channel, const struct datagram *datagrams,
+                           size_t count) {
     for (size_t i = 0; i < count; i++) {
         const struct datagram *datagram = &datagrams[i];
         // Without memory the frames are lost; their calls end when the peer is replaced.
         if (channel->unsent_count >= CHANNEL_PENDING_MAX ||
-            !queue_datagram(channel, datagram->parts, datagram->part_count, datagram->frame_count, -1))
+            !queue_datagram(channel, datagram->parts, datagram->part_count, datagram->frame_count,
+                            -1))
             cut_off(channel, "no room for what it does not take");
     }
 }

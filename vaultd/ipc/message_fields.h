@@ -465,7 +465,8 @@
 
 // ---- Admin to shipper ----
 
-#define ANSWER_SHIPPING_FIELDS(FIELD) FIELD(BYTES, description, 4096) /* JSON, see shipping_describe */
+#define ANSWER_SHIPPING_FIELDS(FIELD)                                                              \
+    FIELD(BYTES, description, 4096) /* JSON, see shipping_describe */
 
 // ---- Keeper to broker, admin, redeemer ----
 

@@ -38,7 +38,8 @@ static vlt_result read_last(struct keeper *keeper, struct bytes name, struct las
     struct last last = {.size = 0};
     struct bytes value;
     struct wire_reader r;
-    vlt_result result = store_get(keeper->store, STORE_SYSTEM_TENANT, STORE_META, name, &value, &last.revision);
+    vlt_result result =
+        store_get(keeper->store, STORE_SYSTEM_TENANT, STORE_META, name, &value, &last.revision);
     if (result.class == VLT_NOT_FOUND) {
         *ret_last = last;
         return vlt_ok();
@@ -71,7 +72,8 @@ static vlt_result check_growth(const struct last *last, const struct ask_sign_ch
     VLT_TRY(take_proof(ask->proof, &proof));
     if (last->size == 0)
         return vlt_ok();
-    if (!vlt_is_ok(merkle_consistency_verify(last->size, &last->root, next->size, &next->root, &proof)))
+    if (!vlt_is_ok(
+            merkle_consistency_verify(last->size, &last->root, next->size, &next->root, &proof)))
         return vlt_fail(VLT_CONFLICT, "the audit log is not what was signed before");
     return vlt_ok();
 }
@@ -114,8 +116,8 @@ static vlt_result sign_older(const struct system_keys *keys, const struct buf *t
     return out->failed ? vlt_fail(VLT_BUG, "there are too many checkpoint keys") : vlt_ok();
 }
 
-static vlt_result sign(struct keeper *keeper, const struct checkpoint *checkpoint, uint64_t last_size,
-                       struct ipc_call *call) {
+static vlt_result sign(struct keeper *keeper, const struct checkpoint *checkpoint,
+                       uint64_t last_size, struct ipc_call *call) {
     uint8_t signature[NOTE_ED25519_SIZE], older[SYSTEM_CHECKPOINTS_MAX * CHECKPOINT_OLDER_BYTES];
     struct buf text, handover;
     struct wire_writer w;
@@ -180,7 +182,8 @@ static void remember_and_sign(struct keeper *keeper, struct ipc_call *call, stru
     commit_queue_add(keeper->commits, &signing->commit);
 }
 
-static vlt_result take_checkpoint(const struct ask_sign_checkpoint *ask, struct checkpoint *ret_checkpoint) {
+static vlt_result take_checkpoint(const struct ask_sign_checkpoint *ask,
+                                  struct checkpoint *ret_checkpoint) {
     if (!note_name_is_valid(ask->origin) ||
         !bytes_to_text(ask->origin, ret_checkpoint->origin, sizeof ret_checkpoint->origin) ||
         ask->size == 0 || ask->size > INT64_MAX)
@@ -196,7 +199,8 @@ void answer_sign_checkpoint(struct keeper *keeper, struct ipc_call *call, struct
     struct last last;
     uint8_t room[sizeof NAME_PREFIX + NOTE_NAME_MAX];
     struct wire_writer name;
-    if (!vlt_is_ok(ask_sign_checkpoint_decode(frame, &ask)) || !vlt_is_ok(take_checkpoint(&ask, &next))) {
+    if (!vlt_is_ok(ask_sign_checkpoint_decode(frame, &ask)) ||
+        !vlt_is_ok(take_checkpoint(&ask, &next))) {
         ipc_call_refuse(call, "a malformed ask_sign_checkpoint");
         return;
     }

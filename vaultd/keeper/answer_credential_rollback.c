@@ -107,9 +107,10 @@ static vlt_result fill(struct keeper *keeper, const struct ask_credential_rollba
     VLT_TRY(credential_there_add(&back->there, ask->tenant, change));
     VLT_TRY(job_rolled_back(keeper, ask->tenant, &back->there.record, change));
     // The older copy of the value that is in use again.
-    change_add_removal(change, ask->tenant, STORE_CREDENTIAL_SECRET,
-                       record_credential_secret_name(ask->name, back->there.state.previous_version, room),
-                       STORE_ANY_REVISION);
+    change_add_removal(
+        change, ask->tenant, STORE_CREDENTIAL_SECRET,
+        record_credential_secret_name(ask->name, back->there.state.previous_version, room),
+        STORE_ANY_REVISION);
     change->number = change->event.version = back->there.record.version;
     return vlt_ok();
 }

@@ -114,7 +114,8 @@ static json_t *listing_json(struct keeper *keeper, const struct listing *listing
     json_t *list = json_array();
     for (size_t i = 0; i < listing->count; i++)
         json_array_append_new(list, row_json(keeper, listing, &listing->rows[i], is_counted));
-    bool is_busy = keeper->rotations && (keeper->rotations->slots || keeper->rotations->is_removing);
+    bool is_busy =
+        keeper->rotations && (keeper->rotations->slots || keeper->rotations->is_removing);
     json_t *json = json_pack("{s:o, s:b, s:b}", "devices", list, "is_under_way", is_busy,
                              "is_scrubbing", keeper->store && scrub_is_wanted(keeper));
     if (json && is_counted)

@@ -52,8 +52,9 @@ static void counter_removed(struct device_call *call) {}
 
 // NV memory is scarce: what no store refers to does not stay in the device.
 static void remove_counter(struct init *init) {
-    struct device_call *call =
-        init->counters.count ? device_call_new(DEVICE_COUNTER_DESTROY, counter_removed, NULL) : NULL;
+    struct device_call *call = init->counters.count
+                                   ? device_call_new(DEVICE_COUNTER_DESTROY, counter_removed, NULL)
+                                   : NULL;
     if (!call)
         return;
     call->counter = init->counters.at[0].counter;
@@ -253,7 +254,8 @@ static void counter_made(struct device_call *call) {
     struct device_call *next = NULL;
     if (vlt_is_ok(result)) {
         init->counters.count = 1;
-        init->counters.at[0] = (struct epoch_counter){.counter = call->counter, .value = call->value};
+        init->counters.at[0] =
+            (struct epoch_counter){.counter = call->counter, .value = call->value};
         memcpy(init->counters.at[0].device, init->keeper->settings.devices[0].name,
                sizeof init->counters.at[0].device);
     } else if (result.class != VLT_UNAVAILABLE) {

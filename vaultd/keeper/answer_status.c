@@ -21,10 +21,11 @@ static json_t *device_json(const struct keeper *keeper) {
     for (unsigned i = 0; i < BOOT_PCRS; i++)
         if (device->boot_pcrs >> i & 1)
             json_array_append_new(boot_pcrs, json_integer(i));
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:I, s:o}", "kind", device->kind_text, "label",
-                     device->label, "manufacturer", device->manufacturer, "model", device->model,
-                     "serial", device->serial, "firmware", device->firmware, "mechanism",
-                     device->mechanism, "generation", (int)device->generation, "known_answer_at",
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:I, s:o}", "kind",
+                     device->kind_text, "label", device->label, "manufacturer",
+                     device->manufacturer, "model", device->model, "serial", device->serial,
+                     "firmware", device->firmware, "mechanism", device->mechanism, "generation",
+                     (int)device->generation, "known_answer_at",
                      (json_int_t)device->known_answer_at, "boot_pcrs", boot_pcrs);
 }
 
@@ -60,7 +61,8 @@ static json_t *status_json(struct keeper *keeper) {
                   "secret_bytes", (json_int_t)secret_heap_used_bytes(), "uptime_s",
                   (json_int_t)((clock_elapsed_ms() - keeper->started_ms) / 1000), "device",
                   device_json(keeper), "store", store_json(keeper), "keys", keys_json(keeper),
-                  "devices", devices_json(keeper), "rollback_protection", epoch_json(keeper), "data_keys_loaded", (json_int_t)datakeys_loaded(keeper->datakeys),
+                  "devices", devices_json(keeper), "rollback_protection", epoch_json(keeper),
+                  "data_keys_loaded", (json_int_t)datakeys_loaded(keeper->datakeys),
                   "calls_in_flight", (json_int_t)keeper->in_flight);
     if (status)
         json_object_set_new(status, "old_credentials", credential_age_json(keeper));

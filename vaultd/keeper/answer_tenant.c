@@ -89,9 +89,10 @@ static void wrapped(struct device_call *call) {
     if (vlt_is_ok(result))
         change_run(change);
     else
-        change_refuse(change, result.class == VLT_CONFLICT
-                                  ? result
-                                  : vlt_fail(VLT_UNAVAILABLE, "the device did not wrap a data key"));
+        change_refuse(change,
+                      result.class == VLT_CONFLICT
+                          ? result
+                          : vlt_fail(VLT_UNAVAILABLE, "the device did not wrap a data key"));
 }
 
 static vlt_result prepare(struct keeper *keeper, const struct ask_tenant_create *ask,

@@ -97,7 +97,8 @@ static void expire(struct datakeys *datakeys, struct datakey *entry, int64_t now
     while (*link && (*link)->until_ms <= now_ms) { // in the order in which they came
         struct parked *parked = *link;
         *link = parked->next;
-        reply_failure(parked->call, vlt_fail(VLT_UNAVAILABLE, "the device does not answer in time"));
+        reply_failure(parked->call,
+                      vlt_fail(VLT_UNAVAILABLE, "the device does not answer in time"));
         parked_free(datakeys, parked);
     }
     if (!entry->first)

@@ -241,7 +241,8 @@ struct device_call *device_call_new(enum device_call_kind kind,
     device->call.kind = kind;
     device->call.done = done;
     device->call.context = context;
-    if (kind == DEVICE_WRAP || kind == DEVICE_WRAP_PROVEN || kind == DEVICE_UNWRAP || kind == DEVICE_REWRAP) {
+    if (kind == DEVICE_WRAP || kind == DEVICE_WRAP_PROVEN || kind == DEVICE_UNWRAP ||
+        kind == DEVICE_REWRAP) {
         device->call.secret = secret_new(HSM_DATA_KEY_BYTES);
         if (!device->call.secret) {
             free(device);

@@ -38,7 +38,8 @@ struct epoch {
 
 #define EPOCH_NONE SIZE_MAX
 size_t epoch_place_of(const struct epoch *epoch, const char *device); // EPOCH_NONE
-vlt_result epoch_read_counters(struct bytes plain, struct epoch_counters *ret_counters) VLT_MUST_USE;
+vlt_result epoch_read_counters(struct bytes plain,
+                               struct epoch_counters *ret_counters) VLT_MUST_USE;
 // Moves what can be moved. Later, when nothing can be now.
 void epoch_move(struct keeper *keeper);
 void epoch_move_soon(struct epoch *epoch);

@@ -23,8 +23,8 @@ struct key_age { // zeroed is empty; of each kind of key
 // that stays with the key, so that what was made together is not rotated together.
 // age_s 0: never.
 bool key_age_is_reached(int64_t created_at, uint32_t age_s, uint32_t seed);
-// Is a key of that age to be rotated now? Says when it is late, once an hour for each kind. age_s 0: never.
-// `key` names it for people.
+// Is a key of that age to be rotated now? Says when it is late, once an hour for each kind. age_s
+// 0: never. `key` names it for people.
 bool key_age_is_due(struct keeper *keeper, enum rotation_kind kind, const char *key,
                     int64_t created_at, uint32_t age_s, uint32_t seed);
 // {"due": [kinds], "overdue": [kinds]}, of the last ten minutes, for `status`.

@@ -74,12 +74,12 @@ static void finish(struct recover *recover, vlt_result result) {
 
 static void add_row(struct recover *recover, enum store_class class, struct bytes name,
                     const uint8_t *value, size_t value_bytes) {
-    recover->changes[recover->count++] = (struct store_change){.tenant = STORE_SYSTEM_TENANT,
-                                                               .class = class,
-                                                               .name = name,
-                                                               .value = bytes_of(value, value_bytes),
-                                                               .expected_revision =
-                                                                   STORE_ANY_REVISION};
+    recover->changes[recover->count++] =
+        (struct store_change){.tenant = STORE_SYSTEM_TENANT,
+                              .class = class,
+                              .name = name,
+                              .value = bytes_of(value, value_bytes),
+                              .expected_revision = STORE_ANY_REVISION};
 }
 
 static bool remove_device(struct bytes name, struct bytes value, uint64_t revision, void *context) {

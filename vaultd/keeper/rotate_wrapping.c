@@ -96,9 +96,9 @@ static bool is_under_way(const struct rotate_devices *devices) {
 static json_t *device_json(const struct rotate_device *device) {
     char id[ROTATE_ID_TEXT_SIZE];
     rotate_id_text(device->id, id);
-    return json_pack("{s:s, s:s, s:i, s:I, s:I}", "key", id, "device", device->device, "generation", (int)device->generation,
-                     "created_at", (json_int_t)device->created_at, "revision",
-                     (json_int_t)device->revision);
+    return json_pack("{s:s, s:s, s:i, s:I, s:I}", "key", id, "device", device->device, "generation",
+                     (int)device->generation, "created_at", (json_int_t)device->created_at,
+                     "revision", (json_int_t)device->revision);
 }
 
 static json_t *describe(struct keeper *keeper) {

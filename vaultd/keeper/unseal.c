@@ -245,7 +245,8 @@ static vlt_result find_slots(struct unseal_attempt *attempt) {
     store_snapshot_end(keeper->store);
     VLT_TRY(result);
     // Not one to retry: another try would find the same store and device.
-    if (search.result.class == VLT_UNAVAILABLE || (vlt_is_ok(search.result) && !attempt->slot_count))
+    if (search.result.class == VLT_UNAVAILABLE ||
+        (vlt_is_ok(search.result) && !attempt->slot_count))
         return fault_set(&attempt->fault, VLT_CONFLICT, "no slot for this device",
                          "the store holds no data key for this device: it was made with another "
                          "one");

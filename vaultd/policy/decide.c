@@ -47,7 +47,8 @@ void decider_explain(struct decider *decider, decide_explain_fn *each, void *con
 
 static bool one_outcome(void *context, const struct policy_outcome *outcome) {
     const struct explained *explained = context;
-    explained->decider->explain(explained->decider->explain_context, explained->principal, explained->action, outcome);
+    explained->decider->explain(explained->decider->explain_context, explained->principal,
+                                explained->action, outcome);
     return true;
 }
 
@@ -60,7 +61,8 @@ static const char *party_type(const struct decide_party *party) {
     return types[party->kind < 3 ? party->kind : 0];
 }
 
-static void add_party(struct policy_request *request, const struct decide_party *party, struct bytes tenant) {
+static void add_party(struct policy_request *request, const struct decide_party *party,
+                      struct bytes tenant) {
     struct policy_entity *entity = policy_entity_add(request, party_type(party), party->principal);
     struct policy_record *attributes = policy_entity_attributes(entity);
     size_t bar = bytes_find(party->principal, '|');
@@ -71,7 +73,8 @@ static void add_party(struct policy_request *request, const struct decide_party 
         policy_put_string(attributes, "acr", traits->acr);
     policy_put_strings(attributes, "amr", traits->amr.items, traits->amr.count);
     for (size_t i = 0; i < traits->tag_count; i++)
-        policy_put_string_named(policy_entity_tags(entity), traits->tags[i].name, traits->tags[i].value);
+        policy_put_string_named(policy_entity_tags(entity), traits->tags[i].name,
+                                traits->tags[i].value);
     for (size_t i = 0; i < party->group_count; i++)
         policy_entity_parent(entity, POLICY_TYPE_GROUP, party->groups[i]);
     policy_entity_parent(entity, POLICY_TYPE_TENANT, tenant);
@@ -89,14 +92,17 @@ static void add_groups(struct policy_request *request, const struct decide_quest
             for (size_t k = 0; p == 1 && k < q->subject.group_count && !is_known; k++)
                 is_known = bytes_equal(q->subject.groups[k], parties[1]->groups[i]);
             if (!is_known)
-                policy_entity_parent(policy_entity_add(request, POLICY_TYPE_GROUP, parties[p]->groups[i]), POLICY_TYPE_TENANT, q->tenant);
+                policy_entity_parent(
+                    policy_entity_add(request, POLICY_TYPE_GROUP, parties[p]->groups[i]),
+                    POLICY_TYPE_TENANT, q->tenant);
         }
 }
 
 static void add_credential(struct policy_request *request, const struct decide_question *q) {
     struct policy_entity *provider = policy_entity_add(request, POLICY_TYPE_PROVIDER, q->profile);
     policy_entity_parent(provider, POLICY_TYPE_TENANT, q->tenant);
-    struct policy_entity *credential = policy_entity_add(request, POLICY_TYPE_CREDENTIAL, q->credential);
+    struct policy_entity *credential =
+        policy_entity_add(request, POLICY_TYPE_CREDENTIAL, q->credential);
     struct policy_record *attributes = policy_entity_attributes(credential);
     policy_put_string(attributes, "name", q->credential);
     policy_put_string(attributes, "profile", q->profile);
@@ -201,27 +207,31 @@ static void append_policies(struct decide_answer *answer, const struct policy_de
 }
 
 // What the determining permits say beside yes.
-static void read_annotations(const struct policy_active *active, const struct policy_decision *decision,
-                             struct decide_answer *answer) {
+static void read_annotations(const struct policy_active *active,
+                             const struct policy_decision *decision, struct decide_answer *answer) {
     bool allows_bearer = false;
     for (size_t r = 0; r < decision->answer.reason_count && r < ANNOTATIONS_MAX_POLICIES; r++) {
         size_t index;
         struct bytes value;
         if (!policy_set_find_index(active->set, decision->answer.reasons[r], &index))
             continue;
-        if (policy_set_annotation(active->set, index, "bearer", &value) && bytes_equal_text(value, "allow"))
+        if (policy_set_annotation(active->set, index, "bearer", &value) &&
+            bytes_equal_text(value, "allow"))
             allows_bearer = true;
         char digits[12];
-        if (policy_set_annotation(active->set, index, "lifetime", &value) && bytes_to_text(value, digits, sizeof digits)) {
+        if (policy_set_annotation(active->set, index, "lifetime", &value) &&
+            bytes_to_text(value, digits, sizeof digits)) {
             unsigned long seconds = strtoul(digits, NULL, 10);
-            if (seconds > 0 && seconds < UINT32_MAX && (answer->lifetime_s == 0 || seconds < answer->lifetime_s))
+            if (seconds > 0 && seconds < UINT32_MAX &&
+                (answer->lifetime_s == 0 || seconds < answer->lifetime_s))
                 answer->lifetime_s = (uint32_t)seconds;
         }
     }
     answer->allows_bearer = answer->allows_bearer && allows_bearer;
 }
 
-static void put_reason(struct decide_answer *answer, const char *action, const struct policy_decision *decision) {
+static void put_reason(struct decide_answer *answer, const char *action,
+                       const struct policy_decision *decision) {
     struct buf text;
     buf_init(&text, 2048);
     buf_put_text(&text, action);
@@ -237,9 +247,9 @@ static void put_reason(struct decide_answer *answer, const char *action, const s
 }
 
 // One question; false once denied.
-static bool ask(struct decider *decider, const struct policy_active *active, const struct decide_party *principal,
-                const char *action, const char *resource_type, struct bytes resource, bool is_use,
-                struct decide_answer *answer) {
+static bool ask(struct decider *decider, const struct policy_active *active,
+                const struct decide_party *principal, const char *action, const char *resource_type,
+                struct bytes resource, bool is_use, struct decide_answer *answer) {
     struct decide_answer unused;
     if (!answer->is_allowed) { // for the explanation only: what denied first is the answer
         unused = *answer;
@@ -259,13 +269,15 @@ static bool ask(struct decider *decider, const struct policy_active *active, con
     if (decision.is_allowed && is_use)
         read_annotations(active, &decision, answer);
     struct explained explained = {decider, principal->principal, action};
-    if (decider->explain && !vlt_is_ok(policy_explain(active->set, decider->request, one_outcome, &explained)))
+    if (decider->explain &&
+        !vlt_is_ok(policy_explain(active->set, decider->request, one_outcome, &explained)))
         put_reason(answer, "not every policy could be explained:", &decision);
     return decision.is_allowed;
 }
 
-static bool ask_party(struct decider *decider, const struct policy_active *active, const struct decide_question *q,
-                      const struct decide_party *party, const struct decide_party *actor, struct decide_answer *answer) {
+static bool ask_party(struct decider *decider, const struct policy_active *active,
+                      const struct decide_question *q, const struct decide_party *party,
+                      const struct decide_party *actor, struct decide_answer *answer) {
     struct policy_request *request = decider->request;
     struct member_name model_name, tool_name;
     policy_request_reset(request);
@@ -289,16 +301,21 @@ static bool ask_party(struct decider *decider, const struct policy_active *activ
         policy_vocabulary_action(request, "callTool");
         tool = add_member(request, q, POLICY_TYPE_TOOL, q->tool, &tool_name);
     }
-    bool goes_on = ask(decider, active, party, action, POLICY_TYPE_CREDENTIAL, q->credential, true, answer) || decider->explain;
+    bool goes_on =
+        ask(decider, active, party, action, POLICY_TYPE_CREDENTIAL, q->credential, true, answer) ||
+        decider->explain;
     if (goes_on && has_model)
-        goes_on = ask(decider, active, party, "callModel", POLICY_TYPE_MODEL, model, false, answer) || decider->explain;
+        goes_on =
+            ask(decider, active, party, "callModel", POLICY_TYPE_MODEL, model, false, answer) ||
+            decider->explain;
     if (goes_on && has_tool)
-        goes_on = ask(decider, active, party, "callTool", POLICY_TYPE_TOOL, tool, false, answer) || decider->explain;
+        goes_on = ask(decider, active, party, "callTool", POLICY_TYPE_TOOL, tool, false, answer) ||
+                  decider->explain;
     return goes_on;
 }
 
-void decide(struct decider *decider, const struct policy_active *active, const struct decide_question *question,
-            struct decide_answer *ret_answer) {
+void decide(struct decider *decider, const struct policy_active *active,
+            const struct decide_question *question, struct decide_answer *ret_answer) {
     *ret_answer = (struct decide_answer){.is_allowed = true, .allows_bearer = true};
     if (!ask_party(decider, active, question, &question->subject, question->actor, ret_answer))
         return;

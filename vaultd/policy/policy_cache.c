@@ -27,27 +27,29 @@ void policy_cache_free(struct policy_cache *cache) {
 }
 
 // The texts of the set's documents, borrowed from the snapshot.
-static vlt_result find_texts(struct store *store, uint32_t tenant, const struct record_policy_set *record,
+static vlt_result find_texts(struct store *store, uint32_t tenant,
+                             const struct record_policy_set *record,
                              struct policy_document *documents) {
     for (size_t i = 0; i < record->document_count; i++) {
         const struct record_policy_document *document = &record->documents[i];
         documents[i].name = bytes_of_text(document->name);
-        vlt_result result = store_get(store, tenant, STORE_POLICY_TEXT, bytes_of_text(document->sha256),
-                                      &documents[i].text, NULL);
+        vlt_result result = store_get(store, tenant, STORE_POLICY_TEXT,
+                                      bytes_of_text(document->sha256), &documents[i].text, NULL);
         if (!vlt_is_ok(result))
             return vlt_fail(VLT_UNAVAILABLE, "a text of the active policies is missing");
     }
     return vlt_ok();
 }
 
-static vlt_result compile(struct entry *entry, struct store *store, uint32_t tenant, struct bytes json,
-                          uint64_t revision, struct fault *fault) {
+static vlt_result compile(struct entry *entry, struct store *store, uint32_t tenant,
+                          struct bytes json, uint64_t revision, struct fault *fault) {
     struct record_policy_set record;
     struct policy_document documents[RECORD_POLICY_DOCUMENTS];
     struct policy_set *set;
     VLT_TRY(record_policy_set_parse(json, fault, &record));
     VLT_TRY(find_texts(store, tenant, &record, documents));
-    vlt_result result = policy_set_parse(documents, record.document_count, POLICY_IDS_NAMED, fault, &set);
+    vlt_result result =
+        policy_set_parse(documents, record.document_count, POLICY_IDS_NAMED, fault, &set);
     if (!vlt_is_ok(result))
         return vlt_fail(VLT_UNAVAILABLE, "the active policies do not compile");
     policy_set_free(entry->set);

@@ -4,8 +4,12 @@
 #include "libvault/base/jsontext.h"
 
 const struct refusal refusal_no_token = {
-    401, "authentication_error", "no_token", "This endpoint takes access tokens of the vault, and none was sent.",
-    "DPoP error=\"invalid_token\", algs=\"ES256 RS256 EdDSA\"", NULL};
+    401,
+    "authentication_error",
+    "no_token",
+    "This endpoint takes access tokens of the vault, and none was sent.",
+    "DPoP error=\"invalid_token\", algs=\"ES256 RS256 EdDSA\"",
+    NULL};
 const struct refusal refusal_bad_token = {
     401, "authentication_error", "invalid_token",
     "The access token is malformed, expired, revoked or not of this vault. Get a new one.",
@@ -15,10 +19,19 @@ const struct refusal refusal_bad_proof = {
     "The access token is bound to a key, and the request does not prove that you hold it.",
     "DPoP error=\"invalid_dpop_proof\", algs=\"ES256 RS256 EdDSA\"", NULL};
 const struct refusal refusal_denied = {
-    403, "permission_error", "not_permitted",
-    "The access token does not permit this request. Ask your administrator, naming the request id.", NULL, NULL};
+    403,
+    "permission_error",
+    "not_permitted",
+    "The access token does not permit this request. Ask your administrator, naming the request id.",
+    NULL,
+    NULL};
 const struct refusal refusal_unavailable = {
-    503, "overloaded_error", "vault_unavailable", "The vault can not decide at the moment. Try again shortly.", NULL, NULL};
+    503,
+    "overloaded_error",
+    "vault_unavailable",
+    "The vault can not decide at the moment. Try again shortly.",
+    NULL,
+    NULL};
 
 static void put_member(struct buf *out, const char *name, const char *value) {
     jsontext_put_string(out, bytes_of_text(name));
@@ -30,7 +43,8 @@ void answer_refuse(struct http_exchange *x, const struct refusal *refusal) {
     answer_refuse_recorded(x, refusal, 0);
 }
 
-void answer_refuse_recorded(struct http_exchange *x, const struct refusal *refusal, uint64_t sequence) {
+void answer_refuse_recorded(struct http_exchange *x, const struct refusal *refusal,
+                            uint64_t sequence) {
     char digits[20];
     const struct http_header headers[] = {
         HTTP_HEADER("content-type", BYTES_LITERAL(HTTP_JSON_MEDIA)),
@@ -59,6 +73,7 @@ void answer_refuse_recorded(struct http_exchange *x, const struct refusal *refus
 }
 
 void answer_malformed(struct http_exchange *x, const char *detail) {
-    const struct refusal refusal = {400, "invalid_request_error", "invalid_request", detail, NULL, NULL};
+    const struct refusal refusal = {400, "invalid_request_error", "invalid_request", detail, NULL,
+                                    NULL};
     answer_refuse(x, &refusal);
 }

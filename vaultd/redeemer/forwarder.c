@@ -25,18 +25,22 @@ static bool look(struct bytes name, struct bytes value, uint64_t revision, void 
     return !search->is_found;
 }
 
-static const struct record_forwarder *find_known(const struct forwarders *forwarders, const struct http_peer *peer) {
+static const struct record_forwarder *find_known(const struct forwarders *forwarders,
+                                                 const struct http_peer *peer) {
     for (size_t i = 0; i < FORWARDERS_KNOWN; i++) {
-        bool is_same = forwarders->known[i].is_used && forwarders->known[i].is_unix == peer->is_unix &&
+        bool is_same = forwarders->known[i].is_used &&
+                       forwarders->known[i].is_unix == peer->is_unix &&
                        forwarders->known[i].uid == peer->uid &&
-                       secret_equal(bytes_of(forwarders->known[i].thumbprint, 32), bytes_of(peer->thumbprint, 32));
+                       secret_equal(bytes_of(forwarders->known[i].thumbprint, 32),
+                                    bytes_of(peer->thumbprint, 32));
         if (is_same)
             return &forwarders->known[i].forwarder;
     }
     return NULL;
 }
 
-static void remember(struct forwarders *forwarders, const struct http_peer *peer, const struct record_forwarder *forwarder) {
+static void remember(struct forwarders *forwarders, const struct http_peer *peer,
+                     const struct record_forwarder *forwarder) {
     size_t i = forwarders->next++ % FORWARDERS_KNOWN;
     forwarders->known[i].is_used = true;
     forwarders->known[i].is_unix = peer->is_unix;
@@ -45,8 +49,8 @@ static void remember(struct forwarders *forwarders, const struct http_peer *peer
     forwarders->known[i].forwarder = *forwarder;
 }
 
-vlt_result forwarder_find(struct forwarders *forwarders, struct store *store, const struct http_peer *peer,
-                          struct record_forwarder *ret_forwarder) {
+vlt_result forwarder_find(struct forwarders *forwarders, struct store *store,
+                          const struct http_peer *peer, struct record_forwarder *ret_forwarder) {
     struct record_forwarder candidate;
     struct search search = {.peer = peer, .found = &candidate};
     uint64_t revision = store_snapshot_revision(store);
@@ -57,7 +61,8 @@ vlt_result forwarder_find(struct forwarders *forwarders, struct store *store, co
         *ret_forwarder = *known;
         return vlt_ok();
     }
-    VLT_TRY(store_each(store, STORE_SYSTEM_TENANT, STORE_FORWARDER, bytes_of(NULL, 0), bytes_of(NULL, 0), look, &search));
+    VLT_TRY(store_each(store, STORE_SYSTEM_TENANT, STORE_FORWARDER, bytes_of(NULL, 0),
+                       bytes_of(NULL, 0), look, &search));
     if (!search.is_found)
         return vlt_fail(VLT_DENIED, "no forwarder is enrolled with this uid or certificate");
     remember(forwarders, peer, &candidate);

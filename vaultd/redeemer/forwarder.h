@@ -21,7 +21,8 @@ struct forwarders {
 };
 
 // Within an open snapshot. VLT_DENIED when nobody is enrolled with that identity.
-vlt_result forwarder_find(struct forwarders *forwarders, struct store *store, const struct http_peer *peer,
+vlt_result forwarder_find(struct forwarders *forwarders, struct store *store,
+                          const struct http_peer *peer,
                           struct record_forwarder *ret_forwarder) VLT_MUST_USE;
 bool forwarder_serves(const struct record_forwarder *forwarder, struct bytes tenant);
 

@@ -32,19 +32,23 @@ vlt_result redeemer_snapshot(struct redeemer *redeemer) {
 
 // ---- Settings ----
 
-static vlt_result set_tls(struct redeemer *redeemer, const struct tell_settings_redeemer *got, struct fault *fault) {
+static vlt_result set_tls(struct redeemer *redeemer, const struct tell_settings_redeemer *got,
+                          struct fault *fault) {
     struct ssl_ctx_st *tls = NULL;
     if (got->tls_certificate.size == 0)
         return vlt_ok();
-    const struct tls_settings settings = {.chain_pem = got->tls_certificate, .key_pem = got->tls_key,
-                                          .client = TLS_CLIENT_PINNED, .client_required = true};
+    const struct tls_settings settings = {.chain_pem = got->tls_certificate,
+                                          .key_pem = got->tls_key,
+                                          .client = TLS_CLIENT_PINNED,
+                                          .client_required = true};
     VLT_TRY(tls_server_context(&settings, fault, &tls));
     http_server_set_tls(redeemer->server, tls);
     SSL_CTX_free(tls);
     return vlt_ok();
 }
 
-static vlt_result start_server(struct redeemer *redeemer, const struct tell_settings_redeemer *got) {
+static vlt_result start_server(struct redeemer *redeemer,
+                               const struct tell_settings_redeemer *got) {
     struct http_server_settings settings = http_server_settings_default;
     redeemer->router = (struct http_router){routes, sizeof routes / sizeof *routes, redeemer};
     settings.connections_max = got->max_connections;
@@ -68,14 +72,16 @@ static vlt_result start(struct redeemer *redeemer, const struct tell_settings_re
     redeemer->verdicts = verdict_memo_new();
     // Not the same numbers again after a restart: forwarders may hold old answers.
     redeemer->epoch = (uint64_t)clock_now_us();
-    redeemer->heartbeat = event_new(role_base(redeemer->role), -1, EV_PERSIST, on_heartbeat, redeemer);
+    redeemer->heartbeat =
+        event_new(role_base(redeemer->role), -1, EV_PERSIST, on_heartbeat, redeemer);
     if (!redeemer->tokens || !redeemer->policies || !redeemer->decider || !redeemer->verdicts ||
         !redeemer->heartbeat || event_add(redeemer->heartbeat, &second) != 0)
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
     return start_server(redeemer, got);
 }
 
-static vlt_result load_profiles(struct redeemer *redeemer, struct bytes folder, struct fault *fault) {
+static vlt_result load_profiles(struct redeemer *redeemer, struct bytes folder,
+                                struct fault *fault) {
     char path[IPC_TEXT_MAX + 1];
     struct profile_set *profiles = NULL;
     if (!bytes_to_text(folder, path, sizeof path))
@@ -86,7 +92,8 @@ static vlt_result load_profiles(struct redeemer *redeemer, struct bytes folder, 
     return vlt_ok();
 }
 
-static vlt_result settings(struct role *role, struct bytes frame, bool is_first, struct fault *fault) {
+static vlt_result settings(struct role *role, struct bytes frame, bool is_first,
+                           struct fault *fault) {
     struct redeemer *redeemer = role_context(role);
     struct tell_settings_redeemer got;
     VLT_TRY(tell_settings_redeemer_decode(frame, &got));
@@ -123,7 +130,8 @@ static void end_answers(struct redeemer *redeemer) {
     watchers_tell(redeemer);
 }
 
-static void on_peer(struct role *role, enum ipc_role peer, unsigned number, struct channel *channel) {
+static void on_peer(struct role *role, enum ipc_role peer, unsigned number,
+                    struct channel *channel) {
     set_peer(role, peer, channel);
     if (peer != IPC_KEEPER)
         return;

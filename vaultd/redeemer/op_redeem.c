@@ -24,7 +24,8 @@ static vlt_result verify_token(struct redeem *redeem) {
     const struct token_expectation expected = {.keys = redeemer->keys.set,
                                                .issuer_base = bytes_of_text(redeemer->issuer),
                                                .now_s = clock_now_s()};
-    return token_cache_verify(redeemer->tokens, redeem->request.token, &expected, redeem->token_sha256, &redeem->claims);
+    return token_cache_verify(redeemer->tokens, redeem->request.token, &expected,
+                              redeem->token_sha256, &redeem->claims);
 }
 
 static void ask_keeper(struct redeem *redeem) {
@@ -35,10 +36,16 @@ static void ask_keeper(struct redeem *redeem) {
     redeem_event(redeem, AUDIT_ALLOW, "", &event);
     wire_writer_init(&w, event_room, sizeof event_room);
     audit_event_put(&w, &event);
-    struct ask_open ask = {.token = r->token, .credential = bytes_of_text(redeem->verdict.credential),
-                           .method = r->method, .host = r->destination, .path = r->path,
-                           .model = r->model, .tool = r->tool, .proof_kind = redeem->claims->binding,
-                           .proof_until = redeem->proof_until, .event = bytes_of(event_room, w.size)};
+    struct ask_open ask = {.token = r->token,
+                           .credential = bytes_of_text(redeem->verdict.credential),
+                           .method = r->method,
+                           .host = r->destination,
+                           .path = r->path,
+                           .model = r->model,
+                           .tool = r->tool,
+                           .proof_kind = redeem->claims->binding,
+                           .proof_until = redeem->proof_until,
+                           .event = bytes_of(event_room, w.size)};
     memcpy(ask.proof_key, redeem->claims->thumbprint, sizeof ask.proof_key);
     memcpy(ask.proof_id, redeem->proof_id, sizeof ask.proof_id);
     bytes_to_text(r->destination, redeem->destination, sizeof redeem->destination);
@@ -48,7 +55,8 @@ static void ask_keeper(struct redeem *redeem) {
 
 // What the client is told when a step failed.
 static const struct refusal *refusal_of(vlt_result result, const struct refusal *otherwise) {
-    return result.class == VLT_UNAVAILABLE || result.class == VLT_BUG ? &refusal_unavailable : otherwise;
+    return result.class == VLT_UNAVAILABLE || result.class == VLT_BUG ? &refusal_unavailable
+                                                                      : otherwise;
 }
 
 static void decide_and_ask(struct redeem *redeem) {
@@ -88,7 +96,8 @@ static struct redeem *begin(struct redeemer *redeemer, struct http_exchange *x) 
 
 static void ask_about(struct redeem *redeem) {
     struct fault fault = {0};
-    vlt_result result = forwarder_find(&redeem->redeemer->forwarders, redeem->redeemer->store, http_exchange_peer(redeem->x), &redeem->forwarder);
+    vlt_result result = forwarder_find(&redeem->redeemer->forwarders, redeem->redeemer->store,
+                                       http_exchange_peer(redeem->x), &redeem->forwarder);
     if (!vlt_is_ok(result)) {
         redeem_refuse(redeem, &refusal_denied, result.reason);
         return;

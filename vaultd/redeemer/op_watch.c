@@ -50,7 +50,8 @@ static bool is_enrolled(struct redeemer *redeemer, struct http_exchange *x) {
     struct record_forwarder forwarder;
     if (!vlt_is_ok(redeemer_snapshot(redeemer)))
         return false;
-    bool is_known = vlt_is_ok(forwarder_find(&redeemer->forwarders, redeemer->store, http_exchange_peer(x), &forwarder));
+    bool is_known = vlt_is_ok(
+        forwarder_find(&redeemer->forwarders, redeemer->store, http_exchange_peer(x), &forwarder));
     store_snapshot_end(redeemer->store);
     return is_known;
 }

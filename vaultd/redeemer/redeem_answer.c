@@ -45,7 +45,8 @@ void redeem_refuse(struct redeem *redeem, const struct refusal *refusal, const c
         return;
     }
     *refused = (struct refused){redeem, refusal};
-    redeem_event(redeem, refusal == &refusal_unavailable ? AUDIT_ERROR : AUDIT_DENY, reason, &event);
+    redeem_event(redeem, refusal == &refusal_unavailable ? AUDIT_ERROR : AUDIT_DENY, reason,
+                 &event);
     wire_writer_init(&w, room, sizeof room);
     audit_event_put(&w, &event);
     struct ask_record ask = {.event = bytes_of(room, w.size)};
@@ -87,8 +88,9 @@ static void put_rest(const struct redeem *redeem, const struct profile *profile,
     buf_put_byte(out, '}');
 }
 
-static vlt_result compose(const struct redeem *redeem, const struct profile *profile, const json_t *parameters,
-                          const struct answer_open *answer, struct secret *body) {
+static vlt_result compose(const struct redeem *redeem, const struct profile *profile,
+                          const json_t *parameters, const struct answer_open *answer,
+                          struct secret *body) {
     static const char head[] = "{\"inject\":";
     struct buf rest;
     size_t rendered = 0;
@@ -123,7 +125,8 @@ static void send_secret(struct http_exchange *x, struct secret *body, uint64_t s
         HTTP_HEADER("vault-audit-entry", bytes_of_number(sequence, digits)),
     };
     // Borrowed until the last byte has left: free_secret ends it.
-    http_exchange_reply_secret(x, 200, headers, 3, secret_borrow(body), secret_size(body), free_secret, body);
+    http_exchange_reply_secret(x, 200, headers, 3, secret_borrow(body), secret_size(body),
+                               free_secret, body);
 }
 
 // Wiping and zeroing what is never used costs more than the rest of an answer, so
@@ -134,7 +137,8 @@ static size_t answer_capacity(const struct answer_open *answer) {
     return REST_MAX_BYTES + (rendered < PROFILE_RENDERED_MAX ? rendered : PROFILE_RENDERED_MAX);
 }
 
-static vlt_result render(const struct redeem *redeem, const struct answer_open *answer, struct secret **ret_body) {
+static vlt_result render(const struct redeem *redeem, const struct answer_open *answer,
+                         struct secret **ret_body) {
     char name[RECORD_NAME_MAX + 1];
     json_t *parameters = NULL;
     if (!bytes_to_text(answer->profile, name, sizeof name))
@@ -156,7 +160,9 @@ static vlt_result render(const struct redeem *redeem, const struct answer_open *
     return vlt_ok();
 }
 
-static bool is_reason(vlt_result result, const char *reason) { return strcmp(result.reason, reason) == 0; }
+static bool is_reason(vlt_result result, const char *reason) {
+    return strcmp(result.reason, reason) == 0;
+}
 
 // The keeper has recorded its decision, whatever it is.
 static const struct refusal *refusal_of_keeper(vlt_result result) {
@@ -165,7 +171,8 @@ static const struct refusal *refusal_of_keeper(vlt_result result) {
     if (is_reason(result, REASON_PROOF_REPLAYED) || is_reason(result, REASON_PROOF_OLD))
         return &refusal_bad_proof;
     bool is_token = result.class == VLT_MALFORMED || result.class == VLT_CRYPTO ||
-                    is_reason(result, REASON_TOKEN_REVOKED) || is_reason(result, REASON_TOKEN_EXPIRED);
+                    is_reason(result, REASON_TOKEN_REVOKED) ||
+                    is_reason(result, REASON_TOKEN_EXPIRED);
     return is_token ? &refusal_bad_token : &refusal_denied;
 }
 
@@ -179,7 +186,8 @@ void redeem_opened(vlt_result result, const struct answer_open *answer, void *co
         if (vlt_is_ok(result)) {
             send_secret(redeem->x, body, answer->sequence);
         } else {
-            log_error("credential %s can not be rendered: %s", redeem->verdict.credential, result.reason);
+            log_error("credential %s can not be rendered: %s", redeem->verdict.credential,
+                      result.reason);
             answer_refuse(redeem->x, &refusal_unavailable);
         }
     }

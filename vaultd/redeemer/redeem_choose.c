@@ -6,7 +6,8 @@
 #include "libvault/token/token_scope.h"
 
 static vlt_result consider(struct redeem *redeem, uint32_t tenant, const struct token_detail *asked,
-                           struct credential_view *ret_view, const struct token_detail **ret_detail) {
+                           struct credential_view *ret_view,
+                           const struct token_detail **ret_detail) {
     const struct redeem_request *r = &redeem->request;
     const struct token_use use = {asked->credential, r->method, r->path, r->model, r->tool};
     VLT_TRY(credential_view_read(redeem->redeemer->store, tenant, asked->credential, ret_view));

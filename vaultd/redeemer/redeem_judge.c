@@ -22,35 +22,50 @@ static vlt_result find_tenant(struct redeem *redeem, uint32_t *ret_number) {
 }
 
 // Everything but the parties, of the request and of the credential chosen for it.
-static struct decide_question question_of(const struct redeem *redeem, const struct credential_view *view,
+static struct decide_question question_of(const struct redeem *redeem,
+                                          const struct credential_view *view,
                                           const struct token_detail *detail) {
     const struct token_claims *claims = redeem->claims;
     const struct redeem_request *r = &redeem->request;
     int64_t now_s = clock_now_s();
-    return (struct decide_question){
-        .action = DECIDE_REDEEM, .tenant = claims->tenant,
-        .credential = bytes_of_text(redeem->verdict.credential), .profile = view->profile,
-        .hosts = view->hosts, .host_count = view->host_count,
-        .source = source_of(redeem), .client = claims->client, .now_s = now_s,
-        .is_bound = claims->binding != TOKEN_BEARER, .detail = detail,
-        .lifetime_s = (uint32_t)(claims->expires_at - claims->issued_at),
-        .method = r->method, .host = r->destination, .path = r->path, .model = r->model, .tool = r->tool,
-        .forwarder = bytes_of_text(redeem->forwarder.name), .token_age_s = now_s - claims->issued_at};
+    return (struct decide_question){.action = DECIDE_REDEEM,
+                                    .tenant = claims->tenant,
+                                    .credential = bytes_of_text(redeem->verdict.credential),
+                                    .profile = view->profile,
+                                    .hosts = view->hosts,
+                                    .host_count = view->host_count,
+                                    .source = source_of(redeem),
+                                    .client = claims->client,
+                                    .now_s = now_s,
+                                    .is_bound = claims->binding != TOKEN_BEARER,
+                                    .detail = detail,
+                                    .lifetime_s =
+                                        (uint32_t)(claims->expires_at - claims->issued_at),
+                                    .method = r->method,
+                                    .host = r->destination,
+                                    .path = r->path,
+                                    .model = r->model,
+                                    .tool = r->tool,
+                                    .forwarder = bytes_of_text(redeem->forwarder.name),
+                                    .token_age_s = now_s - claims->issued_at};
 }
 
-static vlt_result ask_policies(struct redeem *redeem, uint32_t tenant, const struct credential_view *view,
-                               const struct token_detail *detail, struct decide_answer *ret_answer) {
+static vlt_result ask_policies(struct redeem *redeem, uint32_t tenant,
+                               const struct credential_view *view,
+                               const struct token_detail *detail,
+                               struct decide_answer *ret_answer) {
     struct redeemer *redeemer = redeem->redeemer;
     const struct token_claims *claims = redeem->claims;
     struct verdict *verdict = &redeem->verdict;
     struct policy_active active;
     struct fault fault = {0};
     VLT_TRY(policy_cache_get(redeemer->policies, redeemer->store, tenant, &fault, &active));
-    const struct decide_party actor = {claims->actors[0].principal, claims->actors[0].kind, claims->actor_groups,
-                                       claims->actor_group_count, &claims->actor_traits};
+    const struct decide_party actor = {claims->actors[0].principal, claims->actors[0].kind,
+                                       claims->actor_groups, claims->actor_group_count,
+                                       &claims->actor_traits};
     struct decide_question question = question_of(redeem, view, detail);
-    question.subject = (struct decide_party){claims->principal, claims->principal_kind, claims->groups,
-                                             claims->group_count, &claims->traits};
+    question.subject = (struct decide_party){claims->principal, claims->principal_kind,
+                                             claims->groups, claims->group_count, &claims->traits};
     question.actor = claims->actor_count ? &actor : NULL;
     decide(redeemer->decider, &active, &question, ret_answer);
     memcpy(verdict->policy_set, active.hash_text, sizeof verdict->policy_set);

@@ -26,9 +26,11 @@ static const struct refusal *prove_dpop(struct redeem *redeem, const char **ret_
     return NULL;
 }
 
-static const struct refusal *prove_certificate(const struct redeem *redeem, const char **ret_reason) {
+static const struct refusal *prove_certificate(const struct redeem *redeem,
+                                               const char **ret_reason) {
     const struct redeem_request *r = &redeem->request;
-    if (r->has_certificate && secret_equal(bytes_of(r->certificate, 32), bytes_of(redeem->claims->thumbprint, 32)))
+    if (r->has_certificate &&
+        secret_equal(bytes_of(r->certificate, 32), bytes_of(redeem->claims->thumbprint, 32)))
         return NULL;
     *ret_reason = "the client's certificate is not the token's";
     return &refusal_bad_proof;

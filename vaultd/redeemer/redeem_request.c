@@ -10,8 +10,8 @@
 
 #define BODY_MAX_BYTES 32768 // a token of 8 KiB, a proof, and facts
 
-static vlt_result take_texts(struct bytes body, struct redeem_request *r, struct bytes *scheme, struct bytes *certificate,
-                             struct fault *fault) {
+static vlt_result take_texts(struct bytes body, struct redeem_request *r, struct bytes *scheme,
+                             struct bytes *certificate, struct fault *fault) {
     const struct jsonflat_member members[] = {
         {"token", &r->token, IPC_TOKEN_MAX, true},
         {"scheme", scheme, 8, true},
@@ -26,17 +26,20 @@ static vlt_result take_texts(struct bytes body, struct redeem_request *r, struct
         {"source", &r->source, 64, false},
         {"request_id", &r->request_id, 64, false},
     };
-    return jsonflat_parse(body, BODY_MAX_BYTES, members, sizeof members / sizeof *members, r->room, fault);
+    return jsonflat_parse(body, BODY_MAX_BYTES, members, sizeof members / sizeof *members, r->room,
+                          fault);
 }
 
-static vlt_result take_certificate(struct redeem_request *r, struct bytes text, struct fault *fault) {
+static vlt_result take_certificate(struct redeem_request *r, struct bytes text,
+                                   struct fault *fault) {
     size_t size = 0;
     if (text.size == 0)
         return vlt_ok();
     vlt_result result = b64u_decode(text, r->certificate, sizeof r->certificate, &size);
     if (!vlt_is_ok(result) || size != sizeof r->certificate)
-        return fault_set(fault, VLT_MALFORMED, "not a thumbprint",
-                         "the member \"client_certificate\" must be a SHA-256 thumbprint in base64url");
+        return fault_set(
+            fault, VLT_MALFORMED, "not a thumbprint",
+            "the member \"client_certificate\" must be a SHA-256 thumbprint in base64url");
     r->has_certificate = true;
     return vlt_ok();
 }
@@ -46,7 +49,8 @@ static vlt_result take_certificate(struct redeem_request *r, struct bytes text, 
 static vlt_result check_path(struct bytes path, struct fault *fault) {
     uint8_t room[4096];
     struct bytes normal;
-    if (!vlt_is_ok(http_path_normalise(path, room, sizeof room, &normal)) || !bytes_equal(path, normal))
+    if (!vlt_is_ok(http_path_normalise(path, room, sizeof room, &normal)) ||
+        !bytes_equal(path, normal))
         return fault_set(fault, VLT_MALFORMED, "the path is not normal",
                          "the member \"path\" is not a normalised path");
     return vlt_ok();
@@ -57,12 +61,14 @@ static vlt_result parse(struct bytes body, struct redeem_request *r, struct faul
     VLT_TRY(take_texts(body, r, &scheme, &certificate, fault));
     r->is_dpop = bytes_equal_text(scheme, "dpop");
     if (!r->is_dpop && !bytes_equal_text(scheme, "bearer"))
-        return fault_set(fault, VLT_MALFORMED, "an unknown scheme", "the member \"scheme\" must be bearer or dpop");
+        return fault_set(fault, VLT_MALFORMED, "an unknown scheme",
+                         "the member \"scheme\" must be bearer or dpop");
     VLT_TRY(take_certificate(r, certificate, fault));
     return check_path(r->path, fault);
 }
 
-vlt_result redeem_request_parse(struct bytes body, struct fault *fault, struct redeem_request *ret_request) {
+vlt_result redeem_request_parse(struct bytes body, struct fault *fault,
+                                struct redeem_request *ret_request) {
     struct redeem_request request = {.room = malloc(body.size + 1)};
     if (!request.room)
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");

@@ -50,8 +50,10 @@ void role_finish(struct role *role, int exit_status) {
 
 // ---- Peers ----
 
-static void report_offender(struct role *role, enum ipc_role peer, unsigned number, const char *why) {
-    struct tell_offender tell = {.role = (uint8_t)peer, .number = number, .why = bytes_of_text(why)};
+static void report_offender(struct role *role, enum ipc_role peer, unsigned number,
+                            const char *why) {
+    struct tell_offender tell = {
+        .role = (uint8_t)peer, .number = number, .why = bytes_of_text(why)};
     log_error("%s %u is cut off: %s", ipc_role_name(peer), number, why);
     tell_offender(role->supervisor, &tell, -1);
 }
@@ -185,10 +187,13 @@ static struct channel_events supervisor_events = {.told = supervisor_told,
 // default of 8 MiB is enough to serve, only for fewer connections at once.
 static size_t heap_bytes(size_t wanted) {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= wanted + HEAP_SPARE_BYTES)
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
+        limit.rlim_cur >= wanted + HEAP_SPARE_BYTES)
         return wanted;
-    size_t allowed = limit.rlim_cur > HEAP_SPARE_BYTES ? (size_t)limit.rlim_cur - HEAP_SPARE_BYTES : 0;
-    return allowed < HEAP_LEAST_BYTES ? HEAP_LEAST_BYTES : allowed; // too little: opening it will say so
+    size_t allowed =
+        limit.rlim_cur > HEAP_SPARE_BYTES ? (size_t)limit.rlim_cur - HEAP_SPARE_BYTES : 0;
+    return allowed < HEAP_LEAST_BYTES ? HEAP_LEAST_BYTES
+                                      : allowed; // too little: opening it will say so
 }
 
 static vlt_result start(struct role *role, struct fault *fault) {
@@ -196,8 +201,9 @@ static vlt_result start(struct role *role, struct fault *fault) {
     if (role->hooks->secret_heap_bytes) {
         size_t bytes = heap_bytes(role->hooks->secret_heap_bytes);
         if (bytes < role->hooks->secret_heap_bytes)
-            log_notice("%zu KiB of locked memory instead of %zu: raise LimitMEMLOCK for more connections", bytes >> 10,
-                       role->hooks->secret_heap_bytes >> 10);
+            log_notice(
+                "%zu KiB of locked memory instead of %zu: raise LimitMEMLOCK for more connections",
+                bytes >> 10, role->hooks->secret_heap_bytes >> 10);
         VLT_TRY(secret_heap_open(bytes, fault));
         if (role->hooks->adopt_heaps) {
             VLT_TRY(secret_heap_adopt_openssl());

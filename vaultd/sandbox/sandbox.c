@@ -36,21 +36,28 @@ vlt_result sandbox_enter_witness(struct fault *fault) {
 
 // What every event loop, allocator and thread needs.
 static const int common_calls[] = {
-    SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(readv), SCMP_SYS(writev), SCMP_SYS(pread64),
-    SCMP_SYS(recvmsg), SCMP_SYS(sendmsg), SCMP_SYS(sendmmsg), SCMP_SYS(recvfrom), SCMP_SYS(sendto), SCMP_SYS(close),
-    SCMP_SYS(shutdown), SCMP_SYS(accept4), SCMP_SYS(getsockopt), SCMP_SYS(setsockopt),
-    SCMP_SYS(getsockname), SCMP_SYS(getpeername), SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait),
-    SCMP_SYS(epoll_pwait2), SCMP_SYS(epoll_ctl), SCMP_SYS(epoll_create1), SCMP_SYS(timerfd_settime),
-    SCMP_SYS(timerfd_create), SCMP_SYS(eventfd2), SCMP_SYS(pipe2), SCMP_SYS(poll), SCMP_SYS(ppoll),
-    SCMP_SYS(fcntl), SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(lseek), SCMP_SYS(ioctl),
-    SCMP_SYS(mmap), SCMP_SYS(munmap), SCMP_SYS(mprotect), SCMP_SYS(mremap), SCMP_SYS(madvise),
-    SCMP_SYS(brk), SCMP_SYS(futex), SCMP_SYS(sched_yield), SCMP_SYS(getrandom),
-    SCMP_SYS(clock_gettime), SCMP_SYS(clock_nanosleep), SCMP_SYS(nanosleep), SCMP_SYS(gettimeofday),
-    SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(getuid), SCMP_SYS(geteuid), SCMP_SYS(getgid),
-    SCMP_SYS(getegid), SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),
-    SCMP_SYS(sigaltstack), SCMP_SYS(restart_syscall), SCMP_SYS(exit),
-    SCMP_SYS(exit_group), SCMP_SYS(sysinfo), SCMP_SYS(uname), SCMP_SYS(membarrier),
-    SCMP_SYS(set_robust_list), SCMP_SYS(rseq), SCMP_SYS(prlimit64), SCMP_SYS(sched_getaffinity),
+    SCMP_SYS(read),          SCMP_SYS(write),           SCMP_SYS(readv),
+    SCMP_SYS(writev),        SCMP_SYS(pread64),         SCMP_SYS(recvmsg),
+    SCMP_SYS(sendmsg),       SCMP_SYS(sendmmsg),        SCMP_SYS(recvfrom),
+    SCMP_SYS(sendto),        SCMP_SYS(close),           SCMP_SYS(shutdown),
+    SCMP_SYS(accept4),       SCMP_SYS(getsockopt),      SCMP_SYS(setsockopt),
+    SCMP_SYS(getsockname),   SCMP_SYS(getpeername),     SCMP_SYS(epoll_wait),
+    SCMP_SYS(epoll_pwait),   SCMP_SYS(epoll_pwait2),    SCMP_SYS(epoll_ctl),
+    SCMP_SYS(epoll_create1), SCMP_SYS(timerfd_settime), SCMP_SYS(timerfd_create),
+    SCMP_SYS(eventfd2),      SCMP_SYS(pipe2),           SCMP_SYS(poll),
+    SCMP_SYS(ppoll),         SCMP_SYS(fcntl),           SCMP_SYS(fstat),
+    SCMP_SYS(newfstatat),    SCMP_SYS(lseek),           SCMP_SYS(ioctl),
+    SCMP_SYS(mmap),          SCMP_SYS(munmap),          SCMP_SYS(mprotect),
+    SCMP_SYS(mremap),        SCMP_SYS(madvise),         SCMP_SYS(brk),
+    SCMP_SYS(futex),         SCMP_SYS(sched_yield),     SCMP_SYS(getrandom),
+    SCMP_SYS(clock_gettime), SCMP_SYS(clock_nanosleep), SCMP_SYS(nanosleep),
+    SCMP_SYS(gettimeofday),  SCMP_SYS(getpid),          SCMP_SYS(gettid),
+    SCMP_SYS(getuid),        SCMP_SYS(geteuid),         SCMP_SYS(getgid),
+    SCMP_SYS(getegid),       SCMP_SYS(rt_sigaction),    SCMP_SYS(rt_sigprocmask),
+    SCMP_SYS(rt_sigreturn),  SCMP_SYS(sigaltstack),     SCMP_SYS(restart_syscall),
+    SCMP_SYS(exit),          SCMP_SYS(exit_group),      SCMP_SYS(sysinfo),
+    SCMP_SYS(uname),         SCMP_SYS(membarrier),      SCMP_SYS(set_robust_list),
+    SCMP_SYS(rseq),          SCMP_SYS(prlimit64),       SCMP_SYS(sched_getaffinity),
 };
 // Reading files: the store is opened again when it is replaced; a resolver and a
 // TLS library read their configuration.
@@ -68,11 +75,11 @@ static const int thread_calls[] = {
 // The shipper writes how far receivers have got, and a file that others follow; a
 // witness writes what it cosigned last.
 static const int shipper_calls[] = {
-    SCMP_SYS(fsync), SCMP_SYS(fdatasync), SCMP_SYS(ftruncate), SCMP_SYS(mkdirat), SCMP_SYS(renameat),
-    SCMP_SYS(renameat2), SCMP_SYS(fchmod), SCMP_SYS(fchmodat),
+    SCMP_SYS(fsync),    SCMP_SYS(fdatasync), SCMP_SYS(ftruncate), SCMP_SYS(mkdirat),
+    SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(fchmod),    SCMP_SYS(fchmodat),
 };
-// The broker and the admin role fetch key sets, the rotator calls providers; the keeper's device may be
-// behind a socket (swtpm, tabrmd, a network HSM).
+// The broker and the admin role fetch key sets, the rotator calls providers; the keeper's device
+// may be behind a socket (swtpm, tabrmd, a network HSM).
 static const int connect_calls[] = {
     SCMP_SYS(socket), SCMP_SYS(connect), SCMP_SYS(bind), SCMP_SYS(socketpair),
     SCMP_SYS(recvmmsg), SCMP_SYS(select), SCMP_SYS(pselect6),
@@ -108,8 +115,9 @@ static int allow(scmp_filter_ctx filter, const int *calls, size_t count) {
 static int allow_threads(scmp_filter_ctx filter) {
     int failed = ALLOW(filter, thread_calls);
     if (!failed)
-        failed = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-                                  SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD_FLAG, CLONE_THREAD_FLAG));
+        failed =
+            seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+                             SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD_FLAG, CLONE_THREAD_FLAG));
     // The flags of clone3 are behind a pointer that a filter can not read: make
     // the C library fall back to clone.
     if (!failed)
@@ -141,8 +149,8 @@ static int allow_role(scmp_filter_ctx filter, enum ipc_role role) {
         failed = ALLOW(filter, keeper_calls);
     if (!failed && role == IPC_SHIPPER)
         failed = ALLOW(filter, shipper_calls);
-    if (!failed && (role == IPC_KEEPER || role == IPC_BROKER || role == IPC_ADMIN || role == IPC_SHIPPER ||
-                    role == IPC_ROTATOR)) {
+    if (!failed && (role == IPC_KEEPER || role == IPC_BROKER || role == IPC_ADMIN ||
+                    role == IPC_SHIPPER || role == IPC_ROTATOR)) {
         failed = ALLOW(filter, connect_calls);
         if (!failed)
             failed = allow_threads(filter);
@@ -156,7 +164,8 @@ static vlt_result load(scmp_filter_ctx filter, int failed, const char *who, stru
     seccomp_release(filter);
     if (failed)
         return fault_set(fault, VLT_UNAVAILABLE, "the system-call filter can not be loaded",
-                         "the system-call filter of the %s can not be loaded: %s", who, strerror(-failed));
+                         "the system-call filter of the %s can not be loaded: %s", who,
+                         strerror(-failed));
     return vlt_ok();
 }
 

@@ -34,20 +34,22 @@ static bool add_header(struct curl_slist **headers, const char *line) {
 static bool set_up(struct sink *sink) {
     const struct shipping_settings *s = sink->settings;
     CURL *curl = sink->curl;
-    bool is_set = add_header(&sink->headers, "Content-Type: application/x-ndjson") && add_header(&sink->headers, "Expect:") &&
-                  (!s->collector_header[0] || add_header(&sink->headers, s->collector_header)) &&
-                  curl_easy_setopt(curl, CURLOPT_URL, s->target[SINK_COLLECTOR]) == CURLE_OK &&
-                  curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "https") == CURLE_OK &&
-                  curl_easy_setopt(curl, CURLOPT_HTTPHEADER, sink->headers) == CURLE_OK &&
-                  curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
-                  curl_easy_setopt(curl, CURLOPT_PROXY, "") == CURLE_OK &&
-                  curl_easy_setopt(curl, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED) == CURLE_OK &&
-                  curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
-                  curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) == CURLE_OK &&
-                  curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) == CURLE_OK &&
-                  curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT_S) == CURLE_OK &&
-                  curl_easy_setopt(curl, CURLOPT_TIMEOUT, TIMEOUT_S) == CURLE_OK &&
-                  curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, ignore) == CURLE_OK;
+    bool is_set =
+        add_header(&sink->headers, "Content-Type: application/x-ndjson") &&
+        add_header(&sink->headers, "Expect:") &&
+        (!s->collector_header[0] || add_header(&sink->headers, s->collector_header)) &&
+        curl_easy_setopt(curl, CURLOPT_URL, s->target[SINK_COLLECTOR]) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "https") == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_HTTPHEADER, sink->headers) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_PROXY, "") == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT_S) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_TIMEOUT, TIMEOUT_S) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, ignore) == CURLE_OK;
     struct curl_blob roots = {s->collector_ca, strlen(s->collector_ca), CURL_BLOB_NOCOPY};
     if (is_set && roots.len)
         is_set = curl_easy_setopt(curl, CURLOPT_CAINFO, NULL) == CURLE_OK &&
@@ -81,26 +83,30 @@ static unsigned pause_of(CURL *curl) {
     return (unsigned)(seconds > PAUSE_MAX_S ? PAUSE_MAX_S : seconds) * 1000;
 }
 
-static vlt_result collector_deliver(struct sink *sink, const struct source_batch *batch, const char *origin,
-                                    struct fault *fault, unsigned *ret_pause_ms) {
+static vlt_result collector_deliver(struct sink *sink, const struct source_batch *batch,
+                                    const char *origin, struct fault *fault,
+                                    unsigned *ret_pause_ms) {
     char why[CURL_ERROR_SIZE] = "";
     long status = 0;
     (void)origin;
     if (curl_easy_setopt(sink->curl, CURLOPT_ERRORBUFFER, why) != CURLE_OK ||
-        curl_easy_setopt(sink->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)batch->lines.size) != CURLE_OK ||
+        curl_easy_setopt(sink->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)batch->lines.size) !=
+            CURLE_OK ||
         curl_easy_setopt(sink->curl, CURLOPT_POSTFIELDS, (const char *)batch->lines.at) != CURLE_OK)
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
     CURLcode code = curl_easy_perform(sink->curl);
     curl_easy_setopt(sink->curl, CURLOPT_ERRORBUFFER, NULL);
     curl_easy_setopt(sink->curl, CURLOPT_POSTFIELDS, NULL);
     if (code != CURLE_OK)
-        return fault_set(fault, VLT_UNAVAILABLE, "the collector does not answer", "the collector does not answer: %s",
+        return fault_set(fault, VLT_UNAVAILABLE, "the collector does not answer",
+                         "the collector does not answer: %s",
                          why[0] ? why : curl_easy_strerror(code));
     curl_easy_getinfo(sink->curl, CURLINFO_RESPONSE_CODE, &status);
     if (status >= 200 && status < 300)
         return vlt_ok();
     *ret_pause_ms = pause_of(sink->curl);
-    return fault_set(fault, VLT_UNAVAILABLE, "the collector refuses", "the collector answers %ld", status);
+    return fault_set(fault, VLT_UNAVAILABLE, "the collector refuses", "the collector answers %ld",
+                     status);
 }
 
 // curl ends a connection that failed by itself.

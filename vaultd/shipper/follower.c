@@ -39,7 +39,8 @@ static void file_close(struct sink *sink) {
 }
 
 static vlt_result not_written(const struct sink *sink, struct fault *fault) {
-    return fault_set(fault, VLT_UNAVAILABLE, "the file can not be written", "%s can not be written: %s", sink->path,
+    return fault_set(fault, VLT_UNAVAILABLE, "the file can not be written",
+                     "%s can not be written: %s", sink->path,
                      errno == ENXIO ? "nobody reads the pipe" : strerror(errno));
 }
 
@@ -71,14 +72,15 @@ static vlt_result open_now(struct sink *sink, struct fault *fault) {
     if (sink->is_pipe)
         return vlt_ok();
     if (fstat(sink->fd, &status) != 0 || !S_ISREG(status.st_mode))
-        return fault_set(fault, VLT_UNAVAILABLE, "not a file", "%s is neither a file nor a pipe", sink->path);
+        return fault_set(fault, VLT_UNAVAILABLE, "not a file", "%s is neither a file nor a pipe",
+                         sink->path);
     return cut_torn_line(sink->fd, status.st_size) ? vlt_ok() : not_written(sink, fault);
 }
 
 static bool is_still_there(const struct sink *sink) {
     struct stat open_one, named;
-    return fstat(sink->fd, &open_one) == 0 && stat(sink->path, &named) == 0 && open_one.st_dev == named.st_dev &&
-           open_one.st_ino == named.st_ino;
+    return fstat(sink->fd, &open_one) == 0 && stat(sink->path, &named) == 0 &&
+           open_one.st_dev == named.st_dev && open_one.st_ino == named.st_ino;
 }
 
 static bool write_some(struct sink *sink, struct bytes *rest) {
@@ -92,8 +94,8 @@ static bool write_some(struct sink *sink, struct bytes *rest) {
     return true;
 }
 
-static vlt_result file_deliver(struct sink *sink, const struct source_batch *batch, const char *origin,
-                               struct fault *fault, unsigned *ret_pause_ms) {
+static vlt_result file_deliver(struct sink *sink, const struct source_batch *batch,
+                               const char *origin, struct fault *fault, unsigned *ret_pause_ms) {
     struct bytes rest = buf_bytes(&batch->lines);
     (void)origin;
     (void)ret_pause_ms;
@@ -113,5 +115,5 @@ static vlt_result file_deliver(struct sink *sink, const struct source_batch *bat
     return sink->is_pipe || fdatasync(sink->fd) == 0 ? vlt_ok() : not_written(sink, fault);
 }
 
-const struct sink_table file_sink = {.open = file_open, .deliver = file_deliver, .reset = file_reset,
-                                     .close = file_close};
+const struct sink_table file_sink = {
+    .open = file_open, .deliver = file_deliver, .reset = file_reset, .close = file_close};

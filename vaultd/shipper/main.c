@@ -26,7 +26,8 @@ static void begin(evutil_socket_t fd, short what, void *context) {
     }
 }
 
-static vlt_result on_settings(struct role *role, struct bytes frame, bool is_first, struct fault *fault) {
+static vlt_result on_settings(struct role *role, struct bytes frame, bool is_first,
+                              struct fault *fault) {
     struct shipping *shipping = role_context(role);
     struct tell_settings_shipper tell;
     const struct timeval at_once = {0, 0};
@@ -52,13 +53,15 @@ static void asked(struct ipc_call *call, unsigned message, struct bytes frame, v
     buf_init(&text, DESCRIPTION_MAX);
     shipping_describe(context, &text);
     const struct answer_shipping answer = {.description = buf_bytes(&text)};
-    reply_shipping(call, buf_failed(&text) ? vlt_fail(VLT_UNAVAILABLE, "out of memory") : vlt_ok(), &answer);
+    reply_shipping(call, buf_failed(&text) ? vlt_fail(VLT_UNAVAILABLE, "out of memory") : vlt_ok(),
+                   &answer);
     buf_done(&text);
 }
 
 int main(void) {
     static struct shipping shipping;
-    static const struct role_hooks hooks = {.self = IPC_SHIPPER, .settings = on_settings, .asked = asked};
+    static const struct role_hooks hooks = {
+        .self = IPC_SHIPPER, .settings = on_settings, .asked = asked};
     int status = role_run(&hooks, &shipping);
     // Threads may wait for receivers for many seconds. They need no farewell: what
     // is not confirmed is delivered again.

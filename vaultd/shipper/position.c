@@ -40,8 +40,9 @@ vlt_result position_save(int folder, const struct position *position, struct fau
     struct buf text;
     buf_init(&text, POSITION_FILE_MAX);
     buf_put_format(&text, "%s\n%llu\n", position->origin, (unsigned long long)position->next);
-    vlt_result result = buf_failed(&text) ? vlt_fail(VLT_UNAVAILABLE, "out of memory")
-                                          : tile_file_write(folder, FILE_NAME, buf_bytes(&text), true, fault);
+    vlt_result result = buf_failed(&text)
+                            ? vlt_fail(VLT_UNAVAILABLE, "out of memory")
+                            : tile_file_write(folder, FILE_NAME, buf_bytes(&text), true, fault);
     buf_done(&text);
     return result;
 }

@@ -17,8 +17,10 @@ struct position {
 // "origin\nnext\n". VLT_MALFORMED: anything else.
 vlt_result position_parse(struct bytes text, struct position *ret_position) VLT_MUST_USE;
 // No file: the beginning. `folder` is of this receiver alone.
-vlt_result position_load(int folder, struct fault *fault, struct position *ret_position) VLT_MUST_USE;
+vlt_result position_load(int folder, struct fault *fault,
+                         struct position *ret_position) VLT_MUST_USE;
 // On the disk when it returns.
-vlt_result position_save(int folder, const struct position *position, struct fault *fault) VLT_MUST_USE;
+vlt_result position_save(int folder, const struct position *position,
+                         struct fault *fault) VLT_MUST_USE;
 
 #endif

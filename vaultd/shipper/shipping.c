@@ -48,13 +48,14 @@ static struct shipping_settings *settings_new(const struct tell_settings_shipper
     if (!s)
         return NULL;
     s->holders = 1;
-    bool is_whole = (s->log = copy(tell->log)) && (s->positions = copy(tell->positions)) &&
-                    (s->target[SINK_SYSLOG] = copy(tell->syslog)) &&
-                    (s->target[SINK_COLLECTOR] = copy(tell->collector)) &&
-                    (s->target[SINK_FILE] = copy(tell->file)) && (s->syslog_ca = copy(tell->syslog_ca)) &&
-                    (s->syslog_certificate = copy(tell->syslog_certificate)) &&
-                    (s->syslog_key = copy(tell->syslog_key)) && (s->collector_ca = copy(tell->collector_ca)) &&
-                    (s->collector_header = copy(tell->collector_header));
+    bool is_whole =
+        (s->log = copy(tell->log)) && (s->positions = copy(tell->positions)) &&
+        (s->target[SINK_SYSLOG] = copy(tell->syslog)) &&
+        (s->target[SINK_COLLECTOR] = copy(tell->collector)) &&
+        (s->target[SINK_FILE] = copy(tell->file)) && (s->syslog_ca = copy(tell->syslog_ca)) &&
+        (s->syslog_certificate = copy(tell->syslog_certificate)) &&
+        (s->syslog_key = copy(tell->syslog_key)) && (s->collector_ca = copy(tell->collector_ca)) &&
+        (s->collector_header = copy(tell->collector_header));
     if (is_whole)
         return s;
     settings_free(s);
@@ -102,7 +103,8 @@ void shipping_release(struct shipping *shipping, struct shipping_settings *setti
     pthread_mutex_unlock(&shipping->lock);
 }
 
-void shipping_wait(struct shipping *shipping, const struct shipping_settings *known, unsigned for_ms) {
+void shipping_wait(struct shipping *shipping, const struct shipping_settings *known,
+                   unsigned for_ms) {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_nsec += (long)(for_ms % 1000) * 1000000L;
@@ -117,7 +119,8 @@ void shipping_wait(struct shipping *shipping, const struct shipping_settings *kn
 
 // ---- Reports ----
 
-void shipping_report(struct shipping *shipping, enum sink_kind kind, const struct sink_report *report) {
+void shipping_report(struct shipping *shipping, enum sink_kind kind,
+                     const struct sink_report *report) {
     pthread_mutex_lock(&shipping->lock);
     shipping->reports[kind] = *report;
     pthread_mutex_unlock(&shipping->lock);
@@ -131,7 +134,8 @@ static void describe_sink(const char *name, const struct sink_report *report, st
     if (report->problem[0]) {
         struct bytes problem = bytes_of_text(report->problem);
         buf_put_text(out, ",\"problem\":");
-        jsontext_put_string(out, bytes_is_utf8(problem, NULL) ? problem : BYTES_LITERAL("see the log"));
+        jsontext_put_string(out,
+                            bytes_is_utf8(problem, NULL) ? problem : BYTES_LITERAL("see the log"));
     }
     buf_put_byte(out, '}');
 }

@@ -41,13 +41,17 @@ struct shipping {
 vlt_result shipping_init(struct shipping *shipping) VLT_MUST_USE;
 // From a settings frame of the supervisor; the old settings live on while a
 // thread uses them.
-vlt_result shipping_configure(struct shipping *shipping, const struct tell_settings_shipper *tell) VLT_MUST_USE;
+vlt_result shipping_configure(struct shipping *shipping,
+                              const struct tell_settings_shipper *tell) VLT_MUST_USE;
 // The settings of now, held until released.
 struct shipping_settings *shipping_hold(struct shipping *shipping);
-void shipping_release(struct shipping *shipping, struct shipping_settings *settings); // NULL is fine
+void shipping_release(struct shipping *shipping,
+                      struct shipping_settings *settings); // NULL is fine
 // Waits that long, or until the settings are others than `known`.
-void shipping_wait(struct shipping *shipping, const struct shipping_settings *known, unsigned for_ms);
-void shipping_report(struct shipping *shipping, enum sink_kind kind, const struct sink_report *report);
+void shipping_wait(struct shipping *shipping, const struct shipping_settings *known,
+                   unsigned for_ms);
+void shipping_report(struct shipping *shipping, enum sink_kind kind,
+                     const struct sink_report *report);
 // {"syslog":{"confirmed":…,"behind":…,"failures":…,"problem":"…"},…}: sinks that are on.
 void shipping_describe(struct shipping *shipping, struct buf *out);
 

@@ -50,8 +50,8 @@ static void close_all(struct sink_thread *t) {
 static vlt_result open_folder(int at, const char *path, struct fault *fault, int *ret_folder) {
     int folder = openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0)
-        return fault_set(fault, VLT_UNAVAILABLE, "a folder can not be opened", "folder %s can not be opened: %s",
-                         path, strerror(errno));
+        return fault_set(fault, VLT_UNAVAILABLE, "a folder can not be opened",
+                         "folder %s can not be opened: %s", path, strerror(errno));
     *ret_folder = folder;
     return vlt_ok();
 }
@@ -63,8 +63,8 @@ static vlt_result open_position(struct sink_thread *t, struct fault *fault) {
     vlt_result result = mkdirat(positions, name, 0750) == 0 || errno == EEXIST
                             ? open_folder(positions, name, fault, &t->folder)
                             : fault_set(fault, VLT_UNAVAILABLE, "a folder can not be made",
-                                        "folder %s/%s can not be made: %s", t->settings->positions, name,
-                                        strerror(errno));
+                                        "folder %s/%s can not be made: %s", t->settings->positions,
+                                        name, strerror(errno));
     close(positions);
     return vlt_is_ok(result) ? position_load(t->folder, fault, &t->position) : result;
 }
@@ -105,9 +105,10 @@ static vlt_result look(struct sink_thread *t, struct fault *fault) {
     }
     t->report.confirmed = t->position.next;
     if (t->position.next > t->checkpoint.size && t->position.origin[0])
-        return fault_set(fault, VLT_CONFLICT, "the log is shorter than what was shipped of it",
-                         "the log has %llu entries, and the receiver has %llu: somebody restored an old copy",
-                         (unsigned long long)t->checkpoint.size, (unsigned long long)t->position.next);
+        return fault_set(
+            fault, VLT_CONFLICT, "the log is shorter than what was shipped of it",
+            "the log has %llu entries, and the receiver has %llu: somebody restored an old copy",
+            (unsigned long long)t->checkpoint.size, (unsigned long long)t->position.next);
     return vlt_ok();
 }
 
@@ -203,12 +204,14 @@ static void *run(void *context) {
 }
 
 vlt_result sink_start(struct shipping *shipping, enum sink_kind kind) {
-    static const struct sink_table *const tables[SINK_KINDS] = {&syslog_sink, &collector_sink, &file_sink};
+    static const struct sink_table *const tables[SINK_KINDS] = {&syslog_sink, &collector_sink,
+                                                                &file_sink};
     pthread_t thread;
     struct sink_thread *t = calloc(1, sizeof *t);
     if (!t)
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
-    *t = (struct sink_thread){.shipping = shipping, .kind = kind, .table = tables[kind], .log = -1, .folder = -1};
+    *t = (struct sink_thread){
+        .shipping = shipping, .kind = kind, .table = tables[kind], .log = -1, .folder = -1};
     source_batch_init(&t->batch);
     if (pthread_create(&thread, NULL, run, t) != 0) {
         free(t);

@@ -43,7 +43,8 @@ static void find_entries(struct source_batch *batch, uint64_t first) {
 static vlt_result read_on(struct tile_reader *reader, uint64_t first, struct source_batch *batch) {
     struct bytes entry;
     uint64_t left = reader->size - first;
-    while (batch->count < SOURCE_BATCH_ENTRIES && batch->count < left && batch->lines.size < SOURCE_BATCH_BYTES) {
+    while (batch->count < SOURCE_BATCH_ENTRIES && batch->count < left &&
+           batch->lines.size < SOURCE_BATCH_BYTES) {
         VLT_TRY(tile_reader_entry(reader, first + batch->count, &entry));
         // The log's own entries are one line each; a receiver must never take one for two.
         if (bytes_find(entry, '\n') != entry.size)

@@ -26,7 +26,8 @@ void source_batch_done(struct source_batch *batch);
 // The checkpoint of that folder; size 0: there is none yet. VLT_UNAVAILABLE, and
 // VLT_MALFORMED for a file that is no checkpoint. It is not verified here: what is
 // shipped is as good as the folder, and receivers can verify it themselves.
-vlt_result source_checkpoint(int folder, struct fault *fault, struct checkpoint *ret_checkpoint) VLT_MUST_USE;
+vlt_result source_checkpoint(int folder, struct fault *fault,
+                             struct checkpoint *ret_checkpoint) VLT_MUST_USE;
 // Entries from `first` on, at least one; first < size, the size of a checkpoint
 // of this folder. VLT_NOT_FOUND: they were pruned, or the log moved on meanwhile.
 vlt_result source_read(int folder, uint64_t size, uint64_t first, struct fault *fault,

@@ -15,7 +15,8 @@ static void member(struct bytes entry, const char *name, size_t max, char *ret_t
     int size = snprintf(wanted, sizeof wanted, "\"%s\":\"", name);
     const uint8_t *at = entry.size ? memmem(entry.at, entry.size, wanted, (size_t)size) : NULL;
     size_t count = 0;
-    for (at = at ? at + size : entry.at + entry.size; at < entry.at + entry.size && count < max; at++) {
+    for (at = at ? at + size : entry.at + entry.size; at < entry.at + entry.size && count < max;
+         at++) {
         if (*at <= ' ' || *at > '~' || *at == '"' || *at == '\\')
             break;
         ret_text[count++] = (char)*at;

@@ -29,7 +29,8 @@ static vlt_result add_roots(SSL_CTX *context, const char *pem, struct fault *fau
     BIO_free(text);
     ERR_clear_error();
     return count ? vlt_ok()
-                 : fault_set(fault, VLT_MALFORMED, "no certificate", "shipping.syslog_ca holds no certificate");
+                 : fault_set(fault, VLT_MALFORMED, "no certificate",
+                             "shipping.syslog_ca holds no certificate");
 }
 
 static bool use_certificate(SSL_CTX *context, const char *chain, const char *key) {
@@ -50,8 +51,8 @@ static bool use_certificate(SSL_CTX *context, const char *chain, const char *key
     return is_used;
 }
 
-vlt_result syslog_link_context(const char *ca, const char *certificate, const char *key, struct fault *fault,
-                               SSL_CTX **ret_context) {
+vlt_result syslog_link_context(const char *ca, const char *certificate, const char *key,
+                               struct fault *fault, SSL_CTX **ret_context) {
     SSL_CTX *context = SSL_CTX_new(TLS_client_method());
     if (!context || SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) != 1) {
         SSL_CTX_free(context);
@@ -64,8 +65,9 @@ vlt_result syslog_link_context(const char *ca, const char *certificate, const ch
     else if (SSL_CTX_set_default_verify_paths(context) != 1)
         result = vlt_fail(VLT_UNAVAILABLE, "the system's roots can not be read");
     if (vlt_is_ok(result) && certificate[0] && !use_certificate(context, certificate, key))
-        result = fault_set(fault, VLT_MALFORMED, "a certificate that can not be used",
-                           "shipping.syslog_certificate and syslog_key are no certificate with its key");
+        result =
+            fault_set(fault, VLT_MALFORMED, "a certificate that can not be used",
+                      "shipping.syslog_certificate and syslog_key are no certificate with its key");
     if (!vlt_is_ok(result)) {
         SSL_CTX_free(context);
         return result;
@@ -103,7 +105,8 @@ static int connect_within(int fd, const struct addrinfo *to) {
             return error ? error : errno;
     }
     const struct timeval limit = {STEP_TIMEOUT_S, 0};
-    bool is_set = fcntl(fd, F_SETFL, flags) == 0 && setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0 &&
+    bool is_set = fcntl(fd, F_SETFL, flags) == 0 &&
+                  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0 &&
                   setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) == 0;
     return is_set ? 0 : errno;
 }
@@ -125,8 +128,8 @@ static vlt_result dial(const char *host, const char *port, struct fault *fault, 
     }
     freeaddrinfo(found);
     if (fd < 0)
-        return fault_set(fault, VLT_UNAVAILABLE, "the syslog receiver does not answer", "%s:%s: %s", host, port,
-                         strerror(error));
+        return fault_set(fault, VLT_UNAVAILABLE, "the syslog receiver does not answer", "%s:%s: %s",
+                         host, port, strerror(error));
     *ret_fd = fd;
     return vlt_ok();
 }
@@ -136,26 +139,30 @@ static bool expect_host(SSL *link, const char *host) {
     if (X509_VERIFY_PARAM_set1_ip_asc(expected, host) == 1)
         return true;
     // The macro of this call casts the constness away; OpenSSL copies the name.
-    return SSL_ctrl(link, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, (void *)(uintptr_t)host) == 1 &&
+    return SSL_ctrl(link, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+                    (void *)(uintptr_t)host) == 1 &&
            SSL_set1_host(link, host) == 1;
 }
 
 static vlt_result refused(SSL *link, const char *target, struct fault *fault) {
     long verdict = link ? SSL_get_verify_result(link) : X509_V_OK;
     const char *why = ERR_reason_error_string(ERR_peek_last_error());
-    vlt_result result = fault_set(fault, VLT_UNAVAILABLE, "no TLS with the syslog receiver", "%s: no TLS: %s", target,
-                                  verdict != X509_V_OK ? X509_verify_cert_error_string(verdict)
-                                                       : (why ? why : "the connection ended or stalled"));
+    vlt_result result = fault_set(
+        fault, VLT_UNAVAILABLE, "no TLS with the syslog receiver", "%s: no TLS: %s", target,
+        verdict != X509_V_OK ? X509_verify_cert_error_string(verdict)
+                             : (why ? why : "the connection ended or stalled"));
     ERR_clear_error();
     return result;
 }
 
-vlt_result syslog_link_open(SSL_CTX *context, const char *target, struct fault *fault, SSL **ret_link) {
+vlt_result syslog_link_open(SSL_CTX *context, const char *target, struct fault *fault,
+                            SSL **ret_link) {
     char host[HOST_SIZE];
     const char *port;
     int fd = -1;
     if (!split(target, host, &port))
-        return fault_set(fault, VLT_MALFORMED, "not a host and a port", "%s is not host:port", target);
+        return fault_set(fault, VLT_MALFORMED, "not a host and a port", "%s is not host:port",
+                         target);
     VLT_TRY(dial(host, port, fault, &fd));
     SSL *link = SSL_new(context);
     if (!link || !expect_host(link, host) || SSL_set_fd(link, fd) != 1 || SSL_connect(link) != 1) {
@@ -183,7 +190,8 @@ vlt_result syslog_link_write(SSL *link, struct bytes bytes, struct fault *fault)
     ERR_clear_error();
     if (bytes.size && SSL_write_ex(link, bytes.at, bytes.size, &written) != 1)
         return fault_set(fault, VLT_UNAVAILABLE, "the syslog receiver takes nothing",
-                         "the syslog receiver ended the connection or takes nothing: %s", strerror(errno));
+                         "the syslog receiver ended the connection or takes nothing: %s",
+                         strerror(errno));
     return vlt_ok();
 }
 
@@ -194,7 +202,8 @@ static bool is_goodbye(SSL *link, int got) {
     int error = SSL_get_error(link, got);
     if (error == SSL_ERROR_ZERO_RETURN)
         return true;
-    return (error == SSL_ERROR_SSL && ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING) ||
+    return (error == SSL_ERROR_SSL &&
+            ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING) ||
            (error == SSL_ERROR_SYSCALL && errno == 0);
 }
 

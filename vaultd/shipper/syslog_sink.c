@@ -29,12 +29,14 @@ static struct sink *syslog_open(const struct shipping_settings *settings) {
 static vlt_result connect_once(struct sink *sink, struct fault *fault) {
     const struct shipping_settings *s = sink->settings;
     if (!sink->context)
-        VLT_TRY(syslog_link_context(s->syslog_ca, s->syslog_certificate, s->syslog_key, fault, &sink->context));
-    return sink->link ? vlt_ok() : syslog_link_open(sink->context, s->target[SINK_SYSLOG], fault, &sink->link);
+        VLT_TRY(syslog_link_context(s->syslog_ca, s->syslog_certificate, s->syslog_key, fault,
+                                    &sink->context));
+    return sink->link ? vlt_ok()
+                      : syslog_link_open(sink->context, s->target[SINK_SYSLOG], fault, &sink->link);
 }
 
-static vlt_result syslog_deliver(struct sink *sink, const struct source_batch *batch, const char *origin,
-                                 struct fault *fault, unsigned *ret_pause_ms) {
+static vlt_result syslog_deliver(struct sink *sink, const struct source_batch *batch,
+                                 const char *origin, struct fault *fault, unsigned *ret_pause_ms) {
     (void)ret_pause_ms;
     VLT_TRY(connect_once(sink, fault));
     buf_clear(&sink->frames);
@@ -63,5 +65,8 @@ static void syslog_close(struct sink *sink) {
     free(sink);
 }
 
-const struct sink_table syslog_sink = {.open = syslog_open, .deliver = syslog_deliver, .confirm = syslog_confirm,
-                                       .reset = syslog_reset, .close = syslog_close};
+const struct sink_table syslog_sink = {.open = syslog_open,
+                                       .deliver = syslog_deliver,
+                                       .confirm = syslog_confirm,
+                                       .reset = syslog_reset,
+                                       .close = syslog_close};

@@ -34,9 +34,11 @@ static void become(const struct child_start *start) {
         _exit(126);
     // Descriptor 4 is the program, gone once it runs; everything above is closed.
     int program = dup3(start->program_fd, CHILD_FD + 1, O_CLOEXEC);
-    if ((program < 0 && start->program_fd != CHILD_FD + 1) || syscall(SYS_close_range, CHILD_FD + 2, ~0u, 0) != 0)
+    if ((program < 0 && start->program_fd != CHILD_FD + 1) ||
+        syscall(SYS_close_range, CHILD_FD + 2, ~0u, 0) != 0)
         _exit(126);
-    if (start->changes_user && (setgroups((size_t)start->group_count, start->groups) != 0 || setresgid(start->gid, start->gid, start->gid) != 0 ||
+    if (start->changes_user && (setgroups((size_t)start->group_count, start->groups) != 0 ||
+                                setresgid(start->gid, start->gid, start->gid) != 0 ||
                                 setresuid(start->uid, start->uid, start->uid) != 0))
         _exit(126);
     // By descriptor: the new user need not be able to walk the path to it.
@@ -47,8 +49,8 @@ static void become(const struct child_start *start) {
 vlt_result child_spawn(const struct child_start *start, struct fault *fault, pid_t *ret_pid) {
     pid_t pid = fork();
     if (pid < 0)
-        return fault_set(fault, VLT_UNAVAILABLE, "a process can not be started", "%s can not be started: %s",
-                         start->name, strerror(errno));
+        return fault_set(fault, VLT_UNAVAILABLE, "a process can not be started",
+                         "%s can not be started: %s", start->name, strerror(errno));
     if (pid == 0)
         become(start);
     *ret_pid = pid;
@@ -75,6 +77,6 @@ vlt_result child_program_open(const char *name, struct fault *fault, int *ret_fd
     if (*ret_fd >= 0)
         return vlt_ok();
     return fault_set(fault, VLT_NOT_FOUND, "a program is missing",
-                     "%s is neither beside vaultd nor in %s; install all programs of one build", name,
-                     VAULT_LIBEXEC_DIR);
+                     "%s is neither beside vaultd nor in %s; install all programs of one build",
+                     name, VAULT_LIBEXEC_DIR);
 }

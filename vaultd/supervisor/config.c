@@ -13,7 +13,8 @@ const char *const config_log_levels[] = {"error", "warning", "notice", "info", "
 // ---- The schema: one line for each key ----
 
 #define TEXT(type, key)                                                                            \
-    CYAML_FIELD_STRING_PTR(#key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct type, key, 0, 1024)
+    CYAML_FIELD_STRING_PTR(#key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct type, key, 0,    \
+                           1024)
 #define NUMBER(type, key) CYAML_FIELD_UINT(#key, CYAML_FLAG_OPTIONAL, struct type, key)
 #define GROUP(type, key)                                                                           \
     CYAML_FIELD_MAPPING(#key, CYAML_FLAG_OPTIONAL, struct config, key, config_##type##_fields)
@@ -119,8 +120,9 @@ static void set_number(uint32_t *number, uint32_t value) {
 }
 
 static bool set_listener_defaults(struct config *c) {
-    return set_text(&c->broker.listen, "127.0.0.1:8443") && set_text(&c->broker.tls_certificate, "") &&
-           set_text(&c->broker.tls_key, "") && set_text(&c->broker.issuer_ca, "") &&
+    return set_text(&c->broker.listen, "127.0.0.1:8443") &&
+           set_text(&c->broker.tls_certificate, "") && set_text(&c->broker.tls_key, "") &&
+           set_text(&c->broker.issuer_ca, "") &&
            set_text(&c->admin.socket, "/run/vaultd/admin.sock") && set_text(&c->admin.listen, "") &&
            set_text(&c->admin.tls_certificate, "") && set_text(&c->admin.tls_key, "") &&
            set_text(&c->admin.oidc_tenant, "") &&
@@ -152,14 +154,14 @@ static bool set_text_defaults(struct config *c) {
     return set_text(&c->store, "/var/lib/vaultd/store") &&
            set_text(&c->profiles, "/usr/share/vaultd/profiles") &&
            set_text(&c->recipes, "/usr/share/vaultd/recipes") &&
-           set_text(&c->rotator.provider_ca, "") && set_text(&c->users.rotator, "") && set_text(&c->log_level, "info") &&
-           set_text(&c->issuer, "") && set_text(&c->users.group, "") &&
-           set_text(&c->users.broker, "") && set_text(&c->users.admin, "") &&
-           set_text(&c->users.redeemer, "") && set_text(&c->users.keeper, "") &&
-           set_text(&c->users.auditor, "") && set_text(&c->users.shipper, "") &&
-           set_text(&c->tokens.signing_key, "memory") &&
-           set_text(&c->audit.directory, "/var/lib/vaultd/audit") && set_text(&c->audit.origin, "") &&
-           set_text(&c->audit.pseudonym_key, "");
+           set_text(&c->rotator.provider_ca, "") && set_text(&c->users.rotator, "") &&
+           set_text(&c->log_level, "info") && set_text(&c->issuer, "") &&
+           set_text(&c->users.group, "") && set_text(&c->users.broker, "") &&
+           set_text(&c->users.admin, "") && set_text(&c->users.redeemer, "") &&
+           set_text(&c->users.keeper, "") && set_text(&c->users.auditor, "") &&
+           set_text(&c->users.shipper, "") && set_text(&c->tokens.signing_key, "memory") &&
+           set_text(&c->audit.directory, "/var/lib/vaultd/audit") &&
+           set_text(&c->audit.origin, "") && set_text(&c->audit.pseudonym_key, "");
 }
 
 static void set_number_defaults(struct config *c) {
@@ -187,7 +189,8 @@ static void set_number_defaults(struct config *c) {
     set_number(&c->rotation.checkpoint_overlap_s, 30 * 86400);
     set_number(&c->rotation.records_per_s, 20000);
     set_number(&c->tokens.max_lifetime_s, 3600);
-    set_number(&c->tokens.lifetime_s, c->tokens.max_lifetime_s < 300 ? c->tokens.max_lifetime_s : 300);
+    set_number(&c->tokens.lifetime_s,
+               c->tokens.max_lifetime_s < 300 ? c->tokens.max_lifetime_s : 300);
 }
 
 // ---- Checks that the schema can not express ----
@@ -201,8 +204,8 @@ static vlt_result refuse(const struct checking *checking, const char *key, const
     return config_file_refuse(checking->file, key, why, checking->fault);
 }
 
-static vlt_result check_range(const struct checking *checking, const char *key, uint32_t value, uint32_t low,
-                              uint32_t high) {
+static vlt_result check_range(const struct checking *checking, const char *key, uint32_t value,
+                              uint32_t low, uint32_t high) {
     char why[80];
     if (value >= low && value <= high)
         return vlt_ok();
@@ -236,17 +239,23 @@ static vlt_result check_boot(const struct checking *checking, const struct confi
     if (pcrs && strcmp(device->kind, "tpm") != 0)
         return refuse(checking, key, "needs kind tpm: nothing else knows what the machine booted");
     if (pcrs && !device->boot_approver[0])
-        return refuse(checking, key, "needs boot_approver beside it, or the next upgrade of the operating system would lose the vault");
+        return refuse(checking, key,
+                      "needs boot_approver beside it, or the next upgrade of the operating system "
+                      "would lose the vault");
     return vlt_ok();
 }
 
-static vlt_result check_device(const struct checking *checking, const struct config_device *device) {
+static vlt_result check_device(const struct checking *checking,
+                               const struct config_device *device) {
     VLT_TRY(check_boot(checking, device, "device.boot_pcrs"));
     for (unsigned i = 0; i < device->environment_count; i++)
         if (device->environment[i][0] == '=' || !strchr(device->environment[i], '='))
             return refuse(checking, "device.environment", "every entry must be NAME=value");
     if (strcmp(device->kind, "pkcs11") == 0)
-        return device->uri[0] ? vlt_ok() : refuse(checking, "device.uri", "is required for kind pkcs11, for example pkcs11:token=vaultd");
+        return device->uri[0]
+                   ? vlt_ok()
+                   : refuse(checking, "device.uri",
+                            "is required for kind pkcs11, for example pkcs11:token=vaultd");
     if (strcmp(device->kind, "tpm") == 0)
         return vlt_ok();
     return refuse(checking, "device.kind", "must be tpm or pkcs11");
@@ -260,14 +269,15 @@ static vlt_result check_signing_key(const struct checking *checking, const struc
     for (unsigned i = 0; i < c->more_devices_count; i++)
         has_hsm |= strcmp(c->more_devices[i].kind, "pkcs11") == 0;
     if (strcmp(place, "device") == 0 && !has_hsm)
-        return refuse(checking, "tokens.signing_key", "device needs a device of kind pkcs11: a TPM signs too slowly");
+        return refuse(checking, "tokens.signing_key",
+                      "device needs a device of kind pkcs11: a TPM signs too slowly");
     return vlt_ok();
 }
 
 static bool is_device_name(const char *name) {
     size_t size = strlen(name);
-    return size >= 1 && size <= 32 && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == size &&
-           name[0] != '-';
+    return size >= 1 && size <= 32 &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == size && name[0] != '-';
 }
 
 static const char *more_device_trouble(const struct config *c, unsigned number) {
@@ -312,17 +322,22 @@ static vlt_result check_users(const struct checking *checking, const struct conf
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         given += names[i][0] != 0;
     if (given != 0 && given != sizeof names / sizeof *names)
-        return refuse(checking, "users", "name a group and a user for each of broker, admin, redeemer, keeper, auditor and rotator, or none of them");
+        return refuse(checking, "users",
+                      "name a group and a user for each of broker, admin, redeemer, keeper, "
+                      "auditor and rotator, or none of them");
     return vlt_ok();
 }
 
-static vlt_result check_programs(const struct checking *checking, const struct config_rotator *rotator) {
+static vlt_result check_programs(const struct checking *checking,
+                                 const struct config_rotator *rotator) {
     if (rotator->programs_count > CONFIG_PROGRAMS_MAX)
         return refuse(checking, "rotator.programs", "must be at most 16 programs");
     for (unsigned i = 0; i < rotator->programs_count; i++) {
         const char *equals = strchr(rotator->programs[i], '=');
-        if (!equals || equals == rotator->programs[i] || equals - rotator->programs[i] > 63 || equals[1] != '/')
-            return refuse(checking, "rotator.programs", "every entry must be NAME=/path/of/program, and arguments");
+        if (!equals || equals == rotator->programs[i] || equals - rotator->programs[i] > 63 ||
+            equals[1] != '/')
+            return refuse(checking, "rotator.programs",
+                          "every entry must be NAME=/path/of/program, and arguments");
     }
     return vlt_ok();
 }
@@ -333,22 +348,28 @@ static vlt_result check_shipping(const struct checking *checking, const struct c
         return vlt_ok();
     const char *colon = strrchr(s->syslog, ':');
     if (s->syslog[0] && (!colon || colon == s->syslog || !colon[1]))
-        return refuse(checking, "shipping.syslog", "must be HOST:PORT, for example logs.example.com:6514");
+        return refuse(checking, "shipping.syslog",
+                      "must be HOST:PORT, for example logs.example.com:6514");
     if (!s->syslog_certificate[0] != !s->syslog_key[0])
-        return refuse(checking, "shipping.syslog_certificate", "needs syslog_key beside it, and the other way round");
+        return refuse(checking, "shipping.syslog_certificate",
+                      "needs syslog_key beside it, and the other way round");
     if (s->collector[0] && strncmp(s->collector, "https://", 8) != 0)
         return refuse(checking, "shipping.collector", "must be an https URL");
     if (s->file[0] && s->file[0] != '/')
         return refuse(checking, "shipping.file", "must be an absolute path");
     if (c->users.auditor[0] && !c->users.shipper[0])
-        return refuse(checking, "users.shipper", "is needed beside the other users: deploy/create-users makes vault-shipper");
+        return refuse(checking, "users.shipper",
+                      "is needed beside the other users: deploy/create-users makes vault-shipper");
     return vlt_ok();
 }
 
 static vlt_result check_top(const struct checking *checking, const struct config *c) {
     size_t issuer_size = strlen(c->issuer);
-    if (strncmp(c->issuer, "https://", 8) != 0 || issuer_size < 10 || c->issuer[issuer_size - 1] == '/')
-        return refuse(checking, "issuer", "must be the https URL that clients use for the broker, without a slash at the end");
+    if (strncmp(c->issuer, "https://", 8) != 0 || issuer_size < 10 ||
+        c->issuer[issuer_size - 1] == '/')
+        return refuse(
+            checking, "issuer",
+            "must be the https URL that clients use for the broker, without a slash at the end");
     for (const char *const *name = config_log_levels; *name; name++)
         if (strcmp(c->log_level, *name) == 0)
             return vlt_ok();
@@ -356,13 +377,18 @@ static vlt_result check_top(const struct checking *checking, const struct config
 }
 
 static vlt_result check_listeners(const struct checking *checking, const struct config *c) {
-    VLT_TRY(check_tls(checking, "broker.listen", c->broker.listen, c->broker.tls_certificate, c->broker.tls_key));
-    VLT_TRY(check_tls(checking, "admin.listen", c->admin.listen, c->admin.tls_certificate, c->admin.tls_key));
-    VLT_TRY(check_tls(checking, "redeemer.listen", c->redeemer.listen, c->redeemer.tls_certificate, c->redeemer.tls_key));
+    VLT_TRY(check_tls(checking, "broker.listen", c->broker.listen, c->broker.tls_certificate,
+                      c->broker.tls_key));
+    VLT_TRY(check_tls(checking, "admin.listen", c->admin.listen, c->admin.tls_certificate,
+                      c->admin.tls_key));
+    VLT_TRY(check_tls(checking, "redeemer.listen", c->redeemer.listen, c->redeemer.tls_certificate,
+                      c->redeemer.tls_key));
     if (c->admin.allow_users_count > CONFIG_ADMINS_MAX)
         return refuse(checking, "admin.allow_users", "must be at most 63 users");
     if (c->admin.listen[0] && !c->admin.oidc_tenant[0])
-        return refuse(checking, "admin.oidc_tenant", "is required with admin.listen: it names the tenant whose issuers and policies admit administrators");
+        return refuse(checking, "admin.oidc_tenant",
+                      "is required with admin.listen: it names the tenant whose issuers and "
+                      "policies admit administrators");
     return vlt_ok();
 }
 
@@ -404,7 +430,8 @@ static vlt_result check_ranges(const struct checking *checking, const struct con
         {"tokens.lifetime_s", c->tokens.lifetime_s, 1, c->tokens.max_lifetime_s},
     };
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
-        VLT_TRY(check_range(checking, ranges[i].key, ranges[i].value, ranges[i].low, ranges[i].high));
+        VLT_TRY(
+            check_range(checking, ranges[i].key, ranges[i].value, ranges[i].low, ranges[i].high));
     return vlt_ok();
 }
 
@@ -428,11 +455,13 @@ bool config_ships(const struct config *config) {
 
 static const cyaml_config_t cyaml_settings = {.mem_fn = cyaml_mem, .log_level = CYAML_LOG_ERROR};
 
-static vlt_result load(const struct config_file *file, struct fault *fault, struct config **ret_config) {
+static vlt_result load(const struct config_file *file, struct fault *fault,
+                       struct config **ret_config) {
     struct bytes text = config_file_text(file);
     struct config *config = NULL;
     VLT_TRY(config_file_check(file, config_fields, fault));
-    cyaml_err_t error = cyaml_load_data(text.at, text.size, &cyaml_settings, &config_schema, (cyaml_data_t **)&config, NULL);
+    cyaml_err_t error = cyaml_load_data(text.at, text.size, &cyaml_settings, &config_schema,
+                                        (cyaml_data_t **)&config, NULL);
     if (error != CYAML_OK || !config)
         return config_file_refuse(file, "", cyaml_strerror(error), fault);
     vlt_result result = set_text_defaults(config) && set_listener_defaults(config) &&

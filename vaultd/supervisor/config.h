@@ -97,7 +97,8 @@ struct config {
 // The PCRs that wrapping keys are bound to; bit n: PCR n. VLT_MALFORMED, saying why.
 vlt_result config_boot_pcrs(const struct config_device *device, struct fault *fault,
                             uint32_t *ret_pcrs) VLT_MUST_USE;
-vlt_result config_load(const char *path, struct fault *fault, struct config **ret_config) VLT_MUST_USE;
+vlt_result config_load(const char *path, struct fault *fault,
+                       struct config **ret_config) VLT_MUST_USE;
 // Is anything shipped to anybody?
 bool config_ships(const struct config *config);
 void config_free(struct config *config);

@@ -20,7 +20,9 @@ struct config_file {
     bool has_document;
 };
 
-struct bytes config_file_text(const struct config_file *file) { return bytes_of(file->text, file->size); }
+struct bytes config_file_text(const struct config_file *file) {
+    return bytes_of(file->text, file->size);
+}
 
 // ---- Nodes ----
 
@@ -35,8 +37,10 @@ static const char *text_of(const yaml_node_t *node) {
 
 // A key of a mapping, or NULL.
 static const yaml_node_t *find_key(const struct config_file *file, const yaml_node_t *mapping,
-                                   const char *name, size_t name_size, const yaml_node_t **ret_value) {
-    for (const yaml_node_pair_t *pair = mapping->data.mapping.pairs.start; pair < mapping->data.mapping.pairs.top; pair++) {
+                                   const char *name, size_t name_size,
+                                   const yaml_node_t **ret_value) {
+    for (const yaml_node_pair_t *pair = mapping->data.mapping.pairs.start;
+         pair < mapping->data.mapping.pairs.top; pair++) {
         const yaml_node_t *key = node_of(file, pair->key);
         if (strlen(text_of(key)) != name_size || strncmp(text_of(key), name, name_size) != 0)
             continue;
@@ -49,7 +53,8 @@ static const yaml_node_t *find_key(const struct config_file *file, const yaml_no
 static unsigned line_of(const yaml_node_t *node) { return (unsigned)node->start_mark.line + 1; }
 
 static unsigned find_line(const struct config_file *file, const char *key) {
-    const yaml_node_t *node = file->has_document ? node_of(file, 1) : NULL, *found = NULL; // 1: the root
+    const yaml_node_t *node = file->has_document ? node_of(file, 1) : NULL,
+                      *found = NULL; // 1: the root
     for (const char *at = key; node && node->type == YAML_MAPPING_NODE;) {
         size_t size = strcspn(at, ".");
         found = find_key(file, node, at, size, &node);
@@ -62,8 +67,8 @@ static unsigned find_line(const struct config_file *file, const char *key) {
 
 // ---- Faults ----
 
-static vlt_result refuse_at(const struct config_file *file, unsigned line, const char *key, const char *why,
-                            struct fault *fault) {
+static vlt_result refuse_at(const struct config_file *file, unsigned line, const char *key,
+                            const char *why, struct fault *fault) {
     const char *colon = key[0] ? ": " : "";
     if (fault)
         fault->line = line;
@@ -94,28 +99,36 @@ static vlt_result read_text(struct config_file *file, struct fault *fault) {
         close(fd);
     if (size < 0)
         return fault_set(fault, VLT_NOT_FOUND, "the configuration can not be read",
-                         "%s can not be read: %s; copy deploy/vaultd.conf there or give another path with --config",
+                         "%s can not be read: %s; copy deploy/vaultd.conf there or give another "
+                         "path with --config",
                          file->path, strerror(error));
     if (size > CONFIG_FILE_MAX_BYTES)
-        return fault_set(fault, VLT_LIMIT, "the configuration is too large", "%s has more than %d bytes",
-                         file->path, CONFIG_FILE_MAX_BYTES);
+        return fault_set(fault, VLT_LIMIT, "the configuration is too large",
+                         "%s has more than %d bytes", file->path, CONFIG_FILE_MAX_BYTES);
     file->size = (size_t)size;
     return vlt_ok();
 }
 
-static vlt_result read_documents(struct config_file *file, yaml_parser_t *parser, struct fault *fault) {
+static vlt_result read_documents(struct config_file *file, yaml_parser_t *parser,
+                                 struct fault *fault) {
     yaml_document_t second;
     if (!yaml_parser_load(parser, &file->document))
-        return refuse_at(file, (unsigned)parser->problem_mark.line + 1, "", parser->problem ? parser->problem : "not YAML", fault);
+        return refuse_at(file, (unsigned)parser->problem_mark.line + 1, "",
+                         parser->problem ? parser->problem : "not YAML", fault);
     file->has_document = true;
     const yaml_node_t *root = node_of(file, 1);
     if (!root || root->type != YAML_MAPPING_NODE)
-        return refuse_at(file, root ? line_of(root) : 0, "", root ? "must be keys with values, `issuer: https://…` first of all"
-                                                                   : "the file is empty; deploy/vaultd.conf shows every key", fault);
+        return refuse_at(file, root ? line_of(root) : 0, "",
+                         root ? "must be keys with values, `issuer: https://…` first of all"
+                              : "the file is empty; deploy/vaultd.conf shows every key",
+                         fault);
     if (!yaml_parser_load(parser, &second))
-        return refuse_at(file, (unsigned)parser->problem_mark.line + 1, "", parser->problem ? parser->problem : "not YAML", fault);
+        return refuse_at(file, (unsigned)parser->problem_mark.line + 1, "",
+                         parser->problem ? parser->problem : "not YAML", fault);
     root = yaml_document_get_root_node(&second);
-    vlt_result result = root ? refuse_at(file, (unsigned)second.start_mark.line + 1, "", "a second YAML document; the file must hold one", fault) : vlt_ok();
+    vlt_result result = root ? refuse_at(file, (unsigned)second.start_mark.line + 1, "",
+                                         "a second YAML document; the file must hold one", fault)
+                             : vlt_ok();
     yaml_document_delete(&second);
     return result;
 }
@@ -172,75 +185,93 @@ static bool is_text(const yaml_node_t *node) {
            strlen(text_of(node)) == node->data.scalar.length; // no NUL inside
 }
 
-static bool is_list(const struct config_file *file, const yaml_node_t *node, const cyaml_schema_value_t *value) {
+static bool is_list(const struct config_file *file, const yaml_node_t *node,
+                    const cyaml_schema_value_t *value) {
     if (node->type != YAML_SEQUENCE_NODE)
         return false;
-    const yaml_node_item_t *start = node->data.sequence.items.start, *top = node->data.sequence.items.top;
+    const yaml_node_item_t *start = node->data.sequence.items.start,
+                           *top = node->data.sequence.items.top;
     for (const yaml_node_item_t *item = start; item < top; item++)
         if (!is_text(node_of(file, *item)))
             return false;
     return (size_t)(top - start) <= value->sequence.max;
 }
 
-static vlt_result check_mapping(const struct config_file *file, const yaml_node_t *mapping, const char *prefix,
-                                const cyaml_schema_field_t *fields, struct fault *fault);
+static vlt_result check_mapping(const struct config_file *file, const yaml_node_t *mapping,
+                                const char *prefix, const cyaml_schema_field_t *fields,
+                                struct fault *fault);
 
 // A list whose entries have keys of their own.
-static vlt_result check_entries(const struct config_file *file, const yaml_node_t *key, const yaml_node_t *node,
-                                const char *name, const cyaml_schema_value_t *value, struct fault *fault) {
+static vlt_result check_entries(const struct config_file *file, const yaml_node_t *key,
+                                const yaml_node_t *node, const char *name,
+                                const cyaml_schema_value_t *value, struct fault *fault) {
     bool is_list = node->type == YAML_SEQUENCE_NODE;
     const yaml_node_item_t *start = is_list ? node->data.sequence.items.start : NULL,
                            *top = is_list ? node->data.sequence.items.top : NULL;
     if (!is_list || (size_t)(top - start) > value->sequence.max)
-        return refuse_at(file, line_of(key), name, "must be a short list of entries with keys of their own", fault);
+        return refuse_at(file, line_of(key), name,
+                         "must be a short list of entries with keys of their own", fault);
     for (const yaml_node_item_t *item = start; item < top; item++) {
         const yaml_node_t *entry = node_of(file, *item);
         if (entry->type != YAML_MAPPING_NODE)
-            return refuse_at(file, line_of(entry), name, "every entry must have keys of its own", fault);
+            return refuse_at(file, line_of(entry), name, "every entry must have keys of its own",
+                             fault);
         VLT_TRY(check_mapping(file, entry, name, value->sequence.entry->mapping.fields, fault));
     }
     return vlt_ok();
 }
 
-static vlt_result check_value(const struct config_file *file, const yaml_node_t *key, const yaml_node_t *node,
-                              const char *name, const cyaml_schema_field_t *field, struct fault *fault) {
+static vlt_result check_value(const struct config_file *file, const yaml_node_t *key,
+                              const yaml_node_t *node, const char *name,
+                              const cyaml_schema_field_t *field, struct fault *fault) {
     switch (field->value.type) {
     case CYAML_MAPPING:
         if (node->type == YAML_MAPPING_NODE)
             return check_mapping(file, node, name, field->value.mapping.fields, fault);
-        return refuse_at(file, line_of(key), name, "must have keys of its own, indented below it; or leave it out", fault);
+        return refuse_at(file, line_of(key), name,
+                         "must have keys of its own, indented below it; or leave it out", fault);
     case CYAML_SEQUENCE:
         if (field->value.sequence.entry->type == CYAML_MAPPING)
             return check_entries(file, key, node, name, &field->value, fault);
-        return is_list(file, node, &field->value) ? vlt_ok()
-                                                  : refuse_at(file, line_of(key), name, "must be a list of at most 64 texts", fault);
+        return is_list(file, node, &field->value)
+                   ? vlt_ok()
+                   : refuse_at(file, line_of(key), name, "must be a list of at most 64 texts",
+                               fault);
     case CYAML_UINT:
-        return is_number(text_of(node)) ? vlt_ok()
-                                        : refuse_at(file, line_of(key), name, "must be a whole number from 1 to 4294967295", fault);
+        return is_number(text_of(node))
+                   ? vlt_ok()
+                   : refuse_at(file, line_of(key), name,
+                               "must be a whole number from 1 to 4294967295", fault);
     default:
-        return is_text(node) ? vlt_ok() : refuse_at(file, line_of(key), name, "must be a text of at most 1024 bytes", fault);
+        return is_text(node) ? vlt_ok()
+                             : refuse_at(file, line_of(key), name,
+                                         "must be a text of at most 1024 bytes", fault);
     }
 }
 
-static vlt_result check_pair(const struct config_file *file, const yaml_node_t *mapping, const yaml_node_t *key,
-                             const yaml_node_t *node, const char *prefix, const cyaml_schema_field_t *field,
-                             struct fault *fault) {
+static vlt_result check_pair(const struct config_file *file, const yaml_node_t *mapping,
+                             const yaml_node_t *key, const yaml_node_t *node, const char *prefix,
+                             const cyaml_schema_field_t *field, struct fault *fault) {
     const yaml_node_t *value;
     char name[KEY_SIZE];
     snprintf(name, sizeof name, "%s%s%.60s", prefix, prefix[0] ? "." : "", text_of(key));
     while (field->key && strcmp(field->key, text_of(key)) != 0)
         field++;
     if (!field->key)
-        return refuse_at(file, line_of(key), name, "there is no such key; vaultd.conf(5) lists them all", fault);
+        return refuse_at(file, line_of(key), name,
+                         "there is no such key; vaultd.conf(5) lists them all", fault);
     if (find_key(file, mapping, field->key, strlen(field->key), &value) != key)
         return refuse_at(file, line_of(key), name, "is there twice; keep one of them", fault);
     return check_value(file, key, node, name, field, fault);
 }
 
-static vlt_result check_mapping(const struct config_file *file, const yaml_node_t *mapping, const char *prefix,
-                                const cyaml_schema_field_t *fields, struct fault *fault) {
-    for (const yaml_node_pair_t *pair = mapping->data.mapping.pairs.start; pair < mapping->data.mapping.pairs.top; pair++)
-        VLT_TRY(check_pair(file, mapping, node_of(file, pair->key), node_of(file, pair->value), prefix, fields, fault));
+static vlt_result check_mapping(const struct config_file *file, const yaml_node_t *mapping,
+                                const char *prefix, const cyaml_schema_field_t *fields,
+                                struct fault *fault) {
+    for (const yaml_node_pair_t *pair = mapping->data.mapping.pairs.start;
+         pair < mapping->data.mapping.pairs.top; pair++)
+        VLT_TRY(check_pair(file, mapping, node_of(file, pair->key), node_of(file, pair->value),
+                           prefix, fields, fault));
     return vlt_ok();
 }
 

@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const passed_on[] = {"JOURNAL_STREAM", "CREDENTIALS_DIRECTORY", "TZ", "ASAN_OPTIONS",
-                                        "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS"};
+static const char *const passed_on[] = {"JOURNAL_STREAM", "CREDENTIALS_DIRECTORY", "TZ",
+                                        "ASAN_OPTIONS",   "UBSAN_OPTIONS",         "TSAN_OPTIONS",
+                                        "LSAN_OPTIONS"};
 static const char *const fixed[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8",
                                     "TSS2_LOG=all+none"}; // tpm2-tss logs derived keys otherwise
 
@@ -19,7 +20,8 @@ static char *name_and_value(const char *name) {
 }
 
 char **environment_new(char *const *extra, size_t extra_count) {
-    size_t count = 0, max = sizeof fixed / sizeof *fixed + sizeof passed_on / sizeof *passed_on + extra_count;
+    size_t count = 0,
+           max = sizeof fixed / sizeof *fixed + sizeof passed_on / sizeof *passed_on + extra_count;
     char **environment = calloc(max + 1, sizeof *environment);
     if (!environment)
         return NULL;

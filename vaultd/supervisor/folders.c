@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 static vlt_result failed(const char *path, struct fault *fault) {
-    return fault_set(fault, VLT_UNAVAILABLE, "a folder can not be made", "folder %s can not be made: %s",
-                     path, strerror(errno));
+    return fault_set(fault, VLT_UNAVAILABLE, "a folder can not be made",
+                     "folder %s can not be made: %s", path, strerror(errno));
 }
 
 // Makes missing parents too; those are for everybody to pass through.
@@ -28,7 +28,8 @@ static vlt_result make_parents(const char *path, struct fault *fault) {
     return vlt_ok();
 }
 
-static vlt_result make_folder(const char *path, const char *owner, const char *group, struct fault *fault) {
+static vlt_result make_folder(const char *path, const char *owner, const char *group,
+                              struct fault *fault) {
     VLT_TRY(make_parents(path, fault));
     if (mkdir(path, 0750) != 0 && errno != EEXIST)
         return failed(path, fault);
@@ -45,9 +46,11 @@ static vlt_result make_folder(const char *path, const char *owner, const char *g
 
 vlt_result folders_make(const struct config *config, struct fault *fault) {
     VLT_TRY(make_folder(config->store, config->users.keeper, config->users.group, fault));
-    VLT_TRY(make_folder(config->audit.directory, config->users.auditor, config->users.group, fault));
+    VLT_TRY(
+        make_folder(config->audit.directory, config->users.auditor, config->users.group, fault));
     if (config_ships(config))
-        VLT_TRY(make_folder(config->shipping.positions, config->users.shipper, config->users.group, fault));
+        VLT_TRY(make_folder(config->shipping.positions, config->users.shipper, config->users.group,
+                            fault));
     VLT_TRY(make_parents(config->admin.socket, fault));
     return make_parents(config->redeemer.socket, fault);
 }

@@ -17,8 +17,8 @@ static vlt_result bind_failed(const char *address, int fd, struct fault *fault) 
     int why = errno;
     if (fd >= 0)
         close(fd);
-    return fault_set(fault, VLT_UNAVAILABLE, "an address can not be bound", "can not listen on %s: %s%s",
-                     address, strerror(why),
+    return fault_set(fault, VLT_UNAVAILABLE, "an address can not be bound",
+                     "can not listen on %s: %s%s", address, strerror(why),
                      why == EADDRINUSE ? "; is another vaultd running?" : "");
 }
 
@@ -44,9 +44,9 @@ vlt_result listen_tcp(const char *address, struct fault *fault, int *ret_fd) {
                                     .ai_socktype = SOCK_STREAM};
     struct addrinfo *found = NULL;
     if (!split_address(address, host, port) || getaddrinfo(host, port, &wanted, &found) != 0)
-        return fault_set(fault, VLT_MALFORMED, "not an address to listen on",
-                         "can not listen on %s: write an IP address and a port, such as 0.0.0.0:8443",
-                         address);
+        return fault_set(
+            fault, VLT_MALFORMED, "not an address to listen on",
+            "can not listen on %s: write an IP address and a port, such as 0.0.0.0:8443", address);
     const int on = 1;
     int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     bool is_bound = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&

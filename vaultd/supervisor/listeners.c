@@ -15,8 +15,8 @@
 #define MODE_GROUP 0660
 
 static const char *wanted_address(const struct config *c, size_t i) {
-    const char *const addresses[LISTENER_COUNT] = {c->broker.listen, c->admin.socket, c->admin.listen,
-                                                   c->redeemer.socket, c->redeemer.listen};
+    const char *const addresses[LISTENER_COUNT] = {
+        c->broker.listen, c->admin.socket, c->admin.listen, c->redeemer.socket, c->redeemer.listen};
     return addresses[i];
 }
 
@@ -32,15 +32,17 @@ static vlt_result open_unix(const struct config *config, enum ipc_role role, con
         return listen_unix(path, MODE_EVERYBODY, (gid_t)-1, fault, ret_fd);
     const struct group *group = getgrnam(name);
     if (!group)
-        return fault_set(fault, VLT_NOT_FOUND, "an unknown group", "redeemer.socket_group: there is no group %s", name);
+        return fault_set(fault, VLT_NOT_FOUND, "an unknown group",
+                         "redeemer.socket_group: there is no group %s", name);
     return listen_unix(path, MODE_GROUP, group->gr_gid, fault, ret_fd);
 }
 
-static vlt_result open_one(const struct config *config, struct listener *listener, const char *address,
-                           struct fault *fault) {
+static vlt_result open_one(const struct config *config, struct listener *listener,
+                           const char *address, struct fault *fault) {
     int fd = -1;
     if (strlen(address) >= sizeof listener->address)
-        return fault_set(fault, VLT_LIMIT, "an address is too long", "the address %s is too long", address);
+        return fault_set(fault, VLT_LIMIT, "an address is too long", "the address %s is too long",
+                         address);
     if (address[0])
         VLT_TRY(listener->name[0] == 'u' ? open_unix(config, listener->role, address, fault, &fd)
                                          : listen_tcp(address, fault, &fd));
@@ -65,7 +67,8 @@ static void tell_one(const struct listener *listener, const struct child *child)
     if (copy >= 0)
         tell_listener(child->channel, &tell, copy);
     else
-        log_error("no descriptor for a listener of the %s: %s", ipc_role_name(listener->role), strerror(errno));
+        log_error("no descriptor for a listener of the %s: %s", ipc_role_name(listener->role),
+                  strerror(errno));
 }
 
 void listeners_tell(struct supervisor *supervisor, const struct child *child) {
@@ -89,7 +92,8 @@ void listeners_reload(struct supervisor *supervisor) {
             continue;
         vlt_result result = open_one(supervisor->config, listener, address, &fault);
         if (!vlt_is_ok(result))
-            log_error("still listening on %s: %s", listener->address, fault_or_reason(&fault, result));
+            log_error("still listening on %s: %s", listener->address,
+                      fault_or_reason(&fault, result));
         else if (listener->fd >= 0)
             tell_workers(supervisor, listener);
     }

@@ -39,7 +39,8 @@ static void introduce(struct child *one, struct child *other) {
     if (!one->channel || !other->channel || one == other)
         return;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
-        log_error("no channel between %s and %s: %s", one->row->program, other->row->program, strerror(errno));
+        log_error("no channel between %s and %s: %s", one->row->program, other->row->program,
+                  strerror(errno));
         return;
     }
     struct tell_peer to_one = {.role = (uint8_t)other->row->role, .number = other->number};
@@ -66,7 +67,8 @@ static void on_recorded(vlt_result result, const struct answer_record *answer, v
         log_warning("an event of the supervisor is not in the audit log: %s", result.reason);
 }
 
-void roles_record(struct supervisor *supervisor, const char *operation, const char *about, bool is_error) {
+void roles_record(struct supervisor *supervisor, const char *operation, const char *about,
+                  bool is_error) {
     struct audit_event event = {.kind = AUDIT_VAULT,
                                 .outcome = is_error ? AUDIT_ERROR : AUDIT_ALLOW,
                                 .at_us = (uint64_t)clock_now_us(),
@@ -86,15 +88,17 @@ void roles_record(struct supervisor *supervisor, const char *operation, const ch
 // outside: a compromised broker must not have the keeper restarted.
 static void replace_offender(struct child *accuser, struct bytes frame) {
     struct tell_offender tell;
-    if (!vlt_is_ok(tell_offender_decode(frame, &tell)) || tell.role >= IPC_ROLE_COUNT || tell.number >= TOPOLOGY_WORKERS_MAX)
+    if (!vlt_is_ok(tell_offender_decode(frame, &tell)) || tell.role >= IPC_ROLE_COUNT ||
+        tell.number >= TOPOLOGY_WORKERS_MAX)
         return;
-    bool is_believed = (accuser->row->role == IPC_KEEPER || accuser->row->role == IPC_AUDITOR) && tell.role != IPC_KEEPER &&
-                       tell.role != IPC_AUDITOR;
+    bool is_believed = (accuser->row->role == IPC_KEEPER || accuser->row->role == IPC_AUDITOR) &&
+                       tell.role != IPC_KEEPER && tell.role != IPC_AUDITOR;
     if (!is_believed)
         return;
     struct child *offender = &accuser->supervisor->children[tell.role][tell.number];
     char about[320];
-    snprintf(about, sizeof about, "%s %u is replaced: the %s says it sent %.*s", ipc_role_name((enum ipc_role)tell.role), tell.number,
+    snprintf(about, sizeof about, "%s %u is replaced: the %s says it sent %.*s",
+             ipc_role_name((enum ipc_role)tell.role), tell.number,
              ipc_role_name(accuser->row->role), (int)tell.why.size, (const char *)tell.why.at);
     log_warning("%s", about);
     roles_record(accuser->supervisor, "role.offender", about, true);
@@ -102,7 +106,8 @@ static void replace_offender(struct child *accuser, struct bytes frame) {
         kill(offender->pid, SIGKILL);
 }
 
-static void on_told(struct channel *channel, unsigned message, struct bytes frame, int descriptor, void *context) {
+static void on_told(struct channel *channel, unsigned message, struct bytes frame, int descriptor,
+                    void *context) {
     struct child *child = context;
     struct tell_ready tell;
     struct tell_run_program run;
@@ -136,8 +141,8 @@ static void on_channel_closed(struct channel *channel, const char *why, void *co
 
 static const struct channel_events child_events = {.told = on_told, .closed = on_channel_closed};
 
-static vlt_result find_identity(const struct config *config, enum ipc_role role, struct child_start *start,
-                                struct fault *fault) {
+static vlt_result find_identity(const struct config *config, enum ipc_role role,
+                                struct child_start *start, struct fault *fault) {
     const char *name = topology_user(config, role);
     if (!name[0])
         return vlt_ok();
@@ -148,14 +153,16 @@ static vlt_result find_identity(const struct config *config, enum ipc_role role,
                          "users: there is no %s %s; run deploy/create-users or correct vaultd.conf",
                          user ? "group" : "user", user ? config->users.group : name);
     if (getuid() != 0)
-        return fault_set(fault, VLT_DENIED, "only root can change users",
-                         "users are configured, but only root can change users; start vaultd as root");
+        return fault_set(
+            fault, VLT_DENIED, "only root can change users",
+            "users are configured, but only root can change users; start vaultd as root");
     start->changes_user = true;
     start->uid = user->pw_uid;
     start->gid = group->gr_gid;
     start->group_count = CHILD_GROUPS_MAX;
     if (getgrouplist(name, start->gid, start->groups, &start->group_count) < 0)
-        return fault_set(fault, VLT_LIMIT, "too many groups", "user %s is in more than %d groups", name, CHILD_GROUPS_MAX);
+        return fault_set(fault, VLT_LIMIT, "too many groups", "user %s is in more than %d groups",
+                         name, CHILD_GROUPS_MAX);
     return vlt_ok();
 }
 
@@ -179,10 +186,12 @@ static vlt_result spawn(struct supervisor *supervisor, struct child *child, int 
     return result;
 }
 
-static vlt_result start_child(struct supervisor *supervisor, struct child *child, struct fault *fault) {
+static vlt_result start_child(struct supervisor *supervisor, struct child *child,
+                              struct fault *fault) {
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
-        return fault_set(fault, VLT_UNAVAILABLE, "no channel", "no channel to %s: %s", child->row->program, strerror(errno));
+        return fault_set(fault, VLT_UNAVAILABLE, "no channel", "no channel to %s: %s",
+                         child->row->program, strerror(errno));
     vlt_result result = spawn(supervisor, child, ends[1], fault);
     close(ends[1]);
     if (!vlt_is_ok(result)) {
@@ -191,7 +200,8 @@ static vlt_result start_child(struct supervisor *supervisor, struct child *child
     }
     child->started_ms = clock_elapsed_ms();
     child->is_ready = false;
-    child->channel = channel_new(supervisor->base, ends[0], IPC_SUPERVISOR, child->row->role, &child_events, child);
+    child->channel = channel_new(supervisor->base, ends[0], IPC_SUPERVISOR, child->row->role,
+                                 &child_events, child);
     if (!child->channel)
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
     settings_tell(child->channel, child->row->role, supervisor->config, &supervisor->files);
@@ -219,9 +229,13 @@ static void on_restart(evutil_socket_t fd, short what, void *context) {
 
 vlt_result roles_start(struct supervisor *supervisor, struct fault *fault) {
     for (size_t i = 0; i < topology_role_count; i++) {
-        for (unsigned n = 0; n < topology_workers(supervisor->config, topology_roles[i].role); n++) {
+        for (unsigned n = 0; n < topology_workers(supervisor->config, topology_roles[i].role);
+             n++) {
             struct child *child = &supervisor->children[topology_roles[i].role][n];
-            *child = (struct child){.supervisor = supervisor, .row = &topology_roles[i], .number = n, .delay_ms = DELAY_FIRST_MS};
+            *child = (struct child){.supervisor = supervisor,
+                                    .row = &topology_roles[i],
+                                    .number = n,
+                                    .delay_ms = DELAY_FIRST_MS};
             child->restart = event_new(supervisor->base, -1, 0, on_restart, child);
             if (!child->restart)
                 return vlt_fail(VLT_UNAVAILABLE, "out of memory");
@@ -276,11 +290,14 @@ void roles_kill(struct supervisor *supervisor) { each_child(supervisor, kill_chi
 static void describe_exit(const struct child *child, int status, char *text, size_t capacity) {
     const char *role = ipc_role_name(child->row->role);
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
-        snprintf(text, capacity, "%s %u was stopped by its system-call filter", role, child->number);
+        snprintf(text, capacity, "%s %u was stopped by its system-call filter", role,
+                 child->number);
     else if (WIFSIGNALED(status))
-        snprintf(text, capacity, "%s %u was ended by signal %d (%s)", role, child->number, WTERMSIG(status), strsignal(WTERMSIG(status)));
+        snprintf(text, capacity, "%s %u was ended by signal %d (%s)", role, child->number,
+                 WTERMSIG(status), strsignal(WTERMSIG(status)));
     else
-        snprintf(text, capacity, "%s %u exited with status %d", role, child->number, WEXITSTATUS(status));
+        snprintf(text, capacity, "%s %u exited with status %d", role, child->number,
+                 WEXITSTATUS(status));
 }
 
 static void plan_restart(struct supervisor *supervisor, struct child *child, const char *text) {

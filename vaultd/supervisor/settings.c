@@ -29,14 +29,16 @@ static vlt_result read_file(const char *path, struct fault *fault, char **ret_te
         const char *why = fd < 0 ? strerror(errno) : "it is not a file of at most 48 KiB";
         if (fd >= 0)
             close(fd);
-        return fault_set(fault, VLT_UNAVAILABLE, "a file can not be read", "%s can not be read: %s", path, why);
+        return fault_set(fault, VLT_UNAVAILABLE, "a file can not be read", "%s can not be read: %s",
+                         path, why);
     }
     char *text = calloc(1, PEM_MAX_BYTES + 1);
     ssize_t size = text ? read(fd, text, PEM_MAX_BYTES) : -1;
     close(fd);
     if (size < 0) {
         free(text);
-        return fault_set(fault, VLT_UNAVAILABLE, "a file can not be read", "%s can not be read", path);
+        return fault_set(fault, VLT_UNAVAILABLE, "a file can not be read", "%s can not be read",
+                         path);
     }
     *ret_text = text;
     return vlt_ok();
@@ -53,7 +55,8 @@ static vlt_result find_user(const char *name, struct fault *fault, uint32_t *ret
     unsigned long number = strtoul(name, &end, 10);
     const struct passwd *user = getpwnam(name);
     if (!user && (end == name || *end || number > UINT32_MAX - 1))
-        return fault_set(fault, VLT_NOT_FOUND, "an unknown user", "admin.allow_users: there is no user %s", name);
+        return fault_set(fault, VLT_NOT_FOUND, "an unknown user",
+                         "admin.allow_users: there is no user %s", name);
     *ret_uid = user ? user->pw_uid : (uint32_t)number;
     return vlt_ok();
 }
@@ -63,7 +66,8 @@ static vlt_result find_admins(const struct config_admin *admin, struct fault *fa
                               struct settings_files *files) {
     files->admin_uids[files->admin_uid_count++] = (uint32_t)getuid();
     for (unsigned i = 0; i < admin->allow_users_count && files->admin_uid_count < 64; i++)
-        VLT_TRY(find_user(admin->allow_users[i], fault, &files->admin_uids[files->admin_uid_count++]));
+        VLT_TRY(
+            find_user(admin->allow_users[i], fault, &files->admin_uids[files->admin_uid_count++]));
     return vlt_ok();
 }
 
@@ -91,7 +95,8 @@ static vlt_result read_header(const char *path, struct fault *fault, char **ret_
     size_t size = strlen(*ret_header);
     while (size && ((*ret_header)[size - 1] == '\n' || (*ret_header)[size - 1] == '\r'))
         (*ret_header)[--size] = 0;
-    if (size && size <= HEADER_MAX_BYTES && strchr(*ret_header, ':') && !strpbrk(*ret_header, "\r\n"))
+    if (size && size <= HEADER_MAX_BYTES && strchr(*ret_header, ':') &&
+        !strpbrk(*ret_header, "\r\n"))
         return vlt_ok();
     return fault_set(fault, VLT_MALFORMED, "not a header line",
                      "shipping.collector_header_file: %s must hold one header line, such as "
@@ -113,7 +118,8 @@ static vlt_result read_pseudonym_key(const char *path, struct fault *fault, char
                      path, PSEUDONYM_KEY_MIN, PSEUDONYM_KEY_MAX, path);
 }
 
-static vlt_result read_shipping(const struct config_shipping *s, struct fault *fault, struct settings_files *files) {
+static vlt_result read_shipping(const struct config_shipping *s, struct fault *fault,
+                                struct settings_files *files) {
     VLT_TRY(read_file(s->syslog_ca, fault, &files->syslog_ca));
     VLT_TRY(read_file(s->syslog_certificate, fault, &files->syslog_certificate));
     VLT_TRY(read_file(s->syslog_key, fault, &files->syslog_key));
@@ -121,7 +127,8 @@ static vlt_result read_shipping(const struct config_shipping *s, struct fault *f
     return read_header(s->collector_header_file, fault, &files->collector_header);
 }
 
-static vlt_result read_all(const struct config *c, struct fault *fault, struct settings_files *files) {
+static vlt_result read_all(const struct config *c, struct fault *fault,
+                           struct settings_files *files) {
     VLT_TRY(read_pseudonym_key(c->audit.pseudonym_key, fault, &files->pseudonym_key));
     VLT_TRY(read_file(c->broker.tls_certificate, fault, &files->broker_certificate));
     VLT_TRY(read_file(c->broker.tls_key, fault, &files->broker_key));
@@ -181,7 +188,8 @@ static uint8_t log_level_number(const char *name) {
 
 #define T(text) bytes_of_text(text)
 
-static void tell_broker(struct channel *channel, const struct config *c, const struct settings_files *f) {
+static void tell_broker(struct channel *channel, const struct config *c,
+                        const struct settings_files *f) {
     struct tell_settings_broker tell = {
         .issuer = T(c->issuer), .store_path = T(c->store),
         .tls_certificate = T(f->broker_certificate), .tls_key = T(f->broker_key),
@@ -192,7 +200,8 @@ static void tell_broker(struct channel *channel, const struct config *c, const s
     tell_settings_broker(channel, &tell, -1);
 }
 
-static void tell_admin(struct channel *channel, const struct config *c, const struct settings_files *f) {
+static void tell_admin(struct channel *channel, const struct config *c,
+                       const struct settings_files *f) {
     uint8_t uids[sizeof f->admin_uids];
     struct wire_writer w;
     wire_writer_init(&w, uids, sizeof uids);
@@ -202,7 +211,8 @@ static void tell_admin(struct channel *channel, const struct config *c, const st
     struct wire_writer programs;
     wire_writer_init(&programs, names, sizeof names);
     for (unsigned i = 0; i < c->rotator.programs_count; i++)
-        wire_put_bytes(&programs, bytes_of(c->rotator.programs[i], strcspn(c->rotator.programs[i], "=")));
+        wire_put_bytes(&programs,
+                       bytes_of(c->rotator.programs[i], strcspn(c->rotator.programs[i], "=")));
     struct tell_settings_admin tell = {
         .issuer = T(c->issuer), .store_path = T(c->store), .profiles_dir = T(c->profiles),
         .recipes_dir = T(c->recipes), .programs = bytes_of(names, programs.size),
@@ -214,7 +224,8 @@ static void tell_admin(struct channel *channel, const struct config *c, const st
     tell_settings_admin(channel, &tell, -1);
 }
 
-static void tell_redeemer(struct channel *channel, const struct config *c, const struct settings_files *f) {
+static void tell_redeemer(struct channel *channel, const struct config *c,
+                          const struct settings_files *f) {
     struct tell_settings_redeemer tell = {
         .issuer = T(c->issuer), .store_path = T(c->store), .profiles_dir = T(c->profiles),
         .tls_certificate = T(f->redeemer_certificate), .tls_key = T(f->redeemer_key),
@@ -243,7 +254,8 @@ static struct bytes more_devices(const struct config *c, const struct settings_f
     return bytes_of(room, w.size);
 }
 
-static void tell_keeper(struct channel *channel, const struct config *c, const struct settings_files *f) {
+static void tell_keeper(struct channel *channel, const struct config *c,
+                        const struct settings_files *f) {
     uint8_t room[KEEPER_MORE_DEVICES_MAX];
     struct tell_settings_keeper tell = {
         .device_name = T(c->device.name), .more_devices = more_devices(c, f, room, sizeof room),
@@ -271,8 +283,10 @@ static void tell_keeper(struct channel *channel, const struct config *c, const s
     tell_settings_keeper(channel, &tell, -1);
 }
 
-static void tell_rotator(struct channel *channel, const struct config *c, const struct settings_files *f) {
-    struct tell_settings_rotator tell = {.recipes_dir = T(c->recipes), .provider_ca = T(f->provider_ca),
+static void tell_rotator(struct channel *channel, const struct config *c,
+                         const struct settings_files *f) {
+    struct tell_settings_rotator tell = {.recipes_dir = T(c->recipes),
+                                         .provider_ca = T(f->provider_ca),
                                          .call_timeout_ms = c->rotator.call_timeout_ms,
                                          .log_level = log_level_number(c->log_level)};
     tell_settings_rotator(channel, &tell, -1);
@@ -287,7 +301,8 @@ static void tell_auditor(struct channel *channel, const struct config *c,
     tell_settings_auditor(channel, &tell, -1);
 }
 
-static void tell_shipper(struct channel *channel, const struct config *c, const struct settings_files *f) {
+static void tell_shipper(struct channel *channel, const struct config *c,
+                         const struct settings_files *f) {
     const struct config_shipping *s = &c->shipping;
     struct tell_settings_shipper tell = {
         .log = T(c->audit.directory), .positions = T(s->positions), .syslog = T(s->syslog),

@@ -36,16 +36,21 @@ static void tell_all(struct supervisor *supervisor) {
         for (unsigned n = 0; n < TOPOLOGY_WORKERS_MAX; n++) {
             struct child *child = &supervisor->children[topology_roles[i].role][n];
             if (child->channel)
-                settings_tell(child->channel, child->row->role, supervisor->config, &supervisor->files);
+                settings_tell(child->channel, child->row->role, supervisor->config,
+                              &supervisor->files);
         }
 }
 
 // What a reload can not change without a restart: nobody must think it did.
 static void keep_fixed(struct config *now, const struct config *before) {
-    if (now->broker.workers != before->broker.workers || now->redeemer.workers != before->redeemer.workers ||
-        strcmp(now->store, before->store) != 0 || strcmp(now->audit.directory, before->audit.directory) != 0 ||
-        strcmp(now->users.group, before->users.group) != 0 || strcmp(now->device.kind, before->device.kind) != 0)
-        log_warning("workers, store, audit.directory, users and device.kind change with the next restart only");
+    if (now->broker.workers != before->broker.workers ||
+        now->redeemer.workers != before->redeemer.workers ||
+        strcmp(now->store, before->store) != 0 ||
+        strcmp(now->audit.directory, before->audit.directory) != 0 ||
+        strcmp(now->users.group, before->users.group) != 0 ||
+        strcmp(now->device.kind, before->device.kind) != 0)
+        log_warning("workers, store, audit.directory, users and device.kind change with the next "
+                    "restart only");
     now->broker.workers = before->broker.workers;
     now->redeemer.workers = before->redeemer.workers;
 }
@@ -58,7 +63,8 @@ static vlt_result reload(struct supervisor *supervisor, struct fault *fault) {
     vlt_result result = config_ships(config) == config_ships(supervisor->config)
                             ? settings_files_read(config, fault, &files)
                             : fault_set(fault, VLT_CONFLICT, "needs a restart",
-                                        "shipping: the first receiver and the end of the last one need a restart of vaultd");
+                                        "shipping: the first receiver and the end of the last one "
+                                        "need a restart of vaultd");
     if (!vlt_is_ok(result)) {
         config_free(config);
         return result;
@@ -92,10 +98,12 @@ static vlt_result watch_signals(struct supervisor *supervisor) {
     static const struct {
         int number;
         event_callback_fn handler;
-    } watched[] = {{SIGTERM, on_terminate}, {SIGINT, on_terminate}, {SIGHUP, on_hangup}, {SIGCHLD, on_child}};
+    } watched[] = {
+        {SIGTERM, on_terminate}, {SIGINT, on_terminate}, {SIGHUP, on_hangup}, {SIGCHLD, on_child}};
     signal(SIGPIPE, SIG_IGN);
     for (size_t i = 0; i < 4; i++) {
-        supervisor->signals[i] = evsignal_new(supervisor->base, watched[i].number, watched[i].handler, supervisor);
+        supervisor->signals[i] =
+            evsignal_new(supervisor->base, watched[i].number, watched[i].handler, supervisor);
         if (!supervisor->signals[i] || evsignal_add(supervisor->signals[i], NULL) != 0)
             return vlt_fail(VLT_UNAVAILABLE, "signals can not be watched");
     }
@@ -113,7 +121,8 @@ vlt_result supervisor_start(struct supervisor *supervisor, struct fault *fault) 
     VLT_TRY(folders_make(supervisor->config, fault));
     device = &supervisor->config->device;
     supervisor->role_environment = environment_new(NULL, 0);
-    supervisor->keeper_environment = environment_new(device->environment, device->environment_count);
+    supervisor->keeper_environment =
+        environment_new(device->environment, device->environment_count);
     supervisor->base = event_base_new();
     if (!supervisor->base || !supervisor->role_environment || !supervisor->keeper_environment)
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");

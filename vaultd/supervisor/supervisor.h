@@ -63,7 +63,8 @@ vlt_result roles_start(struct supervisor *supervisor, struct fault *fault) VLT_M
 void roles_exited(struct supervisor *supervisor); // after SIGCHLD
 void roles_drain(struct supervisor *supervisor);
 void roles_kill(struct supervisor *supervisor);
-void roles_record(struct supervisor *supervisor, const char *operation, const char *about, bool is_error);
+void roles_record(struct supervisor *supervisor, const char *operation, const char *about,
+                  bool is_error);
 
 bool roles_identity(const struct config *config, enum ipc_role role, struct child_start *start,
                     struct fault *fault);

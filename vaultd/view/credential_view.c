@@ -9,7 +9,8 @@ static vlt_result read_hosts(struct bytes list, struct credential_view *view) {
     return wire_reader_end(&r);
 }
 
-vlt_result credential_view_read(struct store *store, uint32_t tenant, struct bytes name, struct credential_view *ret_view) {
+vlt_result credential_view_read(struct store *store, uint32_t tenant, struct bytes name,
+                                struct credential_view *ret_view) {
     struct credential_view view = {0};
     struct record_credential_state state;
     struct record_credential_secret secret;
@@ -19,7 +20,8 @@ vlt_result credential_view_read(struct store *store, uint32_t tenant, struct byt
     VLT_TRY(record_credential_state_get(value, &state));
     if (state.status != RECORD_CREDENTIAL_ACTIVE)
         return vlt_fail(VLT_DENIED, "the credential is disabled");
-    VLT_TRY(store_get(store, tenant, STORE_CREDENTIAL_SECRET, record_credential_secret_name(name, state.version, room), &value, NULL));
+    VLT_TRY(store_get(store, tenant, STORE_CREDENTIAL_SECRET,
+                      record_credential_secret_name(name, state.version, room), &value, NULL));
     VLT_TRY(record_credential_secret_get(value, &secret));
     VLT_TRY(read_hosts(secret.hosts, &view));
     view.version = state.version;

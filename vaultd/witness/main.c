@@ -54,12 +54,13 @@ static bool parse(int count, char **words, struct options *options, struct witne
         else if (strcmp(words[i], "--tls-key") == 0)
             options->key = value;
         else if (strcmp(words[i], "--log") != 0 || witness->log_count == WITNESS_LOGS_MAX ||
-                 !vlt_is_ok(note_key_parse(bytes_of_text(value), &witness->logs[witness->log_count])) ||
+                 !vlt_is_ok(
+                     note_key_parse(bytes_of_text(value), &witness->logs[witness->log_count])) ||
                  witness->logs[witness->log_count++].type != NOTE_ED25519)
             return false;
     }
-    return count % 2 == 1 && options->name && options->state && options->listen && witness->log_count &&
-           !options->certificate == !options->key;
+    return count % 2 == 1 && options->name && options->state && options->listen &&
+           witness->log_count && !options->certificate == !options->key;
 }
 
 // ---- Key ----
@@ -67,7 +68,9 @@ static bool parse(int count, char **words, struct options *options, struct witne
 // Written whole before it has its name: a key that was cut short would be lost.
 static vlt_result save_seed(int folder, const struct secret *seed) {
     int fd = openat(folder, "key.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    bool is_saved = fd >= 0 && write(fd, secret_borrow(seed), PKEY_PRIVATE_SIZE) == PKEY_PRIVATE_SIZE && fsync(fd) == 0;
+    bool is_saved = fd >= 0 &&
+                    write(fd, secret_borrow(seed), PKEY_PRIVATE_SIZE) == PKEY_PRIVATE_SIZE &&
+                    fsync(fd) == 0;
     if (fd >= 0)
         secret_release(seed);
     if (fd >= 0)
@@ -107,13 +110,16 @@ static vlt_result load_key(struct witness *witness, const char *name) {
     return note_key_init(bytes_of_text(name), NOTE_COSIGNATURE, public_key, &witness->key);
 }
 
-static vlt_result open_state(struct witness *witness, const struct options *options, struct fault *fault) {
+static vlt_result open_state(struct witness *witness, const struct options *options,
+                             struct fault *fault) {
     if (mkdir(options->state, 0700) != 0 && errno != EEXIST)
-        return fault_set(fault, VLT_UNAVAILABLE, "no folder", "%s can not be made: %s", options->state, strerror(errno));
+        return fault_set(fault, VLT_UNAVAILABLE, "no folder", "%s can not be made: %s",
+                         options->state, strerror(errno));
     witness->folder = open(options->state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     // Check and store are one step only while nobody else does them.
     if (witness->folder < 0 || flock(witness->folder, LOCK_EX | LOCK_NB) != 0)
-        return fault_set(fault, VLT_UNAVAILABLE, "no folder", "%s can not be used: %s", options->state,
+        return fault_set(fault, VLT_UNAVAILABLE, "no folder", "%s can not be used: %s",
+                         options->state,
                          errno == EWOULDBLOCK ? "another witness uses it" : strerror(errno));
     return load_key(witness, options->name);
 }
@@ -123,9 +129,11 @@ static vlt_result open_state(struct witness *witness, const struct options *opti
 static void on_add(struct http_exchange *x, const struct http_parameters *parameters, void *ctx) {
     struct buf out;
     buf_init(&out, 4096);
-    unsigned status = witness_add_checkpoint(ctx, http_exchange_request(x)->body, (uint64_t)clock_now_s(), &out);
+    unsigned status =
+        witness_add_checkpoint(ctx, http_exchange_request(x)->body, (uint64_t)clock_now_s(), &out);
     bool is_size = status == 409;
-    http_exchange_reply_typed(x, status, is_size ? WITNESS_SIZE_MEDIA : "text/plain; charset=utf-8", buf_bytes(&out));
+    http_exchange_reply_typed(x, status, is_size ? WITNESS_SIZE_MEDIA : "text/plain; charset=utf-8",
+                              buf_bytes(&out));
     buf_done(&out);
 }
 
@@ -142,8 +150,8 @@ static int listen_on(const char *text, struct fault *fault) {
     if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
         bind(fd, (struct sockaddr *)&address, sizeof address) == 0 && listen(fd, 128) == 0)
         return fd;
-    vlt_result said = fault_set(fault, VLT_UNAVAILABLE, "no listener", "can not listen on %s: %s", text,
-                                fd < 0 ? "not an IPv4 address and port" : strerror(errno));
+    vlt_result said = fault_set(fault, VLT_UNAVAILABLE, "no listener", "can not listen on %s: %s",
+                                text, fd < 0 ? "not an IPv4 address and port" : strerror(errno));
     (void)said;
     return -1;
 }
@@ -157,10 +165,13 @@ static vlt_result read_pem(const char *path, struct fault *fault, struct buf *ou
     out->size = size;
     if (file)
         fclose(file);
-    return size ? vlt_ok() : fault_set(fault, VLT_UNAVAILABLE, "a file can not be read", "%s can not be read", path);
+    return size ? vlt_ok()
+                : fault_set(fault, VLT_UNAVAILABLE, "a file can not be read", "%s can not be read",
+                            path);
 }
 
-static vlt_result use_tls(struct http_server *server, const struct options *options, struct fault *fault) {
+static vlt_result use_tls(struct http_server *server, const struct options *options,
+                          struct fault *fault) {
     struct buf chain, key;
     SSL_CTX *tls = NULL;
     buf_init(&chain, PEM_MAX_BYTES);
@@ -168,7 +179,8 @@ static vlt_result use_tls(struct http_server *server, const struct options *opti
     vlt_result result = read_pem(options->certificate, fault, &chain);
     if (vlt_is_ok(result))
         result = read_pem(options->key, fault, &key);
-    const struct tls_settings settings = {.chain_pem = buf_bytes(&chain), .key_pem = buf_bytes(&key)};
+    const struct tls_settings settings = {.chain_pem = buf_bytes(&chain),
+                                          .key_pem = buf_bytes(&key)};
     if (vlt_is_ok(result))
         result = tls_server_context(&settings, fault, &tls);
     if (vlt_is_ok(result))
@@ -181,7 +193,8 @@ static vlt_result use_tls(struct http_server *server, const struct options *opti
     return result;
 }
 
-static vlt_result listen_all(struct http_server *server, const struct options *options, struct fault *fault) {
+static vlt_result listen_all(struct http_server *server, const struct options *options,
+                             struct fault *fault) {
     if (options->certificate)
         VLT_TRY(use_tls(server, options, fault));
     int fd = listen_on(options->listen, fault);
@@ -191,8 +204,10 @@ static vlt_result listen_all(struct http_server *server, const struct options *o
     return sandbox_enter_witness(fault);
 }
 
-static vlt_result serve(struct witness *witness, const struct options *options, struct fault *fault) {
-    static const struct http_route routes[] = {{HTTP_POST, "/add-checkpoint", on_add, WITNESS_BODY_MAX}};
+static vlt_result serve(struct witness *witness, const struct options *options,
+                        struct fault *fault) {
+    static const struct http_route routes[] = {
+        {HTTP_POST, "/add-checkpoint", on_add, WITNESS_BODY_MAX}};
     struct http_router router = {routes, 1, witness};
     struct http_server_settings settings = http_server_settings_default;
     settings.handler = http_router_handler;
@@ -212,7 +227,8 @@ static vlt_result serve(struct witness *witness, const struct options *options, 
     return result;
 }
 
-static vlt_result begin(struct witness *witness, const struct options *options, struct fault *fault) {
+static vlt_result begin(struct witness *witness, const struct options *options,
+                        struct fault *fault) {
     struct buf vkey;
     VLT_TRY(open_state(witness, options, fault));
     buf_init(&vkey, NOTE_VKEY_MAX);
@@ -221,7 +237,8 @@ static vlt_result begin(struct witness *witness, const struct options *options, 
     if (text)
         puts(text);
     buf_done(&vkey);
-    return fflush(stdout) == 0 && text ? serve(witness, options, fault) : vlt_fail(VLT_UNAVAILABLE, "no standard output");
+    return fflush(stdout) == 0 && text ? serve(witness, options, fault)
+                                       : vlt_fail(VLT_UNAVAILABLE, "no standard output");
 }
 
 int main(int count, char **words) {
