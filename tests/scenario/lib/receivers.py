@@ -68,7 +68,8 @@ def take_frames(rest, out):
 
 def serve_syslog(link, context, out):
     try:
-        with context.wrap_socket(link, server_side=True) as tls:
+        # An end without TLS's goodbye, as of a killed sender, raises: what it tore is no fault of format.
+        with context.wrap_socket(link, server_side=True, suppress_ragged_eofs=False) as tls:
             rest = b""
             while True:
                 got = tls.recv(65536)
