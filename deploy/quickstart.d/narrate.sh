@@ -38,20 +38,25 @@ progress() {
 
 indented() { sed 's/^/      /'; }
 
-# The command line as somebody would type it.
+# The command line as somebody would type it, into $typed: a signal that arrives while
+# bash 5.2 waits for a command substitution ends the script with "unexpected EOF".
 words() {
-  local word line=
+  local word
+  typed=
   for word in "$@"; do
     case $word in
     '>' | '|') ;;
     *[\ \*\|\'\"\&\;\<\>\(\)\$]* | '') word="'$word'" ;;
     esac
-    line+=" $word"
+    typed+=" $word"
   done
-  printf '%s' "${line# }"
+  typed=${typed# }
 }
 
-shown() { printf '    %s$ %s%s\n' "$dim" "$(words "$@")" "$plain"; }
+shown() {
+  words "$@"
+  printf '    %s$ %s%s\n' "$dim" "$typed" "$plain"
+}
 
 # run COMMAND…: shows the command, runs it, shows what it says. Input stays ours.
 run() {
