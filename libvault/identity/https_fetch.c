@@ -1,20 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libvault/identity/https_fetch.h"
 
-#include <curl/curl.h>
-#include <event2/event.h>
 #include <stdlib.h>
 
 #include "libvault/crypto/jwk.h"
 #include "libvault/identity/cache_control.h"
+#include "libvault/transfer/transfer.h"
+#include "libvault/transfer/transfer_loop.h"
 
 #define FETCH_TIMEOUT_MS 5000L
 #define CONNECT_TIMEOUT_MS 3000L
 
 struct fetcher {
-    struct event_base *base;
-    CURLM *multi;
-    struct event *timer;
+    struct transfer_loop *loop;
     struct buf roots;
     struct fetch *flying; // list
 };
@@ -50,14 +48,16 @@ static void fetch_free(struct fetch *fetch) {
     if (fetch->next)
         fetch->next->place = fetch->place;
     *fetch->place = fetch->next;
-    curl_multi_remove_handle(fetch->fetcher->multi, fetch->easy);
+    transfer_loop_remove(fetch->fetcher->loop, fetch->easy);
     curl_easy_cleanup(fetch->easy);
     buf_done(&fetch->body);
     free(fetch);
 }
 
-static void fetch_finish(struct fetch *fetch, CURLcode code) {
+static void on_over(CURL *easy, CURLcode code, void *context) {
+    struct fetch *fetch = NULL;
     struct fault fault = {0};
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&fetch);
     long status = 0;
     const struct fetch_answer answer = {buf_bytes(&fetch->body), fetch->max_age_s};
     vlt_result result = vlt_ok();
@@ -72,63 +72,6 @@ static void fetch_finish(struct fetch *fetch, CURLcode code) {
     fetch_free(fetch);
 }
 
-static void take_finished(struct fetcher *fetcher) {
-    CURLMsg *message;
-    int left;
-    while ((message = curl_multi_info_read(fetcher->multi, &left))) {
-        struct fetch *fetch = NULL;
-        if (message->msg != CURLMSG_DONE)
-            continue;
-        CURLcode code = message->data.result;
-        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&fetch);
-        fetch_finish(fetch, code);
-    }
-}
-
-// ---- curl's sockets and timer on our loop ----
-
-static void on_ready(evutil_socket_t fd, short what, void *context) {
-    struct fetcher *fetcher = context;
-    int running,
-        action = (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0);
-    curl_multi_socket_action(fetcher->multi, fd, action, &running);
-    take_finished(fetcher);
-}
-
-static void on_timer(evutil_socket_t fd, short what, void *context) {
-    struct fetcher *fetcher = context;
-    int running;
-    curl_multi_socket_action(fetcher->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-    take_finished(fetcher);
-}
-
-static int on_socket_wanted(CURL *easy, curl_socket_t fd, int what, void *context, void *watch) {
-    struct fetcher *fetcher = context;
-    struct event *event = watch;
-    if (event)
-        event_free(event);
-    event = NULL;
-    if (what != CURL_POLL_REMOVE) {
-        short wanted = (short)(EV_PERSIST | (what & CURL_POLL_IN ? EV_READ : 0) |
-                               (what & CURL_POLL_OUT ? EV_WRITE : 0));
-        event = event_new(fetcher->base, fd, wanted, on_ready, fetcher);
-        if (event)
-            event_add(event, NULL);
-    }
-    curl_multi_assign(fetcher->multi, fd, event);
-    return 0;
-}
-
-static int on_timer_wanted(CURLM *multi, long timeout_ms, void *context) {
-    struct fetcher *fetcher = context;
-    const struct timeval wait = {timeout_ms / 1000, timeout_ms % 1000 * 1000};
-    if (timeout_ms < 0)
-        event_del(fetcher->timer);
-    else
-        event_add(fetcher->timer, &wait);
-    return 0;
-}
-
 // ---- Life ----
 
 vlt_result fetcher_new(struct event_base *base, struct fetcher **ret_fetcher) {
@@ -137,18 +80,12 @@ vlt_result fetcher_new(struct event_base *base, struct fetcher **ret_fetcher) {
     struct fetcher *fetcher = calloc(1, sizeof *fetcher);
     if (!fetcher)
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
-    fetcher->base = base;
     buf_init(&fetcher->roots, 4u << 20);
-    fetcher->multi = curl_multi_init();
-    fetcher->timer = evtimer_new(base, on_timer, fetcher);
-    if (!fetcher->multi || !fetcher->timer) {
+    vlt_result result = transfer_loop_new(base, on_over, fetcher, &fetcher->loop);
+    if (!vlt_is_ok(result)) {
         fetcher_free(fetcher);
-        return vlt_fail(VLT_UNAVAILABLE, "out of memory");
+        return result;
     }
-    curl_multi_setopt(fetcher->multi, CURLMOPT_SOCKETFUNCTION, on_socket_wanted);
-    curl_multi_setopt(fetcher->multi, CURLMOPT_SOCKETDATA, fetcher);
-    curl_multi_setopt(fetcher->multi, CURLMOPT_TIMERFUNCTION, on_timer_wanted);
-    curl_multi_setopt(fetcher->multi, CURLMOPT_TIMERDATA, fetcher);
     *ret_fetcher = fetcher;
     return vlt_ok();
 }
@@ -158,10 +95,7 @@ void fetcher_free(struct fetcher *fetcher) {
         return;
     while (fetcher->flying)
         fetch_free(fetcher->flying);
-    if (fetcher->multi)
-        curl_multi_cleanup(fetcher->multi);
-    if (fetcher->timer)
-        event_free(fetcher->timer);
+    transfer_loop_free(fetcher->loop);
     buf_done(&fetcher->roots);
     free(fetcher);
 }
@@ -172,29 +106,13 @@ vlt_result fetcher_set_roots(struct fetcher *fetcher, struct bytes ca_pem) {
     return buf_failed(&fetcher->roots) ? vlt_fail(VLT_LIMIT, "too many roots") : vlt_ok();
 }
 
-// Every option that bounds what the peer can do; the first failure is a failure.
 static bool set_options(struct fetch *fetch, const char *url) {
+    static const struct transfer_limits limits = {CONNECT_TIMEOUT_MS, FETCH_TIMEOUT_MS};
     CURL *easy = fetch->easy;
-    struct curl_blob roots = {fetch->fetcher->roots.at, fetch->fetcher->roots.size, CURL_BLOB_COPY};
-    return curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https") == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_CAINFO, NULL) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &roots) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, FETCH_TIMEOUT_MS) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS) == CURLE_OK &&
+    return transfer_bound(easy, &limits) && transfer_isolate(easy) &&
+           transfer_trust(easy, buf_bytes(&fetch->fetcher->roots)) &&
+           curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_MAXFILESIZE, (long)JWKS_MAX_BYTES) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_USERAGENT, "vaultd") == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, fetch->error) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_PRIVATE, fetch) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
@@ -220,9 +138,8 @@ vlt_result fetcher_get(struct fetcher *fetcher, const char *url, fetch_done_fn *
     if (fetcher->flying)
         fetcher->flying->place = &fetch->next;
     fetcher->flying = fetch;
-    if (curl_multi_add_handle(fetcher->multi, fetch->easy) != CURLM_OK) {
+    vlt_result result = transfer_loop_add(fetcher->loop, fetch->easy);
+    if (!vlt_is_ok(result))
         fetch_free(fetch);
-        return vlt_fail(VLT_UNAVAILABLE, "libcurl does not start the transfer");
-    }
-    return vlt_ok();
+    return result;
 }

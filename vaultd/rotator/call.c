@@ -1,22 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vaultd/rotator/call.h"
 
-#include <curl/curl.h>
-#include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "libvault/base/clock.h"
 #include "libvault/recipe/sigv4.h"
+#include "libvault/transfer/transfer.h"
+#include "libvault/transfer/transfer_loop.h"
 
 #define CONNECT_TIMEOUT_MS 5000L
 #define HEADER_MAX (RECIPE_VALUE_MAX + 128)
 #define URL_MAX 5120
 
 struct caller {
-    struct event_base *base;
-    CURLM *multi;
-    struct event *timer;
+    struct transfer_loop *loop;
     struct buf roots;
     long timeout_ms;
     // The call that is under way; easy NULL: none.
@@ -77,7 +75,7 @@ static size_t on_body(char *at, size_t size, size_t count, void *context) {
 static void call_end(struct caller *caller) {
     if (!caller->easy)
         return;
-    curl_multi_remove_handle(caller->multi, caller->easy);
+    transfer_loop_remove(caller->loop, caller->easy);
     curl_easy_cleanup(caller->easy);
     curl_slist_free_all(caller->headers);
     buf_done(&caller->sent);
@@ -87,10 +85,11 @@ static void call_end(struct caller *caller) {
     caller->headers = NULL;
 }
 
-static void call_finish(struct caller *caller, CURLcode code) {
+static void on_over(CURL *easy, CURLcode code, void *context) {
+    struct caller *caller = context; // there is one call at a time
     char why[CURL_ERROR_SIZE] = "";
     long status = 0;
-    curl_easy_getinfo(caller->easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
     if (code != CURLE_OK) {
         snprintf(why, sizeof why, "%s",
                  caller->error[0] ? caller->error : curl_easy_strerror(code));
@@ -106,62 +105,6 @@ static void call_finish(struct caller *caller, CURLcode code) {
     secret_wipe(answer);
 }
 
-static void take_finished(struct caller *caller) {
-    CURLMsg *message;
-    int left;
-    while ((message = curl_multi_info_read(caller->multi, &left))) {
-        if (message->msg != CURLMSG_DONE)
-            continue;
-        call_finish(caller, message->data.result);
-        return; // there is one call at a time
-    }
-}
-
-// ---- curl's sockets and timer on our loop ----
-
-static void on_ready(evutil_socket_t fd, short what, void *context) {
-    struct caller *caller = context;
-    int running;
-    int action =
-        (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0);
-    curl_multi_socket_action(caller->multi, fd, action, &running);
-    take_finished(caller);
-}
-
-static void on_timer(evutil_socket_t fd, short what, void *context) {
-    struct caller *caller = context;
-    int running;
-    curl_multi_socket_action(caller->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-    take_finished(caller);
-}
-
-static int on_socket_wanted(CURL *easy, curl_socket_t fd, int what, void *context, void *watch) {
-    struct caller *caller = context;
-    struct event *event = watch;
-    if (event)
-        event_free(event);
-    event = NULL;
-    if (what != CURL_POLL_REMOVE) {
-        short wanted = (short)(EV_PERSIST | (what & CURL_POLL_IN ? EV_READ : 0) |
-                               (what & CURL_POLL_OUT ? EV_WRITE : 0));
-        event = event_new(caller->base, fd, wanted, on_ready, caller);
-        if (event)
-            event_add(event, NULL);
-    }
-    curl_multi_assign(caller->multi, fd, event);
-    return 0;
-}
-
-static int on_timer_wanted(CURLM *multi, long timeout_ms, void *context) {
-    struct caller *caller = context;
-    const struct timeval wait = {timeout_ms / 1000, timeout_ms % 1000 * 1000};
-    if (timeout_ms < 0)
-        event_del(caller->timer);
-    else
-        event_add(caller->timer, &wait);
-    return 0;
-}
-
 // ---- Life ----
 
 vlt_result caller_new(struct event_base *base, struct caller **ret_caller) {
@@ -172,22 +115,17 @@ vlt_result caller_new(struct event_base *base, struct caller **ret_caller) {
     struct caller *caller = calloc(1, sizeof *caller);
     if (!caller)
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
-    caller->base = base;
     buf_init(&caller->roots, 64u << 10);
-    caller->multi = curl_multi_init();
-    caller->timer = evtimer_new(base, on_timer, caller);
     caller->body = secret_new(RECIPE_ANSWER_MAX);
     caller->answer = secret_new(RECIPE_ANSWER_MAX);
     caller->header = secret_new(HEADER_MAX);
-    if (!caller->multi || !caller->timer || !caller->body || !caller->answer ||
-        !caller->header) {
+    vlt_result result = caller->body && caller->answer && caller->header
+                            ? transfer_loop_new(base, on_over, caller, &caller->loop)
+                            : vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    if (!vlt_is_ok(result)) {
         caller_free(caller);
-        return vlt_fail(VLT_UNAVAILABLE, "out of memory");
+        return result;
     }
-    curl_multi_setopt(caller->multi, CURLMOPT_SOCKETFUNCTION, on_socket_wanted);
-    curl_multi_setopt(caller->multi, CURLMOPT_SOCKETDATA, caller);
-    curl_multi_setopt(caller->multi, CURLMOPT_TIMERFUNCTION, on_timer_wanted);
-    curl_multi_setopt(caller->multi, CURLMOPT_TIMERDATA, caller);
     *ret_caller = caller;
     return vlt_ok();
 }
@@ -196,10 +134,7 @@ void caller_free(struct caller *caller) {
     if (!caller)
         return;
     call_end(caller);
-    if (caller->multi)
-        curl_multi_cleanup(caller->multi);
-    if (caller->timer)
-        event_free(caller->timer);
+    transfer_loop_free(caller->loop);
     secret_free(caller->body);
     secret_free(caller->answer);
     secret_free(caller->header);
@@ -272,34 +207,14 @@ static vlt_result add_headers(struct caller *caller, const struct recipe_request
     return result;
 }
 
-// Every option that bounds what the peer can do; the first failure is a failure.
 static bool set_bounds(struct caller *caller) {
+    const struct transfer_limits limits = {CONNECT_TIMEOUT_MS, caller->timeout_ms};
     CURL *easy = caller->easy;
-    return curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https") == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, caller->timeout_ms) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_USERAGENT, "vaultd") == CURLE_OK &&
+    return transfer_bound(easy, &limits) && transfer_isolate(easy) &&
+           (!caller->roots.size || transfer_trust(easy, buf_bytes(&caller->roots))) &&
            curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, caller->error) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_WRITEDATA, caller) == CURLE_OK;
-}
-
-static bool set_roots(struct caller *caller) {
-    struct curl_blob roots = {caller->roots.at, caller->roots.size, CURL_BLOB_COPY};
-    return !caller->roots.size ||
-           (curl_easy_setopt(caller->easy, CURLOPT_CAINFO, NULL) == CURLE_OK &&
-            curl_easy_setopt(caller->easy, CURLOPT_CAPATH, NULL) == CURLE_OK &&
-            curl_easy_setopt(caller->easy, CURLOPT_CAINFO_BLOB, &roots) == CURLE_OK);
 }
 
 static bool set_request(struct caller *caller, const struct recipe_request *request) {
@@ -334,10 +249,10 @@ vlt_result call_begin(struct caller *caller, const struct recipe_request *reques
     if (!caller->easy)
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
     vlt_result result = add_headers(caller, request, value);
-    if (vlt_is_ok(result) &&
-        !(set_bounds(caller) && set_roots(caller) && set_request(caller, request) &&
-          curl_multi_add_handle(caller->multi, caller->easy) == CURLM_OK))
+    if (vlt_is_ok(result) && !(set_bounds(caller) && set_request(caller, request)))
         result = vlt_fail(VLT_UNAVAILABLE, "libcurl refuses the URL or an option");
+    if (vlt_is_ok(result))
+        result = transfer_loop_add(caller->loop, caller->easy);
     if (!vlt_is_ok(result))
         call_end(caller);
     return result;

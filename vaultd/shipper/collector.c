@@ -2,13 +2,13 @@
 // An HTTPS collector: batches of JSON lines by POST. Any answer but 2xx leaves the
 // position where it is: an entry that a receiver refuses stops the queue, visibly,
 // and is never dropped.
-#include <curl/curl.h>
 #include <stdlib.h>
 
+#include "libvault/transfer/transfer.h"
 #include "vaultd/shipper/sink.h"
 
-#define TIMEOUT_S 30L
-#define CONNECT_TIMEOUT_S 10L
+#define TIMEOUT_MS 30000L
+#define CONNECT_TIMEOUT_MS 10000L
 #define PAUSE_MAX_S 300
 
 struct sink {
@@ -34,28 +34,15 @@ static bool add_header(struct curl_slist **headers, const char *line) {
 static bool set_up(struct sink *sink) {
     const struct shipping_settings *s = sink->settings;
     CURL *curl = sink->curl;
-    bool is_set =
-        add_header(&sink->headers, "Content-Type: application/x-ndjson") &&
-        add_header(&sink->headers, "Expect:") &&
-        (!s->collector_header[0] || add_header(&sink->headers, s->collector_header)) &&
-        curl_easy_setopt(curl, CURLOPT_URL, s->target[SINK_COLLECTOR]) == CURLE_OK &&
-        curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "https") == CURLE_OK &&
-        curl_easy_setopt(curl, CURLOPT_HTTPHEADER, sink->headers) == CURLE_OK &&
-        curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
-        curl_easy_setopt(curl, CURLOPT_PROXY, "") == CURLE_OK &&
-        curl_easy_setopt(curl, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED) == CURLE_OK &&
-        curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
-        curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) == CURLE_OK &&
-        curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) == CURLE_OK &&
-        curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT_S) == CURLE_OK &&
-        curl_easy_setopt(curl, CURLOPT_TIMEOUT, TIMEOUT_S) == CURLE_OK &&
-        curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, ignore) == CURLE_OK;
-    struct curl_blob roots = {s->collector_ca, strlen(s->collector_ca), CURL_BLOB_NOCOPY};
-    if (is_set && roots.len)
-        is_set = curl_easy_setopt(curl, CURLOPT_CAINFO, NULL) == CURLE_OK &&
-                 curl_easy_setopt(curl, CURLOPT_CAPATH, NULL) == CURLE_OK &&
-                 curl_easy_setopt(curl, CURLOPT_CAINFO_BLOB, &roots) == CURLE_OK;
-    return is_set;
+    static const struct transfer_limits limits = {CONNECT_TIMEOUT_MS, TIMEOUT_MS};
+    struct bytes roots = bytes_of_text(s->collector_ca);
+    return add_header(&sink->headers, "Content-Type: application/x-ndjson") &&
+           add_header(&sink->headers, "Expect:") &&
+           (!s->collector_header[0] || add_header(&sink->headers, s->collector_header)) &&
+           transfer_bound(curl, &limits) && (!roots.size || transfer_trust(curl, roots)) &&
+           curl_easy_setopt(curl, CURLOPT_URL, s->target[SINK_COLLECTOR]) == CURLE_OK &&
+           curl_easy_setopt(curl, CURLOPT_HTTPHEADER, sink->headers) == CURLE_OK &&
+           curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, ignore) == CURLE_OK;
 }
 
 static void collector_close(struct sink *sink) {

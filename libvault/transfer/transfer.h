@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every HTTPS call of a role to somebody else has in common: what the peer may
+// do to us. Used by the fetcher of issuers' keys, the rotator and the shipper.
+#ifndef VLT_TRANSFER_TRANSFER_H
+#define VLT_TRANSFER_TRANSFER_H
+
+#include <curl/curl.h>
+#include <stdbool.h>
+
+#include "libvault/base/bytes.h"
+
+struct transfer_limits {
+    long connect_ms;
+    long whole_ms; // of the whole call
+};
+
+// https only, TLS 1.2 or later, verified; HTTP/1.1; no redirect, no proxy, no .netrc,
+// no signals; the limits. False: libcurl refuses one of them, and the call must not be made.
+bool transfer_bound(CURL *easy, const struct transfer_limits *limits);
+
+// Trusts these roots (PEM; copied) and no others. Without it, the system's are trusted.
+bool transfer_trust(CURL *easy, struct bytes roots_pem);
+
+// Each call on a connection of its own.
+bool transfer_isolate(CURL *easy);
+
+#endif
