@@ -54,12 +54,20 @@ static inline int bench_p11_signature(void **state) {
     return 0;
 }
 
-static inline int bench_tpm2_pkcs11(void **state) {
+static inline int bench_start_tpm2_pkcs11(void **state, bool is_managed) {
     struct bench *b = malloc(sizeof *b);
     memset(b, 0, sizeof *b);
-    device_fixture_start_tpm2_pkcs11(&b->device);
+    device_fixture_start_tpm2_pkcs11(&b->device, is_managed);
     *state = b;
     return 0;
+}
+
+static inline int bench_tpm2_pkcs11(void **state) {
+    return bench_start_tpm2_pkcs11(state, true);
+}
+
+static inline int bench_tpm2_pkcs11_bare(void **state) {
+    return bench_start_tpm2_pkcs11(state, false);
 }
 
 static inline int bench_stop(void **state) {

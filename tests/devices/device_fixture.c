@@ -15,6 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/devices/tabrmd.h"
+
 // libtpm2-pkcs11 1.9 keeps a little each time that its TPM does not answer, and the
 // point of each EC key that it makes. Leaks of ours are still found.
 const char *__lsan_default_suppressions(void);
@@ -22,15 +24,15 @@ const char *__lsan_default_suppressions(void) {
     return "leak:libtpm2_pkcs11.so\nleak:ASN1_STRING_set\n";
 }
 
-static void give_up(const char *what, const char *which) {
+void device_fixture_give_up(const char *what, const char *which) {
     fprintf(stderr, "device fixture: %s %s: %s\n", what, which, strerror(errno));
     exit(99); // not the exit code of a skipped test
 }
 
-static pid_t spawn(const char *const argv[], const char *log) {
+pid_t device_fixture_spawn(const char *const argv[], const char *log) {
     pid_t parent = getpid(), pid = fork();
     if (pid < 0)
-        give_up("cannot fork for", argv[0]);
+        device_fixture_give_up("cannot fork for", argv[0]);
     if (pid)
         return pid;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -45,10 +47,19 @@ static pid_t spawn(const char *const argv[], const char *log) {
 
 int device_fixture_run(const char *const argv[]) {
     int status = 0;
-    pid_t pid = spawn(argv, NULL);
+    pid_t pid = device_fixture_spawn(argv, NULL);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         continue;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+void device_fixture_kill(pid_t *pid) {
+    if (!*pid)
+        return;
+    kill(*pid, SIGKILL);
+    while (waitpid(*pid, NULL, 0) < 0 && errno == EINTR)
+        continue;
+    *pid = 0;
 }
 
 void device_fixture_write(const struct device_fixture *fixture, const char *name, const char *text,
@@ -57,7 +68,7 @@ void device_fixture_write(const struct device_fixture *fixture, const char *name
     unlink(path);
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text) || fchmod(fd, mode))
-        give_up("cannot write", path);
+        device_fixture_give_up("cannot write", path);
     close(fd);
 }
 
@@ -67,12 +78,12 @@ static void softhsm_init_device(struct device_fixture *fixture) {
     char tokens[96];
     snprintf(tokens, sizeof tokens, "%s/tokens", fixture->folder);
     if (mkdir(tokens, 0700) && errno != EEXIST)
-        give_up("cannot make", tokens);
+        device_fixture_give_up("cannot make", tokens);
     const char *const argv[] = {"softhsm2-util", "--init-token",         "--free",
                                 "--label",       DEVICE_FIXTURE_LABEL,   "--pin",
                                 DEVICE_FIXTURE_PIN, "--so-pin", DEVICE_FIXTURE_SO_PIN, NULL};
     if (device_fixture_run(argv))
-        give_up("softhsm2-util failed in", tokens);
+        device_fixture_give_up("softhsm2-util failed in", tokens);
 }
 
 static void softhsm_start(struct device_fixture *fixture) {
@@ -95,12 +106,12 @@ static void softhsm_move(struct device_fixture *fixture, const char *from, const
     snprintf(old, sizeof old, "%s/%s", fixture->folder, from);
     snprintf(new, sizeof new, "%s/%s", fixture->folder, to);
     if (rename(old, new))
-        give_up("cannot move", old);
+        device_fixture_give_up("cannot move", old);
 }
 
 // --- swtpm ------------------------------------------------------------------
 
-static bool swtpm_answers(const char *path) {
+bool device_fixture_listens(const char *path) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -120,31 +131,28 @@ static void swtpm_run(struct device_fixture *fixture) {
     const char *const argv[] = {"swtpm",    "socket", "--tpm2",  "--tpmstate",
                                 state,      "--server", server,  "--ctrl",
                                 control,    "--flags",  "not-need-init,startup-clear", NULL};
-    fixture->swtpm = spawn(argv, log);
+    fixture->swtpm = device_fixture_spawn(argv, log);
     for (unsigned i = 0; i < 1000; i++) {
-        if (swtpm_answers(path))
+        if (device_fixture_listens(path))
             return;
         if (waitpid(fixture->swtpm, NULL, WNOHANG) == fixture->swtpm)
             break;
         poll(NULL, 0, 10);
     }
-    give_up("swtpm does not start, see", log);
+    device_fixture_give_up("swtpm does not start, see", log);
 }
 
+// The manager first: it would hold on to a TPM that is gone.
 static void swtpm_kill(struct device_fixture *fixture) {
-    if (!fixture->swtpm)
-        return;
-    kill(fixture->swtpm, SIGKILL);
-    while (waitpid(fixture->swtpm, NULL, 0) < 0 && errno == EINTR)
-        continue;
-    fixture->swtpm = 0;
+    tabrmd_kill(fixture);
+    device_fixture_kill(&fixture->swtpm);
 }
 
 static void swtpm_start(struct device_fixture *fixture) {
     char state[96];
     snprintf(state, sizeof state, "%s/tpm", fixture->folder);
     if (mkdir(state, 0700))
-        give_up("cannot make", state);
+        device_fixture_give_up("cannot make", state);
     struct hsm_settings *s = &fixture->settings;
     snprintf(s->tcti, sizeof s->tcti, "swtpm:path=%s/tpm.sock", fixture->folder);
     swtpm_run(fixture);
@@ -160,7 +168,7 @@ static void tpm2_pkcs11_init_device(void) {
                                DEVICE_FIXTURE_LABEL, "--login", "--so-pin", DEVICE_FIXTURE_SO_PIN,
                                "--init-pin", "--new-pin", DEVICE_FIXTURE_PIN, NULL};
     if (device_fixture_run(make) || device_fixture_run(pin))
-        give_up("no device could be made with", "libtpm2-pkcs11");
+        device_fixture_give_up("no device could be made with", "libtpm2-pkcs11");
 }
 
 // TPM2_DictionaryAttackParameters as makers of real TPMs set them: 32 tries. A
@@ -176,7 +184,7 @@ static void swtpm_set_tries(const struct device_fixture *fixture) {
     if (connect(fd, (struct sockaddr *)&address, sizeof address) ||
         write(fd, command, sizeof command) != sizeof command ||
         read(fd, answer, sizeof answer) < 10 || answer[6] || answer[7] || answer[8] || answer[9])
-        give_up("TPM2_DictionaryAttackParameters failed at", address.sun_path);
+        device_fixture_give_up("TPM2_DictionaryAttackParameters failed at", address.sun_path);
     close(fd);
 }
 
@@ -184,10 +192,14 @@ static void tpm2_pkcs11_start(struct device_fixture *fixture) {
     char folder[96], tcti[128];
     snprintf(folder, sizeof folder, "%s/store", fixture->folder);
     if (mkdir(folder, 0700))
-        give_up("cannot make", folder);
+        device_fixture_give_up("cannot make", folder);
     swtpm_start(fixture);
     swtpm_set_tries(fixture);
     snprintf(tcti, sizeof tcti, "swtpm:path=%s/tpm.sock", fixture->folder);
+    if (fixture->is_managed) {
+        tabrmd_start(fixture);
+        snprintf(tcti, sizeof tcti, "%s", TABRMD_TCTI);
+    }
     setenv("TPM2_PKCS11_TCTI", tcti, 1);
     setenv("TPM2_PKCS11_STORE", folder, 1);
     setenv("TSS2_LOG", "all+none", 1);
@@ -214,13 +226,14 @@ static void device_begin(struct device_fixture *fixture, enum hsm_kind kind) {
     *fixture = (struct device_fixture){.kind = kind, .settings = {.kind = kind}};
     snprintf(fixture->folder, sizeof fixture->folder, "/tmp/vault-device-XXXXXX");
     if (!mkdtemp(fixture->folder))
-        give_up("cannot make", fixture->folder);
+        device_fixture_give_up("cannot make", fixture->folder);
     device_fixture_write(fixture, "pin", DEVICE_FIXTURE_PIN "\n", 0600, fixture->pin_path);
 }
 
-void device_fixture_start_tpm2_pkcs11(struct device_fixture *fixture) {
+void device_fixture_start_tpm2_pkcs11(struct device_fixture *fixture, bool is_managed) {
     device_begin(fixture, HSM_PKCS11);
     fixture->is_tpm2_pkcs11 = true;
+    fixture->is_managed = is_managed;
     tpm2_pkcs11_start(fixture);
 }
 
@@ -267,7 +280,9 @@ void device_fixture_unplug(struct device_fixture *fixture) {
 void device_fixture_plug(struct device_fixture *fixture) {
     if (is_behind_swtpm(fixture))
         swtpm_run(fixture);
-    else
+    if (fixture->is_managed)
+        tabrmd_start(fixture);
+    if (!is_behind_swtpm(fixture))
         softhsm_move(fixture, "tokens.away", "tokens");
 }
 
@@ -281,7 +296,7 @@ static void swtpm_command(const struct device_fixture *fixture, const uint8_t *c
     if (connect(fd, (struct sockaddr *)&address, sizeof address) ||
         send(fd, command, size, MSG_NOSIGNAL) != (ssize_t)size ||
         recv(fd, answer, sizeof answer, 0) < 10 || answer[6] | answer[7] | answer[8] | answer[9])
-        give_up("a command failed on the TPM in", fixture->folder);
+        device_fixture_give_up("a command failed on the TPM in", fixture->folder);
     close(fd);
 }
 
@@ -308,7 +323,7 @@ void device_fixture_endorse(struct device_fixture *fixture) {
     snprintf(state, sizeof state, "%s/tpm", f);
     snprintf(log, sizeof log, "%s/setup.log", f);
     if (mkdir(state, 0700))
-        give_up("cannot make", state);
+        device_fixture_give_up("cannot make", state);
     snprintf(state, sizeof state, "%s/ca", f);
     (void)mkdir(state, 0700); // a second TPM has the same CA
     snprintf(text, sizeof text,
@@ -326,7 +341,7 @@ void device_fixture_endorse(struct device_fixture *fixture) {
     const char *const argv[] = {"swtpm_setup", "--tpm2",           "--tpmstate", state, "--config",
                                 setup,         "--create-ek-cert", "--logfile",  log,   NULL};
     if (device_fixture_run(argv))
-        give_up("swtpm_setup failed, see", log);
+        device_fixture_give_up("swtpm_setup failed, see", log);
     swtpm_run(fixture);
 }
 

@@ -21,13 +21,15 @@ struct device_fixture {
     bool is_tpm2_pkcs11;          // HSM_PKCS11, by libtpm2-pkcs11 on a swtpm
     char folder[64];              // mkdtemp
     char pin_path[96];            // mode 0600, DEVICE_FIXTURE_PIN
-    pid_t swtpm;                  // 0 while it does not run
+    bool is_managed;              // the swtpm is behind tpm2-abrmd
+    pid_t swtpm, tabrmd;          // 0 while they do not run
     struct hsm_settings settings; // ready for hsm_open
 };
 
 void device_fixture_start(struct device_fixture *fixture, enum hsm_kind kind);
-// A PKCS#11 device whose keys are a TPM's: libtpm2-pkcs11 with its own store on a swtpm.
-void device_fixture_start_tpm2_pkcs11(struct device_fixture *fixture);
+// A PKCS#11 device whose keys are a TPM's: libtpm2-pkcs11 with its own store on a
+// swtpm, with a resource manager in between or without one.
+void device_fixture_start_tpm2_pkcs11(struct device_fixture *fixture, bool is_managed);
 void device_fixture_stop(struct device_fixture *fixture); // ends it, removes the folder
 
 // Another device in the same place, at the same address.
@@ -50,7 +52,14 @@ void device_fixture_thaw(struct device_fixture *fixture);
 // Writes text to a file of the folder with that mode and returns its path in `path`.
 void device_fixture_write(const struct device_fixture *fixture, const char *name, const char *text,
                           unsigned mode, char path[96]);
-// Runs a program to its end, silently unless it fails; returns the exit code.
+// Runs a program to its end, silently; returns the exit code.
 int device_fixture_run(const char *const argv[]);
+// Starts one that dies with the test program; its output goes to the file `log`, or
+// nowhere (NULL). Ended with kill, which waits for its end and sets the pid to 0.
+pid_t device_fixture_spawn(const char *const argv[], const char *log);
+void device_fixture_kill(pid_t *pid); // 0 is fine
+bool device_fixture_listens(const char *path); // does anybody, on that unix socket?
+// Says what can not be done, and why (errno), and ends the test program.
+void device_fixture_give_up(const char *what, const char *which);
 
 #endif

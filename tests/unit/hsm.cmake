@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 add_library(vault_device_fixture STATIC ${PROJECT_SOURCE_DIR}/tests/devices/device_fixture.c
-  ${PROJECT_SOURCE_DIR}/tests/devices/tpm_proxy.c)
+  ${PROJECT_SOURCE_DIR}/tests/devices/tabrmd.c ${PROJECT_SOURCE_DIR}/tests/devices/tpm_proxy.c)
 target_link_libraries(vault_device_fixture PUBLIC vault_hsm)
 add_library(vault_p11_shim MODULE ${PROJECT_SOURCE_DIR}/tests/devices/p11_shim.c)
 target_include_directories(vault_p11_shim PRIVATE ${PROJECT_SOURCE_DIR})

@@ -485,12 +485,18 @@ int main(void) {
         CASE(hsm_rejects_every_mutation, bench_p11_signature),
         CASE(hsm_survives_search_of_memory, bench_p11_signature)};
     const struct CMUnitTest tpm2_pkcs11[] = {
-        SUITE(bench_tpm2_pkcs11), CASE(tpm2_pkcs11_accepts_what_it_can_do, bench_tpm2_pkcs11),
-        CASE(tpm2_pkcs11_rejects_a_second_key_without_a_resource_manager, bench_tpm2_pkcs11)};
+        SUITE(bench_tpm2_pkcs11), CASE(hsm_accepts_generations, bench_tpm2_pkcs11),
+        CASE(tpm2_pkcs11_accepts_what_it_can_do, bench_tpm2_pkcs11)};
+    const struct CMUnitTest tpm2_pkcs11_bare[] = {
+        CASE(hsm_accepts_its_own_blob, bench_tpm2_pkcs11_bare),
+        CASE(hsm_survives_device_restart, bench_tpm2_pkcs11_bare),
+        CASE(tpm2_pkcs11_rejects_a_second_key_without_a_resource_manager, bench_tpm2_pkcs11_bare)};
     int failed = cmocka_run_group_tests_name("TPM 2.0", tpm, NULL, NULL);
     failed += cmocka_run_group_tests_name("PKCS#11 AES-GCM", p11, NULL, NULL);
     failed += cmocka_run_group_tests_name("PKCS#11 key wrap", p11_key_wrap, NULL, NULL);
     failed += cmocka_run_group_tests_name("PKCS#11 by signature", p11_signature, NULL, NULL);
-    failed += cmocka_run_group_tests_name("libtpm2-pkcs11", tpm2_pkcs11, NULL, NULL);
+    failed += cmocka_run_group_tests_name("libtpm2-pkcs11, bare", tpm2_pkcs11_bare, NULL, NULL);
+    failed += cmocka_run_group_tests_name("libtpm2-pkcs11 behind tpm2-abrmd", tpm2_pkcs11, NULL,
+                                          NULL);
     return failed;
 }
