@@ -103,47 +103,85 @@ static void title_of(const char *name, char title[64]) {
 
 static bool is_time(const char *name) {
     size_t size = strlen(name);
-    return (size > 3 && !strcmp(name + size - 3, "_at")) || !strcmp(name, "previous_until");
+    return (size > 3 && !strcmp(name + size - 3, "_at")) || !strcmp(name, "previous_until") ||
+           !strcmp(name, "since");
 }
 
-static void object_print_in(const json_t *object, const char *prefix);
+static bool is_empty(const json_t *value) {
+    json_t *mutable = (json_t *)(uintptr_t)value; // see object_print_at
+    const char *name;
+    json_t *inner;
+    json_object_foreach(mutable, name, inner) if (!is_empty(inner)) return false;
+    return json_is_null(value) || json_is_object(value) ||
+           (json_is_array(value) && !json_array_size(value)) ||
+           (json_is_string(value) && !json_string_length(value));
+}
 
-// `prefix` is the title of the object that this one is in, or NULL.
-static void member_print(const json_t *object, const char *prefix, const char *name,
+// A value that fits on a line; the text is `room`, or the value's own.
+static const char *value_text(const json_t *object, const char *name, const json_t *value,
+                              char room[CELL_SIZE]) {
+    if (json_is_string(value))
+        return json_string_value(value);
+    if (json_is_integer(value))
+        return is_time(name) ? member_time(object, name, room) : member_number(object, name, room);
+    if (json_is_boolean(value))
+        return json_is_true(value) ? "yes" : "no";
+    return json_is_array(value) ? member_list(object, name, room) : "";
+}
+
+// An object of a list: "name: state works, kind TPM 2.0, ...".
+static void entry_print(const char *title, const json_t *entry) {
+    json_t *mutable = (json_t *)(uintptr_t)entry; // see object_print_at
+    char line[4 * CELL_SIZE] = "", room[CELL_SIZE];
+    const char *name;
+    json_t *value;
+    size_t used = 0;
+    json_object_foreach(mutable, name, value) {
+        if (is_empty(value) || json_is_object(value) || used >= sizeof line)
+            continue;
+        const char *text = value_text(entry, name, value, room);
+        bool is_first = used == 0;
+        char words[64];
+        snprintf(words, sizeof words, "%s", name);
+        for (char *c = words; *c; c++)
+            *c = *c == '_' ? ' ' : *c;
+        // The first member names the entry.
+        int put = is_first ? snprintf(line, sizeof line, "%s: ", text)
+                           : snprintf(line + used, sizeof line - used, "%s %s, ", words, text);
+        used += put > 0 ? (size_t)put : 0;
+    }
+    used = used < sizeof line ? used : sizeof line - 1;
+    line[used >= 2 ? used - 2 : 0] = 0; // the last separator
+    terminal_pair(title, line);
+}
+
+static void object_print_at(const json_t *object, const char *indent);
+
+static void member_print(const json_t *object, const char *indent, const char *name,
                          const json_t *value) {
-    char own[64], title[140], room[CELL_SIZE];
+    char own[64], title[80], room[CELL_SIZE];
     title_of(name, own);
-    if (prefix)
-        own[0] = (char)(own[0] >= 'A' && own[0] <= 'Z' ? own[0] - 'A' + 'a' : own[0]);
-    snprintf(title, sizeof title, "%s%s%s", prefix ? prefix : "", prefix ? " " : "", own);
-    if (json_is_object(value) && !prefix) {
-        object_print_in(value, title);
-        return;
-    }
-    if (json_is_string(value)) {
-        terminal_pair(title, json_string_value(value));
-    } else if (json_is_integer(value)) {
-        terminal_pair(title, is_time(name) ? member_time(object, name, room)
-                                           : member_number(object, name, room));
-    } else if (json_is_boolean(value)) {
-        terminal_pair(title, json_is_true(value) ? "yes" : "no");
-    } else if (json_is_array(value) && json_is_string(json_array_get(value, 0))) {
-        terminal_pair(title, member_list(object, name, room));
+    snprintf(title, sizeof title, "%s%s", indent, own);
+    if (json_is_object(value)) {
+        printf("%s:\n", title);
+        object_print_at(value, "  ");
+    } else if (json_is_array(value) && json_is_object(json_array_get(value, 0))) {
+        for (size_t i = 0; i < json_array_size(value); i++)
+            entry_print(title, json_array_get(value, i));
     } else {
-        char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-        terminal_pair(title, text);
-        free(text);
+        terminal_pair(title, value_text(object, name, value, room));
     }
 }
 
-static void object_print_in(const json_t *object, const char *prefix) {
+static void object_print_at(const json_t *object, const char *indent) {
     // jansson's iterator takes a pointer to non-const but does not write to it.
     json_t *mutable = (json_t *)(uintptr_t)object;
     const char *name;
     json_t *value;
-    json_object_foreach(mutable, name, value)
-        if (!json_is_null(value) && (!json_is_string(value) || json_string_length(value)))
-            member_print(object, prefix, name, value);
+    json_object_foreach(mutable, name, value) if (!is_empty(value))
+        member_print(object, indent, name, value);
 }
 
-void object_print(const json_t *object) { object_print_in(object, NULL); }
+void object_print(const json_t *object) {
+    object_print_at(object, "");
+}

@@ -19,8 +19,8 @@ const char *member_number(const json_t *object, const char *name, char room[CELL
 const char *member_time(const json_t *object, const char *name, char room[CELL_SIZE]); // UTC
 const char *member_list(const json_t *object, const char *name, char room[CELL_SIZE]);
 
-// Prints any object as "Name: value" lines, those of an object inside with its name
-// before theirs; what is empty is left out.
+// Prints any object as "Name: value" lines, those of an object inside indented below its
+// name, and each object of a list on a line; what is empty is left out.
 void object_print(const json_t *object);
 
 #endif

@@ -18,15 +18,14 @@ struct asking {
 
 static void refuse(struct asking *asking, unsigned status) {
     const struct http_header headers[] = {
-        HTTP_HEADER("www-authenticate", BYTES_LITERAL("Bearer error=\"invalid_token\"")),
-        HTTP_HEADER("cache-control", BYTES_LITERAL("no-store"))};
+        HTTP_HEADER("www-authenticate", BYTES_LITERAL("Bearer error=\"invalid_token\""))};
     if (status == 401)
         http_exchange_reply_oauth_error(asking->caller.x, 401, "invalid_token",
                                         "Send a token of a trusted identity provider as Bearer.",
-                                        headers, 2);
+                                        headers, 1);
     else
         http_exchange_reply_oauth_error(asking->caller.x, 503, "temporarily_unavailable",
-                                        "The vault can not decide at the moment.", headers + 1, 1);
+                                        "The vault can not decide at the moment.", NULL, 0);
     subject_free(asking->caller.subject);
     free(asking);
 }

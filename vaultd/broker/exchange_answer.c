@@ -95,8 +95,8 @@ struct refused {
 static void answer_recorded_error(struct exchange *e, const struct oauth_error *error,
                                   uint64_t sequence) {
     char nonce[DPOP_NONCE_TEXT_SIZE], digits[20];
-    struct http_header headers[3] = {HTTP_HEADER("cache-control", BYTES_LITERAL("no-store"))};
-    size_t count = 1;
+    struct http_header headers[2];
+    size_t count = 0;
     if (sequence)
         headers[count++] = HTTP_HEADER("vault-audit-entry", bytes_of_number(sequence, digits));
     if (error == &oauth_use_nonce &&

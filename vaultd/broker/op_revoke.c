@@ -8,13 +8,13 @@
 
 static void on_revoked(vlt_result result, const struct answer_revoke_token *answer, void *context) {
     struct http_exchange *x = context;
-    const struct http_header headers[] = {HTTP_HEADER("cache-control", BYTES_LITERAL("no-store")),
-                                          HTTP_HEADER("retry-after", BYTES_LITERAL("1"))};
+    const struct http_header no_store = HTTP_HEADER("cache-control", BYTES_LITERAL("no-store"));
+    const struct http_header retry = HTTP_HEADER("retry-after", BYTES_LITERAL("1"));
     if (result.class == VLT_UNAVAILABLE || result.class == VLT_BUG)
         http_exchange_reply_oauth_error(x, 503, "temporarily_unavailable",
-                                        "The vault can not decide at the moment.", headers, 2);
+                                        "The vault can not decide at the moment.", &retry, 1);
     else // also for a token that is none of ours: there is nothing left to end (section 2.2)
-        http_exchange_reply(x, 200, headers, 1, bytes_of(NULL, 0));
+        http_exchange_reply(x, 200, &no_store, 1, bytes_of(NULL, 0));
 }
 
 static void ask_keeper(struct broker *broker, struct http_exchange *x,
