@@ -14,7 +14,7 @@ static void verb_line(FILE *out, const struct verb *verb) {
     char line[80];
     snprintf(line, sizeof line, "%s%s%s", verb->noun, verb->name ? " " : "",
              verb->name ? verb->name : "");
-    fprintf(out, "  %-20s %s\n", line, verb->summary);
+    fprintf(out, "  %-26s %s\n", line, verb->summary);
 }
 
 static void options_put(FILE *out, const struct option_spec *specs) {

@@ -152,8 +152,10 @@ static int run(struct command *command) {
     const struct profile *profile = profile_find(profiles, name);
     int status;
     if (!profile) {
+        char names[256];
         result = fault_set(&fault, VLT_NOT_FOUND, "no such profile",
-                           "there is no profile \"%.60s\"", name);
+                           "there is no profile \"%.60s\"; there are %s", name,
+                           profile_set_names(profiles, names, sizeof names));
         status = command_fail(command, result, &fault);
     } else {
         status = command_flag(command, "--bind") ? with_bound_token(command, profile, forwarder)

@@ -35,6 +35,8 @@ size_t profile_set_count(const struct profile_set *set);
 const struct profile *profile_set_at(const struct profile_set *set, size_t index); // by name
 // NULL when there is none of that name. Borrowed from the set.
 const struct profile *profile_find(const struct profile_set *set, const char *name);
+// "anthropic, azure-openai, …" for a message, cut to fit `room`; returns room.
+const char *profile_set_names(const struct profile_set *set, char *room, size_t room_bytes);
 
 // One profile from the text of its file. The caller owns *ret_profile.
 vlt_result profile_parse(struct bytes text, struct fault *fault,

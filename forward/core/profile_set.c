@@ -127,3 +127,14 @@ const struct profile *profile_find(const struct profile_set *set, const char *na
             return set->profiles[i];
     return NULL;
 }
+
+const char *profile_set_names(const struct profile_set *set, char *room, size_t room_bytes) {
+    size_t used = 0;
+    room[0] = 0;
+    for (size_t i = 0; i < set->count && used < room_bytes; i++) {
+        int put = snprintf(room + used, room_bytes - used, "%s%s", i ? ", " : "",
+                           profile_name(set->profiles[i]));
+        used += put > 0 ? (size_t)put : 0;
+    }
+    return room;
+}

@@ -123,7 +123,7 @@ static void admin_accepts_init_seal_unseal(void **state) {
 
 static void admin_rejects_unknown_account(void **state) {
     json_t *problem = call("GET", "/v1/status", NULL, 403);
-    assert_non_null(strstr(text_of(problem, "detail"), "allowed_uids"));
+    assert_non_null(strstr(text_of(problem, "detail"), "allow_users"));
     done(problem);
     done(call("POST", "/v1/init", INIT, 403));
     done(call("GET", "/v1/audit", NULL, 403));

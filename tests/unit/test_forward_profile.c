@@ -34,6 +34,9 @@ static void profile_accepts_every_shipped_file(void **state) {
                         "https://api.anthropic.com");
     assert_null(profile_upstream(profile_find(set, "generic-query")));
     assert_null(profile_find(set, "nobody"));
+    char names[256], few[8];
+    assert_non_null(strstr(profile_set_names(set, names, sizeof names), "anthropic, azure-openai"));
+    assert_string_equal(profile_set_names(set, few, sizeof few), "anthrop");
     assert_null(profile_set_at(set, 9));
     assert_string_equal(profile_name(profile_set_at(set, 0)), "anthropic");
     assert_int_equal(profile_errors(profile_find(set, "gemini")), PROFILE_ERRORS_GOOGLE);

@@ -43,8 +43,8 @@ static void unix_dispatch(struct admin *admin, struct http_exchange *x,
     struct admin_work *work = work_new(admin, x, "admin.connect");
     if (work)
         work_deny(work, 403,
-                  "this account may not administer the vault: ask for its uid to be added to "
-                  "admin.allowed_uids in the configuration");
+                  "this account may not administer the vault: ask for its user to be added to "
+                  "admin.allow_users in vaultd.conf");
 }
 
 static void dispatch(struct http_exchange *x, void *ctx) {

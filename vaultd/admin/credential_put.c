@@ -124,9 +124,10 @@ static void put_read(struct admin *admin, struct body *body, struct put *put) {
     jwe_read(body, &put->jwe);
     const struct profile *profile = profile_find(admin->profiles, credential->profile);
     if (!profile) {
+        char names[256];
         body_refuse(body, 400, "profile",
-                    "there is no profile \"%s\" in the profiles of this vault",
-                    credential->profile);
+                    "there is no profile \"%s\"; the profiles of this vault are %s",
+                    credential->profile, profile_set_names(admin->profiles, names, sizeof names));
         return;
     }
     hosts_check(body, profile, credential);
