@@ -3,16 +3,41 @@
 
 #include <dlfcn.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/devices/device_fixture.h"
 
 struct p11_shim p11_shim;
 static CK_FUNCTION_LIST *real, ours;
 
-// Delay, then a device that is not there, then the fault that was asked for.
+static bool is_told_to_hang(void) {
+    const char *path = getenv("VAULT_SHIM_HANG");
+    if (p11_shim.hangs)
+        return true;
+    FILE *file = path ? fopen(path, "re") : NULL;
+    if (!file)
+        return false;
+    char text[9] = "";
+    (void)!fread(text, 1, sizeof text - 1, file);
+    fclose(file);
+    while (!strcmp(text, "for ever"))
+        pause();
+    return true;
+}
+
+static void hang(void) {
+    for (bool is_first = true; is_told_to_hang(); is_first = false) {
+        p11_shim.hung_count += is_first;
+        poll(NULL, 0, 10);
+    }
+}
+
+// A hang, a delay, then a device that is not there, then the fault that was asked for.
 static bool fails(struct p11_shim_fault *fault, CK_RV *rv) {
+    hang();
     if (p11_shim.delay_ms)
         poll(NULL, 0, (int)p11_shim.delay_ms);
     if (p11_shim.is_pulled_out) {
@@ -55,6 +80,7 @@ static CK_RV shim_finalize(void *reserved) {
 }
 
 static CK_RV shim_get_slot_list(CK_BBOOL present, CK_SLOT_ID *slots, CK_ULONG *count) {
+    hang();
     if (!p11_shim.is_pulled_out)
         return real->C_GetSlotList(present, slots, count);
     *count = 0;

@@ -3,7 +3,9 @@
 // call on, counts, and makes the faults that SoftHSM does not make (error codes,
 // delay, garbage, answers too short, a device that is pulled out, a PIN pad).
 // Test programs find its control block with dlopen and dlsym("p11_shim"). The
-// module behind it is SoftHSM, or what VAULT_SHIM_MODULE names.
+// module behind it is SoftHSM, or what VAULT_SHIM_MODULE names. In a program that
+// the test did not load it into, it hangs while the file exists that VAULT_SHIM_HANG
+// names; a call that finds "for ever" in it never returns.
 #ifndef VLT_TESTS_DEVICES_P11_SHIM_H
 #define VLT_TESTS_DEVICES_P11_SHIM_H
 
@@ -38,6 +40,8 @@ struct p11_shim {
     bool has_pinpad;            // C_Login without a PIN asks on the device's own pad
     _Atomic bool is_pulled_out; // no device in any slot
     _Atomic unsigned delay_ms;  // of every call
+    _Atomic bool hangs;         // a call does not return before this is false again
+    _Atomic unsigned hung_count; // calls that did so
     _Atomic enum p11_shim_spoil spoil;
     _Atomic unsigned spoil_times;
     struct p11_shim_fault encrypt, decrypt, find, open_session, login, generate, destroy, sign,

@@ -16,3 +16,7 @@ vault_unit_test(keeper_signer LINK vault_keeper_fixture ${CMAKE_DL_LIBS})
 add_dependencies(test_keeper_signer vault_p11_shim)
 target_compile_definitions(test_keeper_signer PRIVATE
   P11_SHIM_PATH="$<TARGET_FILE:vault_p11_shim>")
+vault_unit_test(device_thread LINK vault_keeper vault_device_fixture ${CMAKE_DL_LIBS})
+add_dependencies(test_device_thread vault_p11_shim)
+target_compile_definitions(test_device_thread PRIVATE
+  P11_SHIM_PATH="$<TARGET_FILE:vault_p11_shim>")

@@ -5,6 +5,7 @@
 
 #include "libvault/base/clock.h"
 #include "vaultd/keeper/audit_first.h"
+#include "vaultd/keeper/device_restart.h"
 #include "vaultd/keeper/devices.h"
 #include "vaultd/keeper/epoch.h"
 #include "vaultd/keeper/slots.h"
@@ -52,16 +53,13 @@ void device_check(struct device *device) {
 }
 
 static void look_at(struct device *device, int64_t now_ms) {
-    char why[120];
+    const struct keeper_settings *settings = &device->keeper->settings;
     int64_t waited_ms = now_ms - device->asked_ms;
-    bool is_asked = device->is_checking || device->is_opening;
-    if (is_asked && waited_ms > DEVICE_OVERDUE_MS && !device->is_overdue) {
-        device->is_overdue = true;
-        snprintf(why, sizeof why, "it has not answered for %lld s: it hangs, or has too much to do",
-                 (long long)(waited_ms / 1000));
-        device_failed(device, VLT_UNAVAILABLE, why);
-    }
-    if (is_asked || waited_ms < (int64_t)device->keeper->settings.device_probe_s * 1000)
+    if (device->is_opening && !device->is_overdue &&
+        waited_ms >= (int64_t)settings->device_timeout_s * 1000)
+        device_overdue(device);
+    if (device->keeper->state != KEEPER_UNSEALED || device->is_checking || device->is_opening ||
+        waited_ms < (int64_t)settings->device_probe_s * 1000)
         return;
     if (device->id_count > 0)
         device_check(device);
@@ -97,12 +95,15 @@ static void grace_over(struct keeper *keeper) {
 static void on_tick(evutil_socket_t fd, short what, void *context) {
     struct keeper *keeper = context;
     int64_t now_ms = clock_elapsed_ms();
-    if (keeper->state != KEEPER_UNSEALED || keeper->is_draining)
+    for (size_t i = 0; i < keeper->devices->count; i++)
+        device_thread_look(keeper->devices->at[i].thread, keeper->settings.device_timeout_s);
+    if (keeper->is_draining)
         return;
     for (size_t i = 0; i < keeper->devices->count; i++)
         look_at(&keeper->devices->at[i], now_ms);
-    if (device_grace_left_s(keeper) == 0)
+    if (keeper->state == KEEPER_UNSEALED && device_grace_left_s(keeper) == 0)
         grace_over(keeper);
+    device_restart_look(keeper);
 }
 
 // ---- Life ----

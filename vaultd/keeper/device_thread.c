@@ -5,23 +5,31 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#include "libvault/base/clock.h"
+#include "vaultd/keeper/device_serve.h"
 #include "vaultd/keeper/worker.h"
-
-// Generations that an interrupted init may have left in a device.
-#define GENERATION_TRIES 64
+#include "vaultd/log/log.h"
 
 struct device_thread {
     struct worker *worker;
     struct hsm *hsm; // the thread's own: the loop never touches it
     atomic_bool is_ending;
-    void (*failed)(void *context); // loop's side, as the next
+    // Loop's side only, as all that follows.
+    struct device_thread_events events;
     void *context;
+    struct device_job *stuck; // has not returned, and nobody waits for it any more
+    int64_t stuck_since_ms;
+    struct device_job *refused, **last_refused; // to be told so by the next turn of the loop
+    struct event *refuse;
 };
 
+// The thread works on a copy: when it does not come back, the caller's half is
+// finished without it.
 struct device_job {
     struct worker_job job;
     struct device_thread *thread;
-    struct device_call call;
+    struct device_call call, work;
+    struct device_job *next; // of those that are refused
 };
 
 static struct device_job *job_of(struct worker_job *job) {
@@ -32,212 +40,13 @@ static struct device_job *job_of_call(struct device_call *call) {
     return (struct device_job *)(void *)((char *)call - offsetof(struct device_job, call));
 }
 
-// ---- On the thread ----
-
-static vlt_result reach(struct device_thread *thread, struct device_call *call) {
-    // Settings may have changed (another PIN file): begin anew.
-    hsm_close(thread->hsm);
-    thread->hsm = NULL;
-    return hsm_open(&call->settings, &call->fault, &thread->hsm);
-}
-
-static vlt_result open_keys(struct device_thread *thread, struct device_call *call) {
-    VLT_TRY(reach(thread, call));
-    VLT_TRY(hsm_approvals_set(thread->hsm, call->approvals, call->approval_count));
-    for (size_t i = 0; i < call->key_count; i++)
-        VLT_TRY(hsm_key_find(thread->hsm, &call->keys[i], &call->fault));
-    return vlt_ok();
-}
-
-static vlt_result generate_key(struct device_thread *thread, struct device_call *call,
-                               uint32_t first) {
-    vlt_result result = vlt_ok();
-    // An init or rotation that was cut off before its commit leaves a key that
-    // nothing refers to: step over it.
-    for (uint32_t i = 0; i < GENERATION_TRIES; i++) {
-        call->fault = (struct fault){0};
-        result = hsm_key_create(thread->hsm, first + i, &call->fault, &call->keys[0]);
-        if (result.class != VLT_CONFLICT)
-            break;
-    }
-    call->key_count = vlt_is_ok(result) ? 1 : 0;
-    return result;
-}
-
-static vlt_result create_key(struct device_thread *thread, struct device_call *call) {
-    VLT_TRY(reach(thread, call));
-    return generate_key(thread, call, 1);
-}
-
-static vlt_result wrap(struct device_thread *thread, struct device_call *call) {
-    struct buf blob;
-    buf_init(&blob, HSM_BLOB_MAX_BYTES);
-    vlt_result result = hsm_wrap(thread->hsm, bytes_of(call->purpose, call->purpose_bytes),
-                                 call->secret, &call->fault, &blob);
-    if (vlt_is_ok(result) && buf_failed(&blob))
-        result = vlt_fail(VLT_UNAVAILABLE, "out of memory");
-    if (vlt_is_ok(result)) {
-        memcpy(call->blob, blob.at, blob.size);
-        call->blob_bytes = blob.size;
-    }
-    buf_done(&blob);
-    return result;
-}
-
-static bool is_same_key(const struct secret *a, const struct secret *b) {
-    bool is_same = secret_equal(bytes_of(secret_borrow(a), secret_size(a)),
-                                bytes_of(secret_borrow(b), secret_size(b)));
-    secret_release(a);
-    secret_release(b);
-    return is_same;
-}
-
-// What replaces a blob must be able to do what it could.
-static vlt_result prove(struct device_thread *thread, struct device_call *call) {
-    struct secret *again = secret_new(HSM_DATA_KEY_BYTES);
-    if (!again)
-        return vlt_fail(VLT_UNAVAILABLE, "no secret memory left");
-    vlt_result result = hsm_unwrap(thread->hsm, bytes_of(call->purpose, call->purpose_bytes),
-                                   bytes_of(call->blob, call->blob_bytes), &call->fault, again);
-    if (vlt_is_ok(result) && !is_same_key(call->secret, again))
-        result = vlt_fail(VLT_CRYPTO, "the device does not give back what it wrapped");
-    secret_free(again);
-    return result;
-}
-
-static vlt_result wrap_proven(struct device_thread *thread, struct device_call *call) {
-    VLT_TRY(wrap(thread, call));
-    return prove(thread, call);
-}
-
-static vlt_result rewrap(struct device_thread *thread, struct device_call *call) {
-    VLT_TRY(hsm_unwrap(thread->hsm, bytes_of(call->purpose, call->purpose_bytes),
-                       bytes_of(call->blob, call->blob_bytes), &call->fault, call->secret));
-    vlt_result result = wrap(thread, call);
-    if (vlt_is_ok(result))
-        result = prove(thread, call);
-    secret_wipe(call->secret);
-    return result;
-}
-
-static vlt_result destroy_key(struct device_thread *thread, struct device_call *call) {
-    vlt_result result = hsm_key_destroy(thread->hsm, &call->keys[0], &call->fault);
-    return result.class == VLT_NOT_FOUND ? vlt_ok() : result;
-}
-
-static vlt_result serve_counter(struct hsm *hsm, struct device_call *call) {
-    if (call->kind == DEVICE_COUNTER_CREATE)
-        return hsm_counter_create(hsm, &call->fault, &call->counter, &call->value);
-    if (call->kind == DEVICE_COUNTER_READ)
-        return hsm_counter_read(hsm, &call->counter, &call->fault, &call->value);
-    if (call->kind == DEVICE_COUNTER_ADVANCE)
-        return hsm_counter_advance(hsm, &call->counter, call->value, &call->fault);
-    return hsm_counter_destroy(hsm, &call->counter, &call->fault);
-}
-
-static vlt_result serve_signer(struct hsm *hsm, struct device_call *call) {
-    if (call->kind == DEVICE_SIGN)
-        return hsm_sign(hsm, &call->signer, call->digest, &call->fault, call->signature);
-    if (call->kind == DEVICE_SIGNER_CREATE)
-        return hsm_signer_create(hsm, &call->fault, &call->signer);
-    vlt_result result = hsm_signer_destroy(hsm, call->signer.id, &call->fault);
-    return result.class == VLT_NOT_FOUND ? vlt_ok() : result;
-}
-
-// The state of the machine can be asked for when no key can be opened: then most of all.
-static vlt_result boot_read(struct device_thread *thread, struct device_call *call) {
-    struct hsm *hsm = thread->hsm;
-    if (!hsm)
-        VLT_TRY(hsm_open(&call->settings, &call->fault, &hsm));
-    vlt_result result = hsm_boot_read(hsm, call->boot.pcrs, &call->fault, &call->boot);
-    if (hsm != thread->hsm)
-        hsm_close(hsm);
-    return result;
-}
-
-static vlt_result serve(struct device_thread *thread, struct device_call *call) {
-    if (thread->is_ending)
-        return vlt_fail(VLT_UNAVAILABLE, "the keeper is stopping");
-    if (call->kind == DEVICE_OPEN)
-        return open_keys(thread, call);
-    if (call->kind == DEVICE_CREATE)
-        return create_key(thread, call);
-    if (call->kind == DEVICE_CLOSE) {
-        hsm_close(thread->hsm);
-        thread->hsm = NULL;
-        return vlt_ok();
-    }
-    if (call->kind == DEVICE_BOOT_READ)
-        return boot_read(thread, call);
-    if (!thread->hsm)
-        return vlt_fail(VLT_UNAVAILABLE, "no device is open");
-    if (call->kind == DEVICE_ATTEST)
-        return hsm_attest(thread->hsm,
-                          call->attestation->nonce[0] ? call->attestation->nonce : NULL,
-                          call->attestation->nonce[0] ? NULL : &call->attestation->challenge,
-                          &call->fault, &call->attestation->evidence);
-    if (call->kind == DEVICE_APPROVE)
-        return hsm_approvals_set(thread->hsm, call->approvals, call->approval_count);
-    if (call->kind == DEVICE_WRAP)
-        return wrap(thread, call);
-    if (call->kind == DEVICE_WRAP_PROVEN)
-        return wrap_proven(thread, call);
-    if (call->kind == DEVICE_CHECK)
-        return hsm_check(thread->hsm, &call->fault);
-    if (call->kind >= DEVICE_SIGNER_CREATE && call->kind <= DEVICE_SIGNER_DESTROY)
-        return serve_signer(thread->hsm, call);
-    if (call->kind == DEVICE_GENERATE) {
-        VLT_TRY(hsm_boot_bind(thread->hsm, call->settings.boot_pcrs, call->settings.boot_approver,
-                              &call->fault));
-        return generate_key(thread, call, call->generation);
-    }
-    if (call->kind == DEVICE_REWRAP)
-        return rewrap(thread, call);
-    if (call->kind == DEVICE_DESTROY)
-        return destroy_key(thread, call);
-    if (call->kind != DEVICE_UNWRAP)
-        return serve_counter(thread->hsm, call);
-    return hsm_unwrap(thread->hsm, bytes_of(call->purpose, call->purpose_bytes),
-                      bytes_of(call->blob, call->blob_bytes), &call->fault, call->secret);
-}
-
-static void job_run(struct worker_job *job) {
-    struct device_job *device = job_of(job);
-    struct device_thread *thread = device->thread;
-    struct device_call *call = &device->call;
-    call->result = serve(thread, call);
-    if (thread->hsm && (call->kind == DEVICE_GENERATE || call->kind == DEVICE_DESTROY ||
-                        call->kind == DEVICE_CHECK))
-        hsm_describe(thread->hsm, &call->description);
-    if (call->kind != DEVICE_OPEN && call->kind != DEVICE_CREATE)
-        return;
-    if (!vlt_is_ok(call->result)) {
-        hsm_close(thread->hsm);
-        thread->hsm = NULL;
-    } else {
-        hsm_describe(thread->hsm, &call->description);
-    }
-}
-
-// ---- On the loop ----
-
-static void job_done(struct worker_job *job) {
-    struct device_job *device = job_of(job);
-    struct device_thread *thread = device->thread;
-    bool is_its_fault = device->call.result.class == VLT_UNAVAILABLE;
-    if (is_its_fault && thread->failed && !thread->is_ending)
-        thread->failed(thread->context);
-    device->call.done(&device->call);
-    device_call_free(&device->call);
-}
+// ---- Calls ----
 
 struct device_call *device_call_new(enum device_call_kind kind,
                                     void (*done)(struct device_call *call), void *context) {
     struct device_job *device = calloc(1, sizeof *device);
     if (!device)
         return NULL;
-    device->job.run = job_run;
-    device->job.done = job_done;
     device->call.kind = kind;
     device->call.done = done;
     device->call.context = context;
@@ -252,10 +61,14 @@ struct device_call *device_call_new(enum device_call_kind kind,
     return &device->call;
 }
 
-void device_call_free(struct device_call *call) {
+static void free_parts(struct device_call *call) {
     secret_free(call->secret);
     free(call->approvals);
     free(call->attestation);
+}
+
+void device_call_free(struct device_call *call) {
+    free_parts(call);
     free(job_of_call(call));
 }
 
@@ -266,9 +79,176 @@ void device_call_set_purpose(struct device_call *call, uint32_t tenant, uint32_t
     call->purpose_bytes = w.size;
 }
 
+struct device_thread *device_call_thread(struct device_call *call) {
+    return job_of_call(call)->thread;
+}
+
+// What the call owns is the thread's while it works.
+static void lend(struct device_job *device) {
+    device->work = device->call;
+    device->call.secret = NULL;
+    device->call.approvals = NULL;
+    device->call.attestation = NULL;
+}
+
+static void take_back(struct device_job *device) {
+    device->call = device->work;
+    memset(&device->work, 0, sizeof device->work);
+}
+
+// ---- A device that does not come back ----
+
+static void tell_stuck(const struct device_thread *thread, struct device_call *call) {
+    long long waited_s = (clock_elapsed_ms() - thread->stuck_since_ms) / 1000;
+    call->result = fault_set(&call->fault, VLT_UNAVAILABLE, "the device hangs",
+                             "it hangs: a call has not returned for %lld s", waited_s);
+}
+
+// Never from within device_submit: who submits does not expect its answer there.
+static void refuse_later(struct device_thread *thread, struct device_job *device) {
+    device->next = NULL;
+    *thread->last_refused = device;
+    thread->last_refused = &device->next;
+    event_active(thread->refuse, EV_TIMEOUT, 0);
+}
+
+static void refuse_all(struct device_thread *thread) {
+    struct device_job *device = thread->refused;
+    thread->refused = NULL;
+    thread->last_refused = &thread->refused;
+    while (device) {
+        struct device_job *next = device->next;
+        tell_stuck(thread, &device->call);
+        device->call.done(&device->call);
+        device_call_free(&device->call);
+        device = next;
+    }
+}
+
+static void on_refuse(evutil_socket_t fd, short what, void *context) { refuse_all(context); }
+
+static void give_up_on(struct device_thread *thread, struct device_job *device, int64_t since_ms) {
+    struct worker_job *waiting;
+    thread->stuck = device;
+    thread->stuck_since_ms = since_ms;
+    // First of all: whoever is told looks for another device.
+    if (thread->events.stuck && !thread->is_ending)
+        thread->events.stuck(thread->context);
+    while ((waiting = worker_withdraw(thread->worker))) {
+        take_back(job_of(waiting));
+        refuse_later(thread, job_of(waiting));
+    }
+    tell_stuck(thread, &device->call);
+    device->call.done(&device->call);
+}
+
+// Making keys and opening a device (a person may type a PIN) take their time.
+static bool is_slow(enum device_call_kind kind) {
+    return kind == DEVICE_OPEN || kind == DEVICE_CREATE || kind == DEVICE_GENERATE ||
+           kind == DEVICE_SIGNER_CREATE || kind == DEVICE_ATTEST;
+}
+
+void device_thread_look(struct device_thread *thread, uint32_t timeout_s) {
+    int64_t since_ms = 0;
+    struct worker_job *job = worker_running(thread->worker, &since_ms);
+    if (!job || thread->stuck)
+        return;
+    struct device_job *device = job_of(job); // not freed before this loop has seen its end
+    int64_t limit_ms = (int64_t)timeout_s * 1000;
+    if (is_slow(device->call.kind))
+        limit_ms *= DEVICE_SLOW_FACTOR;
+    if (clock_elapsed_ms() - since_ms >= limit_ms)
+        give_up_on(thread, device, since_ms);
+}
+
+int64_t device_thread_stuck_ms(const struct device_thread *thread) {
+    return thread->stuck ? clock_elapsed_ms() - thread->stuck_since_ms : -1;
+}
+
+// ---- It came back after all ----
+
+static void undone(struct device_call *call) {
+    if (!vlt_is_ok(call->result))
+        log_warning("what a device made too late stays in it, unused: %s",
+                    fault_or_reason(&call->fault, call->result));
+}
+
+static void closed(struct device_call *call) {}
+
+static void submit_kind(struct device_thread *thread, enum device_call_kind kind,
+                        const struct device_call *made) {
+    struct device_call *call =
+        device_call_new(kind, kind == DEVICE_CLOSE ? closed : undone, NULL);
+    if (!call) {
+        log_error("no memory to tidy up a device");
+        return;
+    }
+    call->keys[0] = made->keys[0];
+    call->signer = made->signer;
+    call->counter = made->counter;
+    device_submit(thread, call);
+}
+
+// Nobody knows of what it made.
+static void undo(struct device_thread *thread, const struct device_call *late) {
+    if (!vlt_is_ok(late->result))
+        return;
+    if (late->kind == DEVICE_CREATE || late->kind == DEVICE_GENERATE)
+        submit_kind(thread, DEVICE_DESTROY, late);
+    else if (late->kind == DEVICE_SIGNER_CREATE)
+        submit_kind(thread, DEVICE_SIGNER_DESTROY, late);
+    else if (late->kind == DEVICE_COUNTER_CREATE)
+        submit_kind(thread, DEVICE_COUNTER_DESTROY, late);
+}
+
+static void came_back(struct device_thread *thread) {
+    struct device_job *device = thread->stuck;
+    thread->stuck = NULL;
+    undo(thread, &device->work);
+    // Where it stands is not known: it is opened anew by who wants it.
+    submit_kind(thread, DEVICE_CLOSE, &device->work);
+    free_parts(&device->work);
+    free(device);
+    if (thread->events.returned && !thread->is_ending)
+        thread->events.returned(thread->context);
+}
+
+// ---- Calls that are served ----
+
+static void job_run(struct worker_job *job) {
+    struct device_job *device = job_of(job);
+    struct device_thread *thread = device->thread;
+    if (thread->is_ending)
+        device->work.result = vlt_fail(VLT_UNAVAILABLE, "the keeper is stopping");
+    else
+        device_serve(&thread->hsm, &device->work);
+}
+
+static void job_done(struct worker_job *job) {
+    struct device_job *device = job_of(job);
+    struct device_thread *thread = device->thread;
+    if (device == thread->stuck) {
+        came_back(thread);
+        return;
+    }
+    take_back(device);
+    bool is_its_fault = device->call.result.class == VLT_UNAVAILABLE;
+    if (is_its_fault && thread->events.failed && !thread->is_ending)
+        thread->events.failed(thread->context);
+    device->call.done(&device->call);
+    device_call_free(&device->call);
+}
+
 void device_submit(struct device_thread *thread, struct device_call *call) {
     struct device_job *device = job_of_call(call);
     device->thread = thread;
+    if (thread->stuck) {
+        refuse_later(thread, device);
+        return;
+    }
+    device->job.run = job_run;
+    device->job.done = job_done;
+    lend(device);
     worker_submit(thread->worker, &device->job);
 }
 
@@ -276,12 +256,19 @@ size_t device_pending(const struct device_thread *thread) {
     return worker_pending(thread->worker);
 }
 
+// ---- Life ----
+
 vlt_result device_thread_new(struct event_base *base, struct device_thread **ret_thread) {
     struct device_thread *thread = calloc(1, sizeof *thread);
     if (!thread)
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
-    vlt_result result = worker_new(base, &thread->worker);
+    thread->last_refused = &thread->refused;
+    thread->refuse = event_new(base, -1, 0, on_refuse, thread);
+    vlt_result result = thread->refuse ? worker_new(base, &thread->worker)
+                                       : vlt_fail(VLT_UNAVAILABLE, "out of memory");
     if (!vlt_is_ok(result)) {
+        if (thread->refuse)
+            event_free(thread->refuse);
         free(thread);
         return result;
     }
@@ -289,25 +276,28 @@ vlt_result device_thread_new(struct event_base *base, struct device_thread **ret
     return vlt_ok();
 }
 
-void device_thread_end(struct device_thread *thread) {
-    thread->is_ending = true;
-    worker_end(thread->worker);
-}
-
-void device_thread_on_failure(struct device_thread *thread, void (*failed)(void *context),
-                              void *context) {
-    thread->failed = failed;
+void device_thread_on(struct device_thread *thread, const struct device_thread_events *events,
+                      void *context) {
+    thread->events = *events;
     thread->context = context;
 }
 
-struct device_thread *device_call_thread(struct device_call *call) {
-    return job_of_call(call)->thread;
+bool device_thread_end(struct device_thread *thread, unsigned within_ms) {
+    int64_t since_ms = 0;
+    thread->is_ending = true;
+    bool has_ended = worker_end_within(thread->worker, within_ms);
+    struct worker_job *job = has_ended ? NULL : worker_running(thread->worker, &since_ms);
+    if (job && !thread->stuck)
+        give_up_on(thread, job_of(job), since_ms);
+    while (thread->refused) // who is told may ask again
+        refuse_all(thread);
+    return has_ended;
 }
 
 void device_thread_free(struct device_thread *thread) {
     if (!thread)
         return;
-    device_thread_end(thread);
+    event_free(thread->refuse);
     worker_free(thread->worker);
     hsm_close(thread->hsm); // the thread has ended
     free(thread);

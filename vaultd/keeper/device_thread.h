@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The one thread that talks to a device. Every call returns at once; `done`
-// comes later, on the loop. Calls are served in their order. A device that hangs
-// delays its own answers and nothing else.
+// comes later, on the loop. Calls are served in their order.
+//
+// A call into a PKCS#11 module can not be interrupted. When one does not return in
+// time it is finished without the device (VLT_UNAVAILABLE), so are those behind it,
+// and so is each that is submitted until it returns. What it brings then is
+// dropped, what it made is destroyed, and the device is closed.
 #ifndef VLT_KEEPER_DEVICE_THREAD_H
 #define VLT_KEEPER_DEVICE_THREAD_H
 
@@ -43,7 +47,7 @@ struct device_attestation {
 
 // Made by device_call_new, filled in by the caller, consumed by device_submit;
 // freed after `done`. The call owns `secret` and wipes it, unless done takes it
-// away by setting it to NULL.
+// away by setting it to NULL. After a failure what the call owned may be gone.
 struct device_call {
     enum device_call_kind kind;
     struct hsm_settings settings; // DEVICE_OPEN, DEVICE_CREATE, DEVICE_GENERATE, DEVICE_BOOT_READ
@@ -71,15 +75,27 @@ struct device_call {
     struct hsm_description description; // after calls that change which keys are open
 };
 
+#define DEVICE_SLOW_FACTOR 12 // opening a device and making keys may take longer
+
 struct device_thread;
 vlt_result device_thread_new(struct event_base *base,
                              struct device_thread **ret_thread) VLT_MUST_USE;
-// Waits for what was submitted; what is submitted from then on fails at once.
-void device_thread_end(struct device_thread *thread);
-void device_thread_free(struct device_thread *thread); // ends it, too; NULL is fine
-// Told, before `done`, of a call that failed because the device does not answer.
-void device_thread_on_failure(struct device_thread *thread, void (*failed)(void *context),
-                              void *context);
+struct device_thread_events { // any may be NULL; called before `done` of the call
+    void (*failed)(void *context);   // a call failed because the device does not answer
+    void (*stuck)(void *context);    // a call does not return
+    void (*returned)(void *context); // it did; the device is closed
+};
+void device_thread_on(struct device_thread *thread, const struct device_thread_events *events,
+                      void *context);
+// Has a call been running for longer than `timeout_s`? Called every now and then.
+void device_thread_look(struct device_thread *thread, uint32_t timeout_s);
+// For how long a call has not returned that was given up; -1: there is none.
+int64_t device_thread_stuck_ms(const struct device_thread *thread);
+// Finishes what was submitted, waiting for the device no longer than `within_ms`;
+// what is submitted from then on fails at once. False: the thread is still in the
+// device. It must not be freed then, and the process ends by _exit.
+bool device_thread_end(struct device_thread *thread, unsigned within_ms) VLT_MUST_USE;
+void device_thread_free(struct device_thread *thread); // one that has ended; NULL is fine
 // The thread that a call was submitted to.
 struct device_thread *device_call_thread(struct device_call *call);
 // NULL: out of memory. `secret`, where the kind needs one, has room for a data key.

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vaultd/keeper/devices.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "libvault/base/clock.h"
 #include "vaultd/keeper/audit_first.h"
-#include "vaultd/keeper/boot.h"
 #include "vaultd/keeper/device_probe.h"
-#include "vaultd/keeper/epoch.h"
-#include "vaultd/keeper/slots.h"
 #include "vaultd/keeper/unseal.h"
 #include "vaultd/log/log.h"
 
@@ -119,6 +117,7 @@ static void set_state(struct device *device, enum device_state state, const char
     bool is_news = before != state;
     memcpy(device->why, text.text, sizeof device->why);
     device->state = state;
+    device->has_worked |= state == DEVICE_WORKS;
     if (is_news) {
         device->since_s = clock_now_s();
         record_state(device, before);
@@ -167,130 +166,24 @@ void device_failed(struct device *device, enum vlt_class class, const char *why)
     set_state(device, is_tampered ? DEVICE_TAMPERED : DEVICE_LOST, why);
 }
 
+void device_is_foreign(struct device *device) {
+    set_state(device, DEVICE_FOREIGN, "");
+}
+
 void device_leaves(struct device *device) {
     device->is_leaving = true;
     note_serving(device->keeper);
-}
-
-static void closed(struct device_call *call) {}
-
-// Not needed for anything: when there is no memory to close it, it stays open.
-static void close_thread(struct device *device) {
-    struct device_call *call = device_call_new(DEVICE_CLOSE, closed, NULL);
-    if (call)
-        device_submit(device->thread, call);
-    else
-        log_error("no memory to close the device %s", device->name);
 }
 
 void device_left(struct device *device) {
     device->id_count = 0;
     device->session++;
     device->is_leaving = device->is_opening = device->is_checking = device->is_overdue = false;
-    set_state(device, DEVICE_FOREIGN, "");
-    close_thread(device);
+    device_is_foreign(device);
+    device_close(device);
 }
 
-// ---- Opening ----
-
-struct key_search {
-    const struct device *device;
-    uint8_t kind;
-    bool is_leaving;
-    struct device_call *call;
-    vlt_result result;
-};
-
-static bool take_key(struct bytes name, struct bytes value, uint64_t revision, void *context) {
-    struct key_search *search = context;
-    struct device_call *call = search->call;
-    struct record_device record;
-    search->result = record_device_get(value, &record);
-    if (!vlt_is_ok(search->result))
-        return false;
-    if (!bytes_equal_text(record.device, search->device->name) ||
-        record.kind != search->kind || record.key.size > HSM_KEY_MAX_BYTES ||
-        record.state == RECORD_WRAPPING_ENDING)
-        return true;
-    search->is_leaving |= record.state == RECORD_WRAPPING_LEAVING;
-    if (call->key_count == DEVICE_KEYS_MAX) {
-        search->result = vlt_fail(VLT_LIMIT, "there are too many wrapping keys");
-        return false;
-    }
-    struct hsm_key *key = &call->keys[call->key_count++];
-    key->size = record.key.size;
-    memcpy(key->at, record.key.at, record.key.size);
-    return true;
-}
-
-// Its keys as the store knows them; none is fine.
-static vlt_result find_keys(struct device *device, struct device_call *call) {
-    struct keeper *keeper = device->keeper;
-    struct key_search search = {
-        .device = device,
-        .kind = (uint8_t)keeper->settings.devices[device->number].hsm.kind,
-        .call = call,
-        .result = vlt_ok()};
-    VLT_TRY(store_snapshot_begin(keeper->store));
-    vlt_result result = store_each(keeper->store, STORE_SYSTEM_TENANT, STORE_DEVICE,
-                                   bytes_of(NULL, 0), bytes_of(NULL, 0), take_key, &search);
-    if (vlt_is_ok(result))
-        result = search.result;
-    if (vlt_is_ok(result))
-        result = boot_approvals_read(keeper, call);
-    store_snapshot_end(keeper->store);
-    device->is_leaving = search.is_leaving;
-    return result;
-}
-
-static void open_answered(struct device_call *call) {
-    struct device *device = call->context;
-    struct keeper *keeper = device->keeper;
-    vlt_result result = call->result;
-    if (call->value != device->session) { // closed, or added to the vault, meanwhile
-        unseal_device_answered(keeper, device, result, &call->fault);
-        return;
-    }
-    device->is_opening = device->is_overdue = false;
-    if (vlt_is_ok(result))
-        result = device_opened(device, call);
-    if (!vlt_is_ok(result))
-        device_failed(device, result.class, fault_or_reason(&call->fault, result));
-    if (vlt_is_ok(result) && keeper->state == KEEPER_UNSEALED) {
-        epoch_join(keeper, device->name);
-        slots_touch(keeper);
-    }
-    unseal_device_answered(keeper, device, result, &call->fault);
-}
-
-static void open_one(struct device *device) {
-    struct keeper *keeper = device->keeper;
-    struct device_call *call = device_call_new(DEVICE_OPEN, open_answered, device);
-    if (!call)
-        return; // tried again with the next attempt or probe
-    vlt_result result = find_keys(device, call);
-    if (!vlt_is_ok(result)) {
-        device_call_free(call);
-        device_failed(device, result.class, result.reason);
-        unseal_device_answered(keeper, device, result, NULL);
-    } else if (call->key_count == 0) {
-        device_call_free(call);
-        set_state(device, DEVICE_FOREIGN, "");
-    } else {
-        call->settings = keeper->settings.devices[device->number].hsm;
-        call->value = ++device->session;
-        device->is_opening = true;
-        device->asked_ms = clock_elapsed_ms();
-        device_submit(device->thread, call);
-    }
-}
-
-void devices_open(struct keeper *keeper) {
-    struct devices *devices = keeper->devices;
-    for (size_t i = 0; i < devices->count; i++)
-        if (devices->at[i].state != DEVICE_WORKS && !devices->at[i].is_opening)
-            open_one(&devices->at[i]);
-}
+// ---- Sealing ----
 
 void devices_close(struct keeper *keeper) {
     struct devices *devices = keeper->devices;
@@ -301,24 +194,10 @@ void devices_close(struct keeper *keeper) {
         device->is_opening = device->is_checking = device->is_overdue = false;
         device->state = DEVICE_CLOSED;
         device->why[0] = 0;
-        close_thread(device);
+        device_close(device);
     }
     note_serving(keeper);
     devices->none_since_ms = 0;
-}
-
-bool devices_are_opening(const struct keeper *keeper) {
-    for (size_t i = 0; i < keeper->devices->count; i++)
-        if (keeper->devices->at[i].is_opening)
-            return true;
-    return false;
-}
-
-bool devices_any_known(const struct keeper *keeper) {
-    for (size_t i = 0; i < keeper->devices->count; i++)
-        if (keeper->devices->at[i].state != DEVICE_FOREIGN)
-            return true;
-    return false;
 }
 
 // ---- Life ----
@@ -329,6 +208,33 @@ static void call_failed(void *context) {
         device_check(device);
 }
 
+static void call_is_stuck(void *context) {
+    struct device *device = context;
+    char why[120];
+    snprintf(why, sizeof why, "it hangs: a call has not returned for %lld s",
+             (long long)(device_thread_stuck_ms(device->thread) / 1000));
+    if (device->state != DEVICE_FOREIGN)
+        device_failed(device, VLT_UNAVAILABLE, why);
+    else
+        log_error("device %s: %s", device->name, why);
+}
+
+// Closed by now: opened anew with the next look at it, or try to unseal.
+static void call_returned(void *context) {
+    struct device *device = context;
+    log_notice("device %s: the call that hung has returned", device->name);
+    device->id_count = 0;
+    device->session++;
+    device->is_opening = device->is_checking = device->is_overdue = false;
+    device->asked_ms = 0;
+    note_serving(device->keeper);
+    if (device->keeper->state == KEEPER_SEALED && !device->keeper->is_sealed_by_hand)
+        unseal_begin(device->keeper);
+}
+
+static const struct device_thread_events thread_events = {
+    .failed = call_failed, .stuck = call_is_stuck, .returned = call_returned};
+
 vlt_result devices_reconfigure(struct keeper *keeper) {
     struct devices *devices = keeper->devices;
     while (devices->count < keeper->settings.device_count) {
@@ -338,7 +244,7 @@ vlt_result devices_reconfigure(struct keeper *keeper) {
                                   .name = keeper->settings.devices[devices->count].name,
                                   .since_s = clock_now_s()};
         VLT_TRY(device_thread_new(keeper->base, &device->thread));
-        device_thread_on_failure(device->thread, call_failed, device);
+        device_thread_on(device->thread, &thread_events, device);
         devices->count++;
     }
     note_serving(keeper);
@@ -356,17 +262,29 @@ vlt_result devices_new(struct keeper *keeper) {
     return device_probe_new(keeper);
 }
 
-void devices_free(struct keeper *keeper) {
+bool devices_free(struct keeper *keeper) {
     struct devices *devices = keeper->devices;
     if (!devices)
-        return;
+        return true;
     device_probe_done(keeper);
+    int64_t until_ms = clock_elapsed_ms() + DEVICES_END_MS;
+    bool have_ended[KEEPER_DEVICES_MAX], have_all = true;
+    for (size_t i = 0; i < devices->count; i++) {
+        int64_t left_ms = until_ms - clock_elapsed_ms();
+        have_ended[i] =
+            device_thread_end(devices->at[i].thread, left_ms > 0 ? (unsigned)left_ms : 0);
+        if (!have_ended[i])
+            log_warning("device %s: a call does not return, it is left behind",
+                        devices->at[i].name);
+        have_all &= have_ended[i];
+    }
     for (size_t i = 0; i < devices->count; i++)
-        device_thread_end(devices->at[i].thread);
-    for (size_t i = 0; i < devices->count; i++)
-        device_thread_free(devices->at[i].thread);
-    free(devices);
+        if (have_ended[i])
+            device_thread_free(devices->at[i].thread);
     keeper->devices = NULL;
+    if (have_all)
+        free(devices);
+    return have_all;
 }
 
 // ---- For people ----

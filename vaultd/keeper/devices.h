@@ -36,7 +36,8 @@ struct device {
     bool is_leaving; // the vault: opens what it has closed, closes nothing any more
     bool is_opening, is_checking;
     uint64_t session; // grows when it is opened or closed: older answers do not count
-    bool is_overdue;  // the check that is under way takes too long
+    bool is_overdue;  // opening it takes too long: nobody waits for it any more
+    bool has_worked;  // since the keeper started
     int64_t asked_ms; // when that was begun
     int64_t since_s;  // POSIX seconds, of the state
 };
@@ -49,7 +50,9 @@ struct devices {
 };
 
 vlt_result devices_new(struct keeper *keeper) VLT_MUST_USE;
-void devices_free(struct keeper *keeper); // waits for the threads
+#define DEVICES_END_MS 2000 // that a stop waits for calls that are under way
+// False: a thread is still in its device; the process must end by _exit.
+bool devices_free(struct keeper *keeper);
 // Threads for devices that a reload has added.
 vlt_result devices_reconfigure(struct keeper *keeper) VLT_MUST_USE;
 
@@ -58,7 +61,7 @@ vlt_result devices_reconfigure(struct keeper *keeper) VLT_MUST_USE;
 void devices_open(struct keeper *keeper);
 // The vault is sealed: all are closed.
 void devices_close(struct keeper *keeper);
-bool devices_are_opening(const struct keeper *keeper);
+bool devices_are_opening(const struct keeper *keeper); // any that is not overdue
 // Is there one that the store has keys of?
 bool devices_any_known(const struct keeper *keeper);
 
@@ -82,9 +85,13 @@ void device_forget_id(struct device *device, const uint8_t id[HSM_KEY_ID_BYTES])
 void device_works(struct device *device);
 // It answered that it failed, or does not answer. `class` tells lost from tampered.
 void device_failed(struct device *device, enum vlt_class class, const char *why);
+void device_is_foreign(struct device *device); // the store knows no key of it
+void device_close(struct device *device);      // its thread lets go of it
 // It is being removed from the vault; or was, and is a stranger from now on.
 void device_leaves(struct device *device);
 void device_left(struct device *device);
+// Opening it takes too long: who waits for it goes on. It still counts when it opens.
+void device_overdue(struct device *device);
 // Looks at it now and not only with the next probe.
 void device_check(struct device *device);
 

@@ -43,9 +43,9 @@ vlt_result keeper_new(struct event_base *base, struct keeper **ret_keeper) {
     return vlt_ok();
 }
 
-void keeper_free(struct keeper *keeper) {
+bool keeper_free(struct keeper *keeper) {
     if (!keeper)
-        return;
+        return true;
     // What ends from here on must begin nothing new: its thread may be gone already.
     keeper->state = KEEPER_SEALED;
     // The channels are gone already; there is nobody to tell.
@@ -56,7 +56,7 @@ void keeper_free(struct keeper *keeper) {
     if (keeper->epoch)
         epoch_forget(keeper); // what is committed from here on moves no counter
     // Threads first: what they finish still finds everything in its place.
-    devices_free(keeper);
+    bool have_ended = devices_free(keeper);
     commit_queue_free(keeper->commits);
     rotations_done(keeper);
     unseal_done(keeper);
@@ -72,6 +72,7 @@ void keeper_free(struct keeper *keeper) {
     secret_free(keeper->plaintext);
     store_close(keeper->store);
     free(keeper);
+    return have_ended;
 }
 
 // ---- Settings ----

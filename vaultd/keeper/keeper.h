@@ -79,6 +79,7 @@ struct keeper {
         *redeemers[KEEPER_PEERS_MAX];
     size_t wraps_in_flight; // wrapped data keys on their way to the disk
     bool is_draining;       // begins nothing new
+    bool is_restarting;     // for the sake of a device that hangs
     size_t in_flight;          // calls whose answer waits for the auditor, disk or device
     bool has_unseal_to_record; // the vault unsealed itself before the auditor was there
 
@@ -103,7 +104,9 @@ struct keeper {
 
 // Threads start with keeper_start, not here, so that they inherit the sandbox.
 vlt_result keeper_new(struct event_base *base, struct keeper **ret_keeper) VLT_MUST_USE;
-void keeper_free(struct keeper *keeper); // finishes what is with the threads; wipes every key
+// Finishes what is with the threads, wipes every key. False: a device does not return
+// from a call, and the process must end by _exit.
+bool keeper_free(struct keeper *keeper);
 // First settings or a reload (then fields that need a restart must not differ).
 vlt_result keeper_configure(struct keeper *keeper, struct bytes frame, bool is_first,
                             struct fault *fault) VLT_MUST_USE;

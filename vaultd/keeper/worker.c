@@ -5,7 +5,10 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "libvault/base/clock.h"
 
 struct job_list {
     struct worker_job *first, **last;
@@ -13,10 +16,12 @@ struct job_list {
 
 struct worker {
     pthread_t thread;
-    pthread_mutex_t lock; // of the next three
-    pthread_cond_t has_work;
+    pthread_mutex_t lock; // of the next six
+    pthread_cond_t has_work, has_left;
     struct job_list waiting, finished;
-    bool is_ending;
+    struct worker_job *running;
+    int64_t running_since_ms;
+    bool is_ending, is_left; // left: the thread has nothing more to do
     int wake_fd; // eventfd: thread to loop
     struct event *woken;
     size_t pending; // loop's side only, as the next
@@ -52,14 +57,19 @@ static void *thread_main(void *context) {
             pthread_cond_wait(&worker->has_work, &worker->lock);
             continue;
         }
+        worker->running = job;
+        worker->running_since_ms = clock_elapsed_ms();
         pthread_mutex_unlock(&worker->lock);
         job->run(job);
         pthread_mutex_lock(&worker->lock);
+        worker->running = NULL;
         list_append(&worker->finished, job);
         // Can only fail when 2^64 wake-ups were not seen.
         ssize_t written = write(worker->wake_fd, &one, sizeof one);
         (void)written;
     }
+    worker->is_left = true;
+    pthread_cond_signal(&worker->has_left);
     pthread_mutex_unlock(&worker->lock);
     return NULL;
 }
@@ -100,6 +110,7 @@ static void destroy(struct worker *worker) {
     if (worker->wake_fd >= 0)
         close(worker->wake_fd);
     pthread_cond_destroy(&worker->has_work);
+    pthread_cond_destroy(&worker->has_left);
     pthread_mutex_destroy(&worker->lock);
     free(worker);
 }
@@ -110,6 +121,11 @@ vlt_result worker_new(struct event_base *base, struct worker **ret_worker) {
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
     pthread_mutex_init(&worker->lock, NULL);
     pthread_cond_init(&worker->has_work, NULL);
+    pthread_condattr_t monotonic; // a step of the clock must not make anybody wait
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&worker->has_left, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     list_init(&worker->waiting);
     list_init(&worker->finished);
     worker->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -123,16 +139,41 @@ vlt_result worker_new(struct event_base *base, struct worker **ret_worker) {
     return vlt_ok();
 }
 
-void worker_end(struct worker *worker) {
-    if (worker->has_ended)
-        return;
+static void ask_to_end(struct worker *worker) {
     pthread_mutex_lock(&worker->lock);
     worker->is_ending = true;
     pthread_cond_signal(&worker->has_work);
     pthread_mutex_unlock(&worker->lock);
+}
+
+void worker_end(struct worker *worker) {
+    if (worker->has_ended)
+        return;
+    ask_to_end(worker);
     pthread_join(worker->thread, NULL);
     worker->has_ended = true;
     finish_jobs(worker);
+}
+
+bool worker_end_within(struct worker *worker, unsigned within_ms) {
+    struct timespec until;
+    ask_to_end(worker);
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += within_ms / 1000;
+    until.tv_nsec += (long)(within_ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
+    int error = 0;
+    pthread_mutex_lock(&worker->lock);
+    while (!worker->is_left && !error)
+        error = pthread_cond_timedwait(&worker->has_left, &worker->lock, &until);
+    bool is_left = worker->is_left;
+    pthread_mutex_unlock(&worker->lock);
+    if (is_left)
+        worker_end(worker);
+    return is_left;
 }
 
 void worker_free(struct worker *worker) {
@@ -154,6 +195,24 @@ void worker_submit(struct worker *worker, struct worker_job *job) {
     list_append(&worker->waiting, job);
     pthread_cond_signal(&worker->has_work);
     pthread_mutex_unlock(&worker->lock);
+}
+
+struct worker_job *worker_running(struct worker *worker, int64_t *ret_since_ms) {
+    pthread_mutex_lock(&worker->lock);
+    struct worker_job *job = worker->running;
+    if (job)
+        *ret_since_ms = worker->running_since_ms;
+    pthread_mutex_unlock(&worker->lock);
+    return job;
+}
+
+struct worker_job *worker_withdraw(struct worker *worker) {
+    pthread_mutex_lock(&worker->lock);
+    struct worker_job *job = list_take(&worker->waiting);
+    pthread_mutex_unlock(&worker->lock);
+    if (job)
+        worker->pending--;
+    return job;
 }
 
 size_t worker_pending(const struct worker *worker) {

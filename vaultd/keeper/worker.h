@@ -6,6 +6,7 @@
 #define VLT_KEEPER_WORKER_H
 
 #include <event2/event.h>
+#include <stdbool.h>
 
 #include "libvault/base/fault.h"
 
@@ -23,8 +24,17 @@ vlt_result worker_new(struct event_base *base, struct worker **ret_worker) VLT_M
 // Waits for the jobs that were submitted, calls their `done`, ends the thread. A
 // job that is submitted from then on is run right there.
 void worker_end(struct worker *worker);
+// The same, but waits for `within_ms` at most. False: a job still runs, and what was
+// submitted behind it stays. Thread and worker must then be left as they are, and the
+// process ended by _exit.
+bool worker_end_within(struct worker *worker, unsigned within_ms) VLT_MUST_USE;
 void worker_free(struct worker *worker); // ends it, too; NULL is fine
 void worker_submit(struct worker *worker, struct worker_job *job);
+// The job that runs now, and since when (clock_elapsed_ms); NULL: none.
+struct worker_job *worker_running(struct worker *worker, int64_t *ret_since_ms);
+// Takes back the oldest job that has not begun: neither of its functions is called.
+// NULL: none.
+struct worker_job *worker_withdraw(struct worker *worker);
 size_t worker_pending(const struct worker *worker); // submitted, and not done yet
 
 #endif

@@ -53,7 +53,8 @@ struct config_rotator {
     uint32_t call_timeout_ms, retry_s;
 };
 struct config_keeper {
-    uint32_t data_key_idle_s, secret_heap_kib, device_probe_s, device_grace_s;
+    uint32_t data_key_idle_s, secret_heap_kib, device_probe_s, device_grace_s,
+        device_timeout_s, device_restart_s;
 };
 struct config_audit {
     char *directory, *origin;

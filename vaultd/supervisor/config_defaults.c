@@ -80,6 +80,8 @@ static void set_number_defaults(struct config *c) {
     set_number(&c->keeper.secret_heap_kib, 16384);
     set_number(&c->keeper.device_probe_s, 10);
     set_number(&c->keeper.device_grace_s, 3600);
+    set_number(&c->keeper.device_timeout_s, 5);
+    set_number(&c->keeper.device_restart_s, 300);
     set_number(&c->rotation.publication_s, 300);
     set_number(&c->rotation.intake_overlap_s, 86400);
     set_number(&c->rotation.checkpoint_overlap_s, 30 * 86400);

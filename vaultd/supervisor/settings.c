@@ -260,6 +260,8 @@ static void tell_keeper(struct channel *channel, const struct config *c,
     struct tell_settings_keeper tell = {
         .device_name = T(c->device.name), .more_devices = more_devices(c, f, room, sizeof room),
         .device_probe_s = c->keeper.device_probe_s, .device_grace_s = c->keeper.device_grace_s,
+        .device_timeout_s = c->keeper.device_timeout_s,
+        .device_restart_s = c->keeper.device_restart_s,
         .issuer = T(c->issuer), .store_path = T(c->store), .device_kind = T(c->device.kind),
         .device_tcti = T(c->device.tcti), .device_uri = T(c->device.uri),
         .device_module = T(c->device.module), .device_pin_file = T(c->device.pin_file),
