@@ -33,7 +33,11 @@ const struct refusal refusal_unavailable = {
     NULL,
     NULL};
 
+#define RETRY_AFTER_S "1" // with every 503: devices and roles come back by themselves
+
 static void put_member(struct buf *out, const char *name, const char *value) {
+    if (out->size > 0 && out->at[out->size - 1] != '{')
+        buf_put_byte(out, ',');
     jsontext_put_string(out, bytes_of_text(name));
     buf_put_byte(out, ':');
     jsontext_put_string(out, bytes_of_text(value));
@@ -46,29 +50,28 @@ void answer_refuse(struct http_exchange *x, const struct refusal *refusal) {
 void answer_refuse_recorded(struct http_exchange *x, const struct refusal *refusal,
                             uint64_t sequence) {
     char digits[20];
-    const struct http_header headers[] = {
-        HTTP_HEADER("content-type", BYTES_LITERAL(HTTP_JSON_MEDIA)),
-        HTTP_HEADER("cache-control", BYTES_LITERAL("no-store")),
-        HTTP_HEADER("vault-audit-entry", bytes_of_number(sequence, digits)),
-    };
+    struct http_header headers[4] = {HTTP_HEADER("content-type", BYTES_LITERAL(HTTP_JSON_MEDIA)),
+                                     HTTP_HEADER("cache-control", BYTES_LITERAL("no-store"))};
+    size_t count = 2;
+    if (sequence)
+        headers[count++] = HTTP_HEADER("vault-audit-entry", bytes_of_number(sequence, digits));
+    if (refusal->status == 503)
+        headers[count++] = HTTP_HEADER("retry-after", BYTES_LITERAL(RETRY_AFTER_S));
     struct buf body;
     buf_init(&body, 4096);
     buf_put_text(&body, "{\"error\":{");
     put_member(&body, "type", refusal->type);
-    buf_put_byte(&body, ',');
     put_member(&body, "code", refusal->code);
-    buf_put_byte(&body, ',');
     put_member(&body, "message", refusal->message);
     buf_put_format(&body, "},\"status\":%u,\"headers\":{", refusal->status);
     if (refusal->www_authenticate)
         put_member(&body, "www-authenticate", refusal->www_authenticate);
-    if (refusal->dpop_nonce) {
-        if (refusal->www_authenticate)
-            buf_put_byte(&body, ',');
+    if (refusal->dpop_nonce)
         put_member(&body, "dpop-nonce", refusal->dpop_nonce);
-    }
+    if (refusal->status == 503)
+        put_member(&body, "retry-after", RETRY_AFTER_S);
     buf_put_text(&body, "}}");
-    http_exchange_reply(x, refusal->status, headers, sequence ? 3 : 2, buf_bytes(&body));
+    http_exchange_reply(x, refusal->status, headers, count, buf_bytes(&body));
     buf_done(&body);
 }
 
