@@ -294,6 +294,27 @@ static void order_rejects_what_nothing_says_how(void **state) {
     assert_int_equal(order(f, "openai").class, VLT_NOT_FOUND);
 }
 
+// The name of a plan is what the admin role wrote: as long as any key may be.
+static void schedule_survives_the_longest_name(void **state) {
+    struct keeper_fixture *f = *state;
+    uint8_t name[STORE_NAME_MAX];
+    memset(name, 'n', sizeof name);
+    const struct store_change plan = {.tenant = 1,
+                                      .class = STORE_ROTATION_PLAN,
+                                      .name = bytes_of(name, sizeof name),
+                                      .value = BYTES_LITERAL("{}"),
+                                      .expected_revision = 0};
+    vlt_result result = fixture_commit(f, &plan, 1);
+    assert_int_equal(result.class, VLT_MALFORMED);
+    // Refused above; a store of an earlier version may have it.
+    assert_ok(store_commit(f->keeper->store, &plan, 1, NULL, NULL));
+    automate(f);
+    f->keeper->settings.credential_age_s = 3600;
+    tick(f, 24);
+    assert_int_equal(next(f).state, 0);
+    assert_true(f->keeper->rotations->jobs.after_bytes <= sizeof f->keeper->rotations->jobs.after);
+}
+
 int main(void) {
     struct fault fault = {0};
     if (!vlt_is_ok(secret_heap_open((size_t)16 << 20, &fault))) {
@@ -308,6 +329,7 @@ int main(void) {
         CASE(report_rejects_edges_that_are_not_there),
         CASE(report_accepts_failures_and_waits),
         CASE(order_rejects_what_nothing_says_how),
+        CASE(schedule_survives_the_longest_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,6 +34,9 @@ static vlt_result check_row(struct keeper *keeper, const struct store_change *ro
         return vlt_fail(VLT_DENIED, "a record belongs to another tenant");
     if (row->name.size == 0)
         return vlt_fail(VLT_MALFORMED, "a record has no name");
+    // The keeper goes through the plans by itself.
+    if (row->class == STORE_ROTATION_PLAN && !record_name_is_valid(row->name))
+        return vlt_fail(VLT_MALFORMED, "a rotation plan is not named as a credential is");
     return row->class == STORE_TENANT ? check_tenant(keeper, row) : vlt_ok();
 }
 

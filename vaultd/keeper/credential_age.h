@@ -12,7 +12,7 @@
 
 struct credential_age {
     uint32_t tenant; // where the pass goes on; 0: none is under way
-    uint8_t after[RECORD_NAME_MAX];
+    uint8_t after[STORE_NAME_MAX]; // as a record may be named, not as it should be
     size_t after_bytes;
     int64_t began, before; // this pass, and the one before it (POSIX seconds)
     uint64_t due, overdue; // found by this pass so far

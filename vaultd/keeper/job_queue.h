@@ -16,7 +16,7 @@ struct job_queue {
     struct job_place places[JOB_QUEUE_MAX];
     size_t count, next;
     uint32_t tenant; // where the look goes on; 0: none is under way
-    uint8_t after[RECORD_NAME_MAX];
+    uint8_t after[STORE_NAME_MAX]; // as a record may be named, not as it should be
     size_t after_bytes;
 };
 
