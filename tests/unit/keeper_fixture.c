@@ -40,6 +40,7 @@ static void note_event(struct keeper_fixture *f, struct bytes bytes) {
     note_text(noted->operation, sizeof noted->operation, event.operation);
     note_text(noted->tenant, sizeof noted->tenant, event.tenant);
     note_text(noted->principal, sizeof noted->principal, event.principal);
+    note_text(noted->administrator, sizeof noted->administrator, event.administrator);
     note_text(noted->credential, sizeof noted->credential, event.credential);
     note_text(noted->token_id, sizeof noted->token_id, event.token_id);
     note_text(noted->reason, sizeof noted->reason, event.reason);

@@ -102,6 +102,7 @@ static void keeper_accepts_the_main_job(void **state) {
     assert_string_equal(event->credential, "openai");
     assert_string_equal(event->tenant, "default"); // and not what the peer made up
     assert_string_equal(event->principal, "https://id.example|alice");
+    assert_string_equal(event->administrator, ""); // whatever the peer says
     assert_int_equal(strlen(event->token_id), 22);
     assert_true(f->generations >= 2);
     // A restart unseals by itself and finds everything.

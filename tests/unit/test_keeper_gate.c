@@ -242,6 +242,8 @@ static void open_rejects_what_was_revoked(void **state) {
     assert_int_equal(fixture_revoke_token(f, 2, good.token).class, VLT_DENIED); // another tenant's
     assert_ok(fixture_revoke_token(f, 1, good.token));
     assert_int_equal(keeper_fixture_last_event(f)->kind, AUDIT_REVOKE);
+    assert_string_equal(keeper_fixture_last_event(f)->operation, "token.revoke");
+    assert_string_equal(keeper_fixture_last_event(f)->administrator, "");
     fixture_open_request(&ask, good.token, "openai", 0x11);
     expect_denied(f, &ask, VLT_DENIED, "the token was revoked");
     assert_int_equal(fixture_revoke_rule(f, 1, 9, "x").class, VLT_MALFORMED);

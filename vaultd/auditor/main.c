@@ -13,6 +13,7 @@
 #include "vaultd/auditor/retention.h"
 #include "vaultd/auditor/receipt.h"
 #include "vaultd/auditor/repeats.h"
+#include "vaultd/auditor/speaker.h"
 #include "vaultd/log/log.h"
 #include "vaultd/role/role.h"
 
@@ -114,6 +115,11 @@ static void answer_record(struct auditor *auditor, struct ipc_call *call, struct
         ipc_call_refuse(call, "an audit event that does not decode");
         return;
     }
+    const char *foreign = speaker_refusal(channel_peer(ipc_call_channel(call)), &event);
+    if (foreign) {
+        ipc_call_refuse(call, foreign);
+        return;
+    }
     const char *refusal = publication_refusal(auditor->publication);
     if (refusal) {
         reply_failure(call, vlt_fail(VLT_UNAVAILABLE, refusal));
@@ -160,6 +166,10 @@ static vlt_result prune(struct auditor *auditor, const struct ask_prune *ask,
     if (ask->until % TILE_WIDTH || ask->until > at->size)
         return vlt_fail(VLT_CONFLICT, "only full tiles behind the checkpoint can be pruned");
     VLT_TRY(audit_event_get(ask->event, &event));
+    event.kind = AUDIT_VAULT;
+    event.outcome = AUDIT_ALLOW;
+    event.operation = BYTES_LITERAL("audit.prune");
+    event.at_us = event.repeats = 0;
     complete(auditor, &event);
     sync_group(auditor); // answers who waits, so that this sync is ours alone
     VLT_TRY(log_file_add(auditor->file, &event, &sequence));

@@ -91,18 +91,29 @@ void audit_refuse(struct keeper *keeper, struct ipc_call *call, struct audit_eve
     audit_first(keeper, event, &refusal->wait);
 }
 
+// A call that was made with a token: everything about it is in the token or in the
+// call, and no administrator had a part in it.
+static void blank_request(enum audit_kind kind, struct audit_event *event) {
+    static const char *const operations[AUDIT_KIND_COUNT] = {[AUDIT_ISSUE] = "token.issue",
+                                                             [AUDIT_REDEEM] = "token.redeem",
+                                                             [AUDIT_REVOKE] = "token.revoke"};
+    if (!operations[kind])
+        return;
+    event->operation = bytes_of_text(operations[kind]);
+    event->tenant = event->principal = event->actor = event->client = event->credential =
+        event->administrator = event->subject = bytes_of(NULL, 0);
+}
+
 vlt_result audit_event_of(struct bytes bytes, enum audit_kind kind, struct audit_event *ret_event) {
     struct audit_event event;
     VLT_TRY(audit_event_get(bytes, &event));
     event.kind = (uint8_t)kind;
     event.outcome = AUDIT_ALLOW;
-    event.version = 0;
+    event.version = event.repeats = 0;
     event.at_us = 0; // the auditor's clock counts
     event.reason = bytes_of(NULL, 0);
     event.token_id = bytes_of(NULL, 0);
-    if (kind == AUDIT_ISSUE || kind == AUDIT_REDEEM || kind == AUDIT_REVOKE)
-        event.tenant = event.principal = event.actor = event.client = event.credential =
-            bytes_of(NULL, 0);
+    blank_request(kind, &event);
     *ret_event = event;
     return vlt_ok();
 }
