@@ -294,6 +294,43 @@ static void order_rejects_what_nothing_says_how(void **state) {
     assert_int_equal(order(f, "openai").class, VLT_NOT_FOUND);
 }
 
+// A value waits for its record: what was disabled meanwhile does not leave.
+static void open_rejects_a_manager_that_is_disabled_meanwhile(void **state) {
+    struct keeper_fixture *f = *state;
+    const struct put_request manager = {
+        .tenant = 1, .name = "maker", .value = "sk-maker", .host = "api.example"};
+    static const char plan[] = "{\"name\":\"openai\",\"recipe\":\"generic-rest\","
+                               "\"manager\":\"maker\",\"created_at\":1}";
+    const struct store_change change = {.tenant = 1,
+                                        .class = STORE_ROTATION_PLAN,
+                                        .name = BYTES_LITERAL("openai"),
+                                        .value = bytes_of_text(plan),
+                                        .expected_revision = STORE_ANY_REVISION};
+    struct outcome outcome = {.is_done = false};
+    char value[64];
+    assert_ok(fixture_put(f, &manager, NULL));
+    automate(f);
+    assert_ok(fixture_commit(f, &change, 1));
+    assert_ok(order(f, "openai"));
+    struct outcome job = next(f);
+    assert_ok(open_job(f, job.revision, "api.example", value));
+    assert_string_equal(value, "sk-maker");
+    const struct ask_job_open ask = {.tenant = 1,
+                                     .name = BYTES_LITERAL("openai"),
+                                     .revision = job.revision,
+                                     .host = BYTES_LITERAL("api.example")};
+    f->auditor = AUDITOR_WAITS;
+    ask_job_open(f->mine[IPC_ROTATOR], &ask, opened, &outcome);
+    keeper_fixture_turn(f, 50);
+    assert_int_equal(f->waiting_count, 1);
+    f->auditor = AUDITOR_WRITES;
+    assert_ok(fixture_state(f, 1, "maker", RECORD_CREDENTIAL_DISABLED));
+    keeper_fixture_release_records(f);
+    keeper_fixture_wait(f, &outcome.is_done);
+    assert_int_equal(outcome.result.class, VLT_DENIED);
+    assert_string_equal(outcome.value, "");
+}
+
 // The name of a plan is what the admin role wrote: as long as any key may be.
 static void schedule_survives_the_longest_name(void **state) {
     struct keeper_fixture *f = *state;
@@ -329,6 +366,7 @@ int main(void) {
         CASE(report_rejects_edges_that_are_not_there),
         CASE(report_accepts_failures_and_waits),
         CASE(order_rejects_what_nothing_says_how),
+        CASE(open_rejects_a_manager_that_is_disabled_meanwhile),
         CASE(schedule_survives_the_longest_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,16 +21,46 @@ struct opening {
 
 static const char gone[] = "the rotation went on without this step";
 
+// Which credential, and which version of it.
+static vlt_result choose(struct keeper *keeper, const struct job *job, struct opening *opening) {
+    struct credential_there manager;
+    bool tries_staged = job->record.state == RECORD_ROTATION_STAGED;
+    const struct record_credential *own = &job->there.record;
+    memcpy(opening->credential, own->name, sizeof opening->credential);
+    opening->version = tries_staged ? own->staged_version : own->version;
+    if (tries_staged || !job->plan.manager[0])
+        return opening->version ? vlt_ok() : vlt_fail(VLT_CONFLICT, gone);
+    VLT_TRY(credential_there_read(keeper, job->tenant, bytes_of_text(job->plan.manager), 0,
+                                  &manager));
+    memcpy(opening->credential, manager.record.name, sizeof opening->credential);
+    opening->version = manager.state.version;
+    bool is_active = manager.state.status == RECORD_CREDENTIAL_ACTIVE;
+    credential_there_done(&manager);
+    return is_active ? vlt_ok()
+                     : vlt_fail(VLT_DENIED, "the credential that makes the keys is disabled");
+}
+
 // ---- After the record is durable ----
+
+// Still this step, and still that version of a credential that is not disabled.
+static vlt_result decide_again(struct keeper *keeper, const struct opening *opening) {
+    struct opening now;
+    struct job job;
+    VLT_TRY(job_read_as(keeper, opening->tenant, bytes_of_text(opening->job), opening->revision,
+                        &job));
+    vlt_result result = choose(keeper, &job, &now);
+    job_done(&job);
+    VLT_TRY(result);
+    return now.version == opening->version && strcmp(now.credential, opening->credential) == 0
+               ? vlt_ok()
+               : vlt_fail(VLT_CONFLICT, gone);
+}
 
 static vlt_result decrypt(struct keeper *keeper, const struct opening *opening) {
     uint8_t context[RECORD_CREDENTIAL_CONTEXT_MAX], room[RECORD_SECRET_NAME_MAX];
     struct bytes value, name = bytes_of_text(opening->credential);
     struct record_credential_secret secret;
-    struct job job;
-    VLT_TRY(job_read_as(keeper, opening->tenant, bytes_of_text(opening->job), opening->revision,
-                        &job));
-    job_done(&job); // it is still this step
+    VLT_TRY(decide_again(keeper, opening));
     VLT_TRY(store_get(keeper->store, opening->tenant, STORE_CREDENTIAL_SECRET,
                       record_credential_secret_name(name, opening->version, room), &value, NULL));
     VLT_TRY(record_credential_secret_get(value, &secret));
@@ -83,25 +113,6 @@ static vlt_result check_host(const struct job *job, const struct record_credenti
         if (bytes_equal(wire_get_bytes(&r, RECORD_HOST_MAX), host) && !r.failed)
             return vlt_ok();
     return vlt_fail(VLT_DENIED, "the credential that the rotation uses is not for this host");
-}
-
-// Which credential, and which version of it.
-static vlt_result choose(struct keeper *keeper, const struct job *job, struct opening *opening) {
-    struct credential_there manager;
-    bool tries_staged = job->record.state == RECORD_ROTATION_STAGED;
-    const struct record_credential *own = &job->there.record;
-    memcpy(opening->credential, own->name, sizeof opening->credential);
-    opening->version = tries_staged ? own->staged_version : own->version;
-    if (tries_staged || !job->plan.manager[0])
-        return opening->version ? vlt_ok() : vlt_fail(VLT_CONFLICT, gone);
-    VLT_TRY(credential_there_read(keeper, job->tenant, bytes_of_text(job->plan.manager), 0,
-                                  &manager));
-    memcpy(opening->credential, manager.record.name, sizeof opening->credential);
-    opening->version = manager.state.version;
-    bool is_active = manager.state.status == RECORD_CREDENTIAL_ACTIVE;
-    credential_there_done(&manager);
-    return is_active ? vlt_ok()
-                     : vlt_fail(VLT_DENIED, "the credential that makes the keys is disabled");
 }
 
 static vlt_result permit(struct keeper *keeper, const struct ask_job_open *ask,
