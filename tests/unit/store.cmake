@@ -2,3 +2,4 @@
 vault_unit_test(store LINK vault_store)
 vault_unit_test(store_scrub LINK vault_store)
 vault_unit_test(record LINK vault_store vault_secret)
+vault_unit_test(record_binary LINK vault_store vault_secret)

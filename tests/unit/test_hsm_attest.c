@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Evidence from a swtpm with an endorsement certificate, verified as on another
 // machine; and what somebody without that TPM can make of it.
-#include "tests/devices/device_bench.h"
+#include "tests/unit/attest_lab.h"
 
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -10,98 +10,7 @@
 
 #include "hsm/tpm/link.h"
 #include "libvault/base/b64u.h"
-#include "tests/devices/boot_signer.h"
 #include "tests/devices/tpm_proxy.h"
-
-#define NONCE "nonce-4711"
-
-struct lab {
-    struct bench bench; // first
-    struct buf roots;
-    struct evidence *evidence, *other;
-    struct boot_signer approver;
-};
-
-static void read_file(const char *path, struct buf *out) {
-    char piece[8192];
-    FILE *in = fopen(path, "rbe");
-    assert_non_null(in);
-    size_t size = fread(piece, 1, sizeof piece, in);
-    fclose(in);
-    buf_put(out, bytes_of(piece, size));
-}
-
-static void lab_read_roots(struct lab *lab) {
-    char path[160];
-    buf_done(&lab->roots);
-    buf_init(&lab->roots, 65536);
-    snprintf(path, sizeof path, "%s/ca/issuercert.pem", lab->bench.device.folder);
-    read_file(path, &lab->roots);
-    snprintf(path, sizeof path, "%s/ca/swtpm-localca-rootca-cert.pem", lab->bench.device.folder);
-    read_file(path, &lab->roots);
-}
-
-static int lab_start(void **state) {
-    struct lab *lab = calloc(1, sizeof *lab);
-    bench_start(&lab->bench, HSM_TPM);
-    device_fixture_endorse(&lab->bench.device);
-    lab->evidence = calloc(1, sizeof *lab->evidence);
-    lab->other = calloc(1, sizeof *lab->other);
-    boot_signer_init(&lab->approver);
-    lab_read_roots(lab);
-    *state = lab;
-    return 0;
-}
-
-static int lab_stop(void **state) {
-    struct lab *lab = *state;
-    hsm_close(lab->bench.hsm);
-    device_fixture_stop(&lab->bench.device);
-    boot_signer_done(&lab->approver);
-    buf_done(&lab->roots);
-    free(lab->evidence);
-    free(lab->other);
-    free(lab);
-    return 0;
-}
-
-static vlt_result verify(const struct lab *lab, const struct evidence *evidence, const char *nonce,
-                         const uint8_t *known, struct fault *fault) {
-    *fault = (struct fault){0};
-    VLT_TRY(evidence_verify_statements(evidence, nonce, fault));
-    VLT_TRY(evidence_verify_endorsement(evidence, buf_bytes(&lab->roots), fault));
-    return evidence_verify_binding(evidence, nonce, known, fault);
-}
-
-// Through the file, as it is sent to another machine.
-static void pass_on(struct evidence *evidence) {
-    struct fault fault = {0};
-    json_t *json = evidence_json(evidence);
-    char *text = json_dumps(json, JSON_INDENT(2));
-    struct evidence *again = calloc(1, sizeof *again);
-    vlt_result result = evidence_parse(bytes_of_text(text), &fault, again);
-    if (!vlt_is_ok(result))
-        fail_msg("%s", fault.text);
-    assert_memory_equal(again, evidence, sizeof *again);
-    free(again);
-    free(text);
-    json_decref(json);
-}
-
-static void complete(struct lab *lab, char nonce[CHALLENGE_NONCE_SIZE]) {
-    struct bench *b = &lab->bench;
-    struct challenge challenge, read;
-    OK(hsm_attest(b->hsm, NONCE, NULL, &b->fault, lab->evidence));
-    OK(challenge_make(&lab->evidence->endorsement, &lab->evidence->attestation, &challenge, nonce));
-    json_t *json = challenge_json(&challenge);
-    char *text = json_dumps(json, 0);
-    OK(challenge_parse(bytes_of_text(text), &b->fault, &read));
-    assert_null(strstr(text, nonce + 10)); // the secret is not in the file
-    free(text);
-    json_decref(json);
-    OK(hsm_attest(b->hsm, NULL, &read, &b->fault, lab->evidence));
-    pass_on(lab->evidence);
-}
 
 static void attest_accepts_a_challenge(void **state) {
     struct lab *lab = *state;
@@ -275,132 +184,6 @@ static void attest_rejects_other_roots(void **state) {
     buf_done(&intermediate);
 }
 
-// Every bit of everything that the evidence says counts.
-static void attest_rejects_every_mutation(void **state) {
-    struct lab *lab = *state;
-    struct bench *b = &lab->bench;
-    char nonce[CHALLENGE_NONCE_SIZE];
-    struct fault fault;
-    b->device.settings.boot_pcrs = 1u << 4;
-    memcpy(b->device.settings.boot_approver, lab->approver.point, BOOT_POINT_BYTES);
-    bench_create(b);
-    complete(lab, nonce);
-    OK(verify(lab, lab->evidence, nonce, NULL, &b->fault));
-    assert_int_equal(lab->evidence->boot.created.pcrs, 1u << 4);
-    assert_int_equal(lab->evidence->quoted.pcrs, 1u << 4);
-    struct evidence *e = lab->other;
-    *e = *lab->evidence;
-    const struct {
-        const char *name;
-        uint8_t *at;
-        size_t size;
-    } parts[] = {
-        {"endorsement certificate", e->endorsement_certificate.at, e->endorsement_certificate.size},
-        {"endorsement key", e->endorsement.at, e->endorsement.size},
-        {"attestation key", e->attestation.at, e->attestation.size},
-        {"wrapping key", e->wrapping.at, e->wrapping.size},
-        {"certify", e->certify.at, e->certify.size},
-        {"its signature", e->certify.signature, 64},
-        {"quote", e->quote.at, e->quote.size},
-        {"its signature", e->quote.signature, 64},
-        {"PCR value", e->quoted.values[4], 32},
-        {"PCRs", (uint8_t *)&e->quoted.pcrs, 3},
-        {"state of creation", e->boot.created.values[4], 32},
-        {"PCRs of creation", (uint8_t *)&e->boot.created.pcrs, 3},
-        {"approver", e->boot.approver + 1, 64},
-    };
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        for (size_t byte = 0; byte < parts[i].size; byte++) {
-            uint8_t before = parts[i].at[byte];
-            parts[i].at[byte] ^= (uint8_t)(1u << (byte % 8));
-            if (vlt_is_ok(verify(lab, e, nonce, NULL, &fault)))
-                fail_msg("%s, byte %zu", parts[i].name, byte);
-            parts[i].at[byte] = before;
-        }
-    OK(verify(lab, e, nonce, NULL, &fault));
-    struct evidence_statement swapped = e->certify;
-    e->certify = e->quote;
-    e->quote = swapped;
-    assert_false(vlt_is_ok(verify(lab, e, nonce, NULL, &fault)));
-}
-
-static void evidence_survives_mutation(void **state) {
-    struct lab *lab = *state;
-    struct bench *b = &lab->bench;
-    struct fault fault;
-    bench_create(b);
-    OK(hsm_attest(b->hsm, NONCE, NULL, &b->fault, lab->evidence));
-    json_t *json = evidence_json(lab->evidence);
-    char *text = json_dumps(json, JSON_COMPACT);
-    size_t size = strlen(text);
-    for (size_t cut = 0; cut < size; cut += 7)
-        assert_false(vlt_is_ok(evidence_parse(bytes_of(text, cut), &fault, lab->other)));
-    for (size_t at = 0; at < size; at++) {
-        char before = text[at];
-        text[at] ^= 1;
-        if (vlt_is_ok(evidence_parse(bytes_of(text, size), &fault, lab->other)))
-            (void)vlt_is_ok(evidence_verify_statements(lab->other, NONCE, &fault));
-        text[at] = before;
-    }
-    const char *name;
-    json_t *value;
-    void *next;
-    json_object_foreach_safe(json, next, name, value) { // every member is needed
-        json_t *fewer = json_copy(json);
-        json_object_del(fewer, name);
-        char *without = json_dumps(fewer, 0);
-        FAILS(evidence_parse(bytes_of_text(without), &b->fault, lab->other), VLT_MALFORMED, name);
-        free(without);
-        json_decref(fewer);
-    }
-    json_object_set_new(json, "more", json_true());
-    char *more = json_dumps(json, 0);
-    FAILS(evidence_parse(bytes_of_text(more), &b->fault, lab->other), VLT_MALFORMED, "the file");
-    free(more);
-    free(text);
-    json_decref(json);
-}
-
-static void challenge_survives_mutation(void **state) {
-    struct lab *lab = *state;
-    struct bench *b = &lab->bench;
-    char nonce[CHALLENGE_NONCE_SIZE];
-    struct challenge challenge, read;
-    struct fault fault;
-    bench_create(b);
-    OK(hsm_attest(b->hsm, NONCE, NULL, &b->fault, lab->evidence));
-    OK(challenge_make(&lab->evidence->endorsement, &lab->evidence->attestation, &challenge, nonce));
-    json_t *json = challenge_json(&challenge);
-    char *text = json_dumps(json, JSON_COMPACT);
-    size_t size = strlen(text);
-    for (size_t cut = 0; cut < size; cut++)
-        assert_false(vlt_is_ok(challenge_parse(bytes_of(text, cut), &fault, &read)));
-    for (size_t at = 0; at < size; at++) {
-        char before = text[at];
-        text[at] ^= 1;
-        if (vlt_is_ok(challenge_parse(bytes_of(text, size), &fault, &read)))
-            assert_false(
-                bytes_equal(bytes_of(&read, sizeof read), bytes_of(&challenge, sizeof challenge)));
-        text[at] = before;
-    }
-    // What the TPM makes of an altered one, and of sizes that it does not expect.
-    read = challenge;
-    read.credential[40] ^= 1;
-    FAILS(hsm_attest(b->hsm, NULL, &read, &b->fault, lab->other), VLT_CRYPTO, "altered");
-    read = challenge;
-    read.seed[0] ^= 1;
-    FAILS(hsm_attest(b->hsm, NULL, &read, &b->fault, lab->other), VLT_CRYPTO, "altered");
-    read = challenge;
-    read.credential_bytes = 3;
-    FAILS(hsm_attest(b->hsm, NULL, &read, &b->fault, lab->other), VLT_CRYPTO, "altered");
-    read = challenge;
-    read.seed_bytes = 10;
-    FAILS(hsm_attest(b->hsm, NULL, &read, &b->fault, lab->other), VLT_CRYPTO, "altered");
-    OK(hsm_attest(b->hsm, NULL, &challenge, &b->fault, lab->other)); // nothing was left behind
-    free(text);
-    json_decref(json);
-}
-
 // A TPM with an ECC endorsement certificate and no RSA one.
 static void endorse_with_ecc(struct bench *b, struct lab *lab) {
     struct tpm_link *link = NULL;
@@ -553,8 +336,6 @@ static void attest_survives_every_fault(void **state) {
     tpm_proxy_stop(proxy);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, lab_start, lab_stop)
-
 int main(void) {
     bench_heap_open();
     const struct CMUnitTest tests[] = {
@@ -563,9 +344,6 @@ int main(void) {
         CASE(attest_rejects_keys_of_software),
         CASE(attest_rejects_another_tpm),
         CASE(attest_rejects_other_roots),
-        CASE(attest_rejects_every_mutation),
-        CASE(evidence_survives_mutation),
-        CASE(challenge_survives_mutation),
         CASE(attest_accepts_an_ecc_endorsement),
         CASE(attest_rejects_a_tpm_that_nobody_vouches_for),
         cmocka_unit_test_setup_teardown(attest_rejects_an_hsm, bench_p11, bench_stop),
