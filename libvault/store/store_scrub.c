@@ -1,300 +1,210 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "libvault/store/store_scrub.h"
-
-#include <errno.h>
-#include <stdio.h>
+// Why it is enough to look at each page of one moment: after store_renew, LMDB's
+// memory holds nothing of before, and a page that is copied for a commit is copied
+// without its gap. So what is removed never reaches a page that we are done with,
+// and a page that comes into use meanwhile is overwritten as a whole.
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "libvault/store/store_env.h"
+#include "libvault/store/store_scrub_pages.h"
 
-// lmdb.h does not describe its file; these are of mdb.c (0.9.x), MDB_page and
-// MDB_node, checked against every page before anything is overwritten.
-#define PAGE_HEADER 16
-#define FLAG_BRANCH 0x01
-#define FLAG_LEAF 0x02
-#define FLAG_OVERFLOW 0x04
-#define NODE_HEADER 8
-#define NODE_BIG 0x01 // the value is on overflow pages
-#define META_PAGES 2
-#define FREE_LIST 0 // the database of free pages
-#define CHUNK_PAGES 64
+#define STEP_PAGES 256
+#define SEARCH_BYTES ((size_t)1 << 20)
+#define AGE_COMMITS 3
+#define PASSES_MAX 5 // over pages that were not free for everybody yet
 
-struct page_header {
-    uint64_t number;
-    uint16_t pad, flags;
-    uint16_t lower, upper; // of an overflow page: its count of pages, u32
-};
-struct node_header {
-    uint16_t low, high, flags, key_bytes; // low and high: size of the value
-};
+enum phase { PHASE_BEGIN, PHASE_GAPS, PHASE_FREE, PHASE_SEARCH, PHASE_DONE };
 
-struct scrub {
+struct store_scrub {
     struct store *store;
-    int fd;
-    size_t page_bytes;
-    uint64_t last_page, file_pages;
-    uint8_t *is_free; // a byte for each page
-    uint8_t *chunk;   // CHUNK_PAGES
-    uint64_t chunk_first, chunk_count;
-    struct store_scrubbed done;
+    enum phase phase;
+    struct scrub_pages pages;
+    MDB_txn *snapshot; // while gaps are cleared
+    uint8_t *is_to_do; // a byte for each page that was not in use in the snapshot
+    uint64_t number;   // of the next page
+    uint64_t later;    // pages of this pass that are not free for everybody yet
+    unsigned passes;
+    uint8_t needles[STORE_NEEDLES_MAX][STORE_NEEDLE_BYTES];
+    size_t needle_count;
+    uint64_t searched_bytes;
 };
 
-static vlt_result io_failure(void) {
-    return vlt_fail(VLT_UNAVAILABLE, "the file of the store can not be read or written");
-}
-
-// ---- Reading and clearing ----
-
-static vlt_result page_at(struct scrub *scrub, uint64_t number, uint8_t **ret_page) {
-    if (number < scrub->chunk_first || number >= scrub->chunk_first + scrub->chunk_count) {
-        ssize_t got = pread(scrub->fd, scrub->chunk, CHUNK_PAGES * scrub->page_bytes,
-                            (off_t)(number * scrub->page_bytes));
-        if (got < (ssize_t)scrub->page_bytes)
-            return io_failure();
-        scrub->chunk_first = number;
-        scrub->chunk_count = (uint64_t)got / scrub->page_bytes;
-    }
-    *ret_page = scrub->chunk + (number - scrub->chunk_first) * scrub->page_bytes;
+vlt_result store_scrub_new(struct store *store, struct store_scrub **ret_scrub) {
+    struct store_scrub *scrub = calloc(1, sizeof *scrub);
+    if (!scrub)
+        return vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    scrub->store = store;
+    *ret_scrub = scrub;
     return vlt_ok();
 }
 
-static bool is_zero(const uint8_t *at, size_t size) {
-    for (size_t i = 0; i < size; i++)
-        if (at[i])
-            return false;
-    return true;
+static void end_snapshot(struct store_scrub *scrub) {
+    if (scrub->snapshot)
+        mdb_txn_abort(scrub->snapshot);
+    scrub->snapshot = NULL;
 }
 
-// A part of one page, whose contents are at hand.
-static vlt_result clear(struct scrub *scrub, uint64_t number, uint8_t *page, size_t from,
-                        size_t to) {
-    if (from >= to || is_zero(page + from, to - from))
-        return vlt_ok();
-    memset(page + from, 0, to - from);
-    off_t at = (off_t)(number * scrub->page_bytes + from);
-    if (pwrite(scrub->fd, page + from, to - from, at) != (ssize_t)(to - from))
-        return io_failure();
-    scrub->done.cleared_pages++;
-    scrub->done.cleared_bytes += to - from;
-    return vlt_ok();
-}
-
-// ---- Which pages are free ----
-
-struct readers {
-    uint64_t oldest;
-};
-
-// "  pid thread txnid\n", txnid "-" when it reads nothing at the moment; or a title.
-static int note_reader(const char *line, void *context) {
-    struct readers *readers = context;
-    unsigned long long transaction;
-    if (sscanf(line, "%*d %*s %llu", &transaction) == 1 && transaction < readers->oldest)
-        readers->oldest = transaction;
-    return 0;
-}
-
-static void note_free(struct scrub *scrub, const MDB_val *list) {
-    uint64_t count = 0, number;
-    if (list->mv_size >= sizeof count)
-        memcpy(&count, list->mv_data, sizeof count);
-    if (count > list->mv_size / sizeof number - 1)
+void store_scrub_free(struct store_scrub *scrub) {
+    if (!scrub)
         return;
-    for (uint64_t i = 1; i <= count; i++) {
-        memcpy(&number, (const uint8_t *)list->mv_data + i * sizeof number, sizeof number);
-        if (number >= META_PAGES && number <= scrub->last_page)
-            scrub->is_free[number] = 1;
-    }
+    end_snapshot(scrub);
+    scrub_pages_done(&scrub->pages);
+    free(scrub->is_to_do);
+    free(scrub);
 }
 
-// Pages that a transaction freed are used by nobody when every reader is of that
-// transaction or later; and the one before the last must stay whole, because a
-// torn root page makes LMDB go back to it.
-static vlt_result find_free(struct scrub *scrub, bool *ret_is_whole) {
-    MDB_txn *txn;
-    MDB_cursor *cursor = NULL;
-    MDB_val key, list;
-    int code = mdb_txn_begin(scrub->store->env, NULL, MDB_RDONLY, &txn);
-    if (code)
-        return store_lmdb_result(code);
-    struct readers readers = {.oldest = mdb_txn_id(txn) - 1};
-    code = mdb_reader_list(scrub->store->env, note_reader, &readers) < 0 ? EIO : 0;
-    *ret_is_whole = true;
-    if (!code)
-        code = mdb_cursor_open(txn, FREE_LIST, &cursor);
-    while (!code && !(code = mdb_cursor_get(cursor, &key, &list, MDB_NEXT))) {
-        size_t transaction = 0;
-        if (key.mv_size == sizeof transaction)
-            memcpy(&transaction, key.mv_data, sizeof transaction);
-        if (transaction && transaction <= readers.oldest)
-            note_free(scrub, &list);
-        else if (transaction < mdb_txn_id(txn))
-            *ret_is_whole = false;
-    }
-    if (cursor)
-        mdb_cursor_close(cursor);
-    mdb_txn_abort(txn);
-    return code == MDB_NOTFOUND ? vlt_ok() : store_lmdb_result(code);
-}
-
-// ---- Pages in use ----
-
-// What lies behind a large value on its last page.
-static vlt_result clear_tail(struct scrub *scrub, uint64_t first, uint64_t value_bytes) {
-    uint64_t end = PAGE_HEADER + value_bytes;
-    uint64_t page = first + (end - 1) / scrub->page_bytes;
-    size_t from = (size_t)((end - 1) % scrub->page_bytes + 1), size = scrub->page_bytes - from;
-    uint8_t room[1 << 16];
-    off_t at = (off_t)(page * scrub->page_bytes + from);
-    if (page > scrub->last_page || size == 0 || size > sizeof room)
-        return vlt_ok();
-    if (pread(scrub->fd, room, size, at) != (ssize_t)size)
-        return io_failure();
-    if (is_zero(room, size))
-        return vlt_ok();
-    memset(room, 0, size);
-    scrub->done.cleared_pages++;
-    scrub->done.cleared_bytes += size;
-    return pwrite(scrub->fd, room, size, at) == (ssize_t)size ? vlt_ok() : io_failure();
-}
-
-static vlt_result clear_tails(struct scrub *scrub, const uint8_t *page,
-                              const struct page_header *header) {
-    for (size_t at = PAGE_HEADER; at + 2 <= header->lower; at += 2) {
-        uint16_t place;
-        struct node_header node;
-        uint64_t first;
-        memcpy(&place, page + at, sizeof place);
-        if (place < header->upper || (size_t)place + NODE_HEADER > scrub->page_bytes)
-            return vlt_fail(VLT_MALFORMED, "a page of the store has another format");
-        memcpy(&node, page + place, sizeof node);
-        size_t value = (size_t)place + NODE_HEADER + node.key_bytes;
-        if (!(node.flags & NODE_BIG) || value + sizeof first > scrub->page_bytes)
-            continue;
-        memcpy(&first, page + value, sizeof first);
-        if (first >= META_PAGES && first <= scrub->last_page)
-            VLT_TRY(clear_tail(scrub, first, (uint64_t)node.high << 16 | node.low));
-    }
+vlt_result store_scrub_find(struct store_scrub *scrub, const uint8_t needle[STORE_NEEDLE_BYTES]) {
+    if (scrub->needle_count == STORE_NEEDLES_MAX)
+        return vlt_fail(VLT_LIMIT, "too many things to look for");
+    memcpy(scrub->needles[scrub->needle_count++], needle, STORE_NEEDLE_BYTES);
     return vlt_ok();
 }
 
-static vlt_result clear_live(struct scrub *scrub, uint64_t number, uint8_t *page,
-                             uint64_t *ret_pages) {
-    struct page_header header;
-    uint32_t run;
-    memcpy(&header, page, sizeof header);
-    memcpy(&run, page + 12, sizeof run);
-    *ret_pages = 1;
-    if (header.number != number)
-        return vlt_fail(VLT_MALFORMED, "a page of the store has another format");
-    if (header.flags & FLAG_OVERFLOW) {
-        *ret_pages = run;
-        return run > 0 && run <= scrub->last_page - number + 1
-                   ? vlt_ok()
-                   : vlt_fail(VLT_MALFORMED, "a page of the store has another format");
-    }
-    bool is_tree = header.flags == FLAG_BRANCH || header.flags == FLAG_LEAF;
-    if (!is_tree || header.lower < PAGE_HEADER || header.lower > header.upper ||
-        header.upper > scrub->page_bytes)
-        return vlt_fail(VLT_MALFORMED, "a page of the store has another format");
-    VLT_TRY(clear(scrub, number, page, header.lower, header.upper));
-    return header.flags == FLAG_LEAF ? clear_tails(scrub, page, &header) : vlt_ok();
+void store_scrub_result(const struct store_scrub *scrub, struct store_scrubbed *ret_scrubbed) {
+    *ret_scrubbed = scrub->pages.done;
 }
 
-static vlt_result clear_pages(struct scrub *scrub, bool is_whole) {
-    for (uint64_t number = META_PAGES, count = 1; number < scrub->file_pages; number += count) {
-        uint8_t *page;
-        count = 1;
-        scrub->done.pages++;
-        VLT_TRY(page_at(scrub, number, &page));
-        // Pages behind the last one were never part of a commit.
-        if (number > scrub->last_page || scrub->is_free[number])
-            VLT_TRY(clear(scrub, number, page, 0, scrub->page_bytes));
-        else if (is_whole) // else one that is free, and not known as such, may look like any
-            VLT_TRY(clear_live(scrub, number, page, &count));
-    }
-    return fdatasync(scrub->fd) == 0 ? vlt_ok() : io_failure();
-}
-
-// ---- Whole ----
-
-// Two commits, so that what was removed before is free for the last two roots.
-static vlt_result age(struct store *store) {
+static vlt_result commit_nothing(struct store *store) {
     static const uint8_t mark = 1;
     const struct store_change change = {.class = STORE_META,
                                         .name = BYTES_LITERAL("scrubbed"),
                                         .value = bytes_of(&mark, 1),
                                         .expected_revision = STORE_ANY_REVISION};
-    for (int i = 0; i < 3; i++)
-        VLT_TRY(store_commit(store, &change, 1, NULL, NULL));
-    return vlt_ok();
+    return store_commit(store, &change, 1, NULL, NULL);
 }
 
-static vlt_result begin(struct store *store, struct scrub *scrub) {
-    MDB_envinfo info;
-    MDB_stat stat;
-    struct stat file;
-    *scrub = (struct scrub){.store = store};
-    int code = mdb_env_get_fd(store->env, &scrub->fd);
-    if (!code)
-        code = mdb_env_info(store->env, &info);
-    if (!code)
-        code = mdb_env_stat(store->env, &stat);
+// What is in use again was overwritten as a whole. Seen after each commit: a page
+// can be taken by one and freed by the next.
+static void forget_used(struct store_scrub *scrub) {
+    const struct scrub_pages *pages = &scrub->pages;
+    for (uint64_t i = 0; i < pages->count && i <= pages->last_page; i++)
+        if (pages->states[i] == SCRUB_IN_USE)
+            scrub->is_to_do[i] = 0;
+}
+
+static vlt_result look(struct store_scrub *scrub) {
+    MDB_txn *txn;
+    int code = mdb_txn_begin(scrub->store->env, NULL, MDB_RDONLY, &txn);
     if (code)
         return store_lmdb_result(code);
-    if (fstat(scrub->fd, &file) != 0)
-        return io_failure();
-    scrub->page_bytes = stat.ms_psize;
-    scrub->last_page = info.me_last_pgno;
-    scrub->file_pages = (uint64_t)file.st_size / stat.ms_psize;
-    scrub->is_free = calloc(1, scrub->last_page + 1);
-    scrub->chunk = malloc(CHUNK_PAGES * scrub->page_bytes);
-    return scrub->is_free && scrub->chunk ? vlt_ok() : vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    vlt_result result = scrub_pages_look(&scrub->pages, scrub->store, txn);
+    mdb_txn_abort(txn);
+    if (vlt_is_ok(result))
+        forget_used(scrub);
+    return result;
 }
 
-vlt_result store_scrub(struct store *store, struct store_scrubbed *ret_scrubbed) {
-    struct scrub scrub = {.fd = -1};
-    bool is_whole = false;
-    VLT_TRY(age(store));
-    vlt_result result = begin(store, &scrub);
-    if (vlt_is_ok(result))
-        result = find_free(&scrub, &is_whole);
-    if (vlt_is_ok(result))
-        result = clear_pages(&scrub, is_whole);
-    free(scrub.is_free);
-    free(scrub.chunk);
-    VLT_TRY(result);
-    if (!is_whole)
-        return vlt_fail(VLT_UNAVAILABLE, "somebody reads an old snapshot of the store");
-    *ret_scrubbed = scrub.done;
+// Some commits, so that what was removed before is free for the last two roots.
+static vlt_result age(struct store_scrub *scrub) {
+    for (int i = 0; i < AGE_COMMITS; i++) {
+        VLT_TRY(commit_nothing(scrub->store));
+        VLT_TRY(look(scrub));
+    }
     return vlt_ok();
 }
 
-// ---- Proof ----
+static vlt_result begin(struct store_scrub *scrub) {
+    struct store *store = scrub->store;
+    VLT_TRY(scrub_pages_init(&scrub->pages, store));
+    scrub->is_to_do = calloc(1, scrub->pages.count);
+    if (!scrub->is_to_do)
+        return vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    VLT_TRY(age(scrub));
+    int code = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &scrub->snapshot);
+    if (code) {
+        scrub->snapshot = NULL;
+        return store_lmdb_result(code);
+    }
+    VLT_TRY(scrub_pages_look(&scrub->pages, store, scrub->snapshot));
+    scrub->number = SCRUB_META_PAGES;
+    scrub->phase = PHASE_GAPS;
+    return vlt_ok();
+}
 
-vlt_result store_file_count(struct store *store, struct bytes needle, uint64_t *ret_count) {
-    int fd;
-    const size_t block = 1 << 20;
-    int code = mdb_env_get_fd(store->env, &fd);
-    uint8_t *room = malloc(block + needle.size);
-    uint64_t count = 0;
-    ssize_t got = 1;
-    if (code || !room || needle.size == 0) {
-        free(room);
-        return vlt_fail(VLT_UNAVAILABLE, "the file of the store can not be searched");
+static vlt_result free_begin(struct store_scrub *scrub) {
+    end_snapshot(scrub); // what it kept from being reused is free from here on
+    scrub->number = SCRUB_META_PAGES;
+    scrub->later = 0;
+    scrub->phase = PHASE_FREE;
+    return age(scrub);
+}
+
+// Only pages that are in use in the snapshot are read: they do not change.
+static vlt_result step_gaps(struct store_scrub *scrub) {
+    struct scrub_pages *pages = &scrub->pages;
+    for (unsigned i = 0; i < STEP_PAGES && scrub->number < pages->count; i++) {
+        uint64_t run = 1;
+        bool is_used =
+            scrub->number <= pages->last_page && pages->states[scrub->number] == SCRUB_IN_USE;
+        if (is_used)
+            VLT_TRY(scrub_pages_clear_gaps(pages, scrub->number, &run));
+        else
+            scrub->is_to_do[scrub->number] = 1;
+        scrub->number += run;
+        pages->done.pages += run;
     }
-    // Blocks overlap by one byte less than the needle: nothing is missed or counted twice.
-    for (off_t at = 0; got > 0; at += (off_t)block) {
-        got = pread(fd, room, block + needle.size - 1, at);
-        for (size_t i = 0; got > 0 && i + needle.size <= (size_t)got; i++)
-            count += room[i] == needle.at[0] &&
-                     bytes_equal(bytes_of(room + i, needle.size), needle);
+    return scrub->number >= pages->count ? free_begin(scrub) : vlt_ok();
+}
+
+static vlt_result free_ended(struct store_scrub *scrub) {
+    if (scrub->later > 0 && ++scrub->passes >= PASSES_MAX)
+        return vlt_fail(VLT_UNAVAILABLE, "somebody reads an old snapshot of the store");
+    if (scrub->later > 0)
+        return free_begin(scrub);
+    scrub->phase = PHASE_SEARCH;
+    return scrub_pages_sync(&scrub->pages, true);
+}
+
+static vlt_result clear_free_page(struct store_scrub *scrub, uint64_t number) {
+    struct scrub_pages *pages = &scrub->pages;
+    // Pages behind the last one are no part of a commit.
+    bool is_free = number > pages->last_page || pages->states[number] == SCRUB_FREE;
+    bool is_later = !is_free && pages->states[number] == SCRUB_FREE_LATER;
+    scrub->later += is_later;
+    if (!is_free)
+        return vlt_ok();
+    scrub->is_to_do[number] = 0;
+    return scrub_pages_clear(pages, number);
+}
+
+static vlt_result step_free(struct store_scrub *scrub) {
+    unsigned steps = 0;
+    VLT_TRY(look(scrub)); // commits since the last step took pages and freed others
+    while (steps < STEP_PAGES && scrub->number < scrub->pages.count) {
+        uint64_t number = scrub->number++;
+        if (!scrub->is_to_do[number])
+            continue;
+        steps++;
+        VLT_TRY(clear_free_page(scrub, number));
     }
-    free(room);
-    if (got < 0)
-        return io_failure();
-    *ret_count = count;
+    return scrub->number >= scrub->pages.count ? free_ended(scrub) : vlt_ok();
+}
+
+// Of the file as it was: what it grew by is new.
+static vlt_result step_search(struct store_scrub *scrub) {
+    uint64_t count, end = scrub->pages.count * scrub->pages.page_bytes;
+    for (size_t i = 0; i < scrub->needle_count; i++) {
+        VLT_TRY(scrub_pages_search(&scrub->pages, scrub->needles[i], scrub->searched_bytes,
+                                   SEARCH_BYTES, &count));
+        scrub->pages.done.left += count;
+    }
+    scrub->searched_bytes += SEARCH_BYTES;
+    if (scrub->needle_count == 0 || scrub->searched_bytes >= end)
+        scrub->phase = PHASE_DONE;
+    return vlt_ok();
+}
+
+vlt_result store_scrub_step(struct store_scrub *scrub, bool *ret_is_done) {
+    vlt_result result = vlt_ok();
+    if (scrub->phase == PHASE_BEGIN)
+        result = begin(scrub);
+    else if (scrub->phase == PHASE_GAPS)
+        result = step_gaps(scrub);
+    else if (scrub->phase == PHASE_FREE)
+        result = step_free(scrub);
+    else if (scrub->phase == PHASE_SEARCH)
+        result = step_search(scrub);
+    VLT_TRY(result);
+    VLT_TRY(scrub_pages_sync(&scrub->pages, false));
+    *ret_is_done = scrub->phase == PHASE_DONE;
     return vlt_ok();
 }

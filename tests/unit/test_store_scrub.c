@@ -69,10 +69,47 @@ static void put(struct store *store, unsigned number, char letter, bool removes)
     assert_ok(store_commit(store, &change, 1, NULL, NULL));
 }
 
-static uint64_t count(struct store *store, const char *needle) {
+// How often the text occurs in the file.
+static uint64_t count(const struct place *place, const char *needle) {
+    struct stat file;
+    int fd = open(place->file, O_RDONLY);
+    assert_true(fd >= 0 && fstat(fd, &file) == 0);
+    char *room = malloc((size_t)file.st_size);
+    assert_int_equal(read(fd, room, (size_t)file.st_size), file.st_size);
+    close(fd);
     uint64_t found = 0;
-    assert_ok(store_file_count(store, bytes_of_text(needle), &found));
+    const char *end = room + file.st_size, *at = room;
+    while ((at = memmem(at, (size_t)(end - at), needle, strlen(needle)))) {
+        found++;
+        at++;
+    }
+    free(room);
     return found;
+}
+
+// Every step, with `between` after each; NULL: nothing.
+static vlt_result steps(struct store *store, const uint8_t *needle,
+                        void (*between)(struct store *store), struct store_scrubbed *scrubbed) {
+    struct store_scrub *scrub = NULL;
+    bool is_done = false;
+    assert_ok(store_scrub_new(store, &scrub));
+    if (needle)
+        assert_ok(store_scrub_find(scrub, needle));
+    vlt_result result = vlt_ok();
+    while (vlt_is_ok(result) && !is_done) {
+        result = store_scrub_step(scrub, &is_done);
+        if (between)
+            between(store);
+    }
+    store_scrub_result(scrub, scrubbed);
+    store_scrub_free(scrub);
+    return result;
+}
+
+static vlt_result scrub(struct store *store, const uint8_t *needle,
+                        void (*between)(struct store *store), struct store_scrubbed *scrubbed) {
+    assert_ok(store_renew(store));
+    return steps(store, needle, between, scrubbed);
 }
 
 static void check_value(struct store *store, unsigned number, char letter) {
@@ -110,35 +147,91 @@ static void check_all(struct store *store) {
     assert_int_equal(size.records, RECORDS / 3 * 2 + 3); // format, revision, scrubbed
 }
 
-static void check_gone(struct store *store) {
+static void check_gone(const struct place *place) {
     char needle[40];
     for (unsigned i = 0; i < RECORDS; i++)
         if (i % 3) {
             snprintf(needle, sizeof needle, "SECRET-A-%04u", i);
-            assert_int_equal(count(store, needle), 0);
+            assert_int_equal(count(place, needle), 0);
         }
-    assert_true(count(store, "SECRET-A-0300") > 0); // looking does find what is there
+    assert_true(count(place, "SECRET-A-0300") > 0); // looking does find what is there
 }
 
 static void scrub_accepts_and_clears(void **state) {
     struct place *place = *state;
     struct store *store = make(place);
     struct store_scrubbed done;
-    assert_true(count(store, "SECRET-A-0301") > 0); // else there was nothing to clear
-    assert_ok(store_renew(store));
-    assert_ok(store_scrub(store, &done));
+    assert_true(count(place, "SECRET-A-0301") > 0); // else there was nothing to clear
+    assert_ok(scrub(store, NULL, NULL, &done));
     assert_true(done.cleared_bytes > 0 && done.pages > 100);
-    check_gone(store);
+    check_gone(place);
     check_all(store);
     // Later commits bring nothing back, and the file opens as before.
     for (unsigned i = 0; i < RECORDS; i += 3)
         put(store, i, 'A', false);
-    check_gone(store);
+    check_gone(place);
     store_close(store);
     assert_ok(store_open(place->store, STORE_WRITE, NULL, &store));
     check_all(store);
-    assert_ok(store_scrub(store, &done));
+    assert_ok(scrub(store, NULL, NULL, &done));
     check_all(store);
+    store_close(store);
+}
+
+// Commits between the steps take free pages, free others and copy pages with gaps.
+static unsigned commits;
+static void commit_some(struct store *store) {
+    for (unsigned i = 0; i < 5; i++, commits++)
+        put(store, commits * 7 % (RECORDS / 3) * 3, 'A', false);
+}
+
+static void scrub_accepts_commits_meanwhile(void **state) {
+    struct place *place = *state;
+    struct store *store = make(place);
+    struct store_scrubbed done;
+    commits = 0;
+    assert_ok(scrub(store, (const uint8_t *)"SECRET-A-0301SEC", commit_some, &done));
+    assert_int_equal(done.left, 0);
+    assert_true(commits >= 15); // some were between two steps
+    check_gone(place);
+    check_all(store);
+    // What is there is found.
+    assert_ok(scrub(store, (const uint8_t *)"SECRET-B-0302SEC", commit_some, &done));
+    assert_true(done.left > 0);
+    check_gone(place);
+    check_all(store);
+    store_close(store);
+}
+
+static void scrub_survives_its_end_at_every_step(void **state) {
+    struct place *place = *state;
+    struct store *store = make(place);
+    struct store_scrubbed scrubbed;
+    bool is_done = false;
+    for (unsigned last = 1; !is_done; last++) {
+        struct store_scrub *scrub = NULL;
+        assert_ok(store_renew(store));
+        assert_ok(store_scrub_new(store, &scrub));
+        for (unsigned i = 0; i < last && !is_done; i++)
+            assert_ok(store_scrub_step(scrub, &is_done));
+        store_scrub_free(scrub);
+        commit_some(store);
+        check_all(store);
+    }
+    assert_ok(scrub(store, NULL, NULL, &scrubbed));
+    check_gone(place);
+    store_close(store);
+}
+
+static void scrub_rejects_too_many_needles(void **state) {
+    struct store *store = make(*state);
+    struct store_scrub *scrub = NULL;
+    const uint8_t needle[STORE_NEEDLE_BYTES] = {1};
+    assert_ok(store_scrub_new(store, &scrub));
+    for (unsigned i = 0; i < STORE_NEEDLES_MAX; i++)
+        assert_ok(store_scrub_find(scrub, needle));
+    assert_int_equal(store_scrub_find(scrub, needle).class, VLT_LIMIT);
+    store_scrub_free(scrub);
     store_close(store);
 }
 
@@ -146,17 +239,18 @@ static void scrub_rejects_while_an_old_snapshot_is_read(void **state) {
     struct place *place = *state;
     struct store *store = make(place), *reader = NULL;
     struct store_scrubbed done;
+    // Not renewed: LMDB would forget the reader, which is of this process, too.
     assert_ok(store_open(place->store, STORE_READ, NULL, &reader));
     assert_ok(store_snapshot_begin(reader));
     put(store, 3, 'A', true);
-    assert_int_equal(store_scrub(store, &done).class, VLT_UNAVAILABLE);
+    assert_int_equal(steps(store, NULL, NULL, &done).class, VLT_UNAVAILABLE);
     struct bytes value; // what the reader sees is still whole
     assert_ok(store_get(reader, 1, STORE_ISSUER, BYTES_LITERAL("record-0003"), &value, NULL));
     for (size_t at = 0; at < value.size; at++)
         assert_int_equal(value.at[at], (uint8_t)"SECRET-A-0003"[at % 13]);
     store_snapshot_end(reader);
-    assert_ok(store_scrub(store, &done));
-    assert_int_equal(count(store, "SECRET-A-0003"), 0);
+    assert_ok(steps(store, NULL, NULL, &done));
+    assert_int_equal(count(place, "SECRET-A-0003"), 0);
     store_close(reader);
     store_close(store);
 }
@@ -200,7 +294,7 @@ static void scrub_survives_altered_pages(void **state) {
         }
         assert_int_equal(pwrite(fd, altered, sizeof altered, at), sizeof altered);
         if (vlt_is_ok(store_open(place->store, STORE_WRITE, NULL, &store)))
-            (void)vlt_is_ok(store_scrub(store, &done));
+            (void)vlt_is_ok(scrub(store, NULL, NULL, &done));
         store_close(store);
         if (round % 20 == 19) { // begin with a sound one again
             close(fd);
@@ -218,6 +312,9 @@ static void scrub_survives_altered_pages(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         CASE(scrub_accepts_and_clears),
+        CASE(scrub_accepts_commits_meanwhile),
+        CASE(scrub_survives_its_end_at_every_step),
+        CASE(scrub_rejects_too_many_needles),
         CASE(scrub_rejects_while_an_old_snapshot_is_read),
         CASE(renew_rejects_what_is_being_read),
         CASE(scrub_survives_altered_pages),

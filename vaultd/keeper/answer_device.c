@@ -117,7 +117,7 @@ static json_t *listing_json(struct keeper *keeper, const struct listing *listing
     bool is_busy =
         keeper->rotations && (keeper->rotations->slots || keeper->rotations->is_removing);
     json_t *json = json_pack("{s:o, s:b, s:b}", "devices", list, "is_under_way", is_busy,
-                             "is_scrubbing", keeper->store && scrub_is_wanted(keeper));
+                             "is_scrubbing", keeper->store && scrub_is_wanted_by_device(keeper));
     if (json && is_counted)
         json_object_set_new(json, "data_keys", json_integer((json_int_t)listing->data_keys));
     return json;

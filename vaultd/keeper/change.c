@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#include "vaultd/keeper/scrub.h"
+
 struct bytes change_keep(struct change *change, struct bytes bytes) {
     if (bytes.size == 0 || change->has_failed)
         return bytes_of(NULL, 0);
@@ -124,6 +126,11 @@ static void refused(struct audit_wait *wait, vlt_result result) {
 }
 
 void change_run(struct change *change) {
+    if (scrub_is_due_to(change->changes, change->count)) {
+        struct store_change *place = next_place(change);
+        if (place)
+            *place = scrub_wish();
+    }
     if (change->has_failed) {
         change_refuse(change, vlt_fail(VLT_UNAVAILABLE, "no memory for a change"));
         return;

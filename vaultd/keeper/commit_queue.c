@@ -16,8 +16,10 @@ struct commit_queue {
     // The one job: its arrays are the thread's while is_running.
     struct worker_job job;
     bool is_running, is_broken;
-    struct scrub_job *scrub; // wanted, or running
-    struct worker_job scrub_job;
+    struct scrub_job *scrub; // wanted, or under way
+    struct store_scrub *scrubbing; // NULL before its first step
+    struct worker_job scrub_step;
+    bool is_scrub_done, scrub_stops, has_scrub_turn;
     size_t group_count;
     struct commit *running[GROUPS_MAX];
     struct store_commit_group groups[GROUPS_MAX];
@@ -34,44 +36,89 @@ static void job_run(struct worker_job *job) {
     (void)result;
 }
 
+// ---- Cleaning the file, a step between two commits ----
+
+static void start_next(struct commit_queue *queue);
+
 static struct commit_queue *queue_of_scrub(struct worker_job *job) {
-    return (struct commit_queue *)(void *)((char *)job - offsetof(struct commit_queue, scrub_job));
+    return (struct commit_queue *)(void *)((char *)job - offsetof(struct commit_queue, scrub_step));
 }
 
 static void scrub_run(struct worker_job *job) {
     struct commit_queue *queue = queue_of_scrub(job);
+    queue->scrub->result = store_scrub_step(queue->scrubbing, &queue->is_scrub_done);
+}
+
+static void scrub_end(struct commit_queue *queue) {
     struct scrub_job *scrub = queue->scrub;
-    uint64_t count;
-    scrub->left = 0;
-    scrub->result = store_scrub(queue->store, &scrub->scrubbed);
-    for (size_t i = 0; vlt_is_ok(scrub->result) && i < scrub->needle_count; i++) {
-        scrub->result = store_file_count(
-            queue->store, bytes_of(scrub->needles[i], sizeof scrub->needles[i]), &count);
-        scrub->left += vlt_is_ok(scrub->result) ? count : 0;
-    }
+    if (queue->scrubbing)
+        store_scrub_result(queue->scrubbing, &scrub->scrubbed);
+    store_scrub_free(queue->scrubbing);
+    queue->scrubbing = NULL;
+    queue->scrub = NULL;
+    queue->is_scrub_done = queue->scrub_stops = false;
+    scrub->done(scrub);
+}
+
+static void scrub_stepped(struct worker_job *job) {
+    struct commit_queue *queue = queue_of_scrub(job);
+    queue->is_running = false;
+    queue->is_broken = store_is_broken(queue->store);
+    if (queue->is_scrub_done || !vlt_is_ok(queue->scrub->result))
+        scrub_end(queue);
+    start_next(queue);
 }
 
 // The loop's snapshots must not be open while the environment is renewed, nor the
 // thread be busy: between two jobs, here.
-static void start_scrub(struct commit_queue *queue) {
-    struct scrub_job *scrub = queue->scrub;
-    scrub->result = store_renew(queue->store);
+static vlt_result scrub_begin(struct commit_queue *queue) {
+    const struct scrub_job *scrub = queue->scrub;
+    VLT_TRY(store_renew(queue->store));
+    VLT_TRY(store_scrub_new(queue->store, &queue->scrubbing));
+    for (size_t i = 0; i < scrub->needle_count; i++)
+        VLT_TRY(store_scrub_find(queue->scrubbing, scrub->needles[i]));
+    return vlt_ok();
+}
+
+static void scrub_next(struct commit_queue *queue) {
+    queue->has_scrub_turn = false;
+    if (queue->scrub_stops)
+        queue->scrub->result = vlt_fail(VLT_UNAVAILABLE, "the store is about to be closed");
+    else if (!queue->scrubbing)
+        queue->scrub->result = scrub_begin(queue);
     queue->is_broken = store_is_broken(queue->store);
-    if (!vlt_is_ok(scrub->result)) {
-        queue->scrub = NULL;
-        scrub->done(scrub);
+    if (!vlt_is_ok(queue->scrub->result)) {
+        scrub_end(queue);
         return;
     }
     queue->is_running = true;
-    queue->group_count = 0;
-    worker_submit(queue->worker, &queue->scrub_job);
+    worker_submit(queue->worker, &queue->scrub_step);
 }
 
+void commit_queue_scrub(struct commit_queue *queue, struct scrub_job *job) {
+    job->result = vlt_ok();
+    if (!queue->store || queue->scrub) {
+        job->result = vlt_fail(VLT_UNAVAILABLE, "the store can not be cleaned now");
+        job->done(job);
+        return;
+    }
+    queue->scrub = job;
+    start_next(queue);
+}
+
+void commit_queue_stop_scrub(struct commit_queue *queue) {
+    queue->scrub_stops = queue->scrub != NULL;
+}
+
+// ---- Commits ----
+
 static void start_next(struct commit_queue *queue) {
-    if (!queue->is_running && queue->scrub)
-        start_scrub(queue);
+    // In turns: neither waits for more than one step of the other.
+    if (!queue->is_running && queue->scrub && (queue->has_scrub_turn || !queue->first))
+        scrub_next(queue);
     if (queue->is_running || !queue->first)
         return;
+    queue->has_scrub_turn = true;
     size_t count = 0;
     while (queue->first && count < GROUPS_MAX) {
         struct commit *commit = queue->first;
@@ -104,25 +151,6 @@ static void job_done(struct worker_job *job) {
         finished[i]->done(finished[i], groups[i].result, groups[i].revision);
 }
 
-static void scrub_done(struct worker_job *job) {
-    struct commit_queue *queue = queue_of_scrub(job);
-    struct scrub_job *scrub = queue->scrub;
-    queue->scrub = NULL;
-    queue->is_running = false;
-    start_next(queue);
-    scrub->done(scrub);
-}
-
-void commit_queue_scrub(struct commit_queue *queue, struct scrub_job *job) {
-    if (!queue->store || queue->scrub) {
-        job->result = vlt_fail(VLT_UNAVAILABLE, "the store can not be cleaned now");
-        job->done(job);
-        return;
-    }
-    queue->scrub = job;
-    start_next(queue);
-}
-
 vlt_result commit_queue_new(struct event_base *base, struct commit_queue **ret_queue) {
     struct commit_queue *queue = calloc(1, sizeof *queue);
     if (!queue)
@@ -135,8 +163,8 @@ vlt_result commit_queue_new(struct event_base *base, struct commit_queue **ret_q
     queue->last = &queue->first;
     queue->job.run = job_run;
     queue->job.done = job_done;
-    queue->scrub_job.run = scrub_run;
-    queue->scrub_job.done = scrub_done;
+    queue->scrub_step.run = scrub_run;
+    queue->scrub_step.done = scrub_stepped;
     *ret_queue = queue;
     return vlt_ok();
 }
@@ -144,6 +172,7 @@ vlt_result commit_queue_new(struct event_base *base, struct commit_queue **ret_q
 void commit_queue_free(struct commit_queue *queue) {
     if (!queue)
         return;
+    commit_queue_stop_scrub(queue);
     worker_free(queue->worker);
     free(queue);
 }

@@ -9,8 +9,6 @@
 
 #include "libvault/store/store_scrub.h"
 
-#define COMMIT_NEEDLES_MAX 8
-
 // Embed in what waits for the commit. `changes` and what they point to must live
 // until `done`, which is called on the loop when the commit is durable or has
 // failed.
@@ -30,20 +28,21 @@ void commit_queue_set_store(struct commit_queue *queue, struct store *store);
 void commit_queue_add(struct commit_queue *queue, struct commit *commit);
 // The store can not be written any more by this process; see store_is_broken.
 bool commit_queue_is_broken(const struct commit_queue *queue);
-// Overwrites what was removed from the store (store_scrub.h) and counts how often
-// `needles` still occur in its file, between two commits.
+// Overwrites what was removed from the store and counts how often `needles` still
+// occur in its file (store_scrub.h), in steps of some milliseconds between commits.
 // One at a time; embed.
 struct scrub_job {
-    uint8_t needles[COMMIT_NEEDLES_MAX][16];
+    uint8_t needles[STORE_NEEDLES_MAX][STORE_NEEDLE_BYTES];
     size_t needle_count;
     void (*done)(struct scrub_job *job);
     void *context;
     // Results.
-    vlt_result result;
+    vlt_result result; // VLT_UNAVAILABLE: try again
     struct store_scrubbed scrubbed;
-    uint64_t left; // occurrences
 };
 void commit_queue_scrub(struct commit_queue *queue, struct scrub_job *job);
+// Ends the one that is under way after its present step, with VLT_UNAVAILABLE.
+void commit_queue_stop_scrub(struct commit_queue *queue);
 size_t commit_queue_pending(const struct commit_queue *queue);
 
 #endif

@@ -8,6 +8,7 @@
 #include "vaultd/keeper/audit_first.h"
 #include "vaultd/keeper/epoch_internal.h"
 #include "vaultd/keeper/unseal.h"
+#include "vaultd/keeper/scrub.h"
 #include "vaultd/log/log.h"
 
 #define RETRY_S 5 // after a device that did not answer
@@ -265,9 +266,10 @@ void epoch_move(struct keeper *keeper) {
 }
 
 static bool is_housekeeping(const struct store_change *change) {
-    return change->remove && (change->class == STORE_REVOKED_TOKEN ||
-                              change->class == STORE_REVOKED_RULE ||
-                              change->class == STORE_CREDENTIAL_SECRET);
+    return scrub_is_wish(change) ||
+           (change->remove && (change->class == STORE_REVOKED_TOKEN ||
+                               change->class == STORE_REVOKED_RULE ||
+                               change->class == STORE_CREDENTIAL_SECRET));
 }
 
 void epoch_touch(struct keeper *keeper, const struct store_change *changes, size_t count) {

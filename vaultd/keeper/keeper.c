@@ -14,6 +14,7 @@
 #include "vaultd/keeper/permit.h"
 #include "vaultd/keeper/replay.h"
 #include "vaultd/keeper/rotation.h"
+#include "vaultd/keeper/scrub.h"
 #include "vaultd/keeper/seen.h"
 #include "vaultd/keeper/sweep.h"
 #include "vaultd/keeper/system_keys.h"
@@ -139,6 +140,8 @@ bool keeper_permits(unsigned states, void *context) {
 void keeper_drain(struct keeper *keeper) {
     keeper->is_draining = true;
     rotations_stop(keeper);
+    if (keeper->commits)
+        commit_queue_stop_scrub(keeper->commits);
 }
 
 bool keeper_is_idle(const struct keeper *keeper) {
@@ -197,6 +200,8 @@ void keeper_committed(struct keeper *keeper, const struct store_change *changes,
     bool ends_authority = false;
     for (size_t i = 0; i < count; i++) {
         enum store_class class = changes[i].class;
+        if (scrub_is_wish(&changes[i]))
+            continue;
         if (class != changes[0].class)
             tell.kind = 0;
         ends_authority |=

@@ -8,6 +8,7 @@
 #include "vaultd/keeper/commit_queue.h"
 #include "vaultd/keeper/devices.h"
 #include "vaultd/keeper/epoch.h"
+#include "vaultd/keeper/scrub.h"
 #include "vaultd/keeper/system_seal.h"
 #include "vaultd/log/log.h"
 
@@ -37,7 +38,7 @@ struct recover {
     uint8_t offline[RECORD_SLOT_BLOB_MAX]; // its offline slot stays as it is
     size_t offline_bytes;
 
-    struct store_change changes[BATCH + DEVICES_MAX];
+    struct store_change changes[BATCH + DEVICES_MAX + 1];
     uint8_t names[BATCH + DEVICES_MAX][RECORD_DEVICE_ID_SIZE];
     uint8_t values[BATCH][RECORD_DATAKEY_MAX];
     size_t count;
@@ -85,7 +86,7 @@ static void add_row(struct recover *recover, enum store_class class, struct byte
 static bool remove_device(struct bytes name, struct bytes value, uint64_t revision, void *context) {
     struct recover *recover = context;
     struct record_device record;
-    if (recover->count == BATCH + DEVICES_MAX || name.size != RECORD_DEVICE_ID_SIZE)
+    if (recover->count == BATCH + DEVICES_MAX - 2 || name.size != RECORD_DEVICE_ID_SIZE)
         return false;
     if (vlt_is_ok(record_device_get(value, &record)) && record.kind == RECORD_DEVICE_RECOVERY)
         return true;
@@ -128,6 +129,7 @@ static vlt_result fill_last(struct recover *recover) {
             recover->values[0], w.size);
     VLT_TRY(epoch_record(recover->keys, &recover->counters, recover->values[1], &size));
     add_row(recover, STORE_META, BYTES_LITERAL(EPOCH_NAME), recover->values[1], size);
+    recover->changes[recover->count++] = scrub_wish(); // of what the old device can open
     return vlt_ok();
 }
 

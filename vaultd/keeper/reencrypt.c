@@ -95,6 +95,8 @@ static void destroyed(struct change *change, vlt_result result, uint64_t revisio
     struct reencrypt *job = keeper->rotations->reencrypt;
     for (size_t i = 0; vlt_is_ok(result) && i < change->count; i++) {
         struct wire_reader r;
+        if (change->changes[i].class != STORE_DATA_KEY)
+            continue;
         wire_reader_init(&r, change->changes[i].name);
         datakey_forget(keeper->datakeys, change->changes[i].tenant, wire_get_u32(&r));
     }

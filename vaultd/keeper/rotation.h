@@ -34,6 +34,7 @@ struct rotations {
     bool has_slots_to_look_at;
     bool is_removing;  // a device, from the vault
     bool is_scrubbing; // the file of the store
+    int64_t scrub_rest_until_ms;
     bool is_generating;       // a wrapping key is being made or destroyed
     bool is_dirty;            // some tenant may have an old data key
     uint32_t look_tenant;     // where the look for it goes on; 0: not under way

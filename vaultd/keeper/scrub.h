@@ -1,20 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
-// After wrapped keys were removed for good: the file of the store must not hold
-// them in pages that are free. The wish is a record (STORE_META "scrub", the ids of
-// the wrapping keys, each byte inverted so that the record itself is not found), made
-// by the commit that removes; a keeper that was killed goes on.
+// What was destroyed for good must not stay in free pages of the store's file.
+// Two wishes, each a record that is made by the commit that destroys; a keeper that
+// was killed goes on:
 //
-// At the end the file is searched for the ids, which every wrapped key begins with,
-// and what was found is recorded: "store.scrubbed", or an error.
+//   STORE_META "shred"  a wrapped key, a key of the vault or a version of a
+//                       credential was removed. Change and sweep add it by themselves
+//   STORE_META "scrub"  a device or one of its wrapping keys is gone. Holds the ids of
+//                       wrapping keys, which every key wrapped by them begins with
+//                       (each byte inverted, so that the record itself is not found);
+//                       at the end the file is searched for them
+//
+// One run fulfils all wishes of before it. It takes steps of some milliseconds
+// between commits, and then rests for twenty times as long as it took; not before a
+// device's wish, for which people wait. Each run is recorded as "store.scrub".
 #ifndef VLT_KEEPER_SCRUB_H
 #define VLT_KEEPER_SCRUB_H
 
 #include "vaultd/keeper/change.h"
 
-// Adds the wish to a change.
+// Does any of the changes destroy what must not be found again?
+bool scrub_is_due_to(const struct store_change *changes, size_t count);
+// The change that wishes for it; static memory.
+struct store_change scrub_wish(void);
+// Is it that wish, made or fulfilled? Nobody's authority or cache depends on it.
+bool scrub_is_wish(const struct store_change *change);
+// Adds the wish of a device to a change.
 void scrub_want(struct keeper *keeper, struct change *change,
                 const uint8_t (*ids)[RECORD_DEVICE_ID_SIZE], size_t count);
 void scrub_tick(struct keeper *keeper);
-bool scrub_is_wanted(struct keeper *keeper);
+bool scrub_is_wanted_by_device(struct keeper *keeper);
 
 #endif

@@ -9,6 +9,7 @@
 #include "vaultd/keeper/backup.h"
 #include "vaultd/keeper/commit_queue.h"
 #include "vaultd/keeper/datakey.h"
+#include "vaultd/keeper/scrub.h"
 
 #define PERIOD_S 15
 #define REMOVALS_EACH_STEP 100 // one small commit
@@ -28,7 +29,7 @@ struct sweep {
     struct commit commit;
     struct keeper *keeper;
     int64_t now_s;
-    struct store_change changes[REMOVALS_EACH_STEP];
+    struct store_change changes[REMOVALS_EACH_STEP + 1];
     uint8_t names[REMOVALS_EACH_STEP][STORE_NAME_MAX];
     size_t count, looks;
     uint32_t tenant; // being looked at
@@ -154,6 +155,8 @@ void sweep_step(struct keeper *keeper) {
         free(sweep);
         return;
     }
+    if (scrub_is_due_to(sweep->changes, sweep->count))
+        sweep->changes[sweep->count++] = scrub_wish();
     sweep->commit =
         (struct commit){.changes = sweep->changes, .count = sweep->count, .done = swept};
     keeper->is_sweeping = true;
