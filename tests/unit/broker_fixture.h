@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The real broker's HTTP layer on a unix socket, against a keeper and an auditor
 // made for tests over real channels, all in one thread: every wait runs the
-// loop. Included by test_broker.c only.
+// loop. Included by test_broker*.c only.
 #ifndef VLT_TESTS_UNIT_BROKER_FIXTURE_H
 #define VLT_TESTS_UNIT_BROKER_FIXTURE_H
 
@@ -325,8 +325,8 @@ static void send_request(const char *method, const char *path, const char *media
     buf_done(&request);
 }
 
-static void post_form(const char *path, const char *headers, const char *form,
-                      struct answer *answer) {
+static inline void post_form(const char *path, const char *headers, const char *form,
+                             struct answer *answer) {
     send_request("POST", path, "application/x-www-form-urlencoded", headers, form, answer);
 }
 
@@ -334,5 +334,44 @@ static const char *json_text(const struct answer *answer, const char *name) {
     const char *text = json_string_value(json_object_get(answer->json, name));
     return text ? text : "";
 }
+
+// ---- Policies, and who asks ----
+
+static const char policies[] =
+    "@id(\"eng\") permit(principal in Group::\"eng\", action == Action::\"issue\", resource == "
+    "Credential::\"openai\")"
+    "  when { context.models == [\"gpt-*\"] };"
+    "@id(\"agents\") @lifetime(\"60\") permit(principal is Agent, action == Action::\"issue\", "
+    "resource == Credential::\"openai\");"
+    "@id(\"anyone\") @bearer(\"allow\") permit(principal, action in Action::\"use\", resource == "
+    "Credential::\"public\");"
+    "@id(\"never\") forbid(principal == User::\"" IDP "|mallory\", action, resource);";
+
+static inline int open_all(void **state) {
+    world_open(state);
+    put_policies(policies);
+    return 0;
+}
+
+static inline int reset(void **state) {
+    world.keeper_says = world.auditor_says = vlt_ok();
+    world.signed_count = world.recorded_count = 0;
+    world.last_event[0] = world.last_claims[0] = 0;
+    world.broker.keeper = world.ends[0];
+    world.broker.auditor = world.ends[2];
+    return 0;
+}
+
+static inline char *user_token(const char *more) {
+    char payload[2048];
+    int64_t now = clock_now_s();
+    snprintf(payload, sizeof payload,
+             "{\"iss\":\"" IDP "\",\"aud\":\"vault\",\"iat\":%lld,\"exp\":%lld%s}", (long long)now,
+             (long long)now + 3600, more);
+    return idp_sign(world.idp, NULL, payload);
+}
+#define ALICE ",\"sub\":\"alice\",\"groups\":[\"eng\"]"
+
+#define CASE(name) cmocka_unit_test_setup(name, reset)
 
 #endif

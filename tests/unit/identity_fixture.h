@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // An identity provider for tests: keys, tokens, and a store with its record.
-// Included by test_identity*.c and test_broker.c only.
+// Included by test_identity*.c and broker_fixture.h only.
 #ifndef VLT_TESTS_UNIT_IDENTITY_FIXTURE_H
 #define VLT_TESTS_UNIT_IDENTITY_FIXTURE_H
 
