@@ -199,7 +199,7 @@ static vlt_result consistency_walk(uint64_t old_size, const struct merkle_hash *
 vlt_result merkle_consistency_verify(uint64_t old_size, const struct merkle_hash *old_root,
                                      uint64_t size, const struct merkle_hash *root,
                                      const struct merkle_proof *proof) {
-    if (old_size == size && proof->count == 0 && merkle_hash_equal(old_root, root))
+    if (old_size && old_size == size && proof->count == 0 && merkle_hash_equal(old_root, root))
         return vlt_ok();
     if (old_size == 0 || old_size >= size || proof->count == 0)
         return vlt_fail(VLT_CRYPTO, does_not_hold);

@@ -65,7 +65,7 @@ vlt_result merkle_consistency_prove(const struct merkle_source *source, uint64_t
 vlt_result merkle_inclusion_verify(const struct merkle_hash *leaf, uint64_t index, uint64_t size,
                                    const struct merkle_proof *proof,
                                    const struct merkle_hash *root) VLT_MUST_USE;
-// A proof from the empty tree means nothing and is refused, unless both are empty.
+// A proof from the empty tree means nothing and is refused.
 vlt_result merkle_consistency_verify(uint64_t old_size, const struct merkle_hash *old_root,
                                      uint64_t size, const struct merkle_hash *root,
                                      const struct merkle_proof *proof) VLT_MUST_USE;

@@ -8,7 +8,7 @@
 #include "libvault/crypto/algorithms.h"
 #include "libvault/crypto/jwk_members.h"
 
-#define MEMBER_MAX 600 // above RSA-4096 in octets: a larger one is named, not cut
+#define MEMBER_MAX 2048 // RSA-16384 in octets: what is too large is named with its size
 
 // ---- Members ----
 

@@ -110,6 +110,7 @@ static void consistency_accepts_own_proof_and_rejects_others(void **state) {
         }
     proof.count = 0;
     assert_false(vlt_is_ok(merkle_consistency_verify(0, &roots[0], 5, &roots[5], &proof)));
+    assert_false(vlt_is_ok(merkle_consistency_verify(0, &roots[0], 0, &roots[0], &proof)));
     assert_false(vlt_is_ok(merkle_consistency_verify(5, &roots[5], 4, &roots[4], &proof)));
     assert_int_equal(merkle_consistency_prove(&source, 5, 4, &proof).class, VLT_LIMIT);
 }

@@ -61,13 +61,21 @@ static bool is_listed(const struct policy_json *list, struct bytes id) {
     return false;
 }
 
+// A member under its name of today, or the one it had before.
+static const struct policy_json *get(const struct policy_json *object, const char *name,
+                                     const char *older_name) {
+    const struct policy_json *member = policy_json_get(object, name);
+    return member ? member : policy_json_get(object, older_name);
+}
+
 static bool is_same(const struct policy_json *test, const struct policy_answer *answer) {
-    const struct policy_json *reasons = policy_json_get(test, "reason");
+    const struct policy_json *reasons = get(test, "reason", "reasons");
     const struct policy_json *errors = policy_json_get(test, "errors");
     struct bytes decision;
     if (!policy_json_get_text(test, "decision", &decision) || !reasons || !errors)
         return false;
-    bool same = bytes_equal_text(decision, answer->is_allowed ? "allow" : "deny") &&
+    const struct bytes wanted = bytes_of_text(answer->is_allowed ? "allow" : "deny");
+    bool same = bytes_equal_nocase(decision, wanted) && // "Allow" until 2024
                 reasons->count == answer->reason_count && errors->count == answer->error_count;
     for (size_t i = 0; same && i < answer->reason_count; i++)
         same = is_listed(reasons, answer->reasons[i]);
@@ -145,26 +153,26 @@ static void run_requests(const char *path, struct bytes policies, struct bytes e
     policy_set_free(set);
 }
 
-// Files that are no cases (entities, schemas in JSON) are passed over.
-static void run_case(const char *path) {
+static void visit(const char *path, struct bytes content) {
+    static const char *const members[] = {"policies", "entities", "schema"};
     struct policy_arena arena;
-    struct bytes text, names[3], texts[3];
-    const struct policy_json *root = NULL;
+    struct bytes names[3], texts[3];
+    const struct policy_json *root = NULL, *requests = NULL;
     struct fault fault = {0};
     policy_arena_init(&arena, 65536, CASE_MAX_BYTES);
-    static const char *const members[] = {"policies", "entities", "schema"};
-    bool is_case = true, is_readable = true;
-    if (!read_file(path, &arena, &text) ||
-        !vlt_is_ok(policy_json_parse(&arena, text, &fault, &root)))
+    if (!vlt_is_ok(policy_json_parse(&arena, content, &fault, &root)))
         vectors_fail(path, "%u:%u: %s", fault.line, fault.column, fault.text);
+    bool is_case = root && (requests = get(root, "requests", "queries")), is_readable = true;
     for (int i = 0; i < 3; i++)
         is_case = is_case && policy_json_get_text(root, members[i], &names[i]);
     for (int i = 0; i < 3 && is_case; i++)
         is_readable = is_readable && read_named(path, names[i], &arena, &texts[i]);
-    if (is_case && !is_readable)
+    if (root && !is_case)
+        vectors_foreign(path, true, "not a case: no policies, entities, schema and requests");
+    else if (is_case && !is_readable)
         vectors_fail(path, "its policies, entities or schema cannot be read");
-    else if (is_case && policy_json_get(root, "requests"))
-        run_requests(path, texts[0], texts[1], texts[2], policy_json_get(root, "requests"));
+    else if (is_case)
+        run_requests(path, texts[0], texts[1], texts[2], requests);
     policy_arena_done(&arena);
 }
 
@@ -177,7 +185,12 @@ static int remove_entry(const char *path, const struct stat *status, int type, s
     return remove(path);
 }
 
-static void run_path(const char *path);
+static void visit_any(const char *path, struct bytes content);
+
+static void walk(int count, char **paths) {
+    static const char *const suffixes[] = {"!entities.json", ".json", ".tar.gz", ".tgz", NULL};
+    vectors_walk(count, paths, suffixes, visit_any);
+}
 
 static void run_tarball(const char *path) {
     char folder[] = "/tmp/vectors-cedar-XXXXXX", archive[PATH_MAX], tar[] = "tar", flag[] = "-xzf",
@@ -188,54 +201,21 @@ static void run_tarball(const char *path) {
         vectors_fail(path, "no folder to unpack it in");
         return;
     }
-    char *arguments[] = {tar, flag, archive, into, folder, NULL};
+    char *arguments[] = {tar, flag, archive, into, folder, NULL}, *paths[] = {folder};
     if (posix_spawnp(&child, tar, NULL, NULL, arguments, environ) == 0)
         waitpid(child, &status, 0);
-    if (status == 0) {
-        run_path(folder);
-    } else {
+    if (status == 0)
+        walk(1, paths);
+    else
         vectors_fail(path, "cannot be unpacked");
-    }
     nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-static int is_shown(const struct dirent *entry) {
-    return entry->d_name[0] != '.';
-}
-
-static void run_folder(const char *path) {
-    struct dirent **entries;
-    char inner[PATH_MAX];
-    int count = scandir(path, &entries, is_shown, alphasort);
-    for (int i = 0; i < count; i++) {
-        struct stat status;
-        int size = snprintf(inner, sizeof inner, "%s/%s", path, entries[i]->d_name);
-        free(entries[i]);
-        if (size >= (int)sizeof inner || stat(inner, &status) != 0)
-            continue;
-        if (S_ISDIR(status.st_mode) || ends_with(inner, ".tar.gz") ||
-            (ends_with(inner, ".json") && !ends_with(inner, "entities.json")))
-            run_path(inner);
-    }
-    if (count >= 0)
-        free(entries);
-}
-
-static void run_path(const char *path) {
-    struct stat status;
-    if (stat(path, &status) != 0) {
-        vectors_fail(path, "cannot be read");
-    } else if (S_ISDIR(status.st_mode)) {
-        run_folder(path);
-    } else if (ends_with(path, ".tar.gz") || ends_with(path, ".tgz")) {
+static void visit_any(const char *path, struct bytes content) {
+    if (ends_with(path, ".tar.gz") || ends_with(path, ".tgz"))
         run_tarball(path);
-    } else {
-        run_case(path);
-    }
+    else
+        visit(path, content);
 }
 
-int vectors_cedar(int count, char **paths) {
-    for (int i = 0; i < count; i++)
-        run_path(paths[i]);
-    return 0;
-}
+void vectors_cedar(int count, char **paths) { walk(count, paths); }

@@ -2,8 +2,8 @@
 // Vectors kind `http1`: the Markdown files of llhttp's test suite, as published.
 //
 // A case is a `meta` comment, an `http` block (the input, with escapes) and a
-// `log` block (what llhttp's callbacks saw). Only the types `request` and
-// `response` describe llhttp's strict mode; others are passed over.
+// `log` block (what llhttp's callbacks saw). The types `request` and `response`, and
+// these with `-finish`, describe llhttp's strict mode.
 //
 // A case passes when
 //   * llhttp reports a framing error and we refuse, having accepted no message
@@ -11,6 +11,9 @@
 //   * llhttp reports none, and we see as many messages with bodies as long as
 //     it does; or we refuse for one of the reasons in `deliberate`, which are
 //     rules of this server and not of framing, and have accepted nothing beyond.
+// In a lenient mode (`request-lenient-…`) llhttp accepts more than in its strict one:
+// there we may refuse or wait for more, but what it refuses even so we must refuse, and what we accept
+// we must see as it does.
 // A request without Host is judged with one put in, so that what follows in it
 // is judged too. Each input is read whole and again byte by byte.
 #include <stdio.h>
@@ -22,7 +25,7 @@
 enum { MESSAGES_MAX = 64, INPUT_MAX = 8 << 20 };
 
 struct wanted {
-    bool is_strict, is_response, skips_body;
+    bool is_known, is_response, is_lenient, skips_body;
     bool has_error;  // of framing
     bool has_pause;  // llhttp stops looking: upgrade, CONNECT, a callback
     unsigned begun, complete;
@@ -86,6 +89,19 @@ static void unescape(struct bytes text, struct buf *out) {
     }
 }
 
+static void read_type(const char *type, struct wanted *wanted) {
+    static const char *const kinds[] = {"request", "response"};
+    for (int i = 0; i < 2; i++) {
+        size_t size = strlen(kinds[i]);
+        if (strncmp(type, kinds[i], size) != 0)
+            continue;
+        wanted->is_response = i;
+        wanted->is_lenient = strncmp(type + size, "-lenient-", strlen("-lenient-")) == 0;
+        wanted->is_known =
+            wanted->is_lenient || !type[size] || strcmp(type + size, "-finish") == 0;
+    }
+}
+
 static void read_meta(struct bytes line, struct wanted *wanted) {
     size_t open = bytes_find(line, '{');
     size_t close = line.size;
@@ -96,8 +112,7 @@ static void read_meta(struct bytes line, struct wanted *wanted) {
     json_t *meta = json_loadb((const char *)line.at + open, close - open, 0, NULL);
     const char *type = json_string_value(json_object_get(meta, "type"));
     *wanted = (struct wanted){0};
-    wanted->is_response = type && strcmp(type, "response") == 0;
-    wanted->is_strict = wanted->is_response || (type && strcmp(type, "request") == 0);
+    read_type(type ? type : "", wanted);
     wanted->skips_body = json_is_true(json_object_get(meta, "skipBody"));
     json_decref(meta);
 }
@@ -231,7 +246,7 @@ static const char *judge(const struct wanted *wanted, const struct seen *seen) {
     }
     if (seen->complete >= wanted->complete && wanted->has_pause)
         return NULL;
-    if (is_deliberate(seen->refusal))
+    if (is_deliberate(seen->refusal) || (wanted->is_lenient && (was_refused(seen) || seen->waits)))
         return seen->complete > wanted->complete ? "we accept a message that llhttp does not"
                                                  : NULL;
     if (was_refused(seen))
@@ -244,8 +259,9 @@ static const char *judge(const struct wanted *wanted, const struct seen *seen) {
 
 static void run_case(const char *path, const char *title, struct bytes text,
                      const struct wanted *wanted) {
-    if (!wanted->is_strict) {
-        vectors_skip(path, 1, "%s: a lenient mode", title);
+    if (!wanted->is_known || (!wanted->begun && !wanted->has_error)) {
+        vectors_fail(path, "%s: %s", title,
+                     wanted->is_known ? "nothing in its log" : "unknown type of case");
         return;
     }
     const char *wrong = NULL;
@@ -274,6 +290,7 @@ struct page {
     struct buf input; // of the case, as written
     enum { OUTSIDE, IN_HTTP, IN_LOG, IN_OTHER } place;
     bool has_input;
+    unsigned cases;
 };
 
 static void page_line(struct page *page, struct bytes line) {
@@ -299,6 +316,8 @@ static void page_line(struct page *page, struct bytes line) {
         buf_put(&page->input, line);
         buf_put_byte(&page->input, '\n');
     } else if (is_fence) {
+        if (page->place == IN_HTTP && page->has_input)
+            vectors_fail(page->path, "%s: no log behind the input", page->title);
         if (page->place == IN_HTTP)
             page->has_input = true;
         if (page->place == IN_LOG && page->has_input) {
@@ -306,6 +325,7 @@ static void page_line(struct page *page, struct bytes line) {
             struct bytes text = buf_bytes(&page->input);
             text.size -= text.size > 0;
             buf_text(&page->input);
+            page->cases++;
             run_case(page->path, page->title, text, &page->wanted);
             page->has_input = false;
             page->wanted = (struct wanted){0};
@@ -325,10 +345,14 @@ static void visit_page(const char *path, struct bytes content) {
         page_line(&page, line);
         content = bytes_from(content, end + 1);
     }
+    if (page.has_input || page.place != OUTSIDE)
+        vectors_fail(path, "%s: it ends within a case", page.title);
+    else if (!page.cases)
+        vectors_foreign(path, true, "no case with an http and a log block");
     buf_done(&page.input);
 }
 
-int vectors_http1(int count, char **paths) {
+void vectors_http1(int count, char **paths) {
     static const char *const suffixes[] = {".md", NULL};
-    return vectors_walk(count, paths, suffixes, visit_page);
+    vectors_walk(count, paths, suffixes, visit_page);
 }

@@ -35,6 +35,24 @@ vlt_result jose_group_private(const json_t *group, struct jwk_set **ret_set) {
     return jose_set(json_object_get(group, "private"), JOSE_ALLOW_ALL, ret_set);
 }
 
+bool jose_has(const json_t *group, const char *member) {
+    json_t *tests = json_object_get(group, "tests"), *test;
+    size_t i;
+    json_array_foreach(tests, i, test)
+        if (json_object_get(test, member))
+            return true;
+    return false;
+}
+
+bool jose_has_flag(const json_t *test, const char *name) {
+    json_t *flags = json_object_get(test, "flags"), *flag;
+    size_t i;
+    json_array_foreach(flags, i, flag)
+        if (json_is_string(flag) && strcmp(json_string_value(flag), name) == 0)
+            return true;
+    return false;
+}
+
 static struct jwk *choose(const struct jwk_set *set, const struct jws_parts *parts) {
     struct jwk *key = parts->has_kid ? jwk_set_find(set, bytes_of_text(parts->kid))
                                      : jwk_set_find(set, bytes_of(NULL, 0));

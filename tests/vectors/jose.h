@@ -18,9 +18,18 @@ vlt_result jose_group_set(const json_t *group, struct jwk_set **ret_set) VLT_MUS
 // For decryption: the private one.
 vlt_result jose_group_private(const json_t *group, struct jwk_set **ret_set) VLT_MUST_USE;
 
+// Has a test of the group this member ("jws", "jwe")?
+bool jose_has(const json_t *group, const char *member);
+bool jose_has_flag(const json_t *test, const char *name);
+
 // Verifies a compact JWS with the key that its kid names in the set.
 vlt_result jose_verify(struct bytes compact, const struct jwk_set *set,
                        struct jws_parts *ret_parts) VLT_MUST_USE;
+// A Wycheproof group of keys with a JWS for each test (jws.c); kind jwk takes them too.
+void jose_jws_group(const char *path, const json_t *file, json_t *group);
+// A Wycheproof group of ECDH or X25519 with JWKs (agreement.c); kinds jwk and jwe.
+bool jose_is_agreement(const json_t *group);
+void jose_agreement_group(const char *path, const json_t *file, json_t *group);
 // A Wycheproof group of plain signatures (ecdsa.c); kind jws takes them too.
 void jose_signature_group(const char *path, const json_t *file, json_t *group);
 // Was something refused that we lack or refuse by design, not because it is wrong?

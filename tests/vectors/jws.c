@@ -53,14 +53,16 @@ static void judge(const char *path, const char *what, const char *expected, vlt_
 
 // ---- Wycheproof ----
 
+static vlt_result verify_compact(struct bytes compact, const struct jwk_set *set) {
+    struct jws_parts parts;
+    VLT_TRY(jose_verify(compact, set, &parts));
+    jws_parts_done(&parts);
+    return vlt_ok();
+}
+
 static vlt_result verify_any_form(const json_t *jws, const struct jwk_set *set) {
-    if (json_is_string(jws)) {
-        struct jws_parts parts;
-        VLT_TRY(
-            jose_verify(bytes_of(json_string_value(jws), json_string_length(jws)), set, &parts));
-        jws_parts_done(&parts);
-        return vlt_ok();
-    }
+    if (json_is_string(jws))
+        return verify_compact(bytes_of(json_string_value(jws), json_string_length(jws)), set);
     json_t *signatures = json_object_get(jws, "signatures"), *one;
     const char *payload = wycheproof_text(jws, "payload");
     if (!signatures)
@@ -80,25 +82,95 @@ struct group_key {
     vlt_result parsed;
 };
 
+// The JSON serialization where the vector asks for the compact one: as text.
+static vlt_result verify_as_text(const json_t *jws, const struct jwk_set *set) {
+    char *text = json_dumps(jws, JSON_COMPACT);
+    vlt_result result = text ? verify_compact(bytes_of_text(text), set)
+                             : vlt_fail(VLT_MALFORMED, "no JWS");
+    free(text);
+    return result;
+}
+
+// Why a JWS that is called valid is refused all the same; NULL when it is not by
+// design. RFC 7515 section 2 knows nothing but base64url; RFC 7517 section 4.4
+// lets a key say for which algorithm it is.
+static const char *reason_to_refuse(const json_t *jws, const struct jwk_set *set) {
+    const char *compact = json_string_value(jws);
+    struct jws_parts parts;
+    if (!compact)
+        return NULL;
+    if (compact[strspn(compact, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                                "-_.")])
+        return "not base64url";
+    if (!vlt_is_ok(jws_split(bytes_of_text(compact), 0, &parts)))
+        return NULL;
+    bool is_for_another = set->count == 1 && set->keys[0]->has_alg &&
+                          set->keys[0]->jws_alg != parts.alg;
+    jws_parts_done(&parts);
+    return is_for_another ? "the key is for another algorithm" : NULL;
+}
+
+// The number of a test of this file that has the same keys and the same JWS but is
+// valid, 0 when there is none. (Some lost the padding that made them invalid.)
+static int same_but_valid(const struct wycheproof_case *c) {
+    json_t *groups = json_object_get(c->file, "testGroups"), *group, *test;
+    size_t i, j;
+    json_array_foreach(groups, i, group) {
+        json_t *tests = json_object_get(group, "tests");
+        if (!json_equal(json_object_get(group, "private"), json_object_get(c->group, "private")))
+            continue;
+        json_array_foreach(tests, j, test)
+            if (strcmp(wycheproof_text(test, "result"), "valid") == 0 &&
+                json_equal(json_object_get(test, "jws"), json_object_get(c->test, "jws")))
+                return wycheproof_number(test, "tcId");
+    }
+    return 0;
+}
+
+static void judge_test(const struct wycheproof_case *c, const struct jwk_set *set,
+                       vlt_result result) {
+    bool is_valid = strcmp(c->result, "valid") == 0, is_invalid = strcmp(c->result, "invalid") == 0;
+    const char *reason =
+        is_valid && set && !vlt_is_ok(result)
+            ? reason_to_refuse(json_object_get(c->test, "jws"), set)
+            : NULL;
+    int twin = is_invalid && vlt_is_ok(result) ? same_but_valid(c) : 0;
+    if (reason)
+        vectors_skip(c->path, 1, "%s: refused: %s", c->what, reason);
+    else if (twin)
+        vectors_skip(c->path, 1, "%s: the very same is valid in tcId %d", c->what, twin);
+    else
+        judge(c->path, c->what, c->result, result);
+}
+
 static void run(const struct wycheproof_case *c, void *key_at) {
     struct group_key *key = key_at;
     const json_t *jws = json_object_get(c->test, "jws");
     vlt_result result = key->parsed;
+    if (!jws && json_object_get(c->test, "jwe")) {
+        vectors_skip(c->path, 1, "%s: not a signed object", c->what);
+        return;
+    }
+    if (!json_is_string(jws) && !json_is_object(jws)) {
+        vectors_fail(c->path, "%s: there is no jws", c->what);
+        return;
+    }
     if (vlt_is_ok(result))
-        result = verify_any_form(jws, key->set);
-    judge(c->path, c->what, c->result, result);
+        result = jose_has_flag(c->test, "JsonSerialization") ? verify_as_text(jws, key->set)
+                                                        : verify_any_form(jws, key->set);
+    judge_test(c, key->set, result);
 }
 
-static void run_jose_group(const char *path, const json_t *file, json_t *group) {
+void jose_jws_group(const char *path, const json_t *file, json_t *group) {
     struct group_key key = {0};
     key.parsed = jose_group_set(group, &key.set);
-    wycheproof_each_test(path, file, group, run, &key);
+    wycheproof_each_test(path, file, group, NULL, run, &key);
     jwk_set_free(key.set);
 }
 
 static void run_group(const char *path, const json_t *file, json_t *group) {
-    if (json_object_get(group, "private") || json_object_get(group, "public"))
-        run_jose_group(path, file, group);
+    if (jose_has(group, "jws"))
+        jose_jws_group(path, file, group);
     else
         jose_signature_group(path, file, group);
 }
@@ -107,6 +179,22 @@ static void run_group(const char *path, const json_t *file, json_t *group) {
 
 static const json_t *nth(const json_t *list_or_one, size_t i) {
     return json_is_array(list_or_one) ? json_array_get(list_or_one, i) : list_or_one;
+}
+
+// A header that we refuse by design (crit, b64) says so before anything else is wrong.
+static vlt_result or_by_header(vlt_result result, struct bytes protected_b64) {
+    struct buf bare;
+    struct jws_parts parts;
+    if (vlt_is_ok(result) || jose_is_by_design(result))
+        return result;
+    buf_init(&bare, TEXT_MAX);
+    buf_put(&bare, protected_b64);
+    buf_put_text(&bare, "..AA");
+    vlt_result header = jws_split(buf_bytes(&bare), 0, &parts);
+    if (vlt_is_ok(header))
+        jws_parts_done(&parts);
+    buf_done(&bare);
+    return jose_is_by_design(header) ? header : result;
 }
 
 static void judge_compact(const char *path, const char *compact, const char *payload,
@@ -128,6 +216,7 @@ static void judge_compact(const char *path, const char *compact, const char *pay
             result = vlt_fail(VLT_CRYPTO, "another payload");
         jws_parts_done(&parts);
     }
+    result = or_by_header(result, bytes_of(compact, strcspn(compact, ".")));
     judge(path, "compact", "valid", result);
     buf_done(&text);
     buf_done(&payload_b64);
@@ -169,10 +258,12 @@ static void judge_json_form(const char *path, const char *what, const json_t *fo
                                                         : buf_text(&payload_b64);
     size_t count = signatures ? json_array_size(signatures) : 1;
     for (size_t i = 0; i < count; i++) {
+        const json_t *one = signatures ? json_array_get(signatures, i) : form;
         struct jwk_set *set = NULL;
         vlt_result result = jose_set(nth(keys, i), JOSE_ALLOW_ALL, &set);
         if (vlt_is_ok(result))
-            result = verify_member(signatures ? json_array_get(signatures, i) : form, text, set);
+            result = verify_member(one, text, set);
+        result = or_by_header(result, bytes_of_text(wycheproof_text(one, "protected")));
         judge(path, what, "valid", result);
         jwk_set_free(set);
     }
@@ -273,16 +364,17 @@ static void visit(const char *path, struct bytes content) {
     }
     if (wycheproof_each_group(path, content, run_group, &root))
         return;
+    const json_t *nested = json_object_get(root, "sign"), *part = nested ? nested : root;
     if (ends_in(path, ".jwsf") || ends_in(path, ".jwsg"))
         judge_rfc_json(path, root);
-    else if (json_object_get(json_object_get(root, "input"), "payload"))
-        judge_cookbook(path, root);
+    else if (json_object_get(json_object_get(part, "input"), "payload"))
+        judge_cookbook(path, part);
     else
-        vectors_skip(path, 1, "not a signed object");
+        vectors_foreign(path, root != NULL, "not a signed object");
     json_decref(root);
 }
 
-int vectors_jws(int count, char **paths) {
+void vectors_jws(int count, char **paths) {
     static const char *const suffixes[] = {".json", ".jwsc", ".jwsf", ".jwsg", NULL};
-    return vectors_walk(count, paths, suffixes, visit);
+    vectors_walk(count, paths, suffixes, visit);
 }

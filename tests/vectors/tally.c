@@ -11,6 +11,7 @@
 #define PATH_BYTES 4096
 
 struct vectors_tally vectors_tally;
+static bool is_named; // the file that is visited: given by the caller, not found in a folder
 
 void vectors_pass(void) { vectors_tally.passed++; }
 
@@ -37,6 +38,13 @@ void vectors_skip(const char *path, unsigned count, const char *format, ...) {
     vectors_tally.skipped += count;
 }
 
+void vectors_foreign(const char *path, bool is_whole, const char *reason) {
+    if (is_whole && !is_named)
+        vectors_skip(path, 1, "%s", reason);
+    else
+        vectors_fail(path, "%s%s", reason, is_whole ? "" : ": it can not be parsed at all");
+}
+
 void vectors_judge(const char *path, const char *what, const char *result, bool accepted) {
     bool is_valid = strcmp(result, "valid") == 0, is_invalid = strcmp(result, "invalid") == 0;
     if (!is_valid && !is_invalid && strcmp(result, "acceptable") != 0)
@@ -51,6 +59,10 @@ void vectors_judge(const char *path, const char *what, const char *result, bool 
 
 bool vectors_read(const char *path, struct buf *content) {
     buf_init(content, FILE_MAX_BYTES);
+    // No pipe and no device: they could wait for ever.
+    struct stat status;
+    if (stat(path, &status) != 0 || !S_ISREG(status.st_mode))
+        return false;
     FILE *file = fopen(path, "rb");
     uint8_t chunk[16384];
     size_t got;
@@ -62,58 +74,64 @@ bool vectors_read(const char *path, struct buf *content) {
     return complete;
 }
 
-static int visit_file(const char *path, vectors_visit *visit) {
+static void visit_file(const char *path, vectors_visit *visit) {
     struct buf content;
-    bool complete = vectors_read(path, &content);
-    if (complete)
+    struct vectors_tally before = vectors_tally;
+    if (vectors_read(path, &content)) {
         visit(path, buf_bytes(&content));
-    else
-        fprintf(stderr, "vectors: cannot read %s\n", path);
+        if (memcmp(&before, &vectors_tally, sizeof before) == 0)
+            vectors_fail(path, "there is no vector in it");
+    } else
+        vectors_fail(path, "cannot be read (a file of at most %u MiB is taken)",
+                     FILE_MAX_BYTES >> 20);
     buf_done(&content);
-    return complete ? 0 : 1;
 }
 
 static bool ends_in_one_of(const char *name, const char *const *suffixes) {
     size_t size = strlen(name);
     for (; *suffixes; suffixes++) {
-        size_t end = strlen(*suffixes);
-        if (size >= end && strcmp(name + size - end, *suffixes) == 0)
-            return true;
+        bool is_excluded = **suffixes == '!';
+        size_t end = strlen(*suffixes + is_excluded);
+        if (size >= end && strcmp(name + size - end, *suffixes + is_excluded) == 0)
+            return !is_excluded;
     }
     return false;
 }
 
-static int walk(const char *path, bool is_given, const char *const *suffixes, vectors_visit *visit);
+static void walk(const char *path, bool is_given, const char *const *suffixes,
+                 vectors_visit *visit);
 
-static int walk_folder(const char *path, const char *const *suffixes, vectors_visit *visit) {
+static void walk_folder(const char *path, const char *const *suffixes, vectors_visit *visit) {
     struct dirent **entries = NULL;
-    int count = scandir(path, &entries, NULL, alphasort), status = count < 0;
+    int count = scandir(path, &entries, NULL, alphasort);
+    if (count < 0)
+        vectors_fail(path, "cannot be read");
     for (int i = 0; i < count; i++) {
         char below[PATH_BYTES];
         int size = snprintf(below, sizeof below, "%s/%s", path, entries[i]->d_name);
         if (entries[i]->d_name[0] != '.' && size > 0 && (size_t)size < sizeof below)
-            status |= walk(below, false, suffixes, visit);
+            walk(below, false, suffixes, visit);
         free(entries[i]);
     }
     free(entries);
-    return status;
 }
 
-static int walk(const char *path, bool is_given, const char *const *suffixes,
-                vectors_visit *visit) {
-    struct stat status;
-    if (stat(path, &status) != 0) {
-        fprintf(stderr, "vectors: cannot read %s\n", path);
-        return 1;
+// A link to a folder is followed only where it was given: it may lead back up.
+static void walk(const char *path, bool is_given, const char *const *suffixes,
+                 vectors_visit *visit) {
+    struct stat status, link;
+    if (stat(path, &status) != 0 || lstat(path, &link) != 0) {
+        vectors_fail(path, "cannot be read");
+    } else if (S_ISDIR(status.st_mode)) {
+        if (is_given || !S_ISLNK(link.st_mode))
+            walk_folder(path, suffixes, visit);
+    } else if (is_given || ends_in_one_of(path, suffixes)) {
+        is_named = is_given;
+        visit_file(path, visit);
     }
-    if (S_ISDIR(status.st_mode))
-        return walk_folder(path, suffixes, visit);
-    return is_given || ends_in_one_of(path, suffixes) ? visit_file(path, visit) : 0;
 }
 
-int vectors_walk(int count, char **paths, const char *const *suffixes, vectors_visit *visit) {
-    int status = 0;
+void vectors_walk(int count, char **paths, const char *const *suffixes, vectors_visit *visit) {
     for (int i = 0; i < count; i++)
-        status |= walk(paths[i], true, suffixes, visit);
-    return status;
+        walk(paths[i], true, suffixes, visit);
 }

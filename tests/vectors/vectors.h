@@ -24,27 +24,31 @@ extern struct vectors_tally vectors_tally;
 void vectors_pass(void);
 void vectors_fail(const char *path, const char *format, ...) VLT_PRINTF(2, 3);
 void vectors_skip(const char *path, unsigned count, const char *format, ...) VLT_PRINTF(3, 4);
+// A file that the kind has no use for: a skip when it was found in a folder, a
+// failure when it was named, or when it can not be parsed (is_whole: it can).
+void vectors_foreign(const char *path, bool is_whole, const char *reason);
 // Passes when `accepted` is what `result` ("valid", "invalid", "acceptable") says.
 void vectors_judge(const char *path, const char *what, const char *result, bool accepted);
 
 // Visits each path that is a file, and below each folder every file whose name
-// ends in one of the NULL-terminated suffixes, in the order of their names.
-// Returns 0, or 1 after a message when a path can not be read.
+// ends in one of the NULL-terminated suffixes, in the order of their names; never
+// one that ends in an earlier suffix written with a "!". What can not be read, and
+// what counts nothing, is a failure.
 typedef void vectors_visit(const char *path, struct bytes content);
-int vectors_walk(int count, char **paths, const char *const *suffixes, vectors_visit *visit);
+void vectors_walk(int count, char **paths, const char *const *suffixes, vectors_visit *visit);
 bool vectors_read(const char *path, struct buf *content); // up to 64 MiB
 
-// The kinds. Each returns 0, or 1 after a message when it could not run at all.
-int vectors_aead(int count, char **paths);
-int vectors_hkdf(int count, char **paths);
-int vectors_ecdsa(int count, char **paths);
-int vectors_jwk(int count, char **paths);
-int vectors_jws(int count, char **paths);
-int vectors_jwe(int count, char **paths);
-int vectors_json(int count, char **paths);
-int vectors_merkle(int count, char **paths);
-int vectors_note(int count, char **paths);
-int vectors_http1(int count, char **paths); // built when http1.c is there
-int vectors_cedar(int count, char **paths); // built when cedar.c is there
+// The kinds.
+void vectors_aead(int count, char **paths);
+void vectors_hkdf(int count, char **paths);
+void vectors_ecdsa(int count, char **paths);
+void vectors_jwk(int count, char **paths);
+void vectors_jws(int count, char **paths);
+void vectors_jwe(int count, char **paths);
+void vectors_json(int count, char **paths);
+void vectors_merkle(int count, char **paths);
+void vectors_note(int count, char **paths);
+void vectors_http1(int count, char **paths); // built when http1.c is there
+void vectors_cedar(int count, char **paths); // built when cedar.c is there
 
 #endif
