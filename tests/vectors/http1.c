@@ -11,9 +11,9 @@
 //   * llhttp reports none, and we see as many messages with bodies as long as
 //     it does; or we refuse for one of the reasons in `deliberate`, which are
 //     rules of this server and not of framing, and have accepted nothing beyond.
-// In a lenient mode (`request-lenient-…`) llhttp accepts more than in its strict one:
-// there we may refuse or wait for more, but what it refuses even so we must refuse, and what we accept
-// we must see as it does.
+// In a lenient mode (`request-lenient-…`) llhttp accepts more than in its strict
+// one: there we may refuse or wait for more, but what it refuses even so we must
+// refuse, and what we accept we must see as it does.
 // A request without Host is judged with one put in, so that what follows in it
 // is judged too. Each input is read whole and again byte by byte.
 #include <stdio.h>

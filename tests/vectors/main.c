@@ -12,10 +12,10 @@ static const struct kind {
     const char *name, *takes;
     void (*run)(int count, char **paths);
 } kinds[] = {
-    {"aead", "Wycheproof AEAD files (AES-GCM, XAES-256-GCM)", vectors_aead},
+    {"aead", "Wycheproof AEAD files (AES-GCM, XAES-256-GCM, AES-CBC-HMAC), AES-WRAP", vectors_aead},
     {"hkdf", "Wycheproof HKDF and HMAC files", vectors_hkdf},
     {"ecdsa", "Wycheproof ECDSA (DER, P1363), EdDSA and RSA signature files", vectors_ecdsa},
-    {"jwk", "Wycheproof JSON Web Key, JOSE cookbook jwk/, .jwk and .jwkset files", vectors_jwk},
+    {"jwk", "Wycheproof JSON Web Key and ECDH with JWKs, JOSE cookbook jwk/, .jwk, .jwkset", vectors_jwk},
     {"jws", "Wycheproof JSON Web Signature, JOSE cookbook jws/, .jwsc, .jwsf, .jwsg files",
      vectors_jws},
     {"jwe", "Wycheproof JSON Web Encryption, JOSE cookbook jwe/", vectors_jwe},
@@ -64,6 +64,6 @@ int main(int argc, char **argv) {
     bool nothing_ran = vectors_tally.passed + vectors_tally.failed == 0;
     if (nothing_ran)
         fprintf(stderr, "vectors: nothing ran: %s\n",
-                vectors_tally.skipped ? "every vector was skipped" : "no vector of this kind there");
+                vectors_tally.skipped ? "every vector was skipped" : "no vector of this kind");
     return vectors_tally.failed || nothing_ran ? 1 : 0;
 }
