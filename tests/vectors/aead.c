@@ -58,8 +58,7 @@ static vlt_result xaes_seal_vector(const struct vector *v, struct buf *out) {
     if (!room)
         return vlt_fail(VLT_LIMIT, "too long");
     VLT_TRY(xaes_key_new(v->key, &key));
-    vlt_result result =
-        xaes_seal(key, v->iv.at, v->aad, v->message.at, v->message.size, room);
+    vlt_result result = xaes_seal(key, v->iv.at, v->aad, v->message.at, v->message.size, room);
     xaes_key_free(key);
     return result;
 }

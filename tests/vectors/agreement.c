@@ -39,10 +39,9 @@ static bool is_that_of(const json_t *test, const struct secret *agreed) {
     struct secret *shared = wycheproof_secret(test, "shared"), *expected = secret_new(KEY_BYTES);
     if (!expected)
         abort();
-    bool same =
-        vlt_is_ok(kdf_concat(shared, algorithm, no_party, no_party, KEY_BYTES, expected)) &&
-        secret_equal(bytes_of(secret_borrow(agreed), secret_size(agreed)),
-                     bytes_of(secret_borrow(expected), secret_size(expected)));
+    bool same = vlt_is_ok(kdf_concat(shared, algorithm, no_party, no_party, KEY_BYTES, expected)) &&
+                secret_equal(bytes_of(secret_borrow(agreed), secret_size(agreed)),
+                             bytes_of(secret_borrow(expected), secret_size(expected)));
     secret_release(agreed);
     secret_release(expected);
     secret_free(shared);

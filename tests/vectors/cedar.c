@@ -224,4 +224,6 @@ static void visit_any(const char *path, struct bytes content) {
         visit(path, content);
 }
 
-void vectors_cedar(int count, char **paths) { walk(count, paths); }
+void vectors_cedar(int count, char **paths) {
+    walk(count, paths);
+}

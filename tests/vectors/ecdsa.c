@@ -101,9 +101,8 @@ static json_t *set_ecdsa(const json_t *group, struct setting *s) {
 static json_t *set_edwards(const json_t *group, struct setting *s) {
     const json_t *key = public_key_of(group);
     s->scheme = *jws_scheme_of(JWS_EDDSA);
-    return strcmp(wycheproof_text(key, "curve"), "edwards448") == 0
-               ? okp_jwk(key, "Ed448", 57)
-               : okp_jwk(key, "Ed25519", 32);
+    return strcmp(wycheproof_text(key, "curve"), "edwards448") == 0 ? okp_jwk(key, "Ed448", 57)
+                                                                    : okp_jwk(key, "Ed25519", 32);
 }
 
 static json_t *set_rsa(const json_t *group, struct setting *s) {

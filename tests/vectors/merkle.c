@@ -47,7 +47,9 @@ static json_t *parse(struct bytes content) {
                 : json_loadb((const char *)content.at, content.size, JSON_DECODE_INT_AS_REAL, NULL);
 }
 
-static bool is_hash_text(const json_t *text) { return json_is_string(text) || json_is_null(text); }
+static bool is_hash_text(const json_t *text) {
+    return json_is_string(text) || json_is_null(text);
+}
 
 static bool has_proof(const json_t *test) {
     const json_t *proof = json_object_get(test, "proof");

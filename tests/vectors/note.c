@@ -81,8 +81,8 @@ static size_t read_key_lines(struct bytes lines, struct note_key *keys, bool *re
     *ret_is_good = true;
     while (lines.size && *ret_is_good) {
         size_t end = bytes_find(lines, '\n');
-        *ret_is_good = count < KEYS_MAX &&
-                       vlt_is_ok(note_key_parse(bytes_of(lines.at, end), &keys[count]));
+        *ret_is_good =
+            count < KEYS_MAX && vlt_is_ok(note_key_parse(bytes_of(lines.at, end), &keys[count]));
         count += *ret_is_good;
         lines = bytes_from(lines, end + 1);
     }
