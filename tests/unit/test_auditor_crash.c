@@ -22,6 +22,7 @@
 
 #include "vaultd/auditor/log_file.h"
 #include "vaultd/auditor/publisher.h"
+#include "vaultd/auditor/spare.h"
 
 #define KILLS 200
 #define FULL_DISKS 60
@@ -101,6 +102,9 @@ static void write_until_killed(int told, unsigned seed) {
     if (!vlt_is_ok(log_file_open(folder, &fault, &file)))
         _exit(9);
     for (;;) {
+        if (rand() % 8 == 0 && !log_file_has_spare(file) &&
+            vlt_is_ok(spare_make(log_file_folder_open(file), &fault)))
+            log_file_set_spare(file);
         if (vlt_is_ok(add_some(file, (unsigned)rand() % 200 + 1))) {
             uint64_t durable = log_file_durable(file);
             if (write(told, &durable, sizeof durable) != sizeof durable)

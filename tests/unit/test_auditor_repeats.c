@@ -49,7 +49,7 @@ static bool arrives(const struct audit_event *event, uint64_t now_us) {
         return false;
     }
     repeats_add(repeats, event, now_us, ++sequence);
-    repeats_settle(repeats, sequence);
+    repeats_settle(repeats, sequence, false);
     return true;
 }
 
@@ -69,7 +69,7 @@ static vlt_result write_count(const struct audit_event *event, void *context,
 
 static void flush(uint64_t now_us, const char *source) {
     repeats_flush(repeats, now_us, false, write_count, (void *)(uintptr_t)source);
-    repeats_settle(repeats, sequence);
+    repeats_settle(repeats, sequence, false);
 }
 
 static void repeats_accepts_the_same_within_a_second(void **state) {
@@ -149,7 +149,7 @@ static void repeats_survives_a_full_disk(void **state) {
     flush(AT + SECOND, NULL);
     disk_is_full = false; // into the batch, but not onto the disk
     repeats_flush(repeats, AT + SECOND, false, write_count, NULL);
-    repeats_settle(repeats, --sequence);
+    repeats_settle(repeats, --sequence, true);
     assert_int_equal(written, 1);
     flush(AT + 2 * SECOND, NULL);
     assert_int_equal(written, 2);
@@ -161,7 +161,7 @@ static void repeats_survives_a_full_disk(void **state) {
 static void repeats_survives_an_entry_that_was_not_synced(void **state) {
     const struct audit_event event = denial("192.0.2.1", "no token");
     assert_true(arrives(&event, AT));
-    repeats_settle(repeats, 0); // its sync failed: nothing stands for it
+    repeats_settle(repeats, 0, true); // its sync failed: nothing stands for it
     sequence = 0;
     assert_true(arrives(&event, AT));
     assert_false(arrives(&event, AT));

@@ -68,6 +68,11 @@ static vlt_result read_on(struct journal_cursor *cursor, struct fault *fault, si
     return vlt_ok();
 }
 
+// Zeros behind the last line are room that the file did not need (segment.h).
+static bool has_room_next(const struct journal_cursor *cursor) {
+    return cursor->used < cursor->chunk.size && cursor->chunk.at[cursor->used] == 0;
+}
+
 static bool take_line(struct journal_cursor *cursor, struct bytes *ret_line) {
     struct bytes rest = bytes_from(buf_bytes(&cursor->chunk), cursor->used);
     size_t end = bytes_find(rest, '\n');
@@ -93,11 +98,13 @@ vlt_result journal_cursor_next(struct journal_cursor *cursor, int folder, struct
             return vlt_ok();
         }
         size_t size = 0;
-        VLT_TRY(read_on(cursor, fault, &size));
+        bool is_over = has_room_next(cursor);
+        if (!is_over)
+            VLT_TRY(read_on(cursor, fault, &size));
         if (size)
             continue;
         // A file is never written again once its successor exists.
-        if (cursor->chunk.size || cursor->at == cursor->segment)
+        if ((cursor->chunk.size && !is_over) || cursor->at == cursor->segment)
             return fault_set(fault, VLT_UNAVAILABLE, "a file of the audit log is cut short",
                              "the audit file from %llu on is cut short",
                              (unsigned long long)cursor->segment);

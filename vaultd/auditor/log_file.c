@@ -11,10 +11,10 @@
 
 #include "libvault/audit/tile.h"
 #include "vaultd/auditor/publisher.h"
-#include "vaultd/auditor/segment.h"
+#include "vaultd/auditor/spare.h"
 
 #define BATCH_MAX_BYTES (8u << 20)
-#define SEGMENT_MAX_BYTES (16u << 20)
+#define SEGMENT_MAX_BYTES SPARE_BYTES
 
 struct log_file {
     int folder;
@@ -23,9 +23,11 @@ struct log_file {
     size_t segment_count;
     uint64_t durable; // sequence of the last durable entry
     uint64_t next;    // sequence of the next entry, counting the batch
-    struct buf batch;
+    struct buf batch, writing; // gathered; on its way to the disk
+    uint64_t writing_last;     // sequence of its last entry
     struct checkpoint checkpoint;
-    bool must_check; // a failed write may have left bytes behind: cut before the next one
+    bool must_cut; // a failed write may have left bytes behind
+    bool has_spare;
 };
 
 uint64_t log_file_next(const struct log_file *file) { return file->next; }
@@ -108,6 +110,20 @@ static vlt_result check_segments(struct log_file *file, struct fault *fault) {
     return vlt_ok();
 }
 
+// What a crash left of a group that was never acknowledged. Not when entries are
+// missing that were: whoever restores them may need what is there.
+static vlt_result cut_torn(struct log_file *file, struct fault *fault) {
+    if (!file->segment_count || file->durable < file->checkpoint.size)
+        return vlt_ok();
+    struct segment *last = &file->segments[file->segment_count - 1];
+    if (!last->is_torn)
+        return vlt_ok();
+    VLT_TRY(segment_cut(last, fault));
+    last->room = last->size;
+    last->is_torn = false;
+    return vlt_ok();
+}
+
 static vlt_result open_all(struct log_file *file, struct fault *fault) {
     if (mkdir(file->path, 0750) != 0 && errno != EEXIST)
         return fault_set(fault, VLT_UNAVAILABLE, "the audit folder can not be made",
@@ -119,6 +135,7 @@ static vlt_result open_all(struct log_file *file, struct fault *fault) {
     VLT_TRY(publisher_read_checkpoint(file->folder, fault, &file->checkpoint));
     VLT_TRY(find_segments(file, fault));
     VLT_TRY(check_segments(file, fault));
+    VLT_TRY(cut_torn(file, fault));
     return file->segment_count ? vlt_ok() : add_segment(file, file->next, true, fault);
 }
 
@@ -128,6 +145,7 @@ vlt_result log_file_open(const char *folder, struct fault *fault, struct log_fil
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
     file->folder = -1;
     buf_init(&file->batch, BATCH_MAX_BYTES);
+    buf_init(&file->writing, BATCH_MAX_BYTES);
     if (!bytes_to_text(bytes_of_text(folder), file->path, sizeof file->path)) {
         log_file_close(file);
         return vlt_fail(VLT_LIMIT, "the path of the audit folder is too long");
@@ -148,6 +166,7 @@ void log_file_close(struct log_file *file) {
         segment_close(&file->segments[i]);
     free(file->segments);
     buf_done(&file->batch);
+    buf_done(&file->writing);
     if (file->folder >= 0)
         close(file->folder);
     free(file);
@@ -169,31 +188,80 @@ vlt_result log_file_add(struct log_file *file, const struct audit_event *event,
     return vlt_ok();
 }
 
-static vlt_result write_batch(struct log_file *file, struct fault *fault) {
-    struct segment *last = &file->segments[file->segment_count - 1];
-    VLT_TRY(segment_check_identity(file->folder, last, fault));
-    if (file->must_check)
-        VLT_TRY(segment_cut(last, fault));
-    file->must_check = true;
-    VLT_TRY(segment_append(last, buf_bytes(&file->batch), file->next - 1 - file->durable, fault));
-    file->must_check = false;
+void log_file_set_spare(struct log_file *file) { file->has_spare = true; }
+bool log_file_has_spare(const struct log_file *file) { return file->has_spare; }
+
+// A segment without entries is not followed by another: they would have one name.
+static bool must_roll(const struct log_file *file, const struct segment *last, size_t bytes) {
+    if (last->count == 0 || last->size + bytes <= last->room)
+        return false;
+    return file->has_spare || last->size >= SEGMENT_MAX_BYTES;
+}
+
+bool log_file_begin(struct log_file *file, struct log_write *write) {
+    const struct segment *last = &file->segments[file->segment_count - 1];
+    if (file->batch.size == 0)
+        return false;
+    struct buf gathered = file->batch;
+    file->batch = file->writing; // empty, and as large as it once had to be
+    file->writing = gathered;
+    file->writing_last = file->next - 1;
+    *write = (struct log_write){.folder = file->folder,
+                                .segment = *last,
+                                .lines = buf_bytes(&file->writing),
+                                .must_cut = file->must_cut,
+                                .must_roll = must_roll(file, last, file->writing.size),
+                                .has_spare = file->has_spare,
+                                .next = file->durable + 1};
+    return true;
+}
+
+// The new segment is there, whatever became of the lines.
+static vlt_result take_segment(struct log_file *file, struct log_write *write) {
+    struct segment *grown = realloc(file->segments, (file->segment_count + 1) * sizeof *grown);
+    if (!grown) {
+        // A file without entries that nobody knows of would be in the way.
+        unlinkat(file->folder, write->segment.name, 0);
+        segment_close(&write->segment);
+        return vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    }
+    file->segments = grown;
+    grown[file->segment_count++] = write->segment;
     return vlt_ok();
 }
 
-vlt_result log_file_sync(struct log_file *file, struct fault *fault) {
-    if (file->batch.size == 0)
-        return vlt_ok();
-    vlt_result result = vlt_ok();
-    if (file->segments[file->segment_count - 1].size >= SEGMENT_MAX_BYTES)
-        result = add_segment(file, file->durable + 1, true, fault);
-    if (vlt_is_ok(result))
-        result = write_batch(file, fault);
-    buf_clear(&file->batch);
-    if (vlt_is_ok(result))
-        file->durable = file->next - 1;
-    else
-        file->next = file->durable + 1;
+static vlt_result take_written(struct log_file *file, struct log_write *write) {
+    file->must_cut = write->may_have_left;
+    if (write->has_rolled) {
+        file->has_spare = false;
+        VLT_TRY(take_segment(file, write));
+    }
+    VLT_TRY(write->result);
+    vlt_result result = segment_count(&file->segments[file->segment_count - 1], write->lines,
+                                      file->writing_last - file->durable);
+    file->must_cut = !vlt_is_ok(result);
     return result;
+}
+
+vlt_result log_file_end(struct log_file *file, struct log_write *write) {
+    vlt_result result = take_written(file, write);
+    buf_clear(&file->writing);
+    if (vlt_is_ok(result)) {
+        file->durable = file->writing_last;
+        return result;
+    }
+    buf_clear(&file->batch); // its numbers would leave a gap
+    file->next = file->durable + 1;
+    return result;
+}
+
+vlt_result log_file_sync(struct log_file *file, struct fault *fault) {
+    struct log_write write;
+    if (!log_file_begin(file, &write))
+        return vlt_ok();
+    log_write_run(&write);
+    *fault = write.fault;
+    return log_file_end(file, &write);
 }
 
 void log_file_trim(struct log_file *file, const struct checkpoint *checkpoint) {

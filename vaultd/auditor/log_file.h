@@ -2,8 +2,10 @@
 // The journal of audit entries, append only: one canonical JSON object a line, in
 // segments of bounded size named by the first sequence number they hold
 // (00000000000000000001.jsonl). Entries are added to a batch and become durable
-// together by log_file_sync. A torn last line (power loss) is cut off when the
-// file is opened: its event was never acknowledged.
+// together: log_file_begin takes the batch, log_write_run writes and syncs it on
+// any thread while the next batch is gathered, log_file_end says what came of it.
+// A torn end (power loss) is cut off when the file is opened: its events were
+// never acknowledged. Room that was written ahead: segment.h, spare.h.
 //
 // The publisher cuts the journal into tiles. Segments whose entries are all in
 // full tiles behind a signed checkpoint are removed; reading goes on there.
@@ -16,6 +18,7 @@
 #include "libvault/audit/checkpoint.h"
 #include "libvault/audit/event.h"
 #include "libvault/base/fault.h"
+#include "vaultd/auditor/log_write.h"
 
 struct log_file;
 vlt_result log_file_open(const char *folder, struct fault *fault,
@@ -36,10 +39,19 @@ uint64_t log_file_next(const struct log_file *file);
 // Adds an entry to the batch; it is in no file yet.
 vlt_result log_file_add(struct log_file *file, const struct audit_event *event,
                         uint64_t *ret_sequence) VLT_MUST_USE;
-// Writes the batch and syncs. On failure (disk full, read-only, the file was
-// removed or replaced) nothing of the batch is in the file, its sequence numbers
-// are free again, and the caller must refuse every event of it.
+// Hands the batch over; false when it is empty. One at a time, and log_file_end
+// must follow. What is added meanwhile is the next batch.
+bool log_file_begin(struct log_file *file, struct log_write *write);
+// On failure (disk full, read-only, the file was removed or replaced) nothing of
+// the batch is in the file, nor of what was added since: its sequence numbers are
+// free again, and the caller must refuse every event of both.
+vlt_result log_file_end(struct log_file *file, struct log_write *write) VLT_MUST_USE;
+// All three at once. None may be under way.
 vlt_result log_file_sync(struct log_file *file, struct fault *fault) VLT_MUST_USE;
+// The spare (spare.h) is on the disk. The next write uses it unless its segment
+// has room of its own.
+void log_file_set_spare(struct log_file *file);
+bool log_file_has_spare(const struct log_file *file);
 // Appends whole lines from sequence `first` on to `out`, at most `count` and as
 // many as fit; only durable entries. UINT64_MAX as first: the last `count`.
 // Keeps lines of `tenant` only unless it is empty. *ret_next: where to go on. It

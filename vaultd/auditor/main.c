@@ -8,60 +8,41 @@
 #include "libvault/audit/tile.h"
 #include "libvault/base/clock.h"
 #include "libvault/crypto/crypto.h"
-#include "vaultd/auditor/log_file.h"
+#include "vaultd/auditor/group.h"
 #include "vaultd/auditor/publication.h"
-#include "vaultd/auditor/retention.h"
 #include "vaultd/auditor/receipt.h"
 #include "vaultd/auditor/repeats.h"
+#include "vaultd/auditor/reserve.h"
+#include "vaultd/auditor/retention.h"
+#include "vaultd/auditor/spare.h"
 #include "vaultd/auditor/speaker.h"
 #include "vaultd/log/log.h"
 #include "vaultd/role/role.h"
-
-#define GROUP_MAX 4096 // events that share one sync
-
-struct waiting {
-    struct ipc_call *call;
-    uint64_t sequence;
-};
 
 struct auditor {
     struct role *role;
     struct log_file *file;
     struct publication *publication;
-    struct event *sync_soon;
+    struct group *group;
+    struct spare *spare;
     uint8_t pseudonym_key[PSEUDONYM_KEY_MAX];
     size_t pseudonym_key_bytes; // 0: persons stand in the log as they are
     struct repeats *repeats;
-    struct event *repeats_tick;
-    struct waiting group[GROUP_MAX];
-    size_t group_count;
-    bool was_failing;
+    struct reserve reserve;
+    struct event *tick;
 };
 
 // ---- Recording ----
 
-static void answer_group(struct auditor *auditor, vlt_result result) {
-    for (size_t i = 0; i < auditor->group_count; i++) {
-        struct answer_record answer = {.sequence = auditor->group[i].sequence};
-        reply_record(auditor->group[i].call, result, &answer);
-    }
-    auditor->group_count = 0;
+static void settled(bool is_lost, void *context) {
+    struct auditor *auditor = context;
+    repeats_settle(auditor->repeats, log_file_durable(auditor->file), is_lost);
 }
 
-static void sync_group(struct auditor *auditor) {
-    struct fault fault = {0};
-    vlt_result result = log_file_sync(auditor->file, &fault);
-    if (!vlt_is_ok(result) && !auditor->was_failing)
-        log_error("decisions stop until the audit log can be written again: %s",
-                  fault_or_reason(&fault, result));
-    else if (vlt_is_ok(result) && auditor->was_failing)
-        log_notice("the audit log can be written again; decisions go on");
-    auditor->was_failing = !vlt_is_ok(result);
-    repeats_settle(auditor->repeats, log_file_durable(auditor->file));
-    answer_group(auditor, result);
+static void recorded(struct ipc_call *call, vlt_result result, uint64_t sequence, void *context) {
+    const struct answer_record answer = {.sequence = sequence};
+    reply_record(call, result, &answer);
 }
-
-static void on_sync_soon(evutil_socket_t fd, short what, void *context) { sync_group(context); }
 
 static vlt_result write_repeats(const struct audit_event *event, void *context,
                                 uint64_t *ret_sequence) {
@@ -75,11 +56,14 @@ static void flush_repeats(struct auditor *auditor, bool all) {
     if (publication_refusal(auditor->publication))
         return;
     repeats_flush(auditor->repeats, (uint64_t)clock_now_us(), all, write_repeats, auditor);
-    sync_group(auditor);
+    group_write_soon(auditor->group);
 }
 
-static void on_repeats_tick(evutil_socket_t fd, short what, void *context) {
-    flush_repeats(context, false);
+static void on_tick(evutil_socket_t fd, short what, void *context) {
+    struct auditor *auditor = context;
+    flush_repeats(auditor, false);
+    if (auditor->spare)
+        spare_look(auditor->spare);
 }
 
 // Puts the event into the batch, unless it is one of many that an entry of this
@@ -126,19 +110,15 @@ static void answer_record(struct auditor *auditor, struct ipc_call *call, struct
         return;
     }
     complete(auditor, &event);
-    struct waiting *waiting = &auditor->group[auditor->group_count];
-    vlt_result result = add_or_count(auditor, &event, &waiting->sequence);
-    if (!vlt_is_ok(result)) {
+    uint64_t sequence;
+    vlt_result result = reserve_permit(&auditor->reserve, log_file_folder_open(auditor->file),
+                                       (enum audit_kind)event.kind);
+    if (vlt_is_ok(result))
+        result = add_or_count(auditor, &event, &sequence);
+    if (vlt_is_ok(result))
+        result = group_wait(auditor->group, sequence, call, recorded, NULL);
+    if (!vlt_is_ok(result))
         reply_failure(call, result);
-        return;
-    }
-    waiting->call = call;
-    // The first event of a group asks for a sync once this turn of the loop has
-    // read everything that is there: what arrives together is synced together.
-    if (auditor->group_count++ == 0)
-        event_active(auditor->sync_soon, EV_TIMEOUT, 0);
-    if (auditor->group_count == GROUP_MAX)
-        sync_group(auditor);
 }
 
 static void answer_read(struct auditor *auditor, struct ipc_call *call, struct bytes frame) {
@@ -157,13 +137,34 @@ static void answer_read(struct auditor *auditor, struct ipc_call *call, struct b
     buf_done(&lines);
 }
 
-static vlt_result prune(struct auditor *auditor, const struct ask_prune *ask,
-                        uint64_t *ret_pruned) {
-    struct audit_event event;
+// ---- Pruning ----
+
+struct pruning {
+    struct auditor *auditor;
+    uint64_t until;
+};
+
+// Its record is on the disk, or could not be written.
+static void prune(struct ipc_call *call, vlt_result result, uint64_t sequence, void *context) {
+    const struct pruning pruning = *(struct pruning *)context;
+    struct log_file *file = pruning.auditor->file;
+    struct answer_prune answer = {0};
     struct fault fault = {0};
+    free(context);
+    if (vlt_is_ok(result)) {
+        result = retention_prune(log_file_folder_open(file), log_file_checkpoint(file),
+                                 pruning.until, &fault, &answer.pruned);
+        if (!vlt_is_ok(result))
+            log_error("the audit log is not pruned: %s", fault_or_reason(&fault, result));
+    }
+    reply_prune(call, result, &answer);
+}
+
+static vlt_result record_prune(struct auditor *auditor, const struct ask_prune *ask,
+                               struct ipc_call *call) {
+    struct audit_event event;
     uint64_t sequence;
-    const struct checkpoint *at = log_file_checkpoint(auditor->file);
-    if (ask->until % TILE_WIDTH || ask->until > at->size)
+    if (ask->until % TILE_WIDTH || ask->until > log_file_checkpoint(auditor->file)->size)
         return vlt_fail(VLT_CONFLICT, "only full tiles behind the checkpoint can be pruned");
     VLT_TRY(audit_event_get(ask->event, &event));
     event.kind = AUDIT_VAULT;
@@ -171,26 +172,29 @@ static vlt_result prune(struct auditor *auditor, const struct ask_prune *ask,
     event.operation = BYTES_LITERAL("audit.prune");
     event.at_us = event.repeats = 0;
     complete(auditor, &event);
-    sync_group(auditor); // answers who waits, so that this sync is ours alone
     VLT_TRY(log_file_add(auditor->file, &event, &sequence));
-    VLT_TRY(log_file_sync(auditor->file, &fault));
-    vlt_result result =
-        retention_prune(log_file_folder_open(auditor->file), at, ask->until, &fault, ret_pruned);
+    struct pruning *pruning = malloc(sizeof *pruning);
+    if (!pruning)
+        return vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    *pruning = (struct pruning){auditor, ask->until};
+    vlt_result result = group_wait(auditor->group, sequence, call, prune, pruning);
     if (!vlt_is_ok(result))
-        log_error("the audit log is not pruned: %s", fault_or_reason(&fault, result));
+        free(pruning);
     return result;
 }
 
 static void answer_prune(struct auditor *auditor, struct ipc_call *call, struct bytes frame) {
     struct ask_prune ask;
-    struct answer_prune answer = {0};
     if (!vlt_is_ok(ask_prune_decode(frame, &ask))) {
         ipc_call_refuse(call, "a request to prune that does not decode");
         return;
     }
-    vlt_result result = prune(auditor, &ask, &answer.pruned);
-    reply_prune(call, result, &answer);
+    vlt_result result = record_prune(auditor, &ask, call);
+    if (!vlt_is_ok(result))
+        reply_failure(call, result);
 }
+
+// ---- Proofs ----
 
 static void answer_prove(struct auditor *auditor, struct ipc_call *call, struct bytes frame) {
     struct ask_prove ask;
@@ -228,10 +232,15 @@ static void asked(struct ipc_call *call, unsigned message, struct bytes frame, v
 
 // ---- Life ----
 
-// The first turn of the loop comes after the sandbox: the thread is in it, too.
+// The first turn of the loop comes after the sandbox: the threads are in it, too.
 static void begin(evutil_socket_t fd, short what, void *context) {
     struct auditor *auditor = context;
-    vlt_result result = publication_start(auditor->publication, role_base(auditor->role));
+    struct event_base *base = role_base(auditor->role);
+    vlt_result result = publication_start(auditor->publication, base);
+    if (vlt_is_ok(result))
+        result = group_start(auditor->group);
+    if (vlt_is_ok(result))
+        result = spare_new(base, auditor->file, &auditor->spare);
     if (!vlt_is_ok(result)) {
         log_error("can not start: %s", result.reason);
         role_finish(auditor->role, EXIT_FAILURE);
@@ -272,19 +281,22 @@ static vlt_result settings(struct role *role, struct bytes frame, bool is_first,
     if (event_base_once(role_base(role), -1, EV_TIMEOUT, begin, auditor, &at_once) != 0)
         return vlt_fail(VLT_UNAVAILABLE, "no event loop");
     auditor->role = role;
-    // Lowest priority: after everything that was readable in this turn.
-    auditor->sync_soon = event_new(role_base(role), -1, 0, on_sync_soon, auditor);
+    VLT_TRY(group_new(role_base(role), auditor->file, settled, auditor, &auditor->group));
     auditor->repeats = repeats_new();
-    auditor->repeats_tick = event_new(role_base(role), -1, EV_PERSIST, on_repeats_tick, auditor);
-    if (!auditor->sync_soon || !auditor->repeats || !auditor->repeats_tick ||
-        event_add(auditor->repeats_tick, &every_second) != 0)
+    auditor->tick = event_new(role_base(role), -1, EV_PERSIST, on_tick, auditor);
+    if (!auditor->repeats || !auditor->tick || event_add(auditor->tick, &every_second) != 0)
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
     role_ready(role, "writes the audit log");
     return vlt_ok();
 }
 
 static void drain(struct role *role, unsigned within_ms) {
-    flush_repeats(role_context(role), true);
+    struct auditor *auditor = role_context(role);
+    if (auditor->group) {
+        group_end(auditor->group); // then counts follow the entries that they belong to
+        flush_repeats(auditor, true);
+        group_end(auditor->group);
+    }
     role_finish(role, EXIT_SUCCESS);
 }
 
@@ -299,10 +311,10 @@ int main(void) {
         .drain = drain,
     };
     int status = role_run(&hooks, &auditor);
-    if (auditor.sync_soon)
-        event_free(auditor.sync_soon);
-    if (auditor.repeats_tick)
-        event_free(auditor.repeats_tick);
+    if (auditor.tick)
+        event_free(auditor.tick);
+    spare_free(auditor.spare);
+    group_free(auditor.group); // tells the repeats what is lost
     repeats_free(auditor.repeats);
     publication_free(auditor.publication);
     log_file_close(auditor.file);

@@ -15,8 +15,9 @@
 
 struct slot {
     uint8_t kind;       // 0: free
-    bool is_written;    // the count, as entry `sequence`; not synced yet
     uint32_t count;     // of those that got no entry
+    uint32_t told;      // of them, in an entry that is on its way to the disk
+    uint64_t told_as;   // its number
     uint64_t since_us;
     uint64_t sequence;  // of their entry; 0: it could not be written
 #define SLOT_TEXT(name, room) char name[(room) + 1];
@@ -80,7 +81,7 @@ bool repeats_count(struct repeats *repeats, const struct audit_event *event, uin
     struct audit_event kept;
     struct slot *slot = slot_of(repeats, event, &kept);
     // A clock that was set back must not keep a slot for ever.
-    if (!slot || !slot->kind || slot->sequence == 0 || slot->count == UINT32_MAX ||
+    if (!slot || !slot->kind || slot->sequence == 0 || slot->count >= UINT32_MAX / 2 ||
         now_us < slot->since_us || now_us - slot->since_us >= REPEATS_SPAN_US)
         return false;
     slot->count++;
@@ -94,9 +95,14 @@ void repeats_add(struct repeats *repeats, const struct audit_event *event, uint6
     struct slot *slot = slot_of(repeats, event, &kept);
     if (!slot)
         return;
-    uint32_t count = slot->kind ? slot->count : 0; // of the second before, not written yet
-    *slot =
-        (struct slot){.kind = kept.kind, .count = count, .since_us = now_us, .sequence = sequence};
+    // What it knows of the second before is not durable yet.
+    const struct slot before = slot->kind ? *slot : (struct slot){.kind = 0};
+    *slot = (struct slot){.kind = kept.kind,
+                          .count = before.count,
+                          .told = before.told,
+                          .told_as = before.told_as,
+                          .since_us = now_us,
+                          .sequence = sequence};
 #define KEEP(name, room)                                                                           \
     if (kept.name.size)                                                                            \
         memcpy(slot->name, kept.name.at, cut(kept.name, room).size);
@@ -108,26 +114,36 @@ void repeats_flush(struct repeats *repeats, uint64_t now_us, bool all, repeats_w
     for (size_t i = 0; i < SLOTS; i++) {
         struct slot *slot = &repeats->slots[i];
         bool is_over = now_us < slot->since_us || now_us - slot->since_us >= REPEATS_SPAN_US;
-        if (!slot->kind || (!is_over && !all))
+        if (!slot->kind || slot->told || (!is_over && !all))
             continue;
         struct audit_event event = {
             .kind = slot->kind, .outcome = AUDIT_DENY, .repeats = slot->count};
 #define TELL(name, room) event.name = bytes_of_text(slot->name);
         KEPT(TELL)
-        if (slot->count == 0)
+        if (slot->count == 0) {
             slot->kind = 0;
-        else
-            slot->is_written = vlt_is_ok(write(&event, context, &slot->sequence));
+        } else if (vlt_is_ok(write(&event, context, &slot->told_as))) {
+            slot->told = slot->count;
+            slot->count = 0;
+        }
     }
 }
 
-void repeats_settle(struct repeats *repeats, uint64_t durable) {
-    for (size_t i = 0; i < SLOTS; i++) {
-        struct slot *slot = &repeats->slots[i];
-        if (slot->sequence > durable)
-            slot->sequence = 0; // the next of its kind gets an entry of its own
-        else if (slot->is_written)
-            slot->kind = 0;
-        slot->is_written = false;
+static void settle(struct slot *slot, uint64_t durable, bool is_lost) {
+    if (slot->told && slot->told_as <= durable) {
+        slot->told = 0;
+        if (slot->count == 0 && slot->sequence < slot->told_as)
+            slot->kind = 0; // nothing came since
     }
+    if (!is_lost)
+        return;
+    slot->count += slot->told; // neither is beyond UINT32_MAX / 2
+    slot->told = 0;
+    if (slot->sequence > durable)
+        slot->sequence = 0; // the next of its kind gets an entry of its own
+}
+
+void repeats_settle(struct repeats *repeats, uint64_t durable, bool is_lost) {
+    for (size_t i = 0; i < SLOTS; i++)
+        settle(&repeats->slots[i], durable, is_lost);
 }

@@ -39,8 +39,9 @@ typedef vlt_result repeats_write(const struct audit_event *event, void *context,
                                  uint64_t *ret_sequence);
 void repeats_flush(struct repeats *repeats, uint64_t now_us, bool all, repeats_write *write,
                    void *context);
-// After each sync: what is beyond `durable` could not be written after all. A count
-// among it is kept and comes with the next flush.
-void repeats_settle(struct repeats *repeats, uint64_t durable);
+// After each sync. `is_lost`: what is beyond `durable` could not be written after
+// all; a count among it is kept and comes with the next flush. Else that is still
+// on its way.
+void repeats_settle(struct repeats *repeats, uint64_t durable, bool is_lost);
 
 #endif

@@ -27,22 +27,58 @@ bool segment_name_parse(const char *name, uint64_t *ret_first) {
     return *ret_first > 0;
 }
 
+// Notes which file it is; closes it on failure.
+static vlt_result know_file(struct segment *segment, struct fault *fault) {
+    struct stat status;
+    if (fstat(segment->fd, &status) != 0) {
+        vlt_result result = failed(fault, segment, "opened");
+        close(segment->fd);
+        return result;
+    }
+    segment->device = status.st_dev;
+    segment->inode = status.st_ino;
+    segment->room = (uint64_t)status.st_size;
+    return vlt_ok();
+}
+
+// The name must survive a crash as well as the content.
+static vlt_result sync_name(int folder, struct segment *segment, struct fault *fault) {
+    if (fsync(folder) == 0)
+        return vlt_ok();
+    vlt_result result = failed(fault, segment, "opened");
+    close(segment->fd);
+    return result;
+}
+
 vlt_result segment_open(int folder, uint64_t first, bool is_new, struct fault *fault,
                         struct segment *ret_segment) {
     struct segment segment = {.first = first};
-    struct stat status;
     segment_name(first, segment.name);
     segment.fd = openat(folder, segment.name,
                         O_RDWR | O_CLOEXEC | O_NOFOLLOW | (is_new ? O_CREAT | O_EXCL : 0), 0640);
     if (segment.fd < 0)
         return failed(fault, &segment, "opened");
-    // The name must survive a crash as well as the content.
-    if (fstat(segment.fd, &status) != 0 || (is_new && fsync(folder) != 0)) {
-        close(segment.fd);
+    VLT_TRY(know_file(&segment, fault));
+    if (is_new)
+        VLT_TRY(sync_name(folder, &segment, fault));
+    *ret_segment = segment;
+    return vlt_ok();
+}
+
+vlt_result segment_adopt(int folder, const char *spare, uint64_t first, struct fault *fault,
+                         struct segment *ret_segment) {
+    struct segment segment = {.first = first};
+    segment_name(first, segment.name);
+    segment.fd = openat(folder, spare, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (segment.fd < 0)
         return failed(fault, &segment, "opened");
+    VLT_TRY(know_file(&segment, fault));
+    if (renameat2(folder, spare, folder, segment.name, RENAME_NOREPLACE) != 0) {
+        vlt_result result = failed(fault, &segment, "opened");
+        close(segment.fd);
+        return result;
     }
-    segment.device = status.st_dev;
-    segment.inode = status.st_ino;
+    VLT_TRY(sync_name(folder, &segment, fault));
     *ret_segment = segment;
     return vlt_ok();
 }
@@ -90,9 +126,10 @@ static bool index_line(struct segment *segment, uint64_t offset) {
 // Counts whole lines of `lines`, which stand at the end of the segment.
 static bool count_lines(struct segment *segment, struct bytes lines) {
     for (size_t at = 0; at < lines.size;) {
-        size_t end = bytes_find(bytes_from(lines, at), '\n');
-        if (at + end == lines.size)
-            break; // torn
+        struct bytes rest = bytes_from(lines, at);
+        size_t end = bytes_find(rest, '\n');
+        if (end == rest.size || memchr(rest.at, 0, end))
+            break; // torn, or room
         if (!index_line(segment, segment->size))
             return false;
         segment->count++;
@@ -102,29 +139,29 @@ static bool count_lines(struct segment *segment, struct bytes lines) {
     return true;
 }
 
+static bool is_room(struct bytes rest) {
+    return rest.size == 0 || (rest.at[0] == 0 && memcmp(rest.at, rest.at + 1, rest.size - 1) == 0);
+}
+
 vlt_result segment_scan(struct segment *segment, bool is_newest, struct fault *fault) {
-    struct stat status;
-    if (fstat(segment->fd, &status) != 0)
-        return failed(fault, segment, "read");
-    if (status.st_size == 0)
+    if (segment->room == 0)
         return vlt_ok();
-    size_t size = (size_t)status.st_size;
+    size_t size = (size_t)segment->room;
     void *map = mmap(NULL, size, PROT_READ, MAP_PRIVATE, segment->fd, 0);
     if (map == MAP_FAILED)
         return failed(fault, segment, "read");
     bool is_counted = count_lines(segment, bytes_of(map, size));
+    segment->is_torn = !is_room(bytes_from(bytes_of(map, size), segment->size));
     munmap(map, size);
     if (!is_counted)
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
-    if (segment->size == size)
-        return vlt_ok();
-    if (!is_newest)
+    if (segment->is_torn && !is_newest)
         return fault_set(fault, VLT_CONFLICT, "an audit file is damaged",
                          "audit file %s does not end with a whole line; restore it", segment->name);
-    return segment_cut(segment, fault);
+    return vlt_ok();
 }
 
-vlt_result segment_cut(struct segment *segment, struct fault *fault) {
+vlt_result segment_cut(const struct segment *segment, struct fault *fault) {
     if (ftruncate(segment->fd, (off_t)segment->size) != 0 || fdatasync(segment->fd) != 0)
         return failed(fault, segment, "mended");
     return vlt_ok();
@@ -143,18 +180,26 @@ static bool write_all(int fd, struct bytes bytes, uint64_t offset) {
     return true;
 }
 
-vlt_result segment_append(struct segment *segment, struct bytes lines, uint64_t line_count,
-                          struct fault *fault) {
-    if (!write_all(segment->fd, lines, segment->size) || fdatasync(segment->fd) != 0) {
-        vlt_result result = failed(fault, segment, "written");
-        struct fault ignored;
-        vlt_result cut = segment_cut(segment, &ignored); // tried again before the next write
-        (void)cut;
-        return result;
-    }
-    uint64_t before = segment->count;
-    if (!count_lines(segment, lines) || segment->count != before + line_count)
+vlt_result segment_write(const struct segment *segment, struct bytes lines, struct fault *fault) {
+    if (write_all(segment->fd, lines, segment->size) && fdatasync(segment->fd) == 0)
+        return vlt_ok();
+    vlt_result result = failed(fault, segment, "written");
+    struct fault ignored;
+    vlt_result cut = segment_cut(segment, &ignored); // tried again before the next write
+    (void)cut;
+    return result;
+}
+
+vlt_result segment_count(struct segment *segment, struct bytes lines, uint64_t line_count) {
+    uint64_t count = segment->count, size = segment->size;
+    if (!count_lines(segment, lines) || segment->count != count + line_count) {
+        segment->count = count;
+        segment->size = size;
+        segment->index_count = (size_t)((count + SEGMENT_INDEX_STEP - 1) / SEGMENT_INDEX_STEP);
         return vlt_fail(VLT_BUG, "the audit log counts its lines wrongly");
+    }
+    if (segment->room < segment->size)
+        segment->room = segment->size;
     return vlt_ok();
 }
 

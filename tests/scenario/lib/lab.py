@@ -392,8 +392,9 @@ class Lab:
                 bundle = bundle[2 + size:]
         for name in sorted(os.listdir(self.audit_folder)):
             if name.endswith(".jsonl"):
-                with open(f"{self.audit_folder}/{name}") as lines:
-                    entries.update((entry["sequence"], entry) for entry in map(json.loads, lines))
+                with open(f"{self.audit_folder}/{name}", "rb") as journal:
+                    lines = journal.read().split(b"\0", 1)[0].split(b"\n")[:-1]  # zeros are room, written ahead
+                entries.update((entry["sequence"], entry) for entry in map(json.loads, lines))
         return [entries[sequence] for sequence in sorted(entries)]
 
     def _full_bundles(self):
