@@ -236,6 +236,32 @@ def a_vault_that_is_there_is_bound_by_rotation():
         sealed_because_of(lab, "PCR 4 differ")
 
 
+def a_withdrawn_approval_opens_nothing():
+    with BootLab() as lab:
+        key, token = lab.make()
+        next_kernel = ("--pcr", f"4={extended(NEXT_KERNEL).hex()}")
+        lab.vaultctl("device", "authorize-boot", "debian-2", *next_kernel, "--key", lab.approver)
+        reboot(lab, NEXT_KERNEL)
+        unsealed(lab)
+        reboot(lab, KERNEL)
+        unsealed(lab)
+        second = lab.new_key("second")
+        os.replace(f"{lab.folder}/second.pub", f"{lab.folder}/approver.pub")
+        lab.process.send_signal(signal.SIGHUP)
+        wait_until("the new settings", lambda: "new settings are in use" in lab.log())
+        lab.vaultctl("rotate", "wrapping")
+        wait_until("the old wrapping key goes", lambda: len([k for k in lab.vaultctl_json("key", "list")["keys"] if k["kind"] == "wrapping"]) == 1)
+        reboot(lab, NEXT_KERNEL)  # its approval is still in the store
+        sealed_because_of(lab, "PCR 4 differ")
+        need(lab.exchange(key=key).status == 503, "a token was issued in a withdrawn state")
+        done = lab.vaultctl("device", "authorize-boot", "debian-2", "--key", lab.approver, check=False)
+        need(done.returncode == 3 and "not the key of the approver" in done.stderr, done)
+        sealed_because_of(lab, "PCR 4 differ")
+        lab.vaultctl("device", "authorize-boot", "debian-2", "--key", second)
+        unsealed(lab)
+        need(works(lab, token, key), "approved by the new approver")
+
+
 class HsmAndTpm(TwoDevices):
     """SoftHSM first, then a swtpm that is bound to measured boot."""
 
@@ -299,5 +325,5 @@ def settings_that_bind_nothing_are_refused():
 if __name__ == "__main__":
     run_cases(an_upgrade_is_approved_before_the_reboot, an_upgrade_that_was_forgotten_is_approved_after_the_reboot,
               an_event_log_says_what_will_be_booted, what_the_approver_did_not_sign_is_refused, a_vault_that_is_there_is_bound_by_rotation,
-              a_tpm_beside_an_hsm_is_bound_for_itself,
+              a_withdrawn_approval_opens_nothing, a_tpm_beside_an_hsm_is_bound_for_itself,
               settings_that_bind_nothing_are_refused)

@@ -123,6 +123,33 @@ def every_kind_of_change_moves_the_epoch():
             wait_until(f"a move after {change}", lambda: status(lab)["rollback_protection"]["epoch"] > before)
 
 
+def an_old_log_with_an_old_store_is_refused():
+    """Nothing changes but the log: its checkpoints move the counter, too, only not at once."""
+    with Lab("swtpm") as lab:
+        key, token = ready(lab)
+        wait_for_counter(lab)
+        before = status(lab)["rollback_protection"]["epoch"]
+        time.sleep(2.5)
+        need(status(lab)["rollback_protection"]["epoch"] == before, "each checkpoint moves the counter")
+        lab.stop()
+        copy_store(lab, "old")
+        run("cp", "-a", lab.audit_folder, f"{lab.folder}/old.audit")
+        lab.extra["keeper"] = {"audit_epoch_s": 2}
+        lab.write_config()
+        lab.start()
+        for _ in range(3):
+            need(opens(lab, token, key), "redeem")
+        wait_until("a move for the log alone", lambda: status(lab)["rollback_protection"]["epoch"] > before)
+        wait_for_counter(lab)
+        lab.stop()
+        put_back(lab, "old")
+        shutil.rmtree(lab.audit_folder)
+        run("cp", "-a", f"{lab.folder}/old.audit", lab.audit_folder)
+        lab.start()
+        wait_for_state(lab, "sealed")
+        need("old copy" in status(lab)["reason"], status(lab))
+
+
 def new_device(lab, kind):
     """The old one is destroyed; another one takes its place."""
     lab.device.stop()
@@ -367,6 +394,7 @@ def a_backup_is_restored():
 
 
 if __name__ == "__main__":
-    run_cases(a_backup_is_restored, an_old_store_is_refused_with_a_tpm, an_old_store_is_refused_with_an_hsm, every_kind_of_change_moves_the_epoch,
+    run_cases(a_backup_is_restored, an_old_store_is_refused_with_a_tpm, an_old_store_is_refused_with_an_hsm,
+              every_kind_of_change_moves_the_epoch, an_old_log_with_an_old_store_is_refused,
               a_destroyed_tpm_is_recovered, an_hsm_gives_way_to_a_tpm, a_rotated_vault_is_recovered, an_offline_p256_key_recovers,
               an_offline_rsa_key_recovers, a_backup_streams_while_serving)

@@ -87,6 +87,7 @@
     FIELD(U32, device_probe_s, 0)           /* how often a device must give its known answer */    \
     FIELD(U32, device_grace_s, 0)           /* data keys stay for so long when none answers */     \
     FIELD(U32, device_timeout_s, 0)         /* a call that takes longer hangs */                   \
+    FIELD(U32, audit_epoch_s, 0)            /* checkpoints of the log move the counter so often */ \
     FIELD(U32, device_restart_s, 0)         /* then the keeper is replaced; 0: never */            \
     FIELD(U32, device_boot_pcrs, 0)         /* bit n: PCR n; 0: keys are not bound to the boot */  \
     FIELD(FIXED, device_boot_approver, 65)  /* P-256 point; zero when keys are not bound */        \

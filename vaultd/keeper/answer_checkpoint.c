@@ -12,6 +12,7 @@
 #include "libvault/crypto/pkey.h"
 #include "vaultd/keeper/answer.h"
 #include "vaultd/keeper/commit_queue.h"
+#include "vaultd/keeper/epoch_audit.h"
 #include "vaultd/keeper/system_keys.h"
 #include "vaultd/log/log.h"
 
@@ -153,7 +154,9 @@ static void committed(struct commit *commit, vlt_result result, uint64_t revisio
         keeper_commit_failed(keeper, result);
     else
         result = sign(keeper, &signing->checkpoint, signing->checkpoint.size, signing->call);
-    if (!vlt_is_ok(result))
+    if (vlt_is_ok(result))
+        epoch_audit_touch(keeper);
+    else
         reply_failure(signing->call, result);
     free(signing);
 }

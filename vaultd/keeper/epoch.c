@@ -6,6 +6,7 @@
 
 #include "libvault/base/clock.h"
 #include "vaultd/keeper/audit_first.h"
+#include "vaultd/keeper/epoch_audit.h"
 #include "vaultd/keeper/epoch_internal.h"
 #include "vaultd/keeper/unseal.h"
 #include "vaultd/keeper/scrub.h"
@@ -242,6 +243,7 @@ static void commit_move(struct keeper *keeper) {
             epoch->places[i].is_dirty = false;
     epoch->is_unwritten = false;
     epoch->is_committing = true;
+    epoch_audit_moved(epoch);
     epoch->change = (struct store_change){.tenant = STORE_SYSTEM_TENANT,
                                           .class = STORE_META,
                                           .name = BYTES_LITERAL(EPOCH_NAME),
@@ -324,12 +326,13 @@ vlt_result epoch_new(struct keeper *keeper) {
     epoch->budget = EPOCH_BURST;
     epoch->budget_at_s = clock_elapsed_ms() / 1000;
     keeper->epoch = epoch;
-    return vlt_ok();
+    return epoch_audit_new(keeper);
 }
 
 void epoch_done(struct keeper *keeper) {
     if (keeper->epoch) {
         event_free(keeper->epoch->timer);
+        epoch_audit_done(keeper);
         free(keeper->epoch);
     }
     keeper->epoch = NULL;

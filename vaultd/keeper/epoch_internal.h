@@ -31,6 +31,9 @@ struct epoch {
     unsigned budget;
     int64_t budget_at_s;
     struct event *timer;
+    bool has_checkpoint; // that no move has covered; the next two as well: epoch_audit.c
+    int64_t moved_at_s;
+    struct event *audit_timer;
     struct commit commit;
     struct store_change change;
     uint8_t record[SYSTEM_RECORD_MAX];

@@ -93,6 +93,7 @@ vlt_result keeper_settings_decode(struct bytes frame, struct fault *fault,
     settings.device_probe_s = tell.device_probe_s ? tell.device_probe_s : 10;
     settings.device_timeout_s = tell.device_timeout_s ? tell.device_timeout_s : 5;
     settings.device_restart_s = tell.device_restart_s;
+    settings.audit_epoch_s = tell.audit_epoch_s ? tell.audit_epoch_s : 600;
     settings.device_grace_s = tell.device_grace_s ? tell.device_grace_s : 3600;
     settings.token_max_lifetime_s = tell.token_max_lifetime_s;
     settings.data_key_idle_s = tell.data_key_idle_s;

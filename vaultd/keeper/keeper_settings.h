@@ -23,6 +23,7 @@ struct keeper_settings {
     uint32_t device_count;
     uint32_t device_probe_s, device_grace_s, device_timeout_s;
     uint32_t device_restart_s; // 0: never
+    uint32_t audit_epoch_s;
     uint32_t token_max_lifetime_s;
     uint32_t data_key_idle_s; // 0: data keys stay until the vault is sealed
     // Rotation; see tell_settings_keeper.

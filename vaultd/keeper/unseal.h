@@ -12,6 +12,8 @@ void unseal_done(struct keeper *keeper);
 // Opens the store and chooses the first state: UNINITIALISED, or SEALED and
 // under way to UNSEALED.
 void unseal_at_start(struct keeper *keeper);
+// Another try, 1 to 60 s from now: used by the try that failed.
+void unseal_retry_later(struct keeper *keeper);
 // Tries once, and again later where that can do no harm: a device that is
 // missing or does not answer. A wrong PIN, another device or an altered record
 // waits for a person. Does nothing while a try is under way.

@@ -80,7 +80,8 @@ static const cyaml_schema_field_t config_rotator_fields[] = {
 static const cyaml_schema_field_t config_keeper_fields[] = {
     NUMBER(config_keeper, data_key_idle_s), NUMBER(config_keeper, secret_heap_kib),
     NUMBER(config_keeper, device_probe_s), NUMBER(config_keeper, device_grace_s),
-    NUMBER(config_keeper, device_timeout_s), NUMBER(config_keeper, device_restart_s), CYAML_FIELD_END};
+    NUMBER(config_keeper, device_timeout_s), NUMBER(config_keeper, audit_epoch_s),
+    NUMBER(config_keeper, device_restart_s), CYAML_FIELD_END};
 static const cyaml_schema_field_t config_audit_fields[] = {
     TEXT(config_audit, directory), TEXT(config_audit, origin), TEXT(config_audit, pseudonym_key),
     CYAML_FIELD_END};

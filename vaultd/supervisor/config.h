@@ -54,7 +54,7 @@ struct config_rotator {
 };
 struct config_keeper {
     uint32_t data_key_idle_s, secret_heap_kib, device_probe_s, device_grace_s,
-        device_timeout_s, device_restart_s;
+        device_timeout_s, device_restart_s, audit_epoch_s;
 };
 struct config_audit {
     char *directory, *origin;

@@ -229,6 +229,7 @@ static vlt_result check_ranges(const struct checking *checking, const struct con
         {"keeper.device_probe_s", c->keeper.device_probe_s, 1, 3600},
         {"keeper.device_grace_s", c->keeper.device_grace_s, 1, 31536000},
         {"keeper.device_timeout_s", c->keeper.device_timeout_s, 1, 600},
+        {"keeper.audit_epoch_s", c->keeper.audit_epoch_s, 1, 86400},
         {"keeper.device_restart_s", c->keeper.device_restart_s, 5, 31536000},
         {"rotation.publication_s", c->rotation.publication_s, 1, 2592000},
         {"rotation.intake_overlap_s", c->rotation.intake_overlap_s, 1, 2592000},

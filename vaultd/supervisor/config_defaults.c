@@ -82,6 +82,7 @@ static void set_number_defaults(struct config *c) {
     set_number(&c->keeper.device_grace_s, 3600);
     set_number(&c->keeper.device_timeout_s, 5);
     set_number(&c->keeper.device_restart_s, 300);
+    set_number(&c->keeper.audit_epoch_s, 600);
     set_number(&c->rotation.publication_s, 300);
     set_number(&c->rotation.intake_overlap_s, 86400);
     set_number(&c->rotation.checkpoint_overlap_s, 30 * 86400);
