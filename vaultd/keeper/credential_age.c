@@ -90,7 +90,7 @@ static void pass_end(struct credential_age *age) {
 // One tenant, or as much of it as fits.
 static vlt_result look_at_tenant(struct keeper *keeper, struct looking *looking) {
     struct credential_age *age = looking->age;
-    uint8_t after[STORE_NAME_MAX];
+    uint8_t after[STORE_NAME_MAX] = {0};
     struct bytes from = bytes_of(after, age->after_bytes);
     uint32_t tenant = age->tenant;
     memcpy(after, age->after, age->after_bytes); // the place moves while we look

@@ -119,7 +119,7 @@ static vlt_result order(struct keeper *keeper, const struct job_place *place) {
 
 static void look_at_tenant(struct keeper *keeper, struct looking *looking) {
     struct job_queue *queue = looking->queue;
-    uint8_t after[STORE_NAME_MAX];
+    uint8_t after[STORE_NAME_MAX] = {0};
     memcpy(after, queue->after, queue->after_bytes); // the place moves while we look
     looking->tenant = queue->tenant;
     vlt_result result =
