@@ -17,6 +17,7 @@
 #include "libvault/store/record_credential.h"
 #include "libvault/store/record_revocation.h"
 #include "tests/unit/keeper_fixture.h"
+#include "vaultd/keeper/change.h"
 #include "vaultd/keeper/sweep.h"
 #include "vaultd/keeper/system_keys.h"
 
@@ -410,6 +411,30 @@ static void commit_rejects_what_is_not_plain(void **state) {
     assert_int_equal(fixture_commit(f, pair, 0).class, VLT_MALFORMED);
 }
 
+// Whoever asks for changes faster than they are recorded gets no memory for it.
+static void commit_rejects_more_than_may_wait(void **state) {
+    struct keeper_fixture *f = *state;
+    static uint8_t large[STORE_VALUE_MAX];
+    const struct store_change row = {.tenant = 1,
+                                     .class = STORE_POLICY_TEXT,
+                                     .name = BYTES_LITERAL("x"),
+                                     .value = bytes_of(large, sizeof large),
+                                     .expected_revision = STORE_ANY_REVISION};
+    assert_ok(fixture_init(f));
+    assert_ok(fixture_commit(f, &row, 1));
+    keeper_fixture_settle(f);
+    assert_int_equal(f->keeper->changes_bytes, 0); // nothing waits
+    f->keeper->changes_bytes = CHANGES_WAITING_MAX_BYTES - 1; // as if others did
+    assert_ok(fixture_commit(f, &row, 1));
+    f->keeper->changes_bytes = CHANGES_WAITING_MAX_BYTES;
+    assert_int_equal(fixture_commit(f, &row, 1).class, VLT_UNAVAILABLE);
+    assert_int_equal(keeper_fixture_last_event(f)->outcome, AUDIT_ERROR); // and it is recorded
+    f->keeper->changes_bytes = 0;
+    f->auditor = AUDITOR_FAILS;
+    assert_false(vlt_is_ok(fixture_commit(f, &row, 1)));
+    assert_int_equal(f->keeper->changes_bytes, 0);
+}
+
 // ---- Sealed ----
 
 static void seal_wipes_and_unseal_brings_back(void **state) {
@@ -735,6 +760,7 @@ int main(void) {
         P11(tenant_accepts_its_own_data_key),
         P11(tenant_rejects_use_while_disabled),
         P11(commit_rejects_what_is_not_plain),
+        P11(commit_rejects_more_than_may_wait),
         P11(seal_wipes_and_unseal_brings_back),
         TPM(seal_wipes_and_unseal_brings_back),
         P11(seal_survives_an_auditor_that_is_gone),

@@ -6,6 +6,18 @@
 
 #include "vaultd/keeper/scrub.h"
 
+static void count_bytes(struct change *change, size_t bytes) {
+    change->bytes += bytes;
+    change->keeper->changes_bytes += bytes;
+}
+
+static void change_free(struct change *change) {
+    change->keeper->changes_bytes -= change->bytes;
+    for (size_t i = 0; i < change->kept_count; i++)
+        free(change->kept[i]);
+    free(change);
+}
+
 struct bytes change_keep(struct change *change, struct bytes bytes) {
     if (bytes.size == 0 || change->has_failed)
         return bytes_of(NULL, 0);
@@ -17,6 +29,7 @@ struct bytes change_keep(struct change *change, struct bytes bytes) {
     }
     memcpy(copy, bytes.at, bytes.size);
     change->kept[change->kept_count++] = copy;
+    count_bytes(change, bytes.size);
     return bytes_of(copy, bytes.size);
 }
 
@@ -34,17 +47,17 @@ static void keep_event(struct change *change, const struct audit_event *event) {
 struct change *
 change_new(struct keeper *keeper, struct ipc_call *call, const struct audit_event *event,
            void (*answer)(struct change *change, vlt_result result, uint64_t revision)) {
-    struct change *change = calloc(1, sizeof *change);
+    bool has_room = keeper->changes_bytes < CHANGES_WAITING_MAX_BYTES;
+    struct change *change = has_room ? calloc(1, sizeof *change) : NULL;
     if (!change)
         return NULL;
     change->keeper = keeper;
+    count_bytes(change, sizeof *change);
     change->call = call;
     change->answer = answer;
     keep_event(change, event);
     if (change->has_failed) {
-        for (size_t i = 0; i < change->kept_count; i++)
-            free(change->kept[i]);
-        free(change);
+        change_free(change);
         return NULL;
     }
     return change;
@@ -82,9 +95,7 @@ void change_add_removal(struct change *change, uint32_t tenant, enum store_class
 
 static void finish(struct change *change, vlt_result result, uint64_t revision) {
     change->answer(change, result, revision);
-    for (size_t i = 0; i < change->kept_count; i++)
-        free(change->kept[i]);
-    free(change);
+    change_free(change);
 }
 
 static struct change *change_of(struct commit *commit) {

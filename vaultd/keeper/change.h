@@ -8,6 +8,10 @@
 #include "vaultd/keeper/audit_first.h"
 #include "vaultd/keeper/commit_queue.h"
 
+// What waits for its record and its commit may take so much memory; beyond it the
+// next change is refused. A peer that asks faster than the disk writes gets no more.
+#define CHANGES_WAITING_MAX_BYTES ((size_t)64 << 20)
+
 struct change {
     struct audit_wait wait; // first: the auditor's answer comes to it
     struct commit commit;
@@ -20,13 +24,13 @@ struct change {
     struct store_change changes[STORE_CHANGES_MAX];
     size_t count;
     void *kept[STORE_CHANGES_MAX * 2 + 4]; // memory of the changes
-    size_t kept_count;
+    size_t kept_count, bytes; // bytes: of all of it
     struct audit_event event; // its texts are kept, too
     vlt_result refusal;       // of change_refuse
     bool has_failed;          // out of memory while it was put together
 };
 
-// NULL: out of memory (the caller still has the call). The event's texts are
+// NULL: out of memory, or too much waits already (the caller still has the call). The event's texts are
 // copied.
 struct change *
 change_new(struct keeper *keeper, struct ipc_call *call, const struct audit_event *event,

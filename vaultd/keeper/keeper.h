@@ -78,6 +78,7 @@ struct keeper {
     struct channel *brokers[KEEPER_PEERS_MAX], *admins[KEEPER_PEERS_MAX],
         *redeemers[KEEPER_PEERS_MAX];
     size_t wraps_in_flight; // wrapped data keys on their way to the disk
+    size_t changes_bytes;   // memory of changes that wait (change.h)
     bool is_draining;       // begins nothing new
     bool is_restarting;     // for the sake of a device that hangs
     size_t in_flight;          // calls whose answer waits for the auditor, disk or device
