@@ -330,6 +330,11 @@ static void open_rejects_a_manager_that_is_disabled_meanwhile(void **state) {
     keeper_fixture_wait(f, &outcome.is_done);
     assert_int_equal(outcome.result.class, VLT_DENIED);
     assert_string_equal(outcome.value, "");
+    const struct noted_event *said = keeper_fixture_last_event(f); // and the log says so
+    assert_string_equal(said->operation, "rotate.credential.open");
+    assert_string_equal(said->credential, "maker");
+    assert_string_equal(said->tenant, "default");
+    assert_int_equal(said->outcome, AUDIT_DENY);
 }
 
 // The name of a plan is what the admin role wrote: as long as any key may be.

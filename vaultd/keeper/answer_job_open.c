@@ -17,6 +17,7 @@ struct opening {
     uint32_t tenant, version;
     uint64_t revision; // of the job
     char job[RECORD_NAME_MAX + 1], credential[RECORD_NAME_MAX + 1];
+    char tenant_name[RECORD_NAME_MAX + 1];
 };
 
 static const char gone[] = "the rotation went on without this step";
@@ -82,10 +83,25 @@ static void reply(struct keeper *keeper, struct ipc_call *call) {
     secret_wipe(keeper->plaintext);
 }
 
+static void event_of(const struct opening *opening, const char *state, struct audit_event *event) {
+    rotation_event(event, "rotate.credential.open", state);
+    event->tenant = bytes_of_text(opening->tenant_name);
+    event->credential = bytes_of_text(opening->credential);
+    event->version = opening->version;
+}
+
+// The log says that it was permitted; it must also say that it did not leave.
+static void refuse_after_all(struct keeper *keeper, const struct opening *opening, vlt_result why) {
+    struct audit_event event;
+    event_of(opening, "", &event);
+    audit_refuse(keeper, opening->call, &event, why);
+}
+
 static void recorded(struct audit_wait *wait, vlt_result result) {
     struct opening *opening = (struct opening *)wait;
     struct keeper *keeper = wait->keeper;
-    if (vlt_is_ok(result) && keeper->state != KEEPER_UNSEALED)
+    bool is_recorded = vlt_is_ok(result);
+    if (is_recorded && keeper->state != KEEPER_UNSEALED)
         result = vlt_fail(VLT_UNAVAILABLE, "the vault is sealed");
     if (vlt_is_ok(result))
         result = store_snapshot_begin(keeper->store);
@@ -95,6 +111,8 @@ static void recorded(struct audit_wait *wait, vlt_result result) {
     }
     if (vlt_is_ok(result))
         reply(keeper, opening->call);
+    else if (is_recorded)
+        refuse_after_all(keeper, opening, result);
     else
         reply_failure(opening->call, result);
     free(opening);
@@ -134,13 +152,8 @@ static vlt_result permit(struct keeper *keeper, const struct ask_job_open *ask,
 static void record(struct keeper *keeper, const struct ask_job_open *ask, const struct job *job,
                    struct opening *opening, vlt_result result) {
     struct audit_event event;
-    char tenant[RECORD_NAME_MAX + 1];
-    tenant_name_find(keeper->store, job->tenant, tenant);
-    rotation_event(&event, "rotate.credential.open",
-                   record_rotation_state_name(job->record.state));
-    event.tenant = bytes_of_text(tenant);
-    event.credential = bytes_of_text(opening->credential);
-    event.version = opening->version;
+    tenant_name_find(keeper->store, job->tenant, opening->tenant_name);
+    event_of(opening, record_rotation_state_name(job->record.state), &event);
     event.host = ask->host;
     if (vlt_is_ok(result)) {
         opening->wait.done = recorded;
