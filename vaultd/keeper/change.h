@@ -30,8 +30,8 @@ struct change {
     bool has_failed;          // out of memory while it was put together
 };
 
-// NULL: out of memory, or too much waits already (the caller still has the call). The event's texts are
-// copied.
+// NULL: out of memory, or too much waits already (the caller still has the call).
+// The event's texts are copied.
 struct change *
 change_new(struct keeper *keeper, struct ipc_call *call, const struct audit_event *event,
            void (*answer)(struct change *change, vlt_result result, uint64_t revision));
