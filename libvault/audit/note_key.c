@@ -5,6 +5,8 @@
 #include "libvault/base/hex.h"
 #include "libvault/crypto/digest.h"
 
+#define KEY_MAX 2048 // of any type with its byte: an unknown one is named, not called malformed
+
 // ---- Names ----
 
 // Unicode's White_Space, which is what other implementations refuse.
@@ -80,7 +82,7 @@ vlt_result note_key_init(struct bytes name, enum note_key_type type, const uint8
 }
 
 vlt_result note_key_parse(struct bytes vkey, struct note_key *ret_key) {
-    uint8_t id[4], key_bytes[33];
+    uint8_t id[4], key_bytes[KEY_MAX];
     size_t plus = bytes_find(vkey, '+'), size = 0;
     struct bytes name = bytes_of(vkey.at, plus), rest = bytes_from(vkey, plus + 1);
     size_t second = bytes_find(rest, '+');
@@ -90,7 +92,7 @@ vlt_result note_key_parse(struct bytes vkey, struct note_key *ret_key) {
         return vlt_fail(VLT_MALFORMED, "not a verifier key");
     if (key_bytes[0] != NOTE_ED25519 && key_bytes[0] != NOTE_COSIGNATURE)
         return vlt_fail(VLT_NOT_FOUND, "a verifier key of unknown type");
-    if (size != sizeof key_bytes)
+    if (size != 1 + sizeof ret_key->public_key)
         return vlt_fail(VLT_MALFORMED, "not a verifier key");
     struct note_key key;
     VLT_TRY(note_key_init(name, (enum note_key_type)key_bytes[0], key_bytes + 1, &key));
