@@ -74,8 +74,8 @@ static void answer_rejects_what_would_split_a_request(void **state) {
         "{\"inject\":[{\"in\":\"header\",\"name\":\"a\",\"value\":\"b\"}],\"remove\":[\"a\\nb\"]}",
         "{\"inject\":[{\"in\":\"header\",\"name\":\"a\",\"value\":\"b\"}],\"upstream\":\"x\\ny\"}",
         "{\"inject\":[{\"in\":\"header\",\"name\":\"a\",\"value\":\"b\"}],\"cache_s\":-1}",
-        "{\"inject\":[{\"in\":\"header\",\"name\":\"a\",\"value\":\"b\"}],\"epoch\":"
-        "20000000000000000000}",
+        ("{\"inject\":[{\"in\":\"header\",\"name\":\"a\",\"value\":\"b\"}],\"epoch\":"
+         "20000000000000000000}"),
         "{\"inject\":[{\"in\":\"header\",\"name\":\"a\",\"value\":\"b\"}],\"txn\":\"\\ud800\"}",
         "{\"inject\":[{\"in\":\"header\",\"name\":\"a\",\"value\":\"b\"}]} x",
         "{\"inject\":[{\"in\":\"header\",\"name\":\"a\",\"value\":\"b\"}],}",
@@ -208,8 +208,8 @@ static void watch_rejects_everything_else(void **state) {
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8;x=y\r\nepoch 1\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8\r\nepoch x\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nepoch 1\n\r\nx",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3c\r\nepoch "
-        "111111111111111111111111111\n",
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3c\r\nepoch "
+         "111111111111111111111111111\n"),
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct watch_reader reader;

@@ -141,8 +141,8 @@ static void decide_accepts_answers_that_may_be_used_again(void **state) {
     static const char *const lasting[] = {
         "permit(principal, action, resource);",
         "permit(principal, action, resource) when { context has bound && context.bound };",
-        "permit(principal, action, resource); forbid(principal, action == Action::\"seal\", "
-        "resource) when { context.now == context.now };",
+        ("permit(principal, action, resource); forbid(principal, action == Action::\"seal\", "
+         "resource) when { context.now == context.now };"),
         "permit(principal, action, resource) when { {now: 1}.now == 1 };"};
     static const char *const momentary[] = {
         "permit(principal, action, resource) when { context.now < datetime(\"2026-01-01\") };",
