@@ -92,7 +92,8 @@ static void wrapped(struct device_call *call) {
         change_refuse(change,
                       result.class == VLT_CONFLICT
                           ? result
-                          : vlt_fail(VLT_UNAVAILABLE, "the device did not wrap a data key"));
+                          : vlt_fail(VLT_UNAVAILABLE, "no data key can be wrapped: see "
+                                                      "`vaultctl device list`"));
 }
 
 static vlt_result prepare(struct keeper *keeper, const struct ask_tenant_create *ask,

@@ -120,7 +120,8 @@ static void making_fail(struct making *making, struct device_call *call, vlt_res
     change_refuse(making->change,
                   result.class == VLT_CONFLICT
                       ? result
-                      : vlt_fail(VLT_UNAVAILABLE, "the device did not wrap a data key"));
+                      : vlt_fail(VLT_UNAVAILABLE, "no data key can be wrapped: see "
+                                                      "`vaultctl device list`"));
     secret_free(making->key);
     free(making);
 }

@@ -8,6 +8,8 @@
 #include "vaultd/keeper/slots.h"
 #include "vaultd/log/log.h"
 
+static const vlt_result no_device = {VLT_UNAVAILABLE,
+                                     "no device works: see `vaultctl device list`"};
 static const char busy[] = "the wrapping key is being rotated already";
 
 void rotate_id_text(const uint8_t id[RECORD_DEVICE_ID_SIZE], char text[ROTATE_ID_TEXT_SIZE]) {
@@ -101,24 +103,21 @@ static json_t *device_json(const struct rotate_device *device) {
                      "revision", (json_int_t)device->revision);
 }
 
-static json_t *describe(struct keeper *keeper) {
-    struct rotate_devices devices;
+static json_t *describe(struct keeper *keeper, const struct rotate_devices *devices) {
     struct slots_progress p;
-    if (!vlt_is_ok(rotate_devices_look(keeper, &devices)))
-        return NULL;
     json_t *retired = json_array();
-    for (size_t i = 0; i < devices.count; i++)
-        if (devices.keys[i].state == RECORD_WRAPPING_RETIRED ||
-            devices.keys[i].state == RECORD_WRAPPING_ENDING)
-            json_array_append_new(retired, device_json(&devices.keys[i]));
-    bool is_busy = is_under_way(&devices);
+    for (size_t i = 0; i < devices->count; i++)
+        if (devices->keys[i].state == RECORD_WRAPPING_RETIRED ||
+            devices->keys[i].state == RECORD_WRAPPING_ENDING)
+            json_array_append_new(retired, device_json(&devices->keys[i]));
+    bool is_busy = is_under_way(devices);
     json_t *json =
         json_pack("{s:s, s:b, s:s, s:o, s:o}", "kind", "wrapping", "is_under_way", is_busy, "state",
                   !is_busy                                       ? "steady"
-                  : rotate_devices_in(&devices, RECORD_WRAPPING_ENDING) ? "destroying"
+                  : rotate_devices_in(devices, RECORD_WRAPPING_ENDING) ? "destroying"
                   : keeper->rotations->slots                     ? "rewrapping"
                                                                  : "waiting",
-                  "active", device_json(devices.active), "retired", retired);
+                  "active", device_json(devices->active), "retired", retired);
     if (json && slots_look(keeper, &p)) {
         uint64_t elapsed_ms = (uint64_t)(clock_elapsed_ms() - p.started_ms) + 1;
         uint64_t rate = p.done * 1000 / elapsed_ms;
@@ -130,6 +129,15 @@ static json_t *describe(struct keeper *keeper) {
                             json_integer(rate ? (json_int_t)(p.remaining / rate) : 0));
     }
     return json;
+}
+
+static void reply_described(struct keeper *keeper, struct ipc_call *call) {
+    struct rotate_devices devices;
+    vlt_result result = rotate_devices_look(keeper, &devices);
+    if (vlt_is_ok(result))
+        rotation_reply(call, describe(keeper, &devices));
+    else
+        reply_failure(call, result.class == VLT_NOT_FOUND ? no_device : result);
 }
 
 // ---- A new generation ----
@@ -190,7 +198,7 @@ static void generation_committed(struct change *change, vlt_result result, uint6
         destroy_unused(generating);
     }
     if (change->call && vlt_is_ok(result))
-        rotation_reply(change->call, describe(keeper));
+        reply_described(keeper, change->call);
     else if (change->call)
         reply_failure(change->call, result);
     free(generating);
@@ -322,15 +330,17 @@ void rotate_wrapping_ask(struct keeper *keeper, struct ipc_call *call, const str
                          struct audit_event *event) {
     struct rotate_devices devices;
     if (ask->mode == ROTATION_LOOK) {
-        rotation_reply(call, describe(keeper));
+        reply_described(keeper, call);
         return;
     }
     vlt_result result = rotate_devices_look(keeper, &devices);
+    if (result.class == VLT_NOT_FOUND)
+        result = no_device;
     if (vlt_is_ok(result))
         result = may_begin(keeper, ask, &devices);
     if (vlt_is_ok(result) && is_under_way(&devices)) {
         slots_touch(keeper);
-        rotation_reply(call, describe(keeper));
+        reply_described(keeper, call);
         return;
     }
     struct change *change =
@@ -346,7 +356,7 @@ void rotate_wrapping_ask(struct keeper *keeper, struct ipc_call *call, const str
     if (device)
         generate(keeper, &devices, device, set, change);
     else
-        change_refuse(change, vlt_fail(VLT_UNAVAILABLE, "no device works"));
+        change_refuse(change, no_device);
 }
 
 // Keys whose device is away wait with it.
