@@ -16,10 +16,20 @@ bool carrier_is_well_known(struct bytes name) {
 
 bool carrier_is_stripped(struct bytes name) {
     // Google's servers let the override headers replace the method that the
-    // vault decided on.
-    static const char *const others[] = {
-        "dpop",          "proxy-authorization", "x-http-method-override",
-        "x-http-method", "x-method-override",   NULL};
+    // vault decided on; IIS and frameworks in PHP, the path. The rest is for one
+    // connection (RFC 9110 section 7.6.1) and of no use on the next.
+    static const char *const others[] = {"dpop",
+                                         "proxy-authorization",
+                                         "x-http-method-override",
+                                         "x-http-method",
+                                         "x-method-override",
+                                         "x-original-url",
+                                         "x-rewrite-url",
+                                         "proxy-connection",
+                                         "keep-alive",
+                                         "http2-settings",
+                                         "te",
+                                         NULL};
     for (size_t i = 0; others[i]; i++)
         if (bytes_equal_nocase(name, bytes_of_text(others[i])))
             return true;
@@ -109,6 +119,16 @@ bool carrier_take_element(struct bytes list, const char *prefix, uint8_t *left,
     if (found)
         *ret_left_size = size;
     return found;
+}
+
+bool carrier_list_has(struct bytes list, struct bytes name) {
+    while (list.size) {
+        size_t comma = bytes_find(list, ',');
+        if (bytes_equal_nocase(trim(bytes_of(list.at, comma)), name))
+            return true;
+        list = bytes_from(list, comma + 1);
+    }
+    return false;
 }
 
 bool carrier_query_name_is(struct bytes parameter, struct bytes name) {

@@ -13,7 +13,8 @@
 // Headers in which SDKs send a key; NULL-terminated, lower case.
 extern const char *const carrier_well_known[];
 // One of them, or another header that must never go upstream (dpop,
-// proxy-authorization, method overrides)? `name` in any case.
+// proxy-authorization, overrides of method and path, headers of one connection)?
+// `name` in any case.
 bool carrier_is_stripped(struct bytes name);
 bool carrier_is_well_known(struct bytes name);
 
@@ -34,6 +35,10 @@ vlt_result carrier_authorization(struct bytes value, uint8_t *room, struct bytes
 // (list.size bytes) and views the part after the prefix. False: no such element.
 bool carrier_take_element(struct bytes list, const char *prefix, uint8_t *left,
                           size_t *ret_left_size, struct bytes *ret_token);
+
+// Is `name` (any case) an element of a comma-separated list of names
+// (Connection, RFC 9110 section 7.6.1)?
+bool carrier_list_has(struct bytes list, struct bytes name);
 
 // The value of the query parameter `name`, as it stands in the query. *ret_count
 // says how often it occurs (names are compared after percent-decoding).

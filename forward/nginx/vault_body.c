@@ -62,7 +62,9 @@ static content_t content_of(const ngx_http_request_t *r) {
 
 static void body_arrived(ngx_http_request_t *r) {
     vault_ctx_t *ctx = vault_ctx(r);
-    if (vlt_is_ok(ctx->scan_result))
+    if (ctx->look.kind == BODY_IS_ODD_JSON)
+        ctx->scan_result = vlt_fail(VLT_MALFORMED, "the body is JSON in another encoding");
+    else if (ctx->look.kind == BODY_IS_JSON && vlt_is_ok(ctx->scan_result))
         ctx->scan_result = model_scan_end(ctx->scan);
     ctx->ask.model = model_scan_model(ctx->scan);
     ctx->ask.tool = model_scan_tool(ctx->scan);
@@ -72,12 +74,15 @@ static void body_arrived(ngx_http_request_t *r) {
     ngx_http_core_run_phases(r);
 }
 
-static ngx_int_t body_read(vault_ctx_t *ctx, const char *member, bool wants_tool) {
+static ngx_int_t body_read(vault_ctx_t *ctx, bool is_json, const char *member, bool wants_tool) {
     ngx_http_request_t *r = ctx->request;
     ctx->scan = ngx_palloc(r->pool, sizeof *ctx->scan);
     if (!ctx->scan)
         return NGX_ERROR;
     model_scan_init(ctx->scan, member, wants_tool);
+    body_look_init(&ctx->look, wants_tool);
+    if (is_json)
+        ctx->look.kind = BODY_IS_JSON;
     ctx->scan_result = vlt_ok();
     ctx->state = VAULT_READING;
     ngx_int_t rc = ngx_http_read_client_request_body(r, body_arrived);
@@ -106,20 +111,26 @@ ngx_int_t vault_model_find(vault_ctx_t *ctx, const vault_loc_conf_t *conf) {
                    "the request has two content types");
         return NGX_DECLINED;
     }
-    // Other bodies have no model that we could find: the vault refuses them
-    // where the token is limited to some.
-    return content.is_json ? body_read(ctx, member, wants_tool) : NGX_OK;
+    // What calls itself something else may be JSON nevertheless. Where it is not,
+    // it has no model that we could find: the vault refuses it where the token is
+    // limited to some.
+    return body_read(ctx, content.is_json, member, wants_tool);
+}
+
+static void piece_scan(vault_ctx_t *ctx, struct bytes piece) {
+    piece = bytes_from(piece, body_look_take(&ctx->look, piece));
+    if (ctx->look.kind == BODY_IS_JSON && vlt_is_ok(ctx->scan_result))
+        ctx->scan_result = model_scan_feed(ctx->scan, piece);
 }
 
 // Piece by piece as it comes from the client, so that a body that nginx writes
 // to disk is not read back, and a large one does not hold the worker up.
 ngx_int_t vault_body_filter(ngx_http_request_t *r, ngx_chain_t *in) {
     vault_ctx_t *ctx = vault_ctx(r);
-    if (ctx && ctx->state == VAULT_READING && vlt_is_ok(ctx->scan_result))
+    if (ctx && ctx->state == VAULT_READING)
         for (const ngx_chain_t *link = in; link; link = link->next)
-            if (ngx_buf_in_memory(link->buf) && vlt_is_ok(ctx->scan_result))
-                ctx->scan_result = model_scan_feed(
-                    ctx->scan,
-                    bytes_of(link->buf->pos, (size_t)(link->buf->last - link->buf->pos)));
+            if (ngx_buf_in_memory(link->buf))
+                piece_scan(ctx,
+                           bytes_of(link->buf->pos, (size_t)(link->buf->last - link->buf->pos)));
     return vault_next_body_filter(r, in);
 }

@@ -58,6 +58,9 @@ static ngx_int_t check_pass(const check_t *c) {
                "vault: location \"%V\": proxy_cache and proxy_store are not possible with "
                "vault_redeem",
                name);
+    if (c->core->client_body_in_file_only)
+        REFUSE(c, "vault: location \"%V\": client_body_in_file_only would leave prompts on disk",
+               name);
     if (!(c->proxy->next_upstream & NGX_HTTP_UPSTREAM_FT_OFF))
         REFUSE(c,
                "vault: location \"%V\": the credential would be sent again: set "

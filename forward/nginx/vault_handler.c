@@ -96,12 +96,33 @@ static ngx_int_t begin(vault_ctx_t *ctx, const vault_loc_conf_t *conf,
     return vault_model_find(ctx, conf);
 }
 
+// An internal redirect (error_page, try_files) makes nginx forget the context,
+// and with it a token that vault_mask covered. Taken over unless a location has
+// already used it: then it stays covered. What was uncovered on the way is
+// covered again.
+static ngx_int_t take_over(ngx_http_request_t *r, const vault_loc_conf_t *conf) {
+    for (ngx_pool_cleanup_t *at = r->pool->cleanup; at; at = at->next) {
+        vault_ctx_t *before = at->handler == request_end ? at->data : NULL;
+        if (!before || before->state != VAULT_NEW || !before->masked_token.len)
+            continue;
+        vault_ctx_t *ctx = vault_ctx_new(r);
+        if (!ctx)
+            return NGX_ERROR;
+        ctx->masked_token = before->masked_token;
+        before->masked_token.len = 0;
+        return NGX_OK;
+    }
+    return conf->redeem ? vault_mask(r) : NGX_OK;
+}
+
 ngx_int_t vault_handler(ngx_http_request_t *r) {
     const vault_loc_conf_t *conf = ngx_http_get_module_loc_conf(r, ngx_http_vault_module);
     const vault_main_conf_t *main_conf = ngx_http_get_module_main_conf(r, ngx_http_vault_module);
-    vault_ctx_t *ctx = vault_ctx(r);
     if (r != r->main)
         return NGX_DECLINED; // vault_inject refuses subrequests to a vault's upstream
+    if (r->internal && !vault_ctx(r) && take_over(r, conf) == NGX_ERROR)
+        return NGX_ERROR;
+    vault_ctx_t *ctx = vault_ctx(r);
     if (!conf->redeem) {
         if (ctx && ctx->masked_token.len)
             vault_unmask(r, ctx);

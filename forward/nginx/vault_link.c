@@ -260,7 +260,8 @@ void vault_link_ask(vault_ctx_t *ctx, const vault_loc_conf_t *conf) {
         link->head_is_whole = false;
         ctx->link = link;
     }
-    if (!link || !room || !vlt_is_ok(ask_write(&ctx->ask, room, capacity, &question)) ||
+    if (!link || !room || vault_wipe_later(ctx, room, capacity) != NGX_OK ||
+        !vlt_is_ok(ask_write(&ctx->ask, room, capacity, &question)) ||
         !room_extend(link, ROOM_BYTES)) {
         vault_link_cancel(ctx);
         unavailable(ctx, "vault_unavailable", "the credential service is not available");

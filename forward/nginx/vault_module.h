@@ -16,6 +16,7 @@
 
 #include "forward/core/answer.h"
 #include "forward/core/ask.h"
+#include "forward/core/body_look.h"
 #include "forward/core/model_scan.h"
 #include "forward/core/profile.h"
 
@@ -88,7 +89,7 @@ typedef enum {
 
 typedef struct vault_link_s vault_link_t;
 
-#define VAULT_WIPES_MAX 6
+#define VAULT_WIPES_MAX 8 // two questions, four rooms for answers, a kept answer, a head
 
 typedef struct {
     ngx_http_request_t *request;
@@ -100,6 +101,7 @@ typedef struct {
     struct ask ask;
     ngx_str_t masked_token;  // copy of the token that stood in the query
     struct model_scan *scan; // while the body is read
+    struct body_look look;
     vlt_result scan_result;
     uint8_t key[VAULT_KEY_BYTES];
     uint64_t generation; // of the cache, read before asking; 0: do not keep the answer

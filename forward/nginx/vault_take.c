@@ -3,6 +3,9 @@
 // Nothing after this sees a token: neither variables nor the provider.
 #include "forward/nginx/vault_module.h"
 
+#define CONNECTIONS_MAX 4
+#define CONNECTION_BYTES_MAX 256
+
 typedef struct {
     vault_ctx_t *ctx;
     const vault_loc_conf_t *conf;
@@ -10,6 +13,9 @@ typedef struct {
     bool is_conflict; // two different values
     bool is_astray;   // the token stands in a query parameter that is no carrier
     unsigned proof_count;
+    struct bytes connections[CONNECTIONS_MAX]; // they name what is for this hop only
+    unsigned connection_count;
+    bool is_crowded; // more of them, or longer ones, than an honest client sends
     ngx_list_t kept; // the other headers
 } taking_t;
 
@@ -72,7 +78,52 @@ static ngx_int_t keep_subprotocols(taking_t *t, ngx_table_elt_t *header) {
             header->value = (ngx_str_t){size, left};
         }
     }
+    if (!header->value.len)
+        t->kept.last->nelts--; // the list may not be empty (RFC 6455 section 4.1)
     return NGX_OK;
+}
+
+// "h2c" would turn the connection to the provider into one on which the client
+// sends further requests past the vault.
+static bool is_other_upgrade(taking_t *t, struct bytes name, struct bytes value) {
+    if (!bytes_equal_nocase(name, BYTES_LITERAL("upgrade")) ||
+        bytes_equal_nocase(value, BYTES_LITERAL("websocket")))
+        return false;
+    t->ctx->request->headers_in.upgrade = NULL;
+    return true;
+}
+
+static void note_connection(taking_t *t, struct bytes value) {
+    if (bytes_equal_nocase(value, BYTES_LITERAL("keep-alive")) ||
+        bytes_equal_nocase(value, BYTES_LITERAL("close")))
+        return;
+    if (t->connection_count == CONNECTIONS_MAX || value.size > CONNECTION_BYTES_MAX)
+        t->is_crowded = true;
+    else
+        t->connections[t->connection_count++] = value;
+}
+
+// What a Connection header names (RFC 9110 section 7.6.1), but for what nginx
+// itself and the scan of the body go by.
+static bool is_named_away(const taking_t *t, struct bytes name) {
+    if (bytes_begin_with(name, BYTES_LITERAL("content-")) ||
+        bytes_equal_nocase(name, BYTES_LITERAL("upgrade")) ||
+        bytes_equal_nocase(name, BYTES_LITERAL("connection")))
+        return false;
+    for (unsigned i = 0; i < t->connection_count; i++)
+        if (carrier_list_has(t->connections[i], name))
+            return true;
+    return false;
+}
+
+// The list has one part: it was made large enough.
+static void drop_named_away(taking_t *t) {
+    ngx_table_elt_t *headers = t->kept.part.elts;
+    ngx_uint_t count = 0;
+    for (ngx_uint_t i = 0; i < t->kept.part.nelts; i++)
+        if (!is_named_away(t, vault_bytes(headers[i].key)))
+            headers[count++] = headers[i];
+    t->kept.part.nelts = count;
 }
 
 static ngx_int_t take_header(taking_t *t, const ngx_table_elt_t *header) {
@@ -87,12 +138,14 @@ static ngx_int_t take_header(taking_t *t, const ngx_table_elt_t *header) {
         t->proof_count++;
         t->ctx->ask.proof = value;
     }
-    if (carrier_is_stripped(name))
+    if (carrier_is_stripped(name) || is_other_upgrade(t, name, value))
         return NGX_OK;
     ngx_table_elt_t *kept = ngx_list_push(&t->kept);
     if (!kept)
         return NGX_ERROR;
     *kept = *header;
+    if (bytes_equal_nocase(name, BYTES_LITERAL("connection")))
+        note_connection(t, value);
     if (bytes_equal_nocase(name, BYTES_LITERAL("sec-websocket-protocol")))
         return keep_subprotocols(t, kept);
     return NGX_OK;
@@ -109,6 +162,8 @@ static ngx_int_t take_headers(taking_t *t) {
         for (ngx_uint_t i = 0; i < part->nelts; i++)
             if (take_header(t, (const ngx_table_elt_t *)part->elts + i) != NGX_OK)
                 return NGX_ERROR;
+    if (t->connection_count)
+        drop_named_away(t);
     // A list's last part may be the one inside of it, which moves with the copy.
     r->headers_in.headers = t->kept;
     if (t->kept.last == &t->kept.part)
@@ -161,6 +216,9 @@ ngx_int_t vault_take(vault_ctx_t *ctx, const vault_loc_conf_t *conf) {
     if (take_headers(&t) != NGX_OK)
         return NGX_ERROR;
     take_query(&t);
+    if (t.is_crowded)
+        return deny(&t, NGX_HTTP_BAD_REQUEST, "crowded_connection",
+                    "the request has too many Connection headers, or too long ones");
     if (t.is_conflict)
         return deny(&t, NGX_HTTP_BAD_REQUEST, "conflicting_tokens",
                     "the request carries two different keys");

@@ -78,6 +78,16 @@ static void subprotocol_accepts_the_rest_of_the_list(void **state) {
     }
 }
 
+static void list_accepts_names_in_any_case(void **state) {
+    struct bytes list = bytes_of_text("close, X-Mine ,,\tte");
+    assert_true(carrier_list_has(list, bytes_of_text("x-mine")));
+    assert_true(carrier_list_has(list, bytes_of_text("TE")));
+    assert_true(carrier_list_has(list, bytes_of_text("close")));
+    assert_false(carrier_list_has(list, bytes_of_text("mine")));
+    assert_false(carrier_list_has(list, bytes_of_text("x-min")));
+    assert_false(carrier_list_has(bytes_of(NULL, 0), bytes_of_text("te")));
+}
+
 static void query_accepts_every_spelling_of_a_name(void **state) {
     static const struct {
         const char *query, *value;
@@ -237,6 +247,7 @@ int main(void) {
         cmocka_unit_test(token_rejects_other_shapes),
         cmocka_unit_test(authorization_accepts_three_schemes),
         cmocka_unit_test(subprotocol_accepts_the_rest_of_the_list),
+        cmocka_unit_test(list_accepts_names_in_any_case),
         cmocka_unit_test(query_accepts_every_spelling_of_a_name),
         cmocka_unit_test(path_rejects_two_readings),
         cmocka_unit_test(route_accepts_the_model_of_a_path),

@@ -42,6 +42,18 @@ LOCATIONS = "".join([
       proxy_pass http://127.0.0.1:{plain}/; }}
     location /other/ {{ access_log off; proxy_pass http://127.0.0.1:{plain}/; }}
     location /sneaky/ {{ access_log off; set $name openai; rewrite ^/sneaky(/.*)$ $1 break; proxy_pass https://$name; }}
+    location /tried/ {{ try_files /nonexistent @tried; }}
+    location @tried {{ vault_redeem on; vault_destination https://generativelanguage.googleapis.com; vault_profile gemini;
+      rewrite ^/tried(/.*)$ $1 break; proxy_ssl_name generativelanguage.googleapis.com; proxy_pass https://gemini; }}
+    location /triedother/ {{ access_log off; try_files /nonexistent @triedother; }}
+    location @triedother {{ access_log off; proxy_pass http://127.0.0.1:{plain}; }}
+    location /closed/ {{ deny all; error_page 403 = @closed; }}
+    location @closed {{ vault_redeem on; vault_destination https://generativelanguage.googleapis.com; vault_profile gemini;
+      rewrite ^/closed(/.*)$ $1 break; proxy_ssl_name generativelanguage.googleapis.com; proxy_pass https://gemini; }}
+    location /falling/ {{ vault_redeem on; vault_destination https://api.openai.com; vault_profile openai;
+      proxy_intercept_errors on; error_page 429 = @fallen; proxy_ssl_name api.openai.com; proxy_pass https://openai/; }}
+    location @fallen {{ vault_redeem on; vault_destination https://api.anthropic.com; vault_profile anthropic;
+      proxy_ssl_name api.anthropic.com; proxy_pass https://anthropic; }}
     location /internal/ {{ internal; return 200 "internal location\\n"; }}
     location = /mirror {{ internal; proxy_pass http://127.0.0.1:{plain}/mirrored; }}
 """

@@ -172,6 +172,9 @@ class Upstream:
             def route_limited(self):
                 self.reply(429, b'{"error":"slow down"}', retry_after="7", content_type="application/json")
 
+            def route_hangup(self):
+                self.close_connection = True
+
             def route_accel(self):
                 self.reply(200, b"from upstream", x_accel_redirect="/internal/")
 

@@ -63,6 +63,8 @@ class Config(unittest.TestCase):
     def test_rejects_what_keeps_or_repeats_a_request(self):
         self.rejects("proxy_cache", http="proxy_cache_path {folder}/cache keys_zone=c:1m;", more="proxy_cache c;")
         self.rejects("proxy_store", more="proxy_store on;")
+        self.rejects("client_body_in_file_only", more="client_body_in_file_only on;")
+        self.rejects("client_body_in_file_only", server="client_body_in_file_only clean;")
         self.rejects("proxy_next_upstream off", more="proxy_next_upstream error;")
         self.rejects("proxy_next_upstream off", head=HEAD.replace("proxy_next_upstream off;", ""))
 
