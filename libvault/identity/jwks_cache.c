@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libvault/identity/jwks_cache.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include <fcntl.h>
@@ -33,6 +34,8 @@ struct jwks_entry {
 
 struct jwks_cache {
     struct fetcher *fetcher;
+    jwks_health_fn *health; // NULL: nobody listens
+    void *health_context;
     uint64_t generation;
     size_t count;
     struct jwks_entry *entries[JWKS_ENTRIES_MAX];
@@ -159,21 +162,25 @@ void jwks_entry_release(struct jwks_entry *entry) {
 
 // ---- Fetching: the document at the URL, then, where it is discovery, the keys ----
 
+// Told once for each change: a broken issuer is asked again and again.
+static void note_fault(struct jwks_entry *entry, const char *fault) {
+    const struct jwks_cache *cache = entry->cache;
+    char before[sizeof entry->fault];
+    memcpy(before, entry->fault, sizeof before);
+    snprintf(entry->fault, sizeof entry->fault, "%s", fault);
+    if (cache->health && strcmp(before, entry->fault) != 0)
+        cache->health(entry->issuer, entry->url, entry->fault, cache->health_context);
+}
+
 static void fetch_ended(struct jwks_entry *entry, vlt_result result, const struct fault *fault) {
     int64_t now_ms = clock_elapsed_ms();
     struct waiter *waiters = entry->waiters;
     entry->is_fetching = false;
     entry->waiters = NULL;
     entry->next_ms = now_ms + (entry->keys ? JWKS_REFETCH_S * 1000 : RETRY_MS);
-    entry->fault[0] = 0;
-    if (!vlt_is_ok(result)) {
-        struct bytes text = bytes_of_text(fault_or_reason(fault, result));
-        if (text.size >= sizeof entry->fault)
-            text.size = sizeof entry->fault - 1;
-        memcpy(entry->fault, text.at, text.size);
-        entry->fault[text.size] = 0;
+    note_fault(entry, vlt_is_ok(result) ? "" : fault_or_reason(fault, result));
+    if (!vlt_is_ok(result))
         entry->due_ms = now_ms + JWKS_REFETCH_S * 1000; // the old set stays
-    }
     entry->holds++; // a waiter may release the issuer that holds it
     while (waiters) {
         struct waiter *waiter = waiters;
@@ -244,6 +251,22 @@ struct jwk *jwks_entry_find(struct jwks_entry *entry, struct bytes kid) {
 uint64_t jwks_entry_generation(const struct jwks_entry *entry) { return entry->generation; }
 
 const char *jwks_entry_fault(const struct jwks_entry *entry) { return entry->fault; }
+
+vlt_result jwks_entry_refuse(const struct jwks_entry *entry, struct fault *fault) {
+    const char *why = entry->fault[0] ? entry->fault : "asked a moment ago";
+    if (entry->keys)
+        return fault_set(fault, VLT_DENIED, "the issuer has no such key", "%s%s%s",
+                         "the issuer has no such key",
+                         entry->fault[0] ? "; its keys can not be fetched again: " : "",
+                         entry->fault);
+    return fault_set(fault, VLT_UNAVAILABLE, "the issuer's keys can not be fetched",
+                     "the issuer's keys can not be fetched: %s", why);
+}
+
+void jwks_cache_watch(struct jwks_cache *cache, jwks_health_fn *health, void *context) {
+    cache->health = health;
+    cache->health_context = context;
+}
 
 vlt_result jwks_entry_await(struct jwks_entry *entry, jwks_done_fn *done, void *context) {
     struct waiter *waiter = calloc(1, sizeof *waiter);

@@ -52,7 +52,16 @@ uint64_t jwks_entry_generation(const struct jwks_entry *entry);
 typedef void jwks_done_fn(void *context);
 vlt_result jwks_entry_await(struct jwks_entry *entry, jwks_done_fn *done,
                             void *context) VLT_MUST_USE;
-// Why the last fetch failed, for the log and `status`; "" when it did not.
+// Why the last fetch failed, for the log; "" when it did not.
 const char *jwks_entry_fault(const struct jwks_entry *entry);
+// What to make of a key that is not there although it was asked for: VLT_DENIED
+// when the issuer's keys are here and it is none of them, VLT_UNAVAILABLE when none
+// could ever be fetched; `fault` says why, for the log.
+vlt_result jwks_entry_refuse(const struct jwks_entry *entry, struct fault *fault) VLT_MUST_USE;
+
+// Called from the loop when the fetches of an entry begin to fail, fail for another
+// reason, or (fault "") succeed again: whoever runs the vault must hear of it.
+typedef void jwks_health_fn(const char *issuer, const char *url, const char *fault, void *context);
+void jwks_cache_watch(struct jwks_cache *cache, jwks_health_fn *health, void *context);
 
 #endif

@@ -287,7 +287,7 @@ def introspection_revocation_and_metadata():
                             ("comma", "Bearer a, Bearer b")):
             answer = lab.broker("POST", "/oauth2/introspect", "token=x", {**FORM, **({"authorization": value} if value else {})})
             check(what, answer, 401, "invalid_token", "Send a token of a trusted identity provider")
-            need(answer.headers["www-authenticate"].startswith("Bearer"), answer.headers)
+            need(answer.headers["www-authenticate"] == ('Bearer error="invalid_token"' if value else "Bearer"), answer.headers)
         check("a body for metadata", lab.broker("GET", "/.well-known/oauth-authorization-server", b"x", FORM), 413)
         check("POST to metadata", lab.broker("POST", "/.well-known/oauth-authorization-server", b"", FORM), 405)
         for path in ("/t/nobody/.well-known/openid-configuration", "/t/NOBODY/oauth2/jwks", "/t//oauth2/jwks", "/.well-known/oauth-authorization-server/t/..%2f"):

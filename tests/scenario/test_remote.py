@@ -161,6 +161,27 @@ def an_issuer_is_found_by_discovery():
             server.server_close()
 
 
+def an_issuer_that_does_not_answer_is_told():
+    with Lab() as lab:
+        lab.start()
+        lab.init_with_issuer()
+        lab.put_credential()
+        issuer = f"https://localhost:{free_port()}"  # nobody listens there
+        lab.vaultctl("issuer", "add", "found", "--issuer", issuer, "--audience", "vaultd", "--group", "groups=*")
+        key, now = new_client_key(), int(time.time())
+        token = Signer(new_ec_key(), "ES256", "k1").sign({"iss": issuer, "sub": "alice", "aud": "vaultd", "iat": now, "exp": now + 300})
+        for _ in range(2):
+            answer = lab.exchange(token, key=key)
+            need(answer.status == 503 and answer.json["error"] == "temporarily_unavailable" and "retry-after" in answer.headers, answer)
+        asked = lab.broker("POST", "/oauth2/introspect", "token=x", {"content-type": "application/x-www-form-urlencoded",
+                                                                     "authorization": f"Bearer {token}"})
+        need(asked.status == 503, asked)
+        recorded = [entry for entry in lab.audit() if entry["kind"] == "issue"]
+        need(recorded and all("can not be fetched: " in entry["reason"] and entry["outcome"] == "error" for entry in recorded), recorded)
+        lines = [line for line in lab.log().split("\n") if f"the keys of the issuer {issuer} can not be fetched from" in line]
+        need(len(lines) == 1 and "onnect" in lines[0], f"the log says why, once: {lines}")
+
+
 if __name__ == "__main__":
     run_cases(a_remote_forwarder_redeems_with_its_certificate, an_administrator_signs_in_with_oidc, several_workers_share_the_work,
-              an_issuer_is_found_by_discovery)
+              an_issuer_is_found_by_discovery, an_issuer_that_does_not_answer_is_told)

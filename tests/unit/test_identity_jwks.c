@@ -256,6 +256,40 @@ static void test_jwks_rejects_redirect_size_status_and_other_issuer(void **state
     jwks_cache_free(cache);
 }
 
+static unsigned told;
+static char told_fault[200];
+static void on_health(const char *issuer, const char *url, const char *fault, void *context) {
+    assert_string_equal(issuer, IDP);
+    assert_non_null(strstr(url, "/keys"));
+    assert_ptr_equal(context, &told);
+    told++;
+    snprintf(told_fault, sizeof told_fault, "%s", fault);
+}
+
+static void test_jwks_rejects_an_issuer_without_keys_as_unavailable(void **state) {
+    struct jwks_cache *cache = open_cache(world.certificate);
+    struct fault fault = {0};
+    struct jwks_entry *entry = hold(cache, "/keys", IDP);
+    told = 0;
+    jwks_cache_watch(cache, on_health, &told);
+    world.is_broken = true;
+    wait_for(entry);
+    assert_int_equal(told, 1);
+    assert_non_null(strstr(told_fault, "status 500"));
+    assert_int_equal(jwks_entry_refuse(entry, &fault).class, VLT_UNAVAILABLE);
+    assert_non_null(strstr(fault.text, "status 500"));
+    jwks_cache_free(cache);
+
+    cache = open_cache(world.certificate);
+    entry = hold(cache, "/keys", IDP);
+    jwks_cache_watch(cache, on_health, &told);
+    wait_for(entry);
+    assert_int_equal(told, 1); // nothing changed: it was never broken
+    assert_int_equal(jwks_entry_refuse(entry, &fault).class, VLT_DENIED);
+    assert_non_null(strstr(fault.text, "no such key"));
+    jwks_cache_free(cache);
+}
+
 static void test_jwks_survives_a_broken_issuer_and_its_end(void **state) {
     struct jwks_cache *cache = open_cache(world.certificate);
     struct jwks_entry *entry = hold(cache, "/keys", IDP);
@@ -278,6 +312,7 @@ int main(void) {
         cmocka_unit_test(test_jwks_rejects_refetch_within_a_minute),
         cmocka_unit_test(test_jwks_rejects_unknown_root_and_wrong_name),
         cmocka_unit_test(test_jwks_rejects_redirect_size_status_and_other_issuer),
+        cmocka_unit_test(test_jwks_rejects_an_issuer_without_keys_as_unavailable),
         cmocka_unit_test(test_jwks_survives_a_broken_issuer_and_its_end),
     };
     return cmocka_run_group_tests_name("identity_jwks", tests, open_all, close_all);

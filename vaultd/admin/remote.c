@@ -6,6 +6,7 @@
 #include "libvault/http/http_media.h"
 #include "vaultd/admin/remote_members.h"
 #include "vaultd/admin/work.h"
+#include "vaultd/view/issuer_health.h"
 
 #define AWAITS_MAX 2 // of key sets, for one request
 
@@ -35,6 +36,7 @@ vlt_result admin_remote_new(struct event_base *base, const char *tenant, struct 
     snprintf(remote->tenant, sizeof remote->tenant, "%s", tenant);
     vlt_result result = jwks_cache_new(base, roots, fault, &remote->jwks);
     if (vlt_is_ok(result)) {
+        issuer_health_log(remote->jwks);
         remote->book = issuer_book_new(remote->jwks);
         remote->policies = policy_cache_new();
         remote->request = policy_request_new(POLICY_REQUEST_MAX_BYTES);
@@ -92,12 +94,17 @@ static void caller_set(struct admin *admin, struct http_exchange *x, struct byte
              http_exchange_peer(x)->address);
 }
 
-static void refuse(struct asking *asking, const char *reason) {
+static void refuse(struct asking *asking, unsigned status, const char *reason) {
     caller_set(asking->admin, asking->x, BYTES_LITERAL("unknown"));
     struct admin_work *work = work_new(asking->admin, asking->x, "admin.connect");
     if (work)
-        work_deny(work, 401, reason);
+        work_deny(work, status, reason);
     free(asking);
+}
+
+static void refuse_keyless(struct asking *asking, const struct jwks_entry *entry) {
+    vlt_result result = jwks_entry_refuse(entry, NULL); // the log has the rest already
+    refuse(asking, result.class == VLT_UNAVAILABLE ? 503 : 401, result.reason);
 }
 
 static void serve(struct asking *asking, struct subject *subject) {
@@ -124,10 +131,10 @@ static void go_on(void *context) {
     if (vlt_is_ok(result))
         serve(asking, subject);
     else if (!await)
-        refuse(asking, result.reason);
+        refuse(asking, 401, result.reason);
     else if (asking->await_count++ >= AWAITS_MAX ||
              !vlt_is_ok(jwks_entry_await(await, go_on, asking)))
-        refuse(asking, "the keys of the issuer can not be fetched");
+        refuse_keyless(asking, await);
 }
 
 void admin_remote_dispatch(struct admin *admin, struct http_exchange *x) {

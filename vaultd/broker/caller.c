@@ -17,8 +17,14 @@ struct asking {
 };
 
 static void refuse(struct asking *asking, unsigned status) {
-    const struct http_header headers[] = {
-        HTTP_HEADER("www-authenticate", BYTES_LITERAL("Bearer error=\"invalid_token\""))};
+    // Who sent nothing is told the scheme and no error (RFC 6750 section 3.1).
+    struct bytes sent;
+    const struct http_header headers[] = {HTTP_HEADER(
+        "www-authenticate",
+        bytes_of_text(http_header_find(&http_exchange_request(asking->caller.x)->fields,
+                                       "authorization", &sent)
+                          ? "Bearer error=\"invalid_token\""
+                          : "Bearer"))};
     if (status == 401)
         http_exchange_reply_oauth_error(asking->caller.x, 401, "invalid_token",
                                         "Send a token of a trusted identity provider as Bearer.",
@@ -95,7 +101,8 @@ static void go_on(void *context) {
         refuse(asking, result.class == VLT_UNAVAILABLE ? 503 : 401);
     } else if (asking->await_count++ >= AWAITS_MAX ||
                !vlt_is_ok(jwks_entry_await(await, go_on, asking))) {
-        refuse(asking, 401);
+        result = jwks_entry_refuse(await, NULL);
+        refuse(asking, result.class == VLT_UNAVAILABLE ? 503 : 401);
     }
     store_snapshot_end(broker->store);
 }

@@ -42,8 +42,9 @@ static void go_on(void *context) {
     const struct oauth_error *error = decide_exchange(e, &await, &reason);
     if (await && (e->await_count++ >= EXCHANGE_AWAITS_MAX ||
                   !vlt_is_ok(jwks_entry_await(await, go_on, e)))) {
-        error = &oauth_denied;
-        reason = "the issuer's keys can not be fetched";
+        vlt_result result = jwks_entry_refuse(await, &e->fault);
+        error = result.class == VLT_UNAVAILABLE ? &oauth_unavailable : &oauth_denied;
+        reason = e->fault.text;
         await = NULL;
     }
     if (error)

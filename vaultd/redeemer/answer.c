@@ -8,16 +8,16 @@ const struct refusal refusal_no_token = {
     "authentication_error",
     "no_token",
     "This endpoint takes access tokens of the vault, and none was sent.",
-    "DPoP error=\"invalid_token\", algs=\"ES256 RS256 EdDSA\"",
+    "DPoP error=\"invalid_token\", algs=\"ES256 ES384 RS256 PS256 EdDSA\"",
     NULL};
 const struct refusal refusal_bad_token = {
     401, "authentication_error", "invalid_token",
     "The access token is malformed, expired, revoked or not of this vault. Get a new one.",
-    "DPoP error=\"invalid_token\", algs=\"ES256 RS256 EdDSA\"", NULL};
+    "DPoP error=\"invalid_token\", algs=\"ES256 ES384 RS256 PS256 EdDSA\"", NULL};
 const struct refusal refusal_bad_proof = {
     401, "authentication_error", "invalid_dpop_proof",
     "The access token is bound to a key, and the request does not prove that you hold it.",
-    "DPoP error=\"invalid_dpop_proof\", algs=\"ES256 RS256 EdDSA\"", NULL};
+    "DPoP error=\"invalid_dpop_proof\", algs=\"ES256 ES384 RS256 PS256 EdDSA\"", NULL};
 const struct refusal refusal_denied = {
     403,
     "permission_error",
