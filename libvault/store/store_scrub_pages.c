@@ -244,7 +244,8 @@ vlt_result scrub_pages_search(struct scrub_pages *pages, const uint8_t needle[ST
     uint64_t count = 0;
     while ((size_t)(end - at) >= STORE_NEEDLE_BYTES &&
            (at = memchr(at, needle[0], (size_t)(end - at) - STORE_NEEDLE_BYTES + 1))) {
-        count += bytes_equal(bytes_of(at, STORE_NEEDLE_BYTES), bytes_of(needle, STORE_NEEDLE_BYTES));
+        count +=
+            bytes_equal(bytes_of(at, STORE_NEEDLE_BYTES), bytes_of(needle, STORE_NEEDLE_BYTES));
         at++;
     }
     free(room);

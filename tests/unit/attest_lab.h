@@ -59,8 +59,8 @@ static inline int lab_stop(void **state) {
     return 0;
 }
 
-static inline vlt_result verify(const struct lab *lab, const struct evidence *evidence, const char *nonce,
-                         const uint8_t *known, struct fault *fault) {
+static inline vlt_result verify(const struct lab *lab, const struct evidence *evidence,
+                                const char *nonce, const uint8_t *known, struct fault *fault) {
     *fault = (struct fault){0};
     VLT_TRY(evidence_verify_statements(evidence, nonce, fault));
     VLT_TRY(evidence_verify_endorsement(evidence, buf_bytes(&lab->roots), fault));

@@ -179,5 +179,6 @@ int main(void) {
         CASE(test_evaluations_accepts_defaults_and_semantics),
         CASE(test_routes_accepts_only_described_paths),
     };
-    return cmocka_run_group_tests_name("broker: metadata and AuthZEN", tests, open_all, world_close);
+    return cmocka_run_group_tests_name("broker: metadata and AuthZEN", tests, open_all,
+                                       world_close);
 }

@@ -140,7 +140,9 @@ static bool count_lines(struct segment *segment, struct bytes lines) {
 }
 
 static bool is_room(struct bytes rest) {
-    return rest.size == 0 || (rest.at[0] == 0 && memcmp(rest.at, rest.at + 1, rest.size - 1) == 0);
+    return rest.size == 0 ||
+           (rest.at[0] == 0 && bytes_equal(bytes_of(rest.at, rest.size - 1),
+                                           bytes_of(rest.at + 1, rest.size - 1)));
 }
 
 vlt_result segment_scan(struct segment *segment, bool is_newest, struct fault *fault) {
