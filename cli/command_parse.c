@@ -89,7 +89,9 @@ static vlt_result option_take(struct command *command, int argc, char **argv, in
     size_t size = equals && word[1] == '-' ? (size_t)(equals - word) : strlen(word);
     const struct option_spec *spec = option_find(command, word, size);
     if (!spec)
-        return fault_set(fault, VLT_MALFORMED, "unknown option", "there is no option %.*s here",
+        return fault_set(fault, VLT_MALFORMED, "unknown option",
+                         "there is no option %.*s here; an argument that begins with - comes "
+                         "after \"--\"",
                          (int)size, word);
     const char *value = size < strlen(word) ? equals + 1 : NULL;
     if (spec->kind == OPTION_FLAG && value)
@@ -138,14 +140,18 @@ static vlt_result arguments_check(const struct command *command, struct fault *f
 
 static vlt_result words_take(struct command *command, int argc, char **argv, int noun_at,
                              int name_at, struct fault *fault) {
+    bool has_ended = false; // options; one key id in 64 begins with a hyphen
     for (int i = 0; i < argc; i++) {
         if (i == noun_at || i == name_at)
             continue;
-        if (!strcmp(argv[i], "--") && command->verb->takes_command) {
+        if (!has_ended && !strcmp(argv[i], "--")) {
+            has_ended = true;
+            if (!command->verb->takes_command)
+                continue;
             command->program = argv + i + 1;
             return vlt_ok();
         }
-        if (argv[i][0] == '-' && argv[i][1]) {
+        if (!has_ended && argv[i][0] == '-' && argv[i][1]) {
             VLT_TRY(option_take(command, argc, argv, &i, fault));
             continue;
         }

@@ -163,7 +163,7 @@ def decisions_stop_when_the_audit_log_is_full():
         return
     with Lab() as lab:
         os.makedirs(lab.audit_folder, exist_ok=True)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,mode=0750", "tmpfs", lab.audit_folder], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=0750", "tmpfs", lab.audit_folder], check=True)
         try:
             key, token = ready(lab)
             need(works(lab, token, key), "while there is room")

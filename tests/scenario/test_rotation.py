@@ -160,7 +160,7 @@ def what_is_needed_is_not_destroyed():
         ready(lab)
         for kind in ("signing", "intake", "wrapping", "tenant"):
             name = keys(lab, kind)[0]["key"]
-            done = lab.vaultctl("key", "destroy", kind, name, check=False)
+            done = lab.vaultctl("key", "destroy", kind, "--", name, check=False)  # it may begin with a hyphen
             need(done.returncode == 5, f"{kind}: {done.returncode} {done.stderr}")
         need(lab.vaultctl("key", "destroy", "tenant", "77", check=False).returncode == 4, "a key that is not there")
         before = lab.vaultctl_json("key", "list")["keys"]

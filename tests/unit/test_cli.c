@@ -62,6 +62,10 @@ static void cli_accepts_verbs_and_options(void **state) {
     assert_true(vlt_is_ok(parse("exec --credential c -- ls --all -l", &fault)));
     assert_string_equal(parsed.program[1], "--all");
     assert_string_equal(parsed.program[2], "-l");
+    // A key id may begin with a hyphen.
+    assert_true(vlt_is_ok(parse("key destroy --tenant acme signing -- -abc", &fault)));
+    assert_string_equal(parsed.arguments[1], "-abc");
+    assert_string_equal(parsed.tenant, "acme");
 }
 
 static void rejects(const char *line, const char *says) {
@@ -75,6 +79,7 @@ static void rejects(const char *line, const char *says) {
 }
 
 static void cli_rejects_command_lines(void **state) {
+    rejects("key destroy signing -abc", "comes after \"--\"");
     rejects("", "what shall I do");
     rejects("tenat list", "did you mean \"tenant\"");
     rejects("tenant", "second word");
