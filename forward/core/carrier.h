@@ -10,8 +10,9 @@
 
 #define CARRIER_TOKEN_MAX 8192 // bytes of a token or of a DPoP proof
 
-// Headers in which SDKs send a key; NULL-terminated, lower case.
-extern const char *const carrier_well_known[];
+// Headers in which SDKs send a key; lower case.
+#define CARRIER_WELL_KNOWN_COUNT 4
+extern const struct bytes carrier_well_known[CARRIER_WELL_KNOWN_COUNT];
 // One of them, or another header that must never go upstream (dpop,
 // proxy-authorization, overrides of method and path, headers of one connection)?
 // `name` in any case.
@@ -26,7 +27,8 @@ bool carrier_is_token(struct bytes text);
 
 // The token in the value of an Authorization header (RFC 6750 section 2.1, RFC
 // 9449 section 7.1, RFC 7617: the password). Basic is decoded into `room` (at
-// least value.size bytes). VLT_MALFORMED: not one of these schemes.
+// least value.size bytes; may be NULL where the second letter is no "a"). VLT_MALFORMED: not one of
+// these schemes.
 vlt_result carrier_authorization(struct bytes value, uint8_t *room, struct bytes *ret_token,
                                  enum carrier_scheme *ret_scheme) VLT_MUST_USE;
 

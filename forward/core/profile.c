@@ -119,15 +119,15 @@ struct profile_carrier profile_carrier_at(const struct profile *profile, size_t 
 }
 
 // Names of headers need no escapes. Without printf: this is written at each redeem.
-static void put_quoted(struct buf *out, const char *name) {
+static void put_quoted(struct buf *out, struct bytes name) {
     buf_put_byte(out, '"');
-    buf_put_text(out, name);
+    buf_put(out, name);
     buf_put_byte(out, '"');
 }
 
 void profile_put_remove(const struct profile *profile, struct buf *out) {
     buf_put_byte(out, '[');
-    for (size_t i = 0; carrier_well_known[i]; i++) {
+    for (size_t i = 0; i < CARRIER_WELL_KNOWN_COUNT; i++) {
         if (i)
             buf_put_byte(out, ',');
         put_quoted(out, carrier_well_known[i]);
@@ -137,7 +137,7 @@ void profile_put_remove(const struct profile *profile, struct buf *out) {
         if (carrier.in != PROFILE_HEADER)
             continue;
         buf_put_byte(out, ',');
-        put_quoted(out, carrier.name);
+        put_quoted(out, bytes_of_text(carrier.name));
     }
     buf_put_byte(out, ']');
 }

@@ -126,7 +126,7 @@ char *vault_cache_zone(ngx_conf_t *cf, vault_main_conf_t *main_conf, ngx_str_t s
 }
 
 // Everything on which the decision depends; first how long each part is.
-void vault_cache_key(vault_ctx_t *ctx) {
+bool vault_cache_key(vault_ctx_t *ctx) {
     static EVP_MD_CTX *digest;
     static EVP_MD *sha256;
     const struct ask *ask = &ctx->ask;
@@ -159,8 +159,7 @@ void vault_cache_key(vault_ctx_t *ctx) {
         used = fits ? used : 0;
     }
     done = done && EVP_DigestUpdate(digest, small, used);
-    if (!done || !EVP_DigestFinal_ex(digest, ctx->key, NULL))
-        ctx->generation = 0; // without a key nothing is looked up or kept
+    return done && EVP_DigestFinal_ex(digest, ctx->key, NULL);
 }
 
 bool vault_cache_get(vault_ctx_t *ctx, const vault_main_conf_t *conf) {
@@ -168,8 +167,12 @@ bool vault_cache_get(vault_ctx_t *ctx, const vault_main_conf_t *conf) {
     shared_t *shared = shared_of(conf);
     uint8_t *copy = NULL;
     size_t size = 0;
+    entry_t *entry = NULL;
     ngx_shmtx_lock(&pool->mutex);
-    entry_t *entry = is_watched(shared) ? find(shared, ctx->key) : NULL;
+    if (is_watched(shared)) {
+        ctx->generation = shared->generation; // before the redeemer is asked: see vault_cache_put
+        entry = find(shared, ctx->key);
+    }
     if (entry && !is_good(shared, entry)) {
         drop(pool, shared, entry);
     } else if (entry && (copy = ngx_pnalloc(ctx->request->pool, entry->size))) {
@@ -221,14 +224,6 @@ void vault_cache_put(vault_ctx_t *ctx, const vault_main_conf_t *conf, time_t lif
     }
     ngx_shmtx_unlock(&pool->mutex);
     explicit_bzero(packed, size);
-}
-
-uint64_t vault_cache_generation(const vault_main_conf_t *conf) {
-    ngx_slab_pool_t *pool = pool_of(conf);
-    ngx_shmtx_lock(&pool->mutex);
-    uint64_t generation = is_watched(shared_of(conf)) ? shared_of(conf)->generation : 0;
-    ngx_shmtx_unlock(&pool->mutex);
-    return generation;
 }
 
 void vault_cache_epoch(const vault_main_conf_t *conf, uint64_t epoch) {

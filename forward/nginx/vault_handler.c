@@ -47,14 +47,10 @@ static bool may_cache(const vault_ctx_t *ctx, const vault_loc_conf_t *conf) {
 
 static void decide(vault_ctx_t *ctx, const vault_loc_conf_t *conf,
                    const vault_main_conf_t *main_conf) {
-    if (may_cache(ctx, conf)) {
-        ctx->generation = vault_cache_generation(main_conf); // before asking: see vault_cache_put
-        vault_cache_key(ctx);
-        if (ctx->generation && vault_cache_get(ctx, main_conf)) {
-            ctx->is_from_cache = 1;
-            ctx->state = VAULT_GRANTED;
-            return;
-        }
+    if (may_cache(ctx, conf) && vault_cache_key(ctx) && vault_cache_get(ctx, main_conf)) {
+        ctx->is_from_cache = 1;
+        ctx->state = VAULT_GRANTED;
+        return;
     }
     vault_link_ask(ctx, conf);
 }

@@ -224,6 +224,7 @@ static ngx_int_t after_configuration(ngx_conf_t *cf) {
         return NGX_ERROR;
     if (!conf->is_used)
         return NGX_OK;
+    vault_request_id_replace(cf);
     conf->request_id = ngx_http_get_variable_index(cf, &request_id);
     if (conf->request_id == NGX_ERROR || vault_upstreams_wrap(cf, conf) != NGX_OK ||
         phase_add(cf, NGX_HTTP_POST_READ_PHASE, vault_mask) != NGX_OK ||

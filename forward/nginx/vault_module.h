@@ -156,10 +156,10 @@ void vault_link_cancel(vault_ctx_t *ctx);
 
 // vault_cache.c
 char *vault_cache_zone(ngx_conf_t *cf, vault_main_conf_t *main_conf, ngx_str_t size);
-void vault_cache_key(vault_ctx_t *ctx);
+bool vault_cache_key(vault_ctx_t *ctx); // false: nothing can be looked up or kept
+// Also notes the generation, so that an answer may be kept.
 bool vault_cache_get(vault_ctx_t *ctx, const vault_main_conf_t *main_conf);
 void vault_cache_put(vault_ctx_t *ctx, const vault_main_conf_t *main_conf, time_t lifetime_s);
-uint64_t vault_cache_generation(const vault_main_conf_t *main_conf);
 // From the watch: it said this epoch; it fell silent.
 void vault_cache_epoch(const vault_main_conf_t *main_conf, uint64_t epoch);
 void vault_cache_silence(const vault_main_conf_t *main_conf);
@@ -188,5 +188,8 @@ ngx_int_t vault_check_cycle(ngx_cycle_t *cycle);
 
 // vault_variables.c
 ngx_int_t vault_variables_add(ngx_conf_t *cf);
+
+// vault_request_id.c: a cheaper $request_id.
+void vault_request_id_replace(ngx_conf_t *cf);
 
 #endif

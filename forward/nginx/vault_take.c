@@ -40,8 +40,9 @@ static ngx_int_t offer_authorization(taking_t *t, struct bytes value) {
     enum carrier_scheme scheme;
     if (value.size == 0)
         return NGX_OK;
-    uint8_t *room = ngx_pnalloc(t->ctx->request->pool, value.size);
-    if (!room)
+    uint8_t *room = NULL;
+    bool may_be_basic = value.size > 1 && (value.at[1] | 0x20) == 'a';
+    if (may_be_basic && !(room = ngx_pnalloc(t->ctx->request->pool, value.size)))
         return NGX_ERROR;
     if (!vlt_is_ok(carrier_authorization(value, room, &token, &scheme))) {
         t->is_foreign = true;
