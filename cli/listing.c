@@ -164,7 +164,9 @@ static void member_print(const json_t *object, const char *indent, const char *n
     snprintf(title, sizeof title, "%s%s", indent, own);
     if (json_is_object(value)) {
         printf("%s:\n", title);
-        object_print_at(value, "  ");
+        char deeper[16];
+        snprintf(deeper, sizeof deeper, "%s  ", indent);
+        object_print_at(value, deeper);
     } else if (json_is_array(value) && json_is_object(json_array_get(value, 0))) {
         for (size_t i = 0; i < json_array_size(value); i++)
             entry_print(title, json_array_get(value, i));

@@ -189,7 +189,9 @@ def a_receiver_that_stalls_holds_up_nobody():
         wait_until("the collector's trouble", lambda: "problem" in lab.shipped().get("collector", {}), 30)
         said = lab.shipped()
         need(said["collector"]["behind"] > 200 and said["collector"]["failures"] > 0 and said["syslog"]["confirmed"] == 0, said)
-        need("behind" in lab.vaultctl("status").stdout, "people can not see it")
+        need("Behind:" in lab.vaultctl("status").stdout, "people can not see it")
+        answered = lab.admin("GET", "/v1/ready")
+        need(answered.status == 200 and answered.json["status"] == "degraded" and "the collector is" in answered.json["reason"], answered)
         # A receiver with a certificate of somebody else is sent nothing.
         lab.receivers.pop("syslog").kill()
         run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",

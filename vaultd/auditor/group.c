@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vaultd/auditor/group.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "libvault/base/clock.h"
@@ -28,8 +29,9 @@ struct group {
     void *context;
     struct log_write write;
     struct waiters rooms[2], *gathering, *writing;
-    int64_t begun_ms;
-    bool is_writing, was_failing, was_slow;
+    int64_t begun_ms, took_ms;
+    bool is_writing, was_slow;
+    struct fault failure; // of the last write; its text is empty when that succeeded
 };
 
 // ---- Answers ----
@@ -45,18 +47,29 @@ static void answer(struct waiters *waiters, vlt_result result) {
 
 // Administrators are told when decisions stop, go on, or become slow; once each.
 static void tell(struct group *group, vlt_result result) {
-    int64_t took_ms = clock_elapsed_ms() - group->begun_ms;
-    bool is_slow = took_ms > GROUP_SLOW_MS;
-    if (!vlt_is_ok(result) && !group->was_failing)
-        log_error("decisions stop until the audit log can be written again: %s",
-                  fault_or_reason(&group->write.fault, result));
-    else if (vlt_is_ok(result) && group->was_failing)
+    const char *why = fault_or_reason(&group->write.fault, result);
+    bool was_failing = group->failure.text[0] != 0;
+    group->took_ms = clock_elapsed_ms() - group->begun_ms;
+    bool is_slow = group->took_ms > GROUP_SLOW_MS;
+    if (!vlt_is_ok(result) && !was_failing)
+        log_error("decisions stop until the audit log can be written again: %s", why);
+    else if (vlt_is_ok(result) && was_failing)
         log_notice("the audit log can be written again; decisions go on");
     else if (is_slow && !group->was_slow)
         log_warning("the disk of the audit log is slow: decisions waited %lld ms for it",
-                    (long long)took_ms);
-    group->was_failing = !vlt_is_ok(result);
+                    (long long)group->took_ms);
     group->was_slow = is_slow;
+    group->failure.text[0] = 0;
+    if (!vlt_is_ok(result))
+        snprintf(group->failure.text, sizeof group->failure.text, "%s", why);
+}
+
+const char *group_failure(const struct group *group) {
+    return group->failure.text[0] ? group->failure.text : NULL;
+}
+
+int64_t group_sync_ms(const struct group *group) {
+    return group->is_writing ? clock_elapsed_ms() - group->begun_ms : group->took_ms;
 }
 
 static void write_ended(struct worker_job *job) {

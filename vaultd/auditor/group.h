@@ -39,6 +39,11 @@ vlt_result group_wait(struct group *group, uint64_t sequence, struct ipc_call *c
                       group_done_fn *done, void *context) VLT_MUST_USE;
 // What is in the batch is to be written, although nobody waits for it.
 void group_write_soon(struct group *group);
+// The last write failed, and none has succeeded since; NULL: it did not. Until then
+// somebody should try (group_write_soon).
+const char *group_failure(const struct group *group);
+// How long the last write took, or the present one has taken so far.
+int64_t group_sync_ms(const struct group *group);
 // Waits until everything is written or lost. From then on the loop writes by itself.
 void group_end(struct group *group);
 

@@ -9,6 +9,7 @@
 #include "libvault/base/clock.h"
 #include "libvault/crypto/crypto.h"
 #include "vaultd/auditor/group.h"
+#include "vaultd/auditor/log_state.h"
 #include "vaultd/auditor/publication.h"
 #include "vaultd/auditor/receipt.h"
 #include "vaultd/auditor/repeats.h"
@@ -59,9 +60,24 @@ static void flush_repeats(struct auditor *auditor, bool all) {
     group_write_soon(auditor->group);
 }
 
+// Nobody may ask for a decision while none is given: the log finds out by itself
+// that it can be written again, and says so in an entry.
+static void try_again(struct auditor *auditor) {
+    struct audit_event event = {.kind = AUDIT_VAULT,
+                                .outcome = AUDIT_ALLOW,
+                                .at_us = (uint64_t)clock_now_us(),
+                                .operation = BYTES_LITERAL("audit.resume"),
+                                .reason = bytes_of_text(group_failure(auditor->group))};
+    uint64_t sequence;
+    if (vlt_is_ok(log_file_add(auditor->file, &event, &sequence)))
+        group_write_soon(auditor->group);
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *context) {
     struct auditor *auditor = context;
     flush_repeats(auditor, false);
+    if (group_failure(auditor->group) && !publication_refusal(auditor->publication))
+        try_again(auditor);
     if (auditor->spare)
         spare_look(auditor->spare);
 }
@@ -219,11 +235,35 @@ static void answer_prove(struct auditor *auditor, struct ipc_call *call, struct 
     buf_done(&entry);
 }
 
+static void answer_log_state(struct auditor *auditor, struct ipc_call *call) {
+    const char *refusal = publication_refusal(auditor->publication);
+    const char *failure = group_failure(auditor->group);
+    bool is_full = reserve_is_touched(&auditor->reserve, log_file_folder_open(auditor->file));
+    const struct log_state state = {.entries = log_file_durable(auditor->file),
+                                    .published = log_file_checkpoint(auditor->file)->size,
+                                    .sync_ms = group_sync_ms(auditor->group),
+                                    .stopped = refusal   ? refusal
+                                               : failure ? failure
+                                               : is_full ? "the disk is full"
+                                                         : NULL,
+                                    .unpublished = publication_delay(auditor->publication),
+                                    .is_slow = group_sync_ms(auditor->group) > GROUP_SLOW_MS};
+    struct buf text;
+    buf_init(&text, 2048);
+    log_state_put(&state, &text);
+    const struct answer_log_state answer = {.description = buf_bytes(&text)};
+    reply_log_state(call, buf_failed(&text) ? vlt_fail(VLT_UNAVAILABLE, "out of memory") : vlt_ok(),
+                    &answer);
+    buf_done(&text);
+}
+
 static void asked(struct ipc_call *call, unsigned message, struct bytes frame, void *context) {
     if (message == IPC_ASK_record)
         answer_record(context, call, frame);
     else if (message == IPC_ASK_prune)
         answer_prune(context, call, frame);
+    else if (message == IPC_ASK_log_state)
+        answer_log_state(context, call);
     else if (message == IPC_ASK_prove)
         answer_prove(context, call, frame);
     else

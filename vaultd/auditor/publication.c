@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vaultd/auditor/publication.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "vaultd/auditor/publisher.h"
@@ -20,6 +21,7 @@ struct publication {
     char origin[NOTE_NAME_MAX + 1];
     const char *refusal;
     bool was_failing, is_ending;
+    char delay[256]; // why it was failing
 
     // The loop's between jobs, the thread's during one.
     enum phase phase;
@@ -36,6 +38,10 @@ struct publication {
 
 const char *publication_refusal(const struct publication *publication) {
     return publication->refusal;
+}
+
+const char *publication_delay(const struct publication *publication) {
+    return publication->delay;
 }
 
 // ---- On the thread ----
@@ -70,6 +76,7 @@ static void failed(struct publication *p, const char *why) {
     if (!p->was_failing)
         log_warning("the audit log is recorded but not published: %s", why);
     p->was_failing = true;
+    snprintf(p->delay, sizeof p->delay, "recorded but not published: %s", why);
     p->phase = PHASE_IDLE;
 }
 
@@ -152,6 +159,7 @@ static void done(struct worker_job *job) {
         if (p->was_failing)
             log_notice("the audit log is published again");
         p->was_failing = false;
+        p->delay[0] = 0;
         p->phase = PHASE_IDLE;
     }
 }

@@ -28,5 +28,8 @@ vlt_result publication_start(struct publication *publication, struct event_base 
 void publication_set_keeper(struct publication *publication, struct channel *keeper); // NULL: gone
 // Not NULL: the log is not what was signed before, and nothing may be added to it.
 const char *publication_refusal(const struct publication *publication);
+// Why the last round failed, "" when it did not: entries are recorded, and are
+// published later.
+const char *publication_delay(const struct publication *publication);
 
 #endif

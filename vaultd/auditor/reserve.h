@@ -10,15 +10,16 @@
 
 #include "libvault/audit/event.h"
 
-#define RESERVE_BYTES (1u << 20)
+#define RESERVE_BYTES (1u << 20) // of a small file system a sixteenth
 #define RESERVE_LOOK_MS 100
 
 struct reserve { // all zero: nothing is known yet
     int64_t looked_ms;
     bool has_looked, is_touched;
 };
-// VLT_UNAVAILABLE: fewer than RESERVE_BYTES are left on the file system of `folder`,
+// VLT_UNAVAILABLE: less than the reserve is left on the file system of `folder`,
 // and the event is a decision. Looks there every RESERVE_LOOK_MS, and logs changes.
+bool reserve_is_touched(struct reserve *reserve, int folder); // looks there, too
 vlt_result reserve_permit(struct reserve *reserve, int folder, enum audit_kind kind) VLT_MUST_USE;
 
 #endif

@@ -21,11 +21,10 @@ struct spare {
     vlt_result result;
 };
 
-uint64_t spare_disk_left(int folder) {
+static bool has_enough(int folder) {
     struct statvfs status;
-    if (fstatvfs(folder, &status) != 0 || status.f_blocks == 0)
-        return UINT64_MAX;
-    return (uint64_t)status.f_bavail * status.f_frsize;
+    return fstatvfs(folder, &status) == 0 &&
+           (uint64_t)status.f_bavail * status.f_frsize >= SPARE_BYTES + SPARE_LEAVE_BYTES;
 }
 
 // ---- Making ----
@@ -67,9 +66,8 @@ vlt_result spare_make(int folder, struct fault *fault) {
 static void run(struct worker_job *job) {
     struct spare *spare = (struct spare *)job;
     struct fault ignored; // the journal appends then, and says what fails there
-    spare->result = spare_disk_left(spare->folder) < SPARE_BYTES + SPARE_LEAVE_BYTES
-                        ? vlt_fail(VLT_UNAVAILABLE, "too little room")
-                        : spare_make(spare->folder, &ignored);
+    spare->result = has_enough(spare->folder) ? spare_make(spare->folder, &ignored)
+                                              : vlt_fail(VLT_UNAVAILABLE, "too little room");
 }
 
 static void done(struct worker_job *job) {

@@ -17,8 +17,6 @@
 #define SPARE_BYTES (16u << 20)
 #define SPARE_LEAVE_BYTES (64u << 20)
 
-// Bytes that a file system has left for us; UINT64_MAX when it does not say.
-uint64_t spare_disk_left(int folder);
 // Makes the file, or leaves none behind. Slow.
 vlt_result spare_make(int folder, struct fault *fault) VLT_MUST_USE;
 

@@ -466,6 +466,9 @@
     FIELD(BYTES, event, 8192)
 #define ANSWER_PRUNE_FIELDS(FIELD) FIELD(U64, pruned, 0) /* up to where; less: ask again */
 
+#define ANSWER_LOG_STATE_FIELDS(FIELD)                                                             \
+    FIELD(BYTES, description, 2048) /* JSON, see log_state.h */
+
 // ---- Admin to shipper ----
 
 #define ANSWER_SHIPPING_FIELDS(FIELD)                                                              \

@@ -82,6 +82,8 @@
     X(answer, record, ANSWER_RECORD_FIELDS)                                                        \
     X(ask, prune, ASK_PRUNE_FIELDS)                                                                \
     X(answer, prune, ANSWER_PRUNE_FIELDS)                                                          \
+    X(ask, log_state, ASK_LOG_STATE_FIELDS)                                                        \
+    X(answer, log_state, ANSWER_LOG_STATE_FIELDS)                                                  \
     X(ask, shipping, ASK_SHIPPING_FIELDS)                                                          \
     X(answer, shipping, ANSWER_SHIPPING_FIELDS)                                                    \
     X(ask, prove, ASK_PROVE_FIELDS)                                                                \

@@ -86,12 +86,14 @@ const char *keeper_state_name(enum keeper_state state);
     ASK(read, R(ADMIN), R(AUDITOR), S_ANY)                                                         \
     ASK(prune, R(ADMIN), R(AUDITOR), S_ANY)                                                        \
     ASK(prove, R(ADMIN), R(AUDITOR), S_ANY)                                                        \
+    ASK(log_state, R(ADMIN), R(AUDITOR), S_ANY)                                                    \
     ASK(shipping, R(ADMIN), R(SHIPPER), S_ANY)                                                     \
     TELL(generation, R(KEEPER), R(BROKER) | R(ADMIN) | R(REDEEMER))
 
 #define ASK_JOB_NEXT_FIELDS NO_FIELDS
 #define ASK_STATUS_FIELDS NO_FIELDS
 #define ASK_SHIPPING_FIELDS NO_FIELDS
+#define ASK_LOG_STATE_FIELDS NO_FIELDS
 #define ASK_RECOVERY_KEY_FIELDS NO_FIELDS
 #define ASK_DEVICE_LIST_FIELDS NO_FIELDS
 #define ANSWER_SEAL_FIELDS NO_FIELDS
