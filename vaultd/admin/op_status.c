@@ -50,14 +50,14 @@ static const char shipper_silent[] = "the shipper does not answer";
 static const char auditor_silent[] = "the auditor does not answer";
 
 static void shipping_known(vlt_result result, const struct answer_shipping *answer, void *context) {
-    add_part(context, "shipping", result, vlt_is_ok(result) ? answer->description : (struct bytes){0},
-             shipper_silent);
+    add_part(context, "shipping", result,
+             vlt_is_ok(result) ? answer->description : bytes_of(NULL, 0), shipper_silent);
 }
 
 static void log_state_known(vlt_result result, const struct answer_log_state *answer,
                             void *context) {
-    add_part(context, "audit", result, vlt_is_ok(result) ? answer->description : (struct bytes){0},
-             auditor_silent);
+    add_part(context, "audit", result,
+             vlt_is_ok(result) ? answer->description : bytes_of(NULL, 0), auditor_silent);
 }
 
 static void too_late(evutil_socket_t fd, short what, void *context) {

@@ -24,7 +24,8 @@ struct group {
     struct event_base *base;
     struct worker *worker; // NULL: the loop writes
     struct log_file *file;
-    struct event *soon;
+    struct event *soon, *gathered;
+    size_t expected; // so many may come back after a sync: wait for them; 0: do not
     group_settled_fn *settled;
     void *context;
     struct log_write write;
@@ -72,6 +73,24 @@ int64_t group_sync_ms(const struct group *group) {
     return group->is_writing ? clock_elapsed_ms() - group->begun_ms : group->took_ms;
 }
 
+// The next write waits for those who were answered with this one.
+static void gather(struct group *group, size_t answered) {
+    int64_t for_ms = group->took_ms / 4;
+    const struct timeval within = {(time_t)(for_ms / 1000), (suseconds_t)(for_ms % 1000 * 1000)};
+    bool waits = group->took_ms >= GROUP_GATHER_FROM_MS && group->gathering->count > 0;
+    group->expected = waits ? group->gathering->count + answered : 0;
+    if (waits && event_add(group->gathered, &within) != 0)
+        group->expected = 0;
+}
+
+static void gathered(struct group *group) {
+    group->expected = 0;
+    event_del(group->gathered);
+    group_write_soon(group);
+}
+
+static void on_gathered(evutil_socket_t fd, short what, void *context) { gathered(context); }
+
 static void write_ended(struct worker_job *job) {
     struct group *group = (struct group *)job;
     vlt_result result = log_file_end(group->file, &group->write);
@@ -79,10 +98,13 @@ static void write_ended(struct worker_job *job) {
     group->is_writing = false;
     tell(group, result);
     group->settled(is_lost, group->context);
+    size_t answered = group->writing->count;
     answer(group->writing, result);
     if (is_lost)
         answer(group->gathering, result); // their numbers followed those that are free again
-    group_write_soon(group);
+    gather(group, answered);
+    if (!group->expected)
+        group_write_soon(group);
 }
 
 // ---- Writing ----
@@ -103,7 +125,7 @@ static bool begin(struct group *group) {
 
 static void on_soon(evutil_socket_t fd, short what, void *context) {
     struct group *group = context;
-    if (group->is_writing)
+    if (group->is_writing || group->expected)
         return;
     if (!begin(group)) {
         answer(group->gathering, vlt_ok()); // for entries that are on the disk by now
@@ -125,12 +147,21 @@ vlt_result group_wait(struct group *group, uint64_t sequence, struct ipc_call *c
     if (waiters->count == GROUP_MAX)
         return vlt_fail(VLT_UNAVAILABLE, "the audit log is behind");
     waiters->at[waiters->count++] = (struct waiting){call, sequence, done, context};
-    if (!group->is_writing && waiters->count == 1)
+    if (group->expected && waiters->count >= group->expected)
+        gathered(group);
+    else if (!group->is_writing && waiters->count == 1)
         group_write_soon(group);
     return vlt_ok();
 }
 
 // ---- Life ----
+
+static void events_free(struct group *group) {
+    if (group->soon)
+        event_free(group->soon);
+    if (group->gathered)
+        event_free(group->gathered);
+}
 
 vlt_result group_new(struct event_base *base, struct log_file *file, group_settled_fn *settled,
                      void *context, struct group **ret_group) {
@@ -141,11 +172,13 @@ vlt_result group_new(struct event_base *base, struct log_file *file, group_settl
                             .base = base,
                             .file = file,
                             .soon = event_new(base, -1, 0, on_soon, group),
+                            .gathered = evtimer_new(base, on_gathered, group),
                             .settled = settled,
                             .context = context,
                             .gathering = &group->rooms[0],
                             .writing = &group->rooms[1]};
-    if (!group->soon) {
+    if (!group->soon || !group->gathered) {
+        events_free(group);
         free(group);
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
     }
@@ -158,6 +191,7 @@ vlt_result group_start(struct group *group) { return worker_new(group->base, &gr
 void group_end(struct group *group) {
     worker_free(group->worker); // what is being written ends, and its callers are told
     group->worker = NULL;
+    group->expected = 0;
     on_soon(-1, 0, group);
 }
 
@@ -165,6 +199,6 @@ void group_free(struct group *group) {
     if (!group)
         return;
     group_end(group);
-    event_free(group->soon);
+    events_free(group);
     free(group);
 }

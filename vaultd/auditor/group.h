@@ -6,6 +6,11 @@
 //                     ▲                        │
 //                     └── what arrives meanwhile goes together as soon as that has ended
 //
+// Callers that ask again as soon as they are answered fall apart into two groups
+// that wait for each other's syncs. On a slow disk (GROUP_GATHER_FROM_MS) that
+// costs half of what it could do; so after a sync the next one waits for those who
+// were just answered, for a quarter of the time that the sync took and no longer.
+//
 // Used by the auditor's loop.
 #ifndef VLT_AUDITOR_GROUP_H
 #define VLT_AUDITOR_GROUP_H
@@ -16,6 +21,7 @@
 #include "vaultd/ipc/channel.h"
 
 #define GROUP_MAX 8192     // events that share one sync
+#define GROUP_GATHER_FROM_MS 4
 #define GROUP_SLOW_MS 500  // a sync that takes longer is worth a line in the log
 
 // Not ok: no entry stands for it, and the caller must be refused.

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+// Group commit: who shares a sync with whom, on disks of any speed, and who is
+// told what when a write fails. This file's fdatasync takes as long as a case says.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <ftw.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vaultd/auditor/group.h"
+
+#define CALLERS 16
+#define JOURNAL "00000000000000000001.jsonl"
+
+int fdatasync(int fd); // instead of the C library's
+
+static char folder[64];
+static struct fault fault;
+static struct event_base *base;
+static struct log_file *file;
+static struct group *group;
+static atomic_uint sync_ms, syncs;
+static unsigned answered, refused, settled_count;
+static bool was_lost;
+
+int fdatasync(int fd) {
+    const struct timespec delay = {0, (long)atomic_load(&sync_ms) * 1000000L};
+    nanosleep(&delay, NULL);
+    atomic_fetch_add(&syncs, 1);
+    return (int)syscall(SYS_fdatasync, fd);
+}
+
+static void settled(bool is_lost, void *context) {
+    assert_ptr_equal(context, &settled_count);
+    settled_count++;
+    was_lost = is_lost;
+}
+
+static int begin(void **state) {
+    snprintf(folder, sizeof folder, "/tmp/test_auditor.XXXXXX");
+    answered = refused = settled_count = 0;
+    atomic_store(&sync_ms, 0);
+    if (!mkdtemp(folder) || !(base = event_base_new()))
+        return -1;
+    if (!vlt_is_ok(log_file_open(folder, &fault, &file)) ||
+        !vlt_is_ok(group_new(base, file, settled, &settled_count, &group)))
+        return -1;
+    return vlt_is_ok(group_start(group)) ? 0 : -1;
+}
+
+static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk) {
+    return remove(path);
+}
+
+static int end(void **state) {
+    group_free(group);
+    log_file_close(file);
+    event_base_free(base);
+    return nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static void on_done(struct ipc_call *call, vlt_result result, uint64_t sequence, void *context);
+
+static uint64_t ask(void *context) {
+    const struct audit_event event = {
+        .kind = AUDIT_REDEEM, .outcome = AUDIT_ALLOW, .at_us = 1, .path = BYTES_LITERAL("/v1")};
+    uint64_t sequence = 0;
+    assert_true(vlt_is_ok(log_file_add(file, &event, &sequence)));
+    assert_true(vlt_is_ok(group_wait(group, sequence, NULL, on_done, context)));
+    return sequence;
+}
+
+// Asks again while the case has rounds left, as a connection does.
+static void on_done(struct ipc_call *call, vlt_result result, uint64_t sequence, void *context) {
+    assert_null(call);
+    if (!vlt_is_ok(result)) {
+        refused++;
+        return;
+    }
+    assert_true(sequence <= log_file_durable(file));
+    answered++;
+    unsigned *left = context;
+    if (left && *left && --*left)
+        ask(left);
+}
+
+static void run_until(const unsigned *counter, unsigned count) {
+    for (unsigned turn = 0; *counter < count && turn < 100000; turn++)
+        event_base_loop(base, EVLOOP_ONCE);
+    assert_int_equal(*counter, count);
+}
+
+static void group_accepts_what_arrives_meanwhile(void **state) {
+    atomic_store(&sync_ms, 30);
+    atomic_store(&syncs, 0);
+    ask(NULL);
+    event_base_loop(base, EVLOOP_NONBLOCK); // it is on its way
+    for (unsigned i = 0; i < 10; i++)
+        assert_int_equal(ask(NULL), i + 2);
+    assert_int_equal(answered, 0);
+    run_until(&answered, 1);
+    run_until(&answered, 11);
+    assert_int_equal(atomic_load(&syncs), 2);
+    assert_int_equal(settled_count, 2);
+    assert_false(was_lost);
+    assert_in_range(group_sync_ms(group), 25, 2000);
+    assert_null(group_failure(group));
+}
+
+// Callers that came apart come together again, so each round is one sync.
+static void group_accepts_who_comes_back(void **state) {
+    unsigned left[CALLERS];
+    atomic_store(&sync_ms, 20);
+    atomic_store(&syncs, 0);
+    for (unsigned i = 0; i < CALLERS; i++) {
+        left[i] = 10;
+        ask(&left[i]);
+        if (i == 0)
+            event_base_loop(base, EVLOOP_NONBLOCK); // the first one goes alone
+    }
+    run_until(&answered, CALLERS * 10);
+    assert_in_range(atomic_load(&syncs), 10, 14);
+}
+
+// One caller alone never waits for others.
+static void group_accepts_one_caller(void **state) {
+    unsigned left = 20;
+    atomic_store(&sync_ms, 8);
+    atomic_store(&syncs, 0);
+    ask(&left);
+    run_until(&answered, 20);
+    assert_int_equal(atomic_load(&syncs), 20);
+}
+
+// The entry that somebody waits for may be on the disk already (repeats.h).
+static void group_accepts_an_entry_that_is_there(void **state) {
+    uint64_t sequence = ask(NULL);
+    run_until(&answered, 1);
+    assert_true(vlt_is_ok(group_wait(group, sequence, NULL, on_done, NULL)));
+    run_until(&answered, 2);
+}
+
+static void group_rejects_both_groups_when_a_write_fails(void **state) {
+    char path[128], away[128];
+    snprintf(path, sizeof path, "%s/%s", folder, JOURNAL);
+    snprintf(away, sizeof away, "%s/away", folder);
+    ask(NULL);
+    run_until(&answered, 1);
+    assert_int_equal(rename(path, away), 0);
+    ask(NULL);
+    event_base_loop(base, EVLOOP_NONBLOCK);
+    ask(NULL);
+    ask(NULL);
+    run_until(&refused, 3);
+    assert_true(was_lost);
+    assert_non_null(group_failure(group));
+    assert_int_equal(log_file_next(file), 2);
+    assert_int_equal(rename(away, path), 0);
+    assert_int_equal(ask(NULL), 2);
+    run_until(&answered, 2);
+    assert_null(group_failure(group));
+}
+
+static void group_rejects_more_than_it_holds(void **state) {
+    uint64_t sequence = ask(NULL);
+    vlt_result result = vlt_ok();
+    unsigned count = 1;
+    while (vlt_is_ok(result) && count <= GROUP_MAX)
+        if (vlt_is_ok(result = group_wait(group, sequence, NULL, on_done, NULL)))
+            count++;
+    assert_int_equal(result.class, VLT_UNAVAILABLE);
+    assert_int_equal(count, GROUP_MAX);
+    run_until(&answered, GROUP_MAX);
+}
+
+static void group_survives_its_end(void **state) {
+    atomic_store(&sync_ms, 20);
+    ask(NULL);
+    event_base_loop(base, EVLOOP_NONBLOCK);
+    ask(NULL); // gathers
+    group_end(group);
+    assert_int_equal(answered, 2);
+    ask(NULL); // the loop writes by itself
+    run_until(&answered, 3);
+    assert_int_equal(log_file_durable(file), 3);
+}
+
+#define CASE(test) cmocka_unit_test_setup_teardown(test, begin, end)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        CASE(group_accepts_what_arrives_meanwhile),
+        CASE(group_accepts_who_comes_back),
+        CASE(group_accepts_one_caller),
+        CASE(group_accepts_an_entry_that_is_there),
+        CASE(group_rejects_both_groups_when_a_write_fails),
+        CASE(group_rejects_more_than_it_holds),
+        CASE(group_survives_its_end),
+    };
+    return cmocka_run_group_tests_name("auditor_group", tests, NULL, NULL);
+}
