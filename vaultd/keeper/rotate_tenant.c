@@ -8,70 +8,20 @@
 #include "libvault/base/clock.h"
 #include "libvault/store/record_credential.h"
 #include "vaultd/keeper/datakey.h"
+#include "vaultd/keeper/datakey_make.h"
 #include "vaultd/keeper/datakey_use.h"
-#include "vaultd/keeper/device_thread.h"
-#include "vaultd/keeper/system_keys.h"
 #include "vaultd/keeper/reencrypt.h"
 #include "vaultd/keeper/slots.h"
 #include "vaultd/log/log.h"
 
 #define LOOKS_MAX 20000 // records in one turn of the loop: some milliseconds
 
-// ---- What there is ----
-
-struct reading {
-    struct rotate_datakeys *keys;
-    vlt_result result;
-};
-
-static bool read_key(struct bytes name, struct bytes value, uint64_t revision, void *context) {
-    struct reading *reading = context;
-    struct rotate_datakeys *keys = reading->keys;
-    struct record_datakey record;
-    struct wire_reader r;
-    reading->result = record_datakey_get(value, &record);
-    if (vlt_is_ok(reading->result) && keys->count == ROTATE_DATAKEYS_MAX)
-        reading->result = vlt_fail(VLT_LIMIT, "the tenant has too many data keys");
-    if (!vlt_is_ok(reading->result))
-        return false;
-    wire_reader_init(&r, name);
-    struct rotate_datakey *key = &keys->keys[keys->count++];
-    *key = (struct rotate_datakey){.number = wire_get_u32(&r),
-                                   .state = record.state,
-                                   .created_at = (int64_t)record.created_at,
-                                   .revision = revision};
-    if (record.state == RECORD_WRAPPING_ACTIVE)
-        keys->active = key; // names sort by number
-    return true;
-}
-
-vlt_result rotate_datakeys_read(struct keeper *keeper, uint32_t tenant,
-                                struct rotate_datakeys *ret_keys) {
-    *ret_keys = (struct rotate_datakeys){.count = 0};
-    struct reading reading = {.keys = ret_keys, .result = vlt_ok()};
-    if (tenant == STORE_SYSTEM_TENANT)
-        return vlt_fail(VLT_NOT_FOUND, "there is no such tenant");
-    VLT_TRY(store_each(keeper->store, tenant, STORE_DATA_KEY, bytes_of(NULL, 0), bytes_of(NULL, 0),
-                       read_key, &reading));
-    VLT_TRY(reading.result);
-    return ret_keys->active ? vlt_ok() : vlt_fail(VLT_NOT_FOUND, "there is no such tenant");
-}
-
 static vlt_result read_keys(struct keeper *keeper, uint32_t tenant, struct rotate_datakeys *keys) {
-    VLT_TRY(store_snapshot_begin(keeper->store));
-    vlt_result result = rotate_datakeys_read(keeper, tenant, keys);
-    store_snapshot_end(keeper->store);
-    return result;
+    return tenant == STORE_SYSTEM_TENANT ? vlt_fail(VLT_NOT_FOUND, "there is no such tenant")
+                                         : rotate_datakeys_look(keeper, tenant, keys);
 }
 
 // ---- For people ----
-
-static json_t *key_json(const struct rotate_datakey *key) {
-    char number[16];
-    snprintf(number, sizeof number, "%" PRIu32, key->number);
-    return json_pack("{s:s, s:I, s:I}", "key", number, "created_at", (json_int_t)key->created_at,
-                     "revision", (json_int_t)key->revision);
-}
 
 static void add_progress(const struct keeper *keeper, uint32_t tenant, json_t *json) {
     struct reencrypt_progress p;
@@ -91,14 +41,7 @@ static json_t *describe(struct keeper *keeper, uint32_t tenant) {
     struct rotate_datakeys keys;
     if (!vlt_is_ok(read_keys(keeper, tenant, &keys)))
         return NULL;
-    json_t *retired = json_array();
-    for (size_t i = 0; i < keys.count; i++)
-        if (&keys.keys[i] != keys.active)
-            json_array_append_new(retired, key_json(&keys.keys[i]));
-    bool is_under_way = keys.count > 1;
-    json_t *json = json_pack("{s:s, s:b, s:s, s:o, s:o}", "kind", "tenant", "is_under_way",
-                             is_under_way, "state", is_under_way ? "waiting" : "steady", "active",
-                             key_json(keys.active), "retired", retired);
+    json_t *json = rotate_datakeys_json(&keys, "tenant");
     if (json)
         add_progress(keeper, tenant, json);
     return json;
@@ -106,146 +49,14 @@ static json_t *describe(struct keeper *keeper, uint32_t tenant) {
 
 // ---- A new data key ----
 
-struct making {
-    struct change *change;
-    struct secret *key; // while the device proves that it can unwrap it
-    uint32_t tenant, number;
-};
-
-static void making_fail(struct making *making, struct device_call *call, vlt_result result) {
-    if (result.class != VLT_CONFLICT)
-        log_error("a data key of tenant %u can not be made: %s", making->tenant,
-                  fault_or_reason(&call->fault, result));
-    making->change->keeper->in_flight--;
-    change_refuse(making->change,
-                  result.class == VLT_CONFLICT
-                      ? result
-                      : vlt_fail(VLT_UNAVAILABLE, "no data key can be wrapped: see "
-                                                      "`vaultctl device list`"));
-    secret_free(making->key);
-    free(making);
-}
-
-// The generation is a note for people; the id is what opens it.
-static vlt_result add_record(struct making *making, const struct device_call *call) {
-    uint8_t room[RECORD_DATAKEY_MAX], number[4];
-    struct change *change = making->change;
-    const struct keeper *keeper = change->keeper;
-    uint8_t device[HSM_KEY_ID_BYTES];
-    size_t size;
-    if (!keeper->keys) // sealed meanwhile: no offline slot could be made
-        return vlt_fail(VLT_UNAVAILABLE, "the vault was sealed");
-    VLT_TRY(hsm_blob_key_id(bytes_of(call->blob, call->blob_bytes), device));
-    VLT_TRY(datakey_wrapped_by_known(keeper, device));
-    VLT_TRY(datakey_record(keeper->keys->recovery, making->tenant, making->number,
-                           keeper->device_description.generation, call, room, &size));
-    change_add(change, making->tenant, STORE_DATA_KEY, record_datakey_name(making->number, number),
-               bytes_of(room, size), 0);
-    return vlt_ok();
-}
-
-static bool is_same_key(const struct secret *a, const struct secret *b) {
-    bool is_same = secret_equal(bytes_of(secret_borrow(a), secret_size(a)),
-                                bytes_of(secret_borrow(b), secret_size(b)));
-    secret_release(a);
-    secret_release(b);
-    return is_same;
-}
-
-// From here on nobody has to wait for the device because of the new key.
-static void unwrapped(struct device_call *call) {
-    struct making *making = call->context;
-    struct keeper *keeper = making->change->keeper;
-    vlt_result result = call->result;
-    if (vlt_is_ok(result) && !is_same_key(call->secret, making->key))
-        result = vlt_fail(VLT_CRYPTO, "the device does not give back what it wrapped");
-    if (vlt_is_ok(result))
-        result = add_record(making, call);
-    if (vlt_is_ok(result) && keeper->state == KEEPER_UNSEALED)
-        result = datakey_keep(keeper->datakeys, making->tenant, making->number, making->key);
-    if (!vlt_is_ok(result)) {
-        making_fail(making, call, result);
-        return;
-    }
-    keeper->in_flight--;
-    change_run(making->change);
-    secret_free(making->key);
-    free(making);
-}
-
-static void wrapped(struct device_call *call) {
-    struct making *making = call->context;
-    vlt_result result = call->result;
-    struct device_call *proof =
-        vlt_is_ok(result) ? device_call_new(DEVICE_UNWRAP, unwrapped, making) : NULL;
-    if (vlt_is_ok(result) && !proof)
-        result = vlt_fail(VLT_UNAVAILABLE, "out of memory");
-    if (!vlt_is_ok(result)) {
-        making_fail(making, call, result);
-        return;
-    }
-    making->key = call->secret;
-    call->secret = NULL;
-    memcpy(proof->blob, call->blob, call->blob_bytes);
-    proof->blob_bytes = call->blob_bytes;
-    device_call_set_purpose(proof, making->tenant, making->number);
-    device_submit(device_call_thread(call), proof);
-}
-
-static vlt_result add_retirement(struct keeper *keeper, uint32_t tenant,
-                                 const struct rotate_datakey *old, struct change *change) {
-    uint8_t number[4], room[RECORD_DATAKEY_MAX];
-    struct bytes value;
-    struct record_datakey record;
-    uint64_t revision;
-    VLT_TRY(store_get(keeper->store, tenant, STORE_DATA_KEY,
-                      record_datakey_name(old->number, number), &value, &revision));
-    VLT_TRY(record_datakey_get(value, &record));
-    if (revision != old->revision)
-        return vlt_fail(VLT_CONFLICT, "the data key was changed by somebody else");
-    record.state = RECORD_WRAPPING_RETIRED;
-    struct wire_writer w;
-    wire_writer_init(&w, room, sizeof room);
-    record_datakey_put(&w, &record);
-    change_add(change, tenant, STORE_DATA_KEY, record_datakey_name(old->number, number),
-               bytes_of(room, w.size), revision);
-    return w.failed ? vlt_fail(VLT_BUG, "a wrapped data key is too large") : vlt_ok();
-}
-
-static vlt_result start(struct keeper *keeper, uint32_t tenant, const struct rotate_datakeys *keys,
-                        struct change *change) {
-    uint32_t newest = keys->keys[keys->count - 1].number;
-    if (keys->count == ROTATE_DATAKEYS_MAX || newest == UINT32_MAX)
-        return vlt_fail(VLT_LIMIT, "the tenant has too many data keys");
-    VLT_TRY(store_snapshot_begin(keeper->store));
-    vlt_result result = add_retirement(keeper, tenant, keys->active, change);
-    store_snapshot_end(keeper->store);
-    VLT_TRY(result);
-    struct making *making = calloc(1, sizeof *making);
-    struct device_call *call = making ? device_call_new(DEVICE_WRAP, wrapped, making) : NULL;
-    if (!call) {
-        free(making);
-        return vlt_fail(VLT_UNAVAILABLE, "no memory for a data key");
-    }
-    *making = (struct making){.change = change, .tenant = tenant, .number = newest + 1};
-    result = secret_set_random(call->secret, HSM_DATA_KEY_BYTES);
-    if (!vlt_is_ok(result)) {
-        device_call_free(call);
-        free(making);
-        return result;
-    }
-    device_call_set_purpose(call, tenant, making->number);
-    keeper->in_flight++;
-    device_submit(keeper->device, call);
-    return vlt_ok();
+static vlt_result made(struct change *change, uint32_t tenant, uint32_t number,
+                       const struct secret *key32) {
+    return datakey_keep(change->keeper->datakeys, tenant, number, key32);
 }
 
 void rotate_tenant_begin(struct keeper *keeper, uint32_t tenant, const struct rotate_datakeys *keys,
                          struct change *change) {
-    keeper->wraps_in_flight++; // until the change is answered
-    vlt_result result = start(keeper, tenant, keys, change);
-    if (!vlt_is_ok(result))
-        change_refuse(change, result);
+    datakey_make(keeper, tenant, keys, change, made);
 }
 
 // ---- Asked for ----
@@ -378,7 +189,9 @@ void rotate_tenant_destroy(struct keeper *keeper, struct ipc_call *call,
     if (vlt_is_ok(result))
         result = store_snapshot_begin(keeper->store);
     if (vlt_is_ok(result)) {
-        result = rotate_datakeys_read(keeper, ask->tenant, &keys);
+        result = ask->tenant == STORE_SYSTEM_TENANT
+                     ? vlt_fail(VLT_NOT_FOUND, "there is no such tenant")
+                     : rotate_datakeys_read(keeper, ask->tenant, &keys);
         if (vlt_is_ok(result))
             result = check_unused(keeper, ask->tenant, &keys, number);
         store_snapshot_end(keeper->store);

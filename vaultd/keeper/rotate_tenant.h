@@ -8,25 +8,7 @@
 #ifndef VLT_KEEPER_ROTATE_TENANT_H
 #define VLT_KEEPER_ROTATE_TENANT_H
 
-#include "libvault/store/record_datakey.h"
-#include "vaultd/keeper/rotation.h"
-
-#define ROTATE_DATAKEYS_MAX 16 // of one tenant at a time
-
-struct rotate_datakey {
-    uint32_t number;
-    uint8_t state; // enum record_wrapping_state
-    int64_t created_at;
-    uint64_t revision;
-};
-struct rotate_datakeys { // of one tenant, by number
-    struct rotate_datakey keys[ROTATE_DATAKEYS_MAX];
-    size_t count;
-    const struct rotate_datakey *active;
-};
-// Within a snapshot. VLT_NOT_FOUND: no such tenant.
-vlt_result rotate_datakeys_read(struct keeper *keeper, uint32_t tenant,
-                                struct rotate_datakeys *ret_keys) VLT_MUST_USE;
+#include "vaultd/keeper/rotate_datakeys.h"
 
 void rotate_tenant_ask(struct keeper *keeper, struct ipc_call *call, const struct ask_rotate *ask,
                        struct audit_event *event);
