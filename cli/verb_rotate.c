@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// rotate signing, intake, checkpoint, tenant, wrapping: begins and follows a rotation. The
+// rotate signing, intake, checkpoint, tenant, system, wrapping: begins and follows a rotation. The
 // vault does the work; ending this program does not end it, and the same command
 // shows it again.
 #include <stdio.h>
@@ -206,6 +206,11 @@ static int run_wrapping(struct command *command) {
     return run_single(command, &target, "Wrapping key", !command_flag(command, "--detach"));
 }
 
+static int run_system(struct command *command) {
+    const struct target target = {"/v1/rotate/system", NULL};
+    return run_single(command, &target, "System data key", !command_flag(command, "--detach"));
+}
+
 // ---- All tenants ----
 
 static int run_all(struct command *command) {
@@ -301,3 +306,16 @@ const struct verb verb_rotate_wrapping = {
     .examples = "  vaultctl rotate wrapping\n",
     .options = wrapping_options,
     .run = run_wrapping};
+const struct verb verb_rotate_system = {
+    .noun = "rotate",
+    .name = "system",
+    .arguments = "",
+    .summary = "Replace the data key of the vault itself",
+    .details =
+        "The key under which the vault's signing, intake and checkpoint keys and its own\n"
+        "records are encrypted. What is written from now on is encrypted under the new key,\n"
+        "the rest follows within seconds, and the old key is destroyed. These keys themselves\n"
+        "stay; tokens stay valid.",
+    .examples = "  vaultctl rotate system\n  vaultctl rotate system --dry-run\n",
+    .options = wrapping_options,
+    .run = run_system};

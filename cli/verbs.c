@@ -40,6 +40,7 @@ const struct verb *const verbs[] = {
     &verb_rotate_intake,
     &verb_rotate_checkpoint,
     &verb_rotate_tenant,
+    &verb_rotate_system,
     &verb_rotate_wrapping,
     &verb_key_list,
     &verb_key_destroy,

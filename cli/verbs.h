@@ -17,7 +17,8 @@ extern const struct verb verb_credential_verify, verb_credential_promote, verb_c
 extern const struct verb verb_credential_put, verb_credential_list, verb_credential_show,
     verb_credential_rotate, verb_credential_disable, verb_credential_enable, verb_credential_delete;
 extern const struct verb verb_credential_rollback, verb_rotate_credential, verb_rotate_signing,
-    verb_rotate_intake, verb_rotate_checkpoint, verb_rotate_tenant, verb_rotate_wrapping,
+    verb_rotate_intake, verb_rotate_checkpoint, verb_rotate_tenant, verb_rotate_system,
+    verb_rotate_wrapping,
     verb_key_list, verb_key_destroy;
 extern const struct verb verb_device_boot, verb_device_authorize_boot, verb_device_attest,
     verb_device_verify_attestation;

@@ -115,21 +115,23 @@ def no_request_fails_while_each_key_is_rotated():
     with make() as lab:
         key, _ = ready(lab, 30)
         with Load(lab, key) as load:
-            for kind in ("signing", "intake", "wrapping", "tenant"):
+            for kind in ("signing", "intake", "wrapping", "tenant", "system"):
                 lab.vaultctl("rotate", kind)
             wait_until("the new signing key", lambda: state(lab, "rotate", "signing")["state"] == "overlapping")
             time.sleep(0.5)
             lab.vaultctl("credential", "rotate", "openai-prod", "-", "--grace", "60", input="sk-new")
             lab.vaultctl("credential", "rollback", "openai-prod")
-            for kind in ("wrapping", "tenant", "intake"):  # once more, one on top of the other
+            for kind in ("wrapping", "tenant", "intake", "system"):  # once more, one on top of the other
                 lab.vaultctl("rotate", kind)
             time.sleep(0.5)
         load.check()
         need([item["key"] for item in keys(lab, "tenant")] == ["3"], keys(lab, "tenant"))
         need([item["generation"] for item in keys(lab, "wrapping")] == [3], keys(lab, "wrapping"))
+        need([item["key"] for item in keys(lab, "system")] == ["3"], keys(lab, "system"))
         operations = [entry["operation"] for entry in lab.audit()]
         for operation in ("rotate.signing", "rotate.signing.promote", "rotate.tenant", "rotate.tenant.destroy", "rotate.wrapping",
-                          "rotate.wrapping.destroy", "rotate.wrapping.destroyed", "rotate.intake", "credential.rollback"):
+                          "rotate.wrapping.destroy", "rotate.wrapping.destroyed", "rotate.intake", "rotate.system",
+                          "rotate.system.encrypt", "rotate.system.destroy", "credential.rollback"):
             need(operation in operations, f"{operation} is not in the audit log")
 
 
@@ -158,13 +160,13 @@ def a_rollback_gives_the_old_value():
 def what_is_needed_is_not_destroyed():
     with make() as lab:
         ready(lab)
-        for kind in ("signing", "intake", "wrapping", "tenant"):
+        for kind in ("signing", "intake", "wrapping", "tenant", "system"):
             name = keys(lab, kind)[0]["key"]
             done = lab.vaultctl("key", "destroy", kind, "--", name, check=False)  # it may begin with a hyphen
             need(done.returncode == 5, f"{kind}: {done.returncode} {done.stderr}")
         need(lab.vaultctl("key", "destroy", "tenant", "77", check=False).returncode == 4, "a key that is not there")
         before = lab.vaultctl_json("key", "list")["keys"]
-        for kind in ("signing", "intake", "wrapping", "tenant"):
+        for kind in ("signing", "intake", "wrapping", "tenant", "system"):
             lab.vaultctl("rotate", kind, "--dry-run")
         need([item["key"] for item in before] == [item["key"] for item in lab.vaultctl_json("key", "list")["keys"]], "a dry run")
 
@@ -197,7 +199,7 @@ def one_of_two_administrators_wins():
         ready(lab, 5)
         for kind, path in (("tenant", "/v1/tenants/default/rotate"), ("wrapping", "/v1/rotate/wrapping"),
                            ("signing", "/v1/rotate/signing"), ("intake", "/v1/rotate/intake"),
-                           ("checkpoint", "/v1/rotate/checkpoint")):
+                           ("checkpoint", "/v1/rotate/checkpoint"), ("system", "/v1/rotate/system")):
             revision = lab.admin("GET", path).json["active"]["revision"]
             results = []
 
@@ -227,7 +229,7 @@ def nothing_is_lost_when_the_keeper_is_killed():
             for i in range(ROUNDS):
                 if i % 20 == 19:  # the one before lives for 300 s, and each kill takes some of them
                     token = lab.token(key=key)
-                kind = ("tenant", "wrapping", "signing", "intake")[i % 4]
+                kind = ("tenant", "wrapping", "signing", "intake", "system")[i % 5]
                 rotation = subprocess.Popen([f"{lab.prefix}/bin/vaultctl", "rotate", kind], stdout=subprocess.DEVNULL,
                                             stderr=subprocess.DEVNULL,
                                             env={**os.environ, "VAULTCTL_SERVER": f"unix:{lab.admin_socket}"})
@@ -238,9 +240,9 @@ def nothing_is_lost_when_the_keeper_is_killed():
                 for _ in range(8):
                     if works():
                         break
-            for path in (("rotate", "wrapping"), ("tenants", "default", "rotate")):
+            for path in (("rotate", "wrapping"), ("rotate", "system"), ("tenants", "default", "rotate")):
                 wait_until(f"the end of {path}", lambda: not state(lab, *path)["is_under_way"], 60)
-            need(len(keys(lab, "tenant")) == 1 and len(keys(lab, "wrapping")) == 1, lab.vaultctl_json("key", "list"))
+            need(all(len(keys(lab, kind)) == 1 for kind in ("tenant", "wrapping", "system")), lab.vaultctl_json("key", "list"))
             for i in range(1, 40):
                 answer = lab.redeem(lab.token(key=key, details=[{"type": "credential_use", "credential": f"more-{i}"}]), key)
                 need(answer.status == 200 and f'sk-{i}"' in answer.body.decode().replace("Bearer ", ""), f"more-{i}: {answer}")

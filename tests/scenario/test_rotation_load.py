@@ -23,7 +23,7 @@ from lab import Failure, Lab, need, run_cases, wait_until  # noqa: E402
 
 KILLS = int(os.environ.get("ROTATION_KILLS_EACH", "18"))
 ROLES = ("keeper", "auditor", "redeemer", "broker", "admin", "supervisor")
-KINDS = ("tenant", "wrapping", "signing", "intake", "checkpoint")
+KINDS = ("tenant", "wrapping", "signing", "system", "intake", "checkpoint")
 
 
 def make(device="softhsm", **rotation):

@@ -716,41 +716,137 @@ static void rollback_accepts_a_value_under_a_retired_data_key(void **state) {
     assert_int_equal(seen[1], 0);
 }
 
+// ---- The vault's own data key ----
+
+static void system_accepts_active_retired_destroyed(void **state) {
+    struct keeper_fixture *f = *state;
+    struct signed_answer before;
+    struct opened_answer opened;
+    fill(f, 0, 3);
+    sign(f, "c0", &before);
+    f->keeper->settings.publication_s = 600;
+    f->keeper->settings.intake_overlap_s = 600;
+    assert_ok(rotate(f, ROTATION_SIGNING, ROTATION_RUN, 0)); // a published key is one, too
+    assert_ok(rotate(f, ROTATION_INTAKE, ROTATION_RUN, 0));
+    assert_ok(rotate(f, ROTATION_SYSTEM, ROTATION_RUN, 0));
+    is_in_state(f, ROTATION_SYSTEM, "re-encrypting");
+    assert_int_equal(f->keeper->keys->active_datakey, 2);
+    assert_class(destroy(f, ROTATION_SYSTEM, 0, "1"), VLT_CONFLICT); // records name it
+    assert_ok(rotate(f, ROTATION_SYSTEM, ROTATION_RUN, 0));          // the same command goes on
+    wait_steady(f, ROTATION_SYSTEM, 0);
+    assert_int_equal(f->keeper->keys->datakey_count, 1);
+    assert_class(destroy(f, ROTATION_SYSTEM, 0, "2"), VLT_CONFLICT);  // in use
+    assert_class(destroy(f, ROTATION_SYSTEM, 0, "1"), VLT_NOT_FOUND); // gone
+    assert_class(destroy(f, ROTATION_SYSTEM, 0, "x"), VLT_NOT_FOUND);
+    assert_class(rotate(f, ROTATION_SYSTEM, ROTATION_EMERGENCY, 0), VLT_MALFORMED);
+    assert_ok(open_with(f, before.token, "c0", &opened)); // what it signed is what it was
+    restart(f); // loads every record of the vault with that one key
+    assert_int_equal(f->keeper->keys->token_keys->count, 2);
+    assert_int_equal(f->keeper->keys->intake_count, 2);
+    assert_int_equal(f->keeper->keys->active_datakey, 2);
+    assert_ok(open_with(f, before.token, "c0", &opened));
+    all_open(f, 3);
+}
+
+static void system_accepts_many_rotations(void **state) {
+    struct keeper_fixture *f = *state;
+    fill(f, 0, 1);
+    for (uint32_t i = 2; i < SYSTEM_DATAKEYS_MAX + 4; i++) {
+        assert_ok(rotate(f, ROTATION_SYSTEM, ROTATION_RUN, 0));
+        wait_steady(f, ROTATION_SYSTEM, 0);
+        assert_int_equal(f->keeper->keys->active_datakey, i);
+    }
+    restart(f);
+    all_open(f, 1);
+}
+
+static void system_survives_a_restart_at_every_step(void **state) {
+    struct keeper_fixture *f = *state;
+    fill(f, 0, 2);
+    for (int steps = 0; steps < 4; steps++) {
+        assert_ok(rotate(f, ROTATION_SYSTEM, ROTATION_RUN, 0));
+        for (int i = 0; i < steps; i++) {
+            rotations_tick(f->keeper);
+            keeper_fixture_turn(f, 5);
+        }
+        restart(f);
+        all_open(f, 2);
+        wait_steady(f, ROTATION_SYSTEM, 0);
+        assert_int_equal(f->keeper->keys->datakey_count, 1);
+    }
+    restart(f);
+    all_open(f, 2);
+}
+
+static void system_rejects_the_second_of_two_administrators(void **state) {
+    struct keeper_fixture *f = *state;
+    struct ask_rotate ask = {.kind = ROTATION_SYSTEM, .mode = ROTATION_RUN};
+    struct outcome first = {.is_done = false}, second = {.is_done = false};
+    ask.expected_revision = revision_of(f, ROTATION_SYSTEM);
+    ask.event = event();
+    ask_rotate(f->mine[IPC_ADMIN], &ask, rotated, &first);
+    ask_rotate(f->mine[IPC_ADMIN], &ask, rotated, &second);
+    keeper_fixture_wait(f, &first.is_done);
+    keeper_fixture_wait(f, &second.is_done);
+    assert_ok(first.result);
+    assert_int_equal(second.result.class, VLT_CONFLICT);
+    json_decref(first.json);
+    wait_steady(f, ROTATION_SYSTEM, 0);
+    assert_class(rotate_as(f, &ask, NULL), VLT_CONFLICT); // the revision is an old one
+}
+
+// A key that was encrypted before and is not committed yet: the old data key waits.
+static void system_survives_a_writer_that_is_overtaken(void **state) {
+    struct keeper_fixture *f = *state;
+    fill(f, 0, 1);
+    f->keeper->rotations->is_changing_keys = true;
+    assert_ok(rotate(f, ROTATION_SYSTEM, ROTATION_RUN, 0));
+    for (int i = 0; i < 40; i++) {
+        rotations_tick(f->keeper);
+        keeper_fixture_turn(f, 5);
+    }
+    assert_int_equal(f->keeper->keys->datakey_count, 2);
+    is_in_state(f, ROTATION_SYSTEM, "re-encrypting");
+    f->keeper->rotations->is_changing_keys = false;
+    wait_steady(f, ROTATION_SYSTEM, 0);
+    all_open(f, 1);
+}
+
 // ---- By age ----
 
 static void schedule_accepts_keys_that_are_old_enough(void **state) {
     struct keeper_fixture *f = *state;
-    char before[4][65], after[4][65];
+    char before[5][65], after[5][65];
     static const unsigned kinds[] = {ROTATION_SIGNING, ROTATION_INTAKE, ROTATION_TENANT,
-                                     ROTATION_WRAPPING};
+                                     ROTATION_WRAPPING, ROTATION_SYSTEM};
     fill(f, 0, 2);
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < 5; i++)
         key_of(f, kinds[i], "active", before[i]);
     struct keeper_settings *settings = &f->keeper->settings;
     settings->signing_age_s = settings->intake_age_s = settings->tenant_age_s =
-        settings->wrapping_age_s = 3600;
+        settings->wrapping_age_s = settings->system_age_s = 3600;
     settings->intake_overlap_s = 600;
     for (int i = 0; i < 12; i++)
         tick(f);
-    for (size_t i = 0; i < 4; i++) { // all are young
+    for (size_t i = 0; i < 5; i++) { // all are young
         key_of(f, kinds[i], "active", after[i]);
         assert_string_equal(before[i], after[i]);
     }
     keeper_fixture_turn(f, 1100);
     settings->signing_age_s = settings->intake_age_s = settings->tenant_age_s =
-        settings->wrapping_age_s = 1;
+        settings->wrapping_age_s = settings->system_age_s = 1;
     size_t changed = 0;
-    for (int i = 0; i < 150 && changed < 4; i++) {
+    for (int i = 0; i < 150 && changed < 5; i++) {
         tick(f);
-        for (changed = 0; changed < 4; changed++) {
+        for (changed = 0; changed < 5; changed++) {
             key_of(f, kinds[changed], "active", after[changed]);
             if (strcmp(before[changed], after[changed]) == 0)
                 break;
         }
     }
-    assert_int_equal(changed, 4);
+    assert_int_equal(changed, 5);
     settings->signing_age_s = settings->intake_age_s = settings->tenant_age_s =
-        settings->wrapping_age_s = 0;
+        settings->wrapping_age_s = settings->system_age_s = 0;
     all_open(f, 2);
 }
 
@@ -832,6 +928,11 @@ int main(void) {
         CASE(wrapping_rejects_the_second_of_two_administrators),
         CASE(rollback_accepts_the_previous_value),
         CASE(rollback_accepts_a_value_under_a_retired_data_key),
+        CASE(system_accepts_active_retired_destroyed),
+        CASE(system_accepts_many_rotations),
+        CASE(system_survives_a_restart_at_every_step),
+        CASE(system_rejects_the_second_of_two_administrators),
+        CASE(system_survives_a_writer_that_is_overtaken),
         CASE(schedule_accepts_keys_that_are_old_enough),
         CASE(age_accepts_a_tenth_earlier_and_never_later),
         CASE(age_accepts_and_says_what_is_late),

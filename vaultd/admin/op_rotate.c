@@ -10,7 +10,7 @@
 
 static const char *const operations[ROTATION_KIND_COUNT] = {NULL, "rotate.signing", "rotate.intake",
                                                             "rotate.tenant", "rotate.wrapping",
-                                                            "rotate.checkpoint"};
+                                                            "rotate.checkpoint", "rotate.system"};
 
 bool rotation_kind_take(struct http_exchange *x, const struct http_parameters *parameters,
                         enum rotation_kind *ret_kind) {
@@ -21,8 +21,8 @@ bool rotation_kind_take(struct http_exchange *x, const struct http_parameters *p
             return true;
         }
     answer_problem(x, 404, "kind",
-                   "there are \"signing\", \"intake\", \"checkpoint\" and \"wrapping\" keys; those "
-                   "of a tenant are at /v1/tenants/{tenant}/rotate");
+                   "there are \"signing\", \"intake\", \"checkpoint\", \"system\" and \"wrapping\" keys; "
+                   "those of a tenant are at /v1/tenants/{tenant}/rotate");
     return false;
 }
 

@@ -104,6 +104,7 @@
     FIELD(U32, wrapping_age_s, 0)                                                                  \
     FIELD(U32, credential_age_s, 0)         /* a warning, or rotated by its driver */              \
     FIELD(U32, checkpoint_age_s, 0)                                                                \
+    FIELD(U32, system_age_s, 0)                                                                    \
     FIELD(U32, retry_s, 0)                  /* after a provider failed; doubles */                 \
     FIELD(U8, signs_in_device, 0)           /* new token signing keys are made in the device */    \
     FIELD(U8, log_level, 0)

@@ -10,6 +10,7 @@ enum rotation_kind {
     ROTATION_TENANT,      // the data key of one tenant
     ROTATION_WRAPPING,    // the key in the device
     ROTATION_CHECKPOINT,  // the key that signs checkpoints of the audit log
+    ROTATION_SYSTEM,      // the data key of the vault itself
     ROTATION_KIND_COUNT
 };
 enum rotation_mode {
@@ -20,7 +21,7 @@ enum rotation_mode {
 // NULL for a number that is no kind.
 static inline const char *rotation_kind_name(unsigned kind) {
     static const char *const names[ROTATION_KIND_COUNT] = {0, "signing", "intake", "tenant",
-                                                           "wrapping", "checkpoint"};
+                                                           "wrapping", "checkpoint", "system"};
     return kind < ROTATION_KIND_COUNT ? names[kind] : 0;
 }
 

@@ -112,6 +112,24 @@ static void add_devices(struct keeper *keeper, json_t *list) {
 
 // ---- Data keys ----
 
+static void add_system_datakeys(struct keeper *keeper, json_t *list) {
+    struct rotate_datakeys keys;
+    (void)vlt_is_ok(rotate_datakeys_read(keeper, STORE_SYSTEM_TENANT, &keys));
+    for (size_t i = 0; i < keys.count; i++) {
+        const struct rotate_datakey *key = &keys.keys[i];
+        bool is_active = key->state == RECORD_WRAPPING_ACTIVE;
+        char number[16];
+        snprintf(number, sizeof number, "%" PRIu32, key->number);
+        json_t *json = entry("system", number, wrapping_state_name(key->state), key->created_at,
+                             key->revision,
+                             is_active ? "keys and records of the vault"
+                                       : "records that wait for re-encryption");
+        if (json)
+            json_object_set_new(json, "generation", json_integer(key->number));
+        json_array_append_new(list, json);
+    }
+}
+
 static void add_datakey(struct keeper *keeper, uint32_t tenant, const struct rotate_datakey *key,
                         json_t *list) {
     char number[16], needed_by[80] = "credentials that are stored now";
@@ -148,6 +166,7 @@ static uint32_t add_page(struct keeper *keeper, const struct ask_key_list *ask, 
         add_keys(keeper, RECORD_KEY_INTAKE, "intake", list);
         add_keys(keeper, RECORD_KEY_CHECKPOINT, "checkpoint", list);
         add_devices(keeper, list);
+        add_system_datakeys(keeper, list);
         return ask->only ? 0 : 1;
     }
     do

@@ -3,6 +3,7 @@
 // needs any more.
 #include "vaultd/keeper/answer.h"
 #include "vaultd/keeper/rotate_key.h"
+#include "vaultd/keeper/rotate_system.h"
 #include "vaultd/keeper/rotate_tenant.h"
 #include "vaultd/keeper/rotate_wrapping.h"
 
@@ -19,6 +20,8 @@ void answer_rotate(struct keeper *keeper, struct ipc_call *call, struct bytes fr
         rotate_tenant_ask(keeper, call, &ask, &event);
     else if (ask.kind == ROTATION_WRAPPING)
         rotate_wrapping_ask(keeper, call, &ask, &event);
+    else if (ask.kind == ROTATION_SYSTEM)
+        rotate_system_ask(keeper, call, &ask, &event);
     else
         rotate_key_ask(keeper, call, &ask, &event);
 }
@@ -35,6 +38,8 @@ void answer_key_destroy(struct keeper *keeper, struct ipc_call *call, struct byt
         rotate_tenant_destroy(keeper, call, &ask, &event);
     else if (ask.kind == ROTATION_WRAPPING)
         rotate_wrapping_destroy(keeper, call, &ask, &event);
+    else if (ask.kind == ROTATION_SYSTEM)
+        rotate_system_destroy(keeper, call, &ask, &event);
     else
         rotate_key_destroy(keeper, call, &ask, &event);
 }

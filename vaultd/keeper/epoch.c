@@ -287,6 +287,10 @@ void epoch_touch(struct keeper *keeper, const struct store_change *changes, size
         epoch_move(keeper);
 }
 
+bool epoch_is_moving(const struct keeper *keeper) {
+    return keeper->epoch->is_committing;
+}
+
 // ---- Life ----
 
 void epoch_accept_rollback(struct keeper *keeper, bool accepts) {

@@ -73,6 +73,7 @@ void epoch_begin(struct keeper *keeper, const struct epoch_counters *counters);
 void epoch_touch(struct keeper *keeper, const struct store_change *changes, size_t count);
 // The vault is sealed: nothing can be moved.
 void epoch_forget(struct keeper *keeper);
+bool epoch_is_moving(const struct keeper *keeper); // its record is on its way to the disk
 json_t *epoch_json(const struct keeper *keeper); // for status
 
 #endif

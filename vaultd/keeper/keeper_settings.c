@@ -106,6 +106,7 @@ vlt_result keeper_settings_decode(struct bytes frame, struct fault *fault,
     settings.checkpoint_age_s = tell.checkpoint_age_s;
     settings.tenant_age_s = tell.tenant_age_s;
     settings.wrapping_age_s = tell.wrapping_age_s;
+    settings.system_age_s = tell.system_age_s;
     settings.credential_age_s = tell.credential_age_s;
     settings.retry_s = tell.retry_s;
     settings.signs_in_device = tell.signs_in_device != 0;

@@ -29,6 +29,7 @@ struct keeper_settings {
     // Rotation; see tell_settings_keeper.
     uint32_t publication_s, intake_overlap_s, checkpoint_overlap_s, records_per_s;
     uint32_t signing_age_s, intake_age_s, tenant_age_s, wrapping_age_s, checkpoint_age_s;
+    uint32_t system_age_s;
     uint32_t credential_age_s;
     uint32_t retry_s; // after a provider failed
     bool signs_in_device; // new token signing keys are made in the device, not in memory

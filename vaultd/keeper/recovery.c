@@ -6,7 +6,6 @@
 #include "hsm/tpm/hpke.h"
 #include "vaultd/keeper/system_seal.h"
 
-#define RECORD_NAME "recovery"
 #define RECORD_BYTES (2 + RECOVERY_POINT_BYTES + 32)
 
 static const char slot_purpose[] = "vaultd recovery slot 1";
@@ -171,11 +170,11 @@ vlt_result recovery_add_records(const struct recovery *recovery, const struct sy
     wire_put_raw(&w, bytes_of(secret_borrow(recovery->psk), secret_size(recovery->psk)));
     secret_release(recovery->psk);
     vlt_result result = w.failed ? vlt_fail(VLT_BUG, "the record of a recovery key is too large")
-                                 : system_seal(keys, RECORD_NAME, bytes_of(plain, w.size), room,
+                                 : system_seal(keys, RECOVERY_NAME, bytes_of(plain, w.size), room,
                                                &size);
     secret_cleanse(plain, sizeof plain);
     VLT_TRY(result);
-    change_add(change, STORE_SYSTEM_TENANT, STORE_META, BYTES_LITERAL(RECORD_NAME),
+    change_add(change, STORE_SYSTEM_TENANT, STORE_META, BYTES_LITERAL(RECOVERY_NAME),
                bytes_of(room, size), STORE_ANY_REVISION);
     return vlt_ok();
 }
@@ -196,13 +195,13 @@ static vlt_result read_record(struct bytes plain, struct recovery *recovery) {
 vlt_result recovery_load(struct store *store, const struct system_keys *keys,
                          struct recovery **ret_recovery) {
     struct bytes value;
-    VLT_TRY(store_get(store, STORE_SYSTEM_TENANT, STORE_META, BYTES_LITERAL(RECORD_NAME), &value,
+    VLT_TRY(store_get(store, STORE_SYSTEM_TENANT, STORE_META, BYTES_LITERAL(RECOVERY_NAME), &value,
                       NULL));
     struct recovery *recovery = recovery_alloc();
     struct secret *plain = secret_new(SYSTEM_RECORD_PLAIN_MAX);
     vlt_result result = vlt_fail(VLT_UNAVAILABLE, "out of memory");
     if (recovery && plain)
-        result = system_unseal(keys, RECORD_NAME, value, plain);
+        result = system_unseal(keys, RECOVERY_NAME, value, plain);
     if (vlt_is_ok(result)) {
         result = read_record(bytes_of(secret_borrow(plain), secret_size(plain)), recovery);
         secret_release(plain);

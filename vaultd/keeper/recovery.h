@@ -14,6 +14,7 @@
 #include "vaultd/keeper/change.h"
 #include "vaultd/keeper/system_keys.h"
 
+#define RECOVERY_NAME "recovery" // of its record under STORE_META
 #define RECOVERY_SHARES_DEFAULT 5
 #define RECOVERY_TEXTS_BYTES (RECOVERY_SHARES_MAX * RECOVERY_SHARE_TEXT_SIZE)
 

@@ -6,6 +6,7 @@
 #include "libvault/base/clock.h"
 #include "vaultd/keeper/reencrypt.h"
 #include "vaultd/keeper/rotate_key.h"
+#include "vaultd/keeper/rotate_system.h"
 #include "vaultd/keeper/rotate_tenant.h"
 #include "vaultd/keeper/rotate_wrapping.h"
 #include "vaultd/keeper/scrub.h"
@@ -65,6 +66,7 @@ static void look_at_ages(struct keeper *keeper) {
         rotate_key_schedule(keeper, ROTATION_SIGNING, settings->signing_age_s);
         rotate_key_schedule(keeper, ROTATION_INTAKE, settings->intake_age_s);
         rotate_key_schedule(keeper, ROTATION_CHECKPOINT, settings->checkpoint_age_s);
+        rotate_system_schedule(keeper, settings->system_age_s);
         rotate_wrapping_schedule(keeper, settings->wrapping_age_s);
     }
     if (settings->tenant_age_s == 0 || rotations->reencrypt || keeper->next_tenant < 2)
@@ -81,6 +83,7 @@ void rotations_tick(struct keeper *keeper) {
     if (rotations->tick_count++ % LOOK_AGAIN_TICKS == 0)
         rotations->is_dirty = true;
     rotate_key_tick(keeper);
+    rotate_system_tick(keeper);
     rotate_wrapping_tick(keeper);
     slots_tick(keeper);
     scrub_tick(keeper);

@@ -26,6 +26,7 @@ struct rotations {
     struct event *tick;
     uint64_t tick_count;
     bool is_changing_keys; // a change of signing or intake keys is under way
+    bool is_making_system_key, is_ending_system_key;
     bool has_signer; // the device has made a signing key whose change is under way
     struct hsm_signer signer;
     bool needs_reload;     // the keys in memory are older than those in the store

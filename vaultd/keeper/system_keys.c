@@ -5,6 +5,7 @@
 
 #include "libvault/crypto/pkey.h"
 #include "vaultd/keeper/recovery.h"
+#include "vaultd/keeper/system_reseal.h"
 
 #define SIGNER_BYTES (HSM_KEY_ID_BYTES + HSM_POINT_BYTES) // of a key in a device
 
@@ -62,39 +63,36 @@ vlt_result system_keys_add_datakey(struct system_keys *keys, uint32_t number,
     return vlt_ok();
 }
 
-static struct xaes_key *datakey_of(const struct system_keys *keys, uint32_t number) {
+struct xaes_key *system_datakey(const struct system_keys *keys, uint32_t number) {
     for (size_t i = 0; i < keys->datakey_count; i++)
         if (keys->datakeys[i].number == number)
             return keys->datakeys[i].key;
     return NULL;
 }
 
-// ---- Making ----
-
-struct key_context {
-    uint8_t at[RECORD_KEY_CONTEXT_MAX];
-    size_t size;
-};
-
-static void context_of(enum record_key_algorithm algorithm, enum record_key_use use,
-                       const char *kid, struct key_context *context) {
-    struct wire_writer w;
-    wire_writer_init(&w, context->at, sizeof context->at);
-    if (algorithm == RECORD_KEY_IN_DEVICE)
-        record_key_device_context(&w, bytes_of_text(kid));
-    else
-        record_key_context(&w, system_key_secret_class(use), bytes_of_text(kid), use);
-    context->size = w.failed ? 0 : w.size;
+void system_keys_use_datakey(struct system_keys *keys, uint32_t number) {
+    keys->active_datakey = number;
 }
+
+void system_keys_forget_datakey(struct system_keys *keys, uint32_t number) {
+    for (size_t i = 0; i < keys->datakey_count; i++)
+        if (keys->datakeys[i].number == number) {
+            xaes_key_free(keys->datakeys[i].key);
+            keys->datakeys[i] = keys->datakeys[--keys->datakey_count];
+            return;
+        }
+}
+
+// ---- Making ----
 
 static vlt_result seal_content(const struct system_keys *keys, enum record_key_algorithm algorithm,
                                enum record_key_use use, const struct secret *content,
                                struct system_key_made *made) {
     uint8_t sealed[XAES_SEALED_SIZE(SIGNER_BYTES)]; // the longer of both
     size_t sealed_bytes = XAES_SEALED_SIZE(secret_size(content));
-    struct key_context context;
-    context_of(algorithm, use, made->kid, &context);
-    const struct xaes_key *datakey = datakey_of(keys, keys->active_datakey);
+    struct system_key_context context;
+    system_key_context(algorithm, use, made->kid, &context);
+    const struct xaes_key *datakey = system_datakey(keys, keys->active_datakey);
     if (!context.size || !datakey || sealed_bytes > sizeof sealed)
         return vlt_fail(VLT_BUG, "there is no system data key to encrypt with");
     VLT_TRY(xaes_seal_fresh(datakey, bytes_of(context.at, context.size), content, sealed));
@@ -215,11 +213,11 @@ struct load {
 
 static vlt_result open_content(struct load *load, const struct record_key *record,
                                const struct record_key_secret *secret, struct secret *content) {
-    struct key_context context;
-    const struct xaes_key *datakey = datakey_of(load->keys, secret->data_key);
+    struct system_key_context context;
+    const struct xaes_key *datakey = system_datakey(load->keys, secret->data_key);
     if (!datakey)
         return vlt_fail(VLT_NOT_FOUND, "the system data key of a key is missing");
-    context_of(secret->algorithm, record->use, record->kid, &context);
+    system_key_context(secret->algorithm, record->use, record->kid, &context);
     return xaes_open_fresh(datakey, bytes_of(context.at, context.size), secret->sealed, content);
 }
 

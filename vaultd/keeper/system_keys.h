@@ -57,6 +57,11 @@ void system_keys_free(struct system_keys *keys); // wipes; NULL is fine
 // Copies key32 into a schedule. VLT_LIMIT beyond SYSTEM_DATAKEYS_MAX.
 vlt_result system_keys_add_datakey(struct system_keys *keys, uint32_t number,
                                    const struct secret *key32, bool is_active) VLT_MUST_USE;
+// What is encrypted from now on is so under that one. It is loaded.
+void system_keys_use_datakey(struct system_keys *keys, uint32_t number);
+// Destroyed, or never recorded. Not the active one. Does nothing when it is not there.
+void system_keys_forget_datakey(struct system_keys *keys, uint32_t number);
+struct xaes_key *system_datakey(const struct system_keys *keys, uint32_t number); // NULL: none
 // Decrypts every key of the store, within a snapshot. VLT_CRYPTO: altered record;
 // VLT_NOT_FOUND: no active signing key.
 vlt_result system_keys_load(struct system_keys *keys, struct store *store,

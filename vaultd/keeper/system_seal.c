@@ -4,13 +4,6 @@
 #define RECORD_VERSION_1 1
 #define PURPOSE_MAX 64
 
-static struct xaes_key *key_of(const struct system_keys *keys, uint32_t number) {
-    for (size_t i = 0; i < keys->datakey_count; i++)
-        if (keys->datakeys[i].number == number)
-            return keys->datakeys[i].key;
-    return NULL;
-}
-
 static vlt_result put_context(struct wire_writer *w, const char *purpose) {
     wire_put_text(w, "vaultd system record 1");
     wire_put_text(w, purpose);
@@ -23,7 +16,7 @@ vlt_result system_seal(const struct system_keys *keys, const char *purpose, stru
     struct wire_writer w;
     wire_writer_init(&w, context, sizeof context);
     VLT_TRY(put_context(&w, purpose));
-    const struct xaes_key *key = key_of(keys, keys->active_datakey);
+    const struct xaes_key *key = system_datakey(keys, keys->active_datakey);
     if (!key || plain.size > SYSTEM_RECORD_PLAIN_MAX)
         return vlt_fail(VLT_BUG, "a record of the vault can not be encrypted");
     struct secret *content = secret_new(plain.size);
@@ -58,8 +51,16 @@ vlt_result system_unseal(const struct system_keys *keys, const char *purpose, st
         return vlt_fail(VLT_CONFLICT, "a record of the vault was written by a newer version");
     if (!vlt_is_ok(wire_reader_end(&r)) || version == 0)
         return vlt_fail(VLT_CRYPTO, "a record of the vault is damaged");
-    const struct xaes_key *key = key_of(keys, number);
+    const struct xaes_key *key = system_datakey(keys, number);
     if (!key)
         return vlt_fail(VLT_CRYPTO, "a record of the vault names a data key that is not there");
     return xaes_open_fresh(key, bytes_of(context, w.size), sealed, plain);
+}
+
+uint32_t system_seal_number(struct bytes record) {
+    struct wire_reader r;
+    wire_reader_init(&r, record);
+    uint8_t version = wire_get_u8(&r);
+    uint32_t number = wire_get_u32(&r);
+    return r.failed || version != RECORD_VERSION_1 ? 0 : number;
 }

@@ -17,6 +17,8 @@
 // Encrypts with the active system data key. `room` holds SYSTEM_RECORD_MAX bytes.
 vlt_result system_seal(const struct system_keys *keys, const char *purpose, struct bytes plain,
                        uint8_t *room, size_t *ret_size) VLT_MUST_USE;
+// Number of the system data key that the record names; 0: it is damaged.
+uint32_t system_seal_number(struct bytes record);
 // VLT_CRYPTO: altered, or of another purpose or vault. `plain` has room for
 // SYSTEM_RECORD_PLAIN_MAX bytes.
 vlt_result system_unseal(const struct system_keys *keys, const char *purpose, struct bytes record,

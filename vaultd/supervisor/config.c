@@ -105,6 +105,7 @@ static const cyaml_schema_field_t config_rotation_fields[] = {
     NUMBER(config_rotation, credential_days),
     NUMBER(config_rotation, checkpoint_overlap_s),
     NUMBER(config_rotation, checkpoint_days),
+    NUMBER(config_rotation, system_days),
     CYAML_FIELD_END};
 static const cyaml_schema_field_t config_fields[] = {
     TEXT(config, issuer),

@@ -72,7 +72,8 @@ struct config_tokens {
 };
 struct config_rotation { // ages in days; 0: by hand only
     uint32_t publication_s, intake_overlap_s, checkpoint_overlap_s, records_per_s;
-    uint32_t signing_days, intake_days, tenant_days, wrapping_days, checkpoint_days;
+    uint32_t signing_days, intake_days, tenant_days, wrapping_days, checkpoint_days,
+        system_days;
     uint32_t credential_days;
 };
 struct config {

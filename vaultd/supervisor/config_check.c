@@ -241,6 +241,7 @@ static vlt_result check_ranges(const struct checking *checking, const struct con
         {"rotation.wrapping_days", c->rotation.wrapping_days, 0, 3650},
         {"rotation.credential_days", c->rotation.credential_days, 0, 3650},
         {"rotation.checkpoint_days", c->rotation.checkpoint_days, 0, 3650},
+        {"rotation.system_days", c->rotation.system_days, 0, 3650},
         {"tokens.max_lifetime_s", c->tokens.max_lifetime_s, 1, 86400},
         {"tokens.lifetime_s", c->tokens.lifetime_s, 1, c->tokens.max_lifetime_s},
     };
