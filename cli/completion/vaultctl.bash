@@ -46,7 +46,7 @@ _vaultctl() {
         ;;
     rotate)
         if [[ -z $name && $current != -* ]]; then
-            COMPREPLY=($(compgen -W "credential signing intake checkpoint tenant wrapping" -- "$current"))
+            COMPREPLY=($(compgen -W "credential signing intake checkpoint tenant system wrapping" -- "$current"))
             return
         fi
         ;;
@@ -122,6 +122,7 @@ _vaultctl() {
         "rotate intake") options=" --emergency --dry-run" ;;
         "rotate checkpoint") options=" --emergency --dry-run" ;;
         "rotate tenant") options=" --all --rate --detach --dry-run" ;;
+        "rotate system") options=" --detach --dry-run" ;;
         "rotate wrapping") options=" --detach --dry-run" ;;
         "key list") options=" --all" ;;
         "key destroy") options="" ;;

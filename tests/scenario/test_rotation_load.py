@@ -19,10 +19,11 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, f"{HERE}/lib")
 from front import EVENTS, Front  # noqa: E402
 from jose import new_client_key  # noqa: E402
-from lab import Failure, Lab, need, run_cases, wait_until  # noqa: E402
+from lab import Failure, Lab, need, run, run_cases, wait_until  # noqa: E402
+from storefile import Destroyed  # noqa: E402
 
 KILLS = int(os.environ.get("ROTATION_KILLS_EACH", "18"))
-ROLES = ("keeper", "auditor", "redeemer", "broker", "admin", "supervisor")
+ROLES = ("keeper", "auditor", "redeemer", "rotator", "keeper", "broker", "admin", "shipper", "supervisor")
 KINDS = ("tenant", "wrapping", "signing", "system", "intake", "checkpoint")
 
 
@@ -174,6 +175,15 @@ def kill(lab, role):
         os.kill(lab.pids()[role], signal.SIGKILL)
 
 
+def ship(lab):
+    """To a file, so that there is a shipper."""
+    os.mkdir(f"{lab.folder}/out", 0o755)
+    if lab.users:
+        run("chown", "vault-shipper:vaultd", f"{lab.folder}/out")
+    lab.extra["shipping"] = {"positions": f"{lab.folder}/positions", "file": f"{lab.folder}/out/audit"}
+    lab.write_config()
+
+
 def works(lab, key):
     try:
         return lab.redeem(lab.token(key=key), key).status == 200
@@ -192,26 +202,37 @@ def store_bytes(lab):
 def nothing_is_lost_whoever_is_killed():
     count = 30
     with make(records_per_s=300) as lab:
+        ship(lab)
         serve(lab, count)
-        key, chance = new_client_key(), random.Random(11)
+        key, chance, destroyed = new_client_key(), random.Random(11), Destroyed(lab)
         wait_until("service", lambda: works(lab, key))
         for i in range(KILLS):
-            role, kind = ROLES[i % len(ROLES)], KINDS[i % len(KINDS)]
-            rotation = subprocess.Popen([f"{lab.prefix}/bin/vaultctl", "rotate", kind], stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.DEVNULL,
-                                        env={**os.environ, "VAULTCTL_SERVER": f"unix:{lab.admin_socket}"})
+            role, kind = ROLES[i % len(ROLES)], chance.choice(KINDS)
+            destroyed.look()
+            values = [subprocess.Popen([f"{lab.prefix}/bin/vaultctl", *command], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                                       stderr=subprocess.DEVNULL, text=True,
+                                       env={**os.environ, "VAULTCTL_SERVER": f"unix:{lab.admin_socket}"})
+                      for command in (("rotate", kind), ("credential", "rotate", f"more-{count - 1}", "-", "--grace", "60"))]
+            values[1].stdin.write(value(count - 1) + f"{i:04}")
+            for process in values:
+                process.stdin.close()
             time.sleep(chance.uniform(0.0, 0.2))
             kill(lab, role)
-            rotation.wait(60)
+            for process in values:
+                process.wait(60)
             wait_until(f"service after kill {i}: {role} during {kind}", lambda: works(lab, key), 30)
-        for path in ("/v1/rotate/wrapping", "/v1/tenants/default/rotate"):
+        for path in ("/v1/rotate/wrapping", "/v1/rotate/system", "/v1/tenants/default/rotate"):
             wait_until(f"the end of {path}", lambda: not lab.admin("GET", path).json["is_under_way"], 60)
         for i in range(count):  # no record refers to a key that is gone, none was lost
             name = "openai-prod" if i == 0 else f"more-{i}"
             token = lab.token(key=key, details=[{"type": "credential_use", "credential": name}])
             answer = lab.redeem(token, key)
             need(answer.status == 200 and value(i).encode() in answer.body, f"{name}: {answer}")
-        need(len([k for k in lab.vaultctl_json("key", "list")["keys"] if k["kind"] == "tenant"]) == 1, "an old data key is left")
+        kinds = [entry["kind"] for entry in lab.vaultctl_json("key", "list")["keys"]]
+        need(all(kinds.count(kind) == 1 for kind in ("tenant", "wrapping", "system")), f"an old key is left: {kinds}")
+        need(len(destroyed.gone()) >= KILLS // 3, f"{len(destroyed.gone())} keys and values were destroyed")
+        wait_until("destroyed keys and values to leave the file", lambda: not destroyed.traces(), 60)
+        print(f"     {KILLS} kills, {len(destroyed.gone())} keys and values destroyed", flush=True)
         lab.stop()
         need(b"sk-plain" not in store_bytes(lab), "a value stands in the store")
         lab.start()

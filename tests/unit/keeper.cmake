@@ -4,6 +4,7 @@ target_link_libraries(vault_keeper_fixture PUBLIC vault_keeper vault_device_fixt
 vault_unit_test(keeper LINK vault_keeper_fixture)
 vault_unit_test(keeper_gate LINK vault_keeper_fixture)
 vault_unit_test(keeper_rotation LINK vault_keeper_fixture)
+vault_unit_test(keeper_rotation_edges LINK vault_keeper_fixture)
 vault_unit_test(keeper_credential LINK vault_keeper_fixture)
 vault_unit_test(keeper_job LINK vault_keeper_fixture)
 vault_unit_test(keeper_checkpoint LINK vault_keeper_fixture vault_auditor)
