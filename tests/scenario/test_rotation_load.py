@@ -164,8 +164,8 @@ def a_value_that_ended_is_not_used_after_a_second():
 
 def kill(lab, role):
     if role == "supervisor":
-        lab.process.send_signal(signal.SIGKILL)
         children = list(lab.pids().values())
+        lab.process.send_signal(signal.SIGKILL)
         lab.process.wait()
         lab.process = None
         for pid in children:  # a child ends without its supervisor; the next one must find the store free

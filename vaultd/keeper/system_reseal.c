@@ -71,8 +71,9 @@ static vlt_result look_at_record(struct walk *walk, const struct record_key *rec
     struct bytes value;
     struct record_key_secret secret;
     uint64_t revision;
-    VLT_TRY(store_get(walk->keeper->store, STORE_SYSTEM_TENANT, system_key_secret_class(record->use),
-                      bytes_of_text(record->kid), &value, &revision));
+    VLT_TRY(store_get(walk->keeper->store, STORE_SYSTEM_TENANT,
+                      system_key_secret_class(record->use), bytes_of_text(record->kid), &value,
+                      &revision));
     VLT_TRY(record_key_secret_get(value, &secret));
     if (secret.data_key == walk->keeper->keys->active_datakey || walk->count >= RECORDS_MAX)
         return vlt_ok();
@@ -103,7 +104,7 @@ static vlt_result record_reseal(struct walk *walk, const char *name, struct byte
                                 uint64_t revision) {
     const struct system_keys *keys = walk->keeper->keys;
     uint8_t room[SYSTEM_RECORD_MAX];
-    size_t size;
+    size_t size = 0;
     struct secret *plain = secret_new(SYSTEM_RECORD_PLAIN_MAX);
     if (!plain)
         return vlt_fail(VLT_UNAVAILABLE, "no secret memory left");
