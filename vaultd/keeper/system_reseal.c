@@ -50,7 +50,7 @@ static vlt_result content_reseal(const struct system_keys *keys,
 static vlt_result key_reseal(struct walk *walk, const struct record_key *record,
                              const struct record_key_secret *secret, uint64_t revision) {
     const struct system_keys *keys = walk->keeper->keys;
-    uint8_t sealed[XAES_SEALED_SIZE(CONTENT_MAX)], room[sizeof sealed + 16];
+    uint8_t sealed[XAES_SEALED_SIZE(CONTENT_MAX)] = {0}, room[sizeof sealed + 16];
     struct record_key_secret next = {.algorithm = secret->algorithm,
                                      .data_key = keys->active_datakey,
                                      .sealed = bytes_of(sealed, secret->sealed.size)};
