@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include "cli/command.h"
+#include "cli/descriptors.h"
 #include "cli/help.h"
 
 #ifndef VAULTCTL_VERSION
@@ -14,6 +15,7 @@
 int main(int argc, char **argv) {
     static struct command command;
     struct fault fault = {0};
+    descriptors_note();
     // A core file of this program could hold a credential.
     const struct rlimit no_core = {0, 0};
     setrlimit(RLIMIT_CORE, &no_core);
@@ -26,6 +28,11 @@ int main(int argc, char **argv) {
                                     !strcmp(argv[1], "-h")))) {
         help_overview(stdout);
         return argc == 1 ? EXIT_USAGE : EXIT_OK;
+    }
+    if (!strcmp(argv[1], "help")) { // help COMMAND: the same as COMMAND --help
+        static char help[] = "--help";
+        memmove(argv + 1, argv + 2, (size_t)(argc - 2) * sizeof *argv);
+        argv[argc - 1] = help;
     }
     vlt_result result = command_parse(argc - 1, argv + 1, &fault, &command);
     if (command.wants_help && command.verb) {

@@ -159,10 +159,11 @@ int token_fetch(struct command *command, const struct token_wish *wish, const st
                   !strcmp(error, "access_denied") || !strcmp(error, "unauthorized_client")))
         result.class = VLT_DENIED;
     size_t used = strlen(fault.text);
-    if (result.class == VLT_DENIED && !key)
-        snprintf(fault.text + used, sizeof fault.text - used,
-                 " (A token that is bound to no key needs a policy annotated @bearer(\"allow\"): "
-                 "bind it "
-                 "to a key with `token get --key` or `exec --bind`.)");
+    if (result.class == VLT_DENIED)
+        snprintf(fault.text + used, sizeof fault.text - used, " (Why is in the audit log.%s)",
+                 key ? ""
+                     : " If your token is good: one that is bound to no key needs a policy "
+                       "annotated @bearer(\"allow\"), so bind it with `token get --key` or "
+                       "`exec --bind`.");
     return command_fail(command, result, &fault);
 }

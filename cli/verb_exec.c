@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli/bind.h"
+#include "cli/descriptors.h"
 #include "cli/verbs.h"
 #include "forward/core/profile.h"
 
@@ -47,6 +48,7 @@ static vlt_result environment_set(const struct profile *profile, const char *for
 }
 
 static int program_run(char **program) {
+    descriptors_keep_own();
     execvp(program[0], program);
     fprintf(stderr, "vaultctl: %s can not be run: %s\n", program[0], strerror(errno));
     return errno == ENOENT ? EXIT_NO_PROGRAM : EXIT_CANNOT_RUN;
@@ -82,6 +84,7 @@ static int program_spawn(char **program) {
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setsigdefault(&attributes, &usual);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+    descriptors_keep_own();
     int failed = posix_spawnp(&pid, program[0], NULL, &attributes, program, environ);
     posix_spawnattr_destroy(&attributes);
     if (failed) {

@@ -190,6 +190,22 @@ def a_credential_rotates_between_two_calls():
         need(lab.redeem(token, key).status == 403, "deleted")
 
 
+def a_program_gets_a_token_and_no_descriptor_of_ours():
+    with Lab() as lab:
+        ready(lab)
+        who = lab.put_file("id.jwt", lab.subject_token("pipeline-7", ["ci"]))
+        lab.vaultctl("exec", "--credential", "openai-prod", "--profile", "openai", "--forwarder", "http://127.0.0.1:1", "--profiles-dir",
+                     f"{lab.prefix}/share/vaultd/profiles", "--subject-token-file", who, "--", "sh", "-c",
+                     f"ls -l /proc/$$/fd > {lab.folder}/fds; printenv OPENAI_API_KEY > {lab.folder}/token")
+        with open(f"{lab.folder}/fds") as listing, open(f"{lab.folder}/token") as token:
+            open_ones = listing.read()
+            need("socket:" not in open_ones and " 3 ->" not in open_ones, f"the program holds {open_ones}")
+            need(lab.redeem(token.read().strip()).status == 200, "its token")
+        refused = lab.vaultctl("token", "get", "--credential", "nope", "--bearer", "--subject-token-file", who, check=False)
+        need(refused.returncode == 3 and "audit log" in refused.stderr, refused)
+        need(lab.vaultctl("help", "token", "get").stdout == lab.vaultctl("token", "get", "--help").stdout, "help COMMAND")
+
+
 def tenants_do_not_see_each_other():
     with Lab() as lab:
         ready(lab)
@@ -211,4 +227,4 @@ if __name__ == "__main__":
     run_cases(softhsm_does_the_main_job, swtpm_does_the_main_job, tokens_are_refused_when_stolen_revoked_or_misused,
               rules_end_tokens_of_a_principal_and_a_credential, bearer_only_where_the_policy_says_so, certificates_bind_tokens_too,
               agents_act_only_where_both_may, every_algorithm_of_an_issuer_works, a_credential_rotates_between_two_calls,
-              tenants_do_not_see_each_other)
+              a_program_gets_a_token_and_no_descriptor_of_ours, tenants_do_not_see_each_other)
