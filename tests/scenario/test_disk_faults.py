@@ -19,7 +19,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 sys.path.insert(0, f"{HERE}/lib")
 from lab import Lab, need, run, run_cases, wait_until  # noqa: E402
-from test_audit import Load, all_recorded, serve, serves, victims  # noqa: E402
+from test_audit import Load, all_recorded, gone, serve, serves, victims  # noqa: E402
 
 DISK_MIB = 96 + 4 * int(os.environ.get("VAULT_DISK_FAULTS", "20"))  # the log must fit when nobody fills it up
 FAULTS = int(os.environ.get("VAULT_DISK_FAULTS", "20"))
@@ -124,10 +124,11 @@ def replace(lab, disk, load, chance):
 
 def kill(lab, disk, load, chance):
     which = chance.choice(("auditor", "keeper", "everything"))
-    subprocess.run(["kill", "-9", *victims(lab, which).split()], check=False)
+    killed = victims(lab, which)
+    subprocess.run(["kill", "-9", *killed.split()], check=False)
     if which == "everything":
         lab.process.wait(10)
-        wait_until("end of every process", lambda: not lab.pids(), 10)
+        wait_until("end of every process", lambda: gone(killed), 10)
         lab.process = None
         lab.start()
 
