@@ -656,7 +656,7 @@ def signatures(lab):
 
 
 def the_key_of_the_log_is_replaced():
-    with Lab("softhsm", config={"rotation": {"checkpoint_overlap_s": 4}}) as lab:
+    with Lab("softhsm", config={"rotation": {"checkpoint_overlap_s": 12}}) as lab:
         serve(lab)
         published(lab, 1)
         old = vkey(lab)

