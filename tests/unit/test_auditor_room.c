@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "vaultd/auditor/journal_cursor.h"
+#include "vaultd/auditor/journal_lock.h"
 #include "vaultd/auditor/log_file.h"
 #include "vaultd/auditor/spare.h"
 
@@ -159,6 +160,16 @@ static void spare_survives_a_full_disk(void **state) {
     assert_int_equal(result.class, VLT_UNAVAILABLE);
     assert_int_equal(faccessat(log_file_folder_open(file), SPARE_NAME, F_OK, 0), -1);
     log_file_close(file);
+}
+
+static void log_rejects_a_second_writer(void **state) {
+    struct log_file *file = open_log();
+    int other = open(folder, O_RDONLY | O_DIRECTORY);
+    assert_int_equal(journal_lock(other, folder, 100, &fault).class, VLT_CONFLICT);
+    assert_non_null(strstr(fault.text, folder));
+    log_file_close(file);
+    assert_true(vlt_is_ok(journal_lock(other, folder, 0, &fault)));
+    close(other);
 }
 
 static void room_accepts_entries(void **state) {
@@ -367,6 +378,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         CASE(spare_accepts_a_folder_and_replaces_another),
         CASE(spare_survives_a_full_disk),
+        CASE(log_rejects_a_second_writer),
         CASE(room_accepts_entries),
         CASE(room_accepts_what_is_larger_than_itself),
         CASE(room_survives_a_spare_that_vanished),

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "libvault/audit/tile.h"
+#include "vaultd/auditor/journal_lock.h"
 #include "vaultd/auditor/publisher.h"
 #include "vaultd/auditor/spare.h"
 
@@ -132,6 +133,7 @@ static vlt_result open_all(struct log_file *file, struct fault *fault) {
     if (file->folder < 0)
         return fault_set(fault, VLT_UNAVAILABLE, "the audit folder can not be opened",
                          "audit folder %s can not be opened: %s", file->path, strerror(errno));
+    VLT_TRY(journal_lock(file->folder, file->path, JOURNAL_LOCK_WAIT_MS, fault));
     VLT_TRY(publisher_read_checkpoint(file->folder, fault, &file->checkpoint));
     VLT_TRY(find_segments(file, fault));
     VLT_TRY(check_segments(file, fault));

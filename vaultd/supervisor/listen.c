@@ -9,9 +9,11 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #define BACKLOG 1024
+#define LEAVING_LOOKS 40 // 2 s
 
 static vlt_result bind_failed(const char *address, int fd, struct fault *fault) {
     int why = errno;
@@ -38,6 +40,18 @@ static bool split_address(const char *address, char host[256], char port[8]) {
     return true;
 }
 
+// Right after a crash the roles of the dead supervisor may still be going.
+static bool bind_patiently(int fd, const struct addrinfo *address) {
+    const struct timespec pause = {0, 50 * 1000000L};
+    unsigned looks = 0;
+    while (bind(fd, address->ai_addr, address->ai_addrlen) != 0) {
+        if (errno != EADDRINUSE || looks++ == LEAVING_LOOKS)
+            return false;
+        nanosleep(&pause, NULL);
+    }
+    return true;
+}
+
 vlt_result listen_tcp(const char *address, struct fault *fault, int *ret_fd) {
     char host[256], port[8];
     const struct addrinfo wanted = {.ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV,
@@ -51,7 +65,7 @@ vlt_result listen_tcp(const char *address, struct fault *fault, int *ret_fd) {
     int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     bool is_bound = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
                     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0 &&
-                    bind(fd, found->ai_addr, found->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0;
+                    bind_patiently(fd, found) && listen(fd, BACKLOG) == 0;
     freeaddrinfo(found);
     if (!is_bound)
         return bind_failed(address, fd, fault);
@@ -68,6 +82,14 @@ static bool is_in_use(const struct sockaddr_un *name) {
     return answers;
 }
 
+static bool stays_in_use(const struct sockaddr_un *name) {
+    const struct timespec pause = {0, 50 * 1000000L};
+    unsigned looks = 0;
+    while (is_in_use(name) && looks++ < LEAVING_LOOKS)
+        nanosleep(&pause, NULL);
+    return looks > LEAVING_LOOKS;
+}
+
 vlt_result listen_unix(const char *path, mode_t mode, gid_t group, struct fault *fault,
                        int *ret_fd) {
     struct sockaddr_un name = {.sun_family = AF_UNIX};
@@ -76,7 +98,7 @@ vlt_result listen_unix(const char *path, mode_t mode, gid_t group, struct fault 
                          "can not listen on %s: the path is longer than %zu characters", path,
                          sizeof name.sun_path - 1);
     memcpy(name.sun_path, path, strlen(path) + 1);
-    if (is_in_use(&name)) {
+    if (stays_in_use(&name)) {
         errno = EADDRINUSE;
         return bind_failed(path, -1, fault);
     }

@@ -9,6 +9,8 @@
 
 #include "libvault/base/fault.h"
 
+// Both wait up to 2 s for an address whose owners are leaving.
+//
 // "127.0.0.1:8443", "[::1]:8443", "0.0.0.0:8443".
 vlt_result listen_tcp(const char *address, struct fault *fault, int *ret_fd) VLT_MUST_USE;
 // Replaces a stale socket of that path. `group` (-1: unchanged) may connect
