@@ -26,7 +26,7 @@ struct opening {
 
 // Name and event are kept for what comes after the record.
 static struct opening *opening_new(struct bytes name, const struct audit_event *event) {
-    uint8_t room[AUDIT_EVENT_BYTES_MAX];
+    static uint8_t room[AUDIT_EVENT_BYTES_MAX]; // one loop, one thread: zeroed once
     struct wire_writer w;
     wire_writer_init(&w, room, sizeof room);
     audit_event_put(&w, event);
@@ -146,7 +146,7 @@ static void begin(struct keeper *keeper, struct ipc_call *call, const struct ask
     opening->tenant = pass->tenant;
     opening->version = pass->version;
     opening->expires_at = pass->claims.expires_at;
-    audit_first(keeper, event, &opening->wait);
+    audit_first_encoded(keeper, bytes_of(opening->event, opening->event_bytes), &opening->wait);
 }
 
 // True when the call waits for its data key: it will be asked again.

@@ -19,21 +19,30 @@ static void recorded(vlt_result result, const struct answer_record *answer, void
     wait->done(wait, audit_result(result));
 }
 
-// `room` must live until the ask was encoded, which is before ask_record returns.
-static bool encode(const struct audit_event *event, uint8_t room[AUDIT_EVENT_BYTES_MAX],
-                   struct ask_record *ask) {
+// The event as bytes: a view that is good until the next call. One loop, one thread:
+// the room is zeroed once and not for each event.
+static bool encode(const struct audit_event *event, struct bytes *ret_event) {
+    static uint8_t room[AUDIT_EVENT_BYTES_MAX];
     struct wire_writer w;
-    wire_writer_init(&w, room, AUDIT_EVENT_BYTES_MAX);
+    wire_writer_init(&w, room, sizeof room);
     audit_event_put(&w, event);
-    ask->event = bytes_of(room, w.size);
+    *ret_event = bytes_of(room, w.size);
     return !w.failed;
 }
 
 void audit_first(struct keeper *keeper, const struct audit_event *event, struct audit_wait *wait) {
-    uint8_t room[AUDIT_EVENT_BYTES_MAX];
-    struct ask_record ask = {.no_field = 0};
+    struct bytes encoded;
     wait->keeper = keeper;
-    if (!keeper->auditor || !encode(event, room, &ask)) {
+    if (encode(event, &encoded))
+        audit_first_encoded(keeper, encoded, wait);
+    else
+        wait->done(wait, vlt_fail(VLT_UNAVAILABLE, not_recorded));
+}
+
+void audit_first_encoded(struct keeper *keeper, struct bytes event, struct audit_wait *wait) {
+    const struct ask_record ask = {.event = event};
+    wait->keeper = keeper;
+    if (!keeper->auditor) {
         wait->done(wait, vlt_fail(VLT_UNAVAILABLE, not_recorded));
         return;
     }
@@ -49,9 +58,8 @@ static void recorded_later(vlt_result result, const struct answer_record *answer
 }
 
 void audit_later(struct keeper *keeper, const struct audit_event *event) {
-    uint8_t room[AUDIT_EVENT_BYTES_MAX];
     struct ask_record ask = {.no_field = 0};
-    if (!keeper->auditor || !encode(event, room, &ask)) {
+    if (!keeper->auditor || !encode(event, &ask.event)) {
         log_error("an event could not be recorded: there is no auditor");
         return;
     }

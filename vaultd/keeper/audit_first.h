@@ -19,6 +19,8 @@ struct audit_wait {
     uint64_t sequence; // of the record, when the result is good: the receipt
 };
 void audit_first(struct keeper *keeper, const struct audit_event *event, struct audit_wait *wait);
+// The same for an event that is encoded already (audit_event_put), which is copied.
+void audit_first_encoded(struct keeper *keeper, struct bytes event, struct audit_wait *wait);
 
 // For what happened already and nobody waits for (unsealed, a commit that failed
 // after its record): records, and logs when that fails.
