@@ -119,6 +119,8 @@ def each_role_is_locked_up():
                 need(re.search(r"Max core file size\s+0\s+0", limits.read()), f"{role}: core files are possible")
             need(os.getsid(pid) == pid, f"{role}: shares a terminal with the supervisor")
             uids.add(re.search(r"Uid:\s+(\d+)", text).group(1))
+        with open(f"/proc/{lab.process.pid}/status") as status:
+            need(re.search(r"NoNewPrivs:\s+1", status.read()), "the supervisor: new privileges are possible")
         if lab.users:
             need(len(uids) == len(ROLES) and "0" not in uids, f"uids {uids}")
 

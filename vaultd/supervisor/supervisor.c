@@ -114,8 +114,10 @@ static vlt_result watch_signals(struct supervisor *supervisor) {
 vlt_result supervisor_start(struct supervisor *supervisor, struct fault *fault) {
     struct config_device *device;
     supervisor->drain_phase = -1;
-    // It holds TLS keys: no core file, no debugger of the same user.
+    // It holds TLS keys: no core file, no debugger of the same user; and nothing that it
+    // starts gains what it has not.
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     VLT_TRY(config_load(supervisor->config_path, fault, &supervisor->config));
     VLT_TRY(settings_files_read(supervisor->config, fault, &supervisor->files));
     VLT_TRY(folders_make(supervisor->config, fault));
