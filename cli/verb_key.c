@@ -119,7 +119,8 @@ const struct verb verb_key_destroy = {
     .argument_max = 2,
     .summary = "Destroy a key that nothing needs",
     .details =
-        "KIND is signing, intake, checkpoint, tenant, system or wrapping, KEY as `vaultctl key list`\n"
+        "KIND is signing, intake, checkpoint, tenant, system or wrapping, KEY as "
+        "`vaultctl key list`\n"
         "shows it. Refused (exit status 5) while something needs the key. Retired keys go by\n"
         "themselves.",
     .examples = "  vaultctl key destroy tenant 3 --tenant acme\n",

@@ -21,8 +21,8 @@ bool rotation_kind_take(struct http_exchange *x, const struct http_parameters *p
             return true;
         }
     answer_problem(x, 404, "kind",
-                   "there are \"signing\", \"intake\", \"checkpoint\", \"system\" and \"wrapping\" keys; "
-                   "those of a tenant are at /v1/tenants/{tenant}/rotate");
+                   "there are \"signing\", \"intake\", \"checkpoint\", \"system\" and \"wrapping\" "
+                   "keys; those of a tenant are at /v1/tenants/{tenant}/rotate");
     return false;
 }
 
