@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+// Over 500 lines, as it is one thing: the child process in which the admin role meets a
+// keeper and an auditor made for tests, who share one state.
 #include "tests/unit/admin_harness.h"
 
 #include <arpa/inet.h>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Over 500 lines, as it is one thing: a keeper with all its peers, who share one state.
 #include "tests/unit/keeper_fixture.h"
 
 #include "libvault/base/hex.h"
