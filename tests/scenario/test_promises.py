@@ -3,15 +3,17 @@
 """DESIGN section 2, looked at from outside the processes."""
 
 import ctypes
+import errno
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 from jose import new_client_key  # noqa: E402
-from lab import ROLES, Lab, need, run_cases  # noqa: E402
+from lab import ROLES, Lab, need, run_cases, wait_until  # noqa: E402
 from memory import search_memory  # noqa: E402
 
 MARKER = "sk-MARKER-7f3a91c2d4e8b605"
@@ -105,6 +107,11 @@ def a_debugger_is_refused():
             need(status == 0, f"a process of the same user may trace the {role}")
 
 
+def filters_of(pid):
+    with open(f"/proc/{pid}/status") as status:
+        return int(re.search(r"Seccomp_filters:\s+(\d+)", status.read()).group(1))
+
+
 def each_role_is_locked_up():
     with Lab() as lab:
         exercise(lab)
@@ -119,10 +126,52 @@ def each_role_is_locked_up():
                 need(re.search(r"Max core file size\s+0\s+0", limits.read()), f"{role}: core files are possible")
             need(os.getsid(pid) == pid, f"{role}: shares a terminal with the supervisor")
             uids.add(re.search(r"Uid:\s+(\d+)", text).group(1))
+            need(os.readlink(f"/proc/{pid}/cwd") == "/", f"{role}: stands in {os.readlink(f'/proc/{pid}/cwd')}")
         with open(f"/proc/{lab.process.pid}/status") as status:
-            need(re.search(r"NoNewPrivs:\s+1", status.read()), "the supervisor: new privileges are possible")
+            text = status.read()
+        need(re.search(r"NoNewPrivs:\s+1", text), "the supervisor: new privileges are possible")
+        need(filters_of(lab.process.pid) == filters_of("self") + 1, "the supervisor: no system-call filter of its own")
+        need(all(filters_of(lab.pids()[role]) == filters_of("self") + 2 for role in ROLES), "a role without its own filter")
         if lab.users:
             need(len(uids) == len(ROLES) and "0" not in uids, f"uids {uids}")
+
+
+def what_the_supervisor_starts_has_no_more_than_it():
+    """Its filter is inherited: seen from a driver program, which has no other."""
+    script = r"""#!/usr/bin/python3
+import ctypes, errno, json, os, subprocess, sys
+libc = ctypes.CDLL(None, use_errno=True)
+def errno_of(number, *arguments):
+    return 0 if libc.syscall(number, *arguments) >= 0 else ctypes.get_errno()
+seen = {"unshare": errno_of(272, 0x10000000), "mount": errno_of(165, b"x", b"/", b"tmpfs", 0, 0), "ptrace": errno_of(101, 0, 0, 0, 0),
+        "bpf": errno_of(321, 0, 0, 0), "keyctl": errno_of(250, 0, 0), "io_uring_setup": errno_of(425, 1, 0),
+        "clone": errno_of(56, 0x10000000 | 17, 0, 0, 0, 0)}
+child = subprocess.run(["sh", "-c", "echo $((6*7)) | cat"], capture_output=True, text=True)
+open(sys.argv[1], "w").write(json.dumps({"seen": seen, "child": child.stdout.strip()}))
+"""
+    with Lab() as lab:
+        program, seen = lab.put_file("driver", script), lab.put_file("seen", "")
+        os.chmod(program, 0o755)
+        os.chmod(seen, 0o666)
+        lab.extra["rotator"] = {"programs": [f"mine={program} {seen}"]}
+        lab.write_config()
+        exercise(lab)
+        lab.vaultctl("credential", "automate", "openai-prod", "--recipe", "exec:mine")
+        lab.vaultctl("rotate", "credential", "openai-prod", "--detach")
+        wait_until("the program", lambda: os.path.getsize(seen) > 0)
+        with open(seen) as text:
+            result = json.load(text)
+        need(result["child"] == "42", f"an ordinary program does not run: {result}")
+        need(all(number == errno.ENOSYS for number in result["seen"].values()), f"calls that the supervisor has not: {result}")
+
+
+def the_first_driver_program_needs_a_restart():
+    with Lab() as lab:
+        exercise(lab)
+        lab.extra["rotator"] = {"programs": ["mine=/bin/true"]}
+        lab.write_config()
+        lab.process.send_signal(signal.SIGHUP)
+        wait_until("a message", lambda: "rotator.programs: the first program needs a restart of vaultd" in lab.log())
 
 
 def each_program_links_only_what_it_may():
@@ -179,5 +228,6 @@ def a_stolen_disk_does_not_open():
 
 if __name__ == "__main__":
     run_cases(no_credential_outside_keeper_and_redeemer, keeper_and_redeemer_keep_it_hidden, no_credential_in_files_logs_or_answers,
-              no_call_returns_a_credential, a_debugger_is_refused, each_role_is_locked_up, each_program_links_only_what_it_may,
+              no_call_returns_a_credential, a_debugger_is_refused, each_role_is_locked_up, what_the_supervisor_starts_has_no_more_than_it,
+              the_first_driver_program_needs_a_restart, each_program_links_only_what_it_may,
               each_role_has_only_its_descriptors, a_stolen_disk_does_not_open)

@@ -109,6 +109,9 @@ static void config_rejects_by_line_and_key(void **state) {
         {GOOD "store: [a]\n", 7, "store: must be a text"},
         {GOOD "store: {a: b}\n", 7, "store: must be a text"},
         {GOOD "store: \"a\\0b\"\n", 7, "store: must be a text"},
+        {GOOD "store: here\n", 7, "store: must be an absolute path"},
+        {GOOD "recipes: ./recipes\n", 7, "recipes: must be an absolute path"},
+        {GOOD "audit:\n  directory: ../log\n", 8, "audit.directory: must be an absolute path"},
         {GOOD "audit: here\n", 7, "audit: must have keys of its own"},
         {GOOD "audit:\n", 7, "audit: must have keys of its own"},
         {GOOD "log_level: loud\n", 7, "log_level: must be error, warning, notice, info or debug"},
@@ -152,7 +155,7 @@ static void config_rejects_by_line_and_key(void **state) {
         {"text", 1, "must be keys with values"},
         {"", 0, "the file is empty"},
         {"# nothing\n", 0, "the file is empty"},
-        {GOOD "---\nstore: b\n", 7, "a second YAML document"},
+        {GOOD "---\nstore: /b\n", 7, "a second YAML document"},
         {HEAD "device:\n  kind: tpm\n bad\n" BROKER, 4, "did not find expected key"},
         {HEAD "\tdevice: x\n", 2, "line 2"},
         {"? [a]\n: b\n", 1, "there is no such key"},
@@ -182,7 +185,7 @@ static void config_rejects_long_values(void **state) {
     snprintf(text, sizeof text, GOOD "store: %01025d\n", 1);
     assert_int_equal(load(text, &fault, &config).class, VLT_MALFORMED);
     assert_non_null(strstr(fault.text, "line 7: store: must be a text of at most 1024 bytes"));
-    snprintf(text, sizeof text, GOOD "store: %01024d\n", 1);
+    snprintf(text, sizeof text, GOOD "store: /%01023d\n", 1);
     assert_true(vlt_is_ok(load(text, &fault, &config)));
     config_free(config);
     size_t size = (size_t)snprintf(text, sizeof text, GOOD "admin:\n  allow_users:\n");

@@ -32,6 +32,12 @@ vlt_result sandbox_enter_witness(struct fault *fault) {
     return vlt_ok();
 }
 
+vlt_result sandbox_enter_supervisor(bool runs_programs, struct fault *fault) {
+    (void)runs_programs;
+    (void)fault;
+    return vlt_ok();
+}
+
 #else
 
 // What every event loop, allocator and thread needs.
@@ -100,6 +106,62 @@ static const int auditor_calls[] = {
     SCMP_SYS(fchmodat), SCMP_SYS(syncfs),
 };
 
+// The supervisor starts the roles and watches over them.
+static const int supervisor_calls[] = {
+    SCMP_SYS(fork),        SCMP_SYS(vfork),       SCMP_SYS(execve),       SCMP_SYS(execveat),
+    SCMP_SYS(wait4),       SCMP_SYS(waitid),      SCMP_SYS(kill),         SCMP_SYS(tgkill),
+    SCMP_SYS(setsid),      SCMP_SYS(setgroups),   SCMP_SYS(setresuid),    SCMP_SYS(setresgid),
+    SCMP_SYS(close_range), SCMP_SYS(setrlimit),   SCMP_SYS(getrlimit),    SCMP_SYS(chdir),
+    SCMP_SYS(listen),      SCMP_SYS(chown),       SCMP_SYS(fchownat),     SCMP_SYS(getgroups),
+    SCMP_SYS(rmdir),
+};
+// What a program does before it is a role with a filter of its own: the loader, the
+// memory that the kernel hides, the filter itself, and the modules of devices, which
+// are opened then.
+static const int starting_calls[] = {
+    SCMP_SYS(arch_prctl),   SCMP_SYS(seccomp),        SCMP_SYS(memfd_secret),
+    SCMP_SYS(memfd_create), SCMP_SYS(mlock2),         SCMP_SYS(mlockall),
+    SCMP_SYS(munlockall),   SCMP_SYS(epoll_create),   SCMP_SYS(eventfd),
+    SCMP_SYS(pipe),         SCMP_SYS(mincore),        SCMP_SYS(getpgrp),
+    SCMP_SYS(getpgid),      SCMP_SYS(getsid),         SCMP_SYS(time),
+    SCMP_SYS(times),        SCMP_SYS(getrusage),      SCMP_SYS(getcpu),
+    SCMP_SYS(clock_getres), SCMP_SYS(sched_getattr),  SCMP_SYS(sched_setaffinity),
+    SCMP_SYS(shmget),       SCMP_SYS(shmat),          SCMP_SYS(shmdt),
+    SCMP_SYS(shmctl),       SCMP_SYS(semtimedop),     SCMP_SYS(inotify_init1),
+    SCMP_SYS(accept),       SCMP_SYS(inotify_add_watch), SCMP_SYS(inotify_rm_watch),
+    SCMP_SYS(link),         SCMP_SYS(creat),
+};
+// What else an ordinary program does, one that an administrator wrote as a driver for
+// the rotator. Not here: whatever changes the machine, looks into other processes, or
+// opens a large part of the kernel (mounts, name spaces, modules, keys, bpf, io_uring).
+static const int program_calls[] = {
+    SCMP_SYS(alarm),           SCMP_SYS(capget),          SCMP_SYS(capset),
+    SCMP_SYS(copy_file_range), SCMP_SYS(faccessat),       SCMP_SYS(fchdir),
+    SCMP_SYS(fgetxattr),       SCMP_SYS(flistxattr),      SCMP_SYS(fsetxattr),
+    SCMP_SYS(futimesat),       SCMP_SYS(getdents),        SCMP_SYS(getitimer),
+    SCMP_SYS(getpriority),     SCMP_SYS(getxattr),        SCMP_SYS(inotify_init),
+    SCMP_SYS(ioprio_get),      SCMP_SYS(ioprio_set),      SCMP_SYS(landlock_add_rule),
+    SCMP_SYS(landlock_create_ruleset), SCMP_SYS(landlock_restrict_self), SCMP_SYS(lchown),
+    SCMP_SYS(lgetxattr),       SCMP_SYS(linkat),          SCMP_SYS(listxattr),
+    SCMP_SYS(llistxattr),      SCMP_SYS(mknod),           SCMP_SYS(mknodat),
+    SCMP_SYS(openat2),         SCMP_SYS(pause),           SCMP_SYS(personality),
+    SCMP_SYS(pidfd_open),      SCMP_SYS(pidfd_send_signal), SCMP_SYS(preadv),
+    SCMP_SYS(preadv2),         SCMP_SYS(pwritev2),        SCMP_SYS(readahead),
+    SCMP_SYS(rt_sigpending),   SCMP_SYS(rt_sigqueueinfo), SCMP_SYS(rt_sigsuspend),
+    SCMP_SYS(rt_sigtimedwait), SCMP_SYS(rt_tgsigqueueinfo), SCMP_SYS(sched_get_priority_max),
+    SCMP_SYS(sched_get_priority_min), SCMP_SYS(sched_setattr), SCMP_SYS(sched_setparam),
+    SCMP_SYS(sendfile),        SCMP_SYS(setfsgid),        SCMP_SYS(setfsuid),
+    SCMP_SYS(setgid),          SCMP_SYS(setitimer),       SCMP_SYS(setpgid),
+    SCMP_SYS(setpriority),     SCMP_SYS(setregid),        SCMP_SYS(setreuid),
+    SCMP_SYS(setuid),          SCMP_SYS(setxattr),        SCMP_SYS(signalfd),
+    SCMP_SYS(signalfd4),       SCMP_SYS(splice),          SCMP_SYS(symlink),
+    SCMP_SYS(symlinkat),       SCMP_SYS(sync),            SCMP_SYS(tee),
+    SCMP_SYS(timer_create),    SCMP_SYS(timer_delete),    SCMP_SYS(timer_getoverrun),
+    SCMP_SYS(timer_gettime),   SCMP_SYS(timer_settime),   SCMP_SYS(timerfd_gettime),
+    SCMP_SYS(tkill),           SCMP_SYS(truncate),        SCMP_SYS(utime),
+    SCMP_SYS(utimensat),       SCMP_SYS(utimes),
+};
+
 #define ALLOW(filter, calls) allow(filter, calls, sizeof calls / sizeof *(calls))
 static int allow(scmp_filter_ctx filter, const int *calls, size_t count) {
     for (size_t i = 0; i < count; i++) {
@@ -113,11 +175,9 @@ static int allow(scmp_filter_ctx filter, const int *calls, size_t count) {
 
 #define CLONE_THREAD_FLAG 0x00010000u
 static int allow_threads(scmp_filter_ctx filter) {
-    int failed = ALLOW(filter, thread_calls);
-    if (!failed)
-        failed =
-            seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-                             SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD_FLAG, CLONE_THREAD_FLAG));
+    int failed = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+                                  SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD_FLAG,
+                                          CLONE_THREAD_FLAG));
     // The flags of clone3 are behind a pointer that a filter can not read: make
     // the C library fall back to clone.
     if (!failed)
@@ -135,26 +195,54 @@ static int allow_own_signals(scmp_filter_ctx filter) {
                             SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
 }
 
-static int allow_role(scmp_filter_ctx filter, enum ipc_role role) {
+static bool has_threads(enum ipc_role role) {
+    return role != IPC_REDEEMER; // the auditor has one that publishes
+}
+
+static bool connects(enum ipc_role role) { return has_threads(role) && role != IPC_AUDITOR; }
+
+// The tables of a role: with its rules about arguments they are its filter, without
+// them its part of the supervisor's.
+static int allow_tables(scmp_filter_ctx filter, enum ipc_role role) {
     int failed = ALLOW(filter, common_calls);
-    if (!failed)
-        failed = allow_own_signals(filter);
     if (!failed)
         failed = ALLOW(filter, file_calls);
     if (!failed && role == IPC_AUDITOR)
         failed = ALLOW(filter, auditor_calls);
-    if (!failed && role == IPC_AUDITOR) // one thread publishes
-        failed = allow_threads(filter);
     if (!failed && role == IPC_KEEPER)
         failed = ALLOW(filter, keeper_calls);
     if (!failed && role == IPC_SHIPPER)
         failed = ALLOW(filter, shipper_calls);
-    if (!failed && (role == IPC_KEEPER || role == IPC_BROKER || role == IPC_ADMIN ||
-                    role == IPC_SHIPPER || role == IPC_ROTATOR)) {
+    if (!failed && has_threads(role))
+        failed = ALLOW(filter, thread_calls);
+    if (!failed && connects(role))
         failed = ALLOW(filter, connect_calls);
-        if (!failed)
-            failed = allow_threads(filter);
-    }
+    return failed;
+}
+
+static int allow_role(scmp_filter_ctx filter, enum ipc_role role) {
+    int failed = allow_tables(filter, role);
+    if (!failed)
+        failed = allow_own_signals(filter);
+    if (!failed && has_threads(role))
+        failed = allow_threads(filter);
+    return failed;
+}
+
+// A filter is inherited and every later one only narrows it: what a role may do, the
+// one that starts it must be allowed to do. So its list is made of theirs.
+static int allow_supervisor(scmp_filter_ctx filter, bool runs_programs) {
+    const scmp_datum_t new_name_spaces = 0x7e020000u; // CLONE_NEW*; clone3 is not there
+    int failed = ALLOW(filter, supervisor_calls);
+    for (int role = IPC_SUPERVISOR + 1; !failed && role < IPC_ROLE_COUNT; role++)
+        failed = allow_tables(filter, (enum ipc_role)role);
+    if (!failed)
+        failed = ALLOW(filter, starting_calls);
+    if (!failed && runs_programs)
+        failed = ALLOW(filter, program_calls);
+    if (!failed)
+        failed = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+                                  SCMP_A0(SCMP_CMP_MASKED_EQ, new_name_spaces, 0));
     return failed;
 }
 
@@ -172,6 +260,14 @@ static vlt_result load(scmp_filter_ctx filter, int failed, const char *who, stru
 vlt_result sandbox_enter(enum ipc_role role, struct fault *fault) {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
     return load(filter, filter ? allow_role(filter, role) : -ENOMEM, ipc_role_name(role), fault);
+}
+
+vlt_result sandbox_enter_supervisor(bool runs_programs, struct fault *fault) {
+    // Not killed: the end of the supervisor is the end of every role, and a driver
+    // program that asks for more finds it missing, as on an older kernel.
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
+    return load(filter, filter ? allow_supervisor(filter, runs_programs) : -ENOMEM, "supervisor",
+                fault);
 }
 
 vlt_result sandbox_enter_witness(struct fault *fault) {

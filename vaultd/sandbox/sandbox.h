@@ -14,7 +14,12 @@ vlt_result sandbox_begin(struct fault *fault) VLT_MUST_USE;
 // Once files are open: the seccomp allow-list of that role. A call outside it
 // kills the process (SIGSYS), which the supervisor sees and logs.
 vlt_result sandbox_enter(enum ipc_role role, struct fault *fault) VLT_MUST_USE;
-// The same for vault-witness: it accepts connections, begins none, has one thread,
+// For the supervisor, before it starts a role: what all roles together may call, what
+// starting them takes, and, where the configuration has driver programs, what ordinary
+// programs call. Any other call fails with ENOSYS, in the supervisor and in all that
+// it starts.
+vlt_result sandbox_enter_supervisor(bool runs_programs, struct fault *fault) VLT_MUST_USE;
+// As sandbox_enter, for vault-witness: it accepts connections, begins none, has one thread,
 // and writes files in its folder.
 vlt_result sandbox_enter_witness(struct fault *fault) VLT_MUST_USE;
 

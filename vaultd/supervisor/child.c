@@ -23,6 +23,9 @@ static void become(const struct child_start *start) {
     // Away from the terminal: what is typed there is for the supervisor, and a role
     // must not be able to type for whoever sits there (TIOCSTI).
     setsid();
+    // Nor does it stand in the folder where vaultd was started: that may be anywhere.
+    if (chdir("/") != 0)
+        _exit(126);
     // Locked memory is limited for ordinary users; the keeper's heap needs room.
     struct rlimit locked = {RLIM_INFINITY, RLIM_INFINITY};
     if (setrlimit(RLIMIT_MEMLOCK, &locked) != 0 && getrlimit(RLIMIT_MEMLOCK, &locked) == 0) {

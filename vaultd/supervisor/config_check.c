@@ -86,6 +86,23 @@ static vlt_result check_signing_key(const struct checking *checking, const struc
     return vlt_ok();
 }
 
+// What the roles open: they stand in the root folder, where "here" means another place.
+static vlt_result check_paths(const struct checking *checking, const struct config *c) {
+    const struct {
+        const char *key, *path;
+    } paths[] = {
+        {"store", c->store},
+        {"profiles", c->profiles},
+        {"recipes", c->recipes},
+        {"audit.directory", c->audit.directory},
+        {"shipping.positions", c->shipping.positions},
+    };
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        if (paths[i].path[0] != '/')
+            return refuse(checking, paths[i].key, "must be an absolute path");
+    return vlt_ok();
+}
+
 static bool is_device_name(const char *name) {
     size_t size = strlen(name);
     return size >= 1 && size <= 32 &&
@@ -255,6 +272,7 @@ vlt_result config_check(const struct config_file *file, const struct config *c,
                         struct fault *fault) {
     const struct checking *checking = &(struct checking){file, fault};
     VLT_TRY(check_top(checking, c));
+    VLT_TRY(check_paths(checking, c));
     VLT_TRY(check_device(checking, &c->device));
     VLT_TRY(check_more_devices(checking, c));
     VLT_TRY(check_signing_key(checking, c));

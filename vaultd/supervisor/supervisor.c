@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 
 #include "vaultd/log/log.h"
+#include "vaultd/sandbox/sandbox.h"
 #include "vaultd/supervisor/environment.h"
 #include "vaultd/supervisor/folders.h"
 
@@ -55,16 +56,26 @@ static void keep_fixed(struct config *now, const struct config *before) {
     now->redeemer.workers = before->redeemer.workers;
 }
 
+// The number of processes is fixed while vaultd runs, and so is the system-call filter.
+static vlt_result check_reloadable(const struct config *now, const struct config *before,
+                                   struct fault *fault) {
+    if (config_ships(now) != config_ships(before))
+        return fault_set(fault, VLT_CONFLICT, "needs a restart",
+                         "shipping: the first receiver and the end of the last one need a restart "
+                         "of vaultd");
+    if (now->rotator.programs_count && !before->rotator.programs_count)
+        return fault_set(fault, VLT_CONFLICT, "needs a restart",
+                         "rotator.programs: the first program needs a restart of vaultd");
+    return vlt_ok();
+}
+
 static vlt_result reload(struct supervisor *supervisor, struct fault *fault) {
     struct config *config;
     struct settings_files files;
     VLT_TRY(config_load(supervisor->config_path, fault, &config));
-    // The number of processes is fixed while vaultd runs.
-    vlt_result result = config_ships(config) == config_ships(supervisor->config)
-                            ? settings_files_read(config, fault, &files)
-                            : fault_set(fault, VLT_CONFLICT, "needs a restart",
-                                        "shipping: the first receiver and the end of the last one "
-                                        "need a restart of vaultd");
+    vlt_result result = check_reloadable(config, supervisor->config, fault);
+    if (vlt_is_ok(result))
+        result = settings_files_read(config, fault, &files);
     if (!vlt_is_ok(result)) {
         config_free(config);
         return result;
@@ -130,6 +141,7 @@ vlt_result supervisor_start(struct supervisor *supervisor, struct fault *fault) 
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
     VLT_TRY(watch_signals(supervisor));
     VLT_TRY(listeners_open(supervisor, fault));
+    VLT_TRY(sandbox_enter_supervisor(supervisor->config->rotator.programs_count > 0, fault));
     return roles_start(supervisor, fault);
 }
 
