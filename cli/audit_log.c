@@ -34,6 +34,10 @@ static int read_own_key(struct command *command, struct audit_log *log) {
     struct buf content;
     buf_init(&content, VKEYS_MAX_BYTES);
     vlt_result result = tile_file_read(log->folder, "vkey", VKEYS_MAX_BYTES, &fault, &content);
+    if (result.class == VLT_NOT_FOUND)
+        result = fault_set(&fault, VLT_NOT_FOUND, "no log",
+                           "there is no file vkey: the folder holds no log, or one without a "
+                           "checkpoint yet (a vault that was never initialised)");
     if (vlt_is_ok(result))
         result =
             note_key_parse(bytes_of(content.at, bytes_find(buf_bytes(&content), '\n')), &log->key);
@@ -57,22 +61,40 @@ static int follow_handovers(struct command *command, struct audit_log *log) {
     return command_fail(command, result, &fault);
 }
 
-int audit_log_open(struct command *command, const char *path, struct audit_log *ret_log) {
-    struct audit_log log = {.folder = -1};
+static int open_folder(struct command *command, const char *path, int *ret_folder) {
     struct fault fault = {0};
-    const char *key = command_option(command, "--key");
-    if (!path)
-        path = command_setting(command, "--log", "VAULTCTL_AUDIT_LOG", AUDIT_LOG_DEFAULT);
-    log.folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (log.folder < 0)
+    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0)
         return command_fail(command,
                             fault_set(&fault, errno == ENOENT ? VLT_NOT_FOUND : VLT_UNAVAILABLE,
-                                      "the folder of the log can not be opened",
-                                      "%s can not be opened: %s", path, strerror(errno)),
+                                      "a folder can not be opened", "%s can not be opened: %s",
+                                      path, strerror(errno)),
                             &fault);
-    int status = key ? audit_key_read(command, key, &log.key) : read_own_key(command, &log);
+    *ret_folder = folder;
+    return EXIT_OK;
+}
+
+static void close_folders(const struct audit_log *log) {
+    if (log->archive >= 0)
+        close(log->archive);
+    close(log->folder);
+}
+
+int audit_log_open(struct command *command, const char *path, struct audit_log *ret_log) {
+    struct audit_log log = {.archive = -1};
+    const char *key = command_option(command, "--key"),
+               *archive = command_option(command, "--archive");
+    if (!path)
+        path = command_setting(command, "--log", "VAULTCTL_AUDIT_LOG", AUDIT_LOG_DEFAULT);
+    int status = open_folder(command, path, &log.folder);
+    if (status != EXIT_OK)
+        return status;
+    if (archive)
+        status = open_folder(command, archive, &log.archive);
+    if (status == EXIT_OK)
+        status = key ? audit_key_read(command, key, &log.key) : read_own_key(command, &log);
     if (status != EXIT_OK) {
-        close(log.folder);
+        close_folders(&log);
         return status;
     }
     status = follow_handovers(command, &log);
@@ -87,7 +109,7 @@ int audit_log_open(struct command *command, const char *path, struct audit_log *
 void audit_log_close(struct audit_log *log) {
     note_key_done(&log->key);
     note_key_done(&log->given_key);
-    close(log->folder);
+    close_folders(log);
 }
 
 struct bytes audit_entry_member(struct bytes entry, const char *name) {

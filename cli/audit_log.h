@@ -7,6 +7,11 @@
 #include "libvault/audit/log_verify.h"
 
 #define AUDIT_LOG_DEFAULT "/var/lib/vaultd/audit"
+#define AUDIT_ARCHIVE_OPTION                                                                       \
+    {                                                                                              \
+        "--archive", OPTION_VALUE, "DIR",                                                          \
+            "where entries are that were pruned (vaultctl audit archive)", 0                       \
+    }
 #define AUDIT_LOG_OPTIONS                                                                          \
     {"--log", OPTION_VALUE, "DIR",                                                                 \
      "folder of the log (default: $VAULTCTL_AUDIT_LOG, or " AUDIT_LOG_DEFAULT ")", 0},             \
@@ -17,6 +22,7 @@
 
 struct audit_log {
     int folder;
+    int archive; // of --archive, where entries are that were pruned; -1: none
     struct note_key key;
     struct note_key given_key; // what the caller trusts; `key` is the one that came of it
     unsigned key_changes;      // handovers from the given key to `key`
@@ -25,6 +31,8 @@ struct audit_log {
 // EXIT_OK, or the failure was said. audit_log_close closes.
 int audit_log_open(struct command *command, const char *path, struct audit_log *ret_log);
 void audit_log_close(struct audit_log *log);
+// --policy or --cosigned; one without the other is a mistake that audit_policy_check says.
+bool audit_policy_is_given(const struct command *command);
 // The checkpoint of --cosigned satisfies the policy file of --policy.
 int audit_policy_check(struct command *command, struct checkpoint *ret_cosigned);
 int audit_key_read(struct command *command, const char *text, struct note_key *ret_key);

@@ -32,6 +32,20 @@ void audit_search_filter(struct audit_search *search, const char *member, const 
     buf_done(&quoted);
 }
 
+static int set_time(struct audit_search *search, const char *option, const char *text,
+                    char time[CLOCK_TEXT_SIZE]) {
+    if (text && !vlt_is_ok(timestamp_normal(text, time)))
+        return command_usage(search->command,
+                             "%s: \"%s\" is not a time like 2026-11-21 or 2026-11-21T10:30:00Z",
+                             option, text);
+    return EXIT_OK;
+}
+
+int audit_search_time(struct audit_search *search, const char *since, const char *until) {
+    int status = set_time(search, "--since", since, search->since);
+    return status == EXIT_OK ? set_time(search, "--until", until, search->until) : status;
+}
+
 // ---- One entry ----
 
 static bool holds_one(struct bytes list, struct bytes wanted) {
@@ -45,14 +59,14 @@ static bool holds_one(struct bytes list, struct bytes wanted) {
 }
 
 static bool is_in_time(const struct audit_search *search, struct bytes entry) {
-    if (!search->since && !search->until)
+    if (!search->since[0] && !search->until[0])
         return true;
     struct bytes time = audit_entry_member(entry, "time");
     char text[64];
     if (!bytes_to_text(time, text, sizeof text))
         return false;
-    return (!search->since || strcmp(text, search->since) >= 0) &&
-           (!search->until || strcmp(text, search->until) < 0);
+    return strcmp(text, search->since) >= 0 &&
+           (!search->until[0] || strcmp(text, search->until) < 0);
 }
 
 static bool fits(const struct audit_search *search, struct bytes entry) {
@@ -72,7 +86,8 @@ struct walk {
     struct audit_search *search;
     struct tile_reader reader;
     struct audit_index index;
-    uint64_t end; // of what is looked at
+    uint64_t first, end; // of what is looked at
+    uint64_t pruned;     // entries before this one are not there
     int status;
 };
 
@@ -87,7 +102,7 @@ static vlt_result look_in_bundle(struct walk *walk, uint64_t number) {
     VLT_TRY(tile_reader_bundle(&walk->reader, number, &bundle));
     for (; at < stop && at < walk->end && goes_on(walk); at++) {
         VLT_TRY(tile_entry_take(&bundle, &entry));
-        if (at < search->first || !fits(search, entry))
+        if (at < walk->first || !fits(search, entry))
             continue;
         search->left--;
         walk->status = search->each(search, entry);
@@ -95,22 +110,18 @@ static vlt_result look_in_bundle(struct walk *walk, uint64_t number) {
     return vlt_ok();
 }
 
-// False: nothing in the span was written in that time. Times grow in a log, but
-// for a clock that was set back: the span's first and last are a second apart at
-// least from what is ruled out.
+// False: nothing in the span was written in that time.
 static bool may_be_in_time(const struct audit_search *search, const struct log_index *file) {
-    bool is_before = search->since && strcmp(file->last, search->since) < 0 &&
-                     strcmp(file->first, search->since) < 0;
-    bool is_after = search->until && strcmp(file->first, search->until) >= 0 &&
-                    strcmp(file->last, search->until) >= 0;
-    return !is_before && !is_after;
+    return strcmp(file->latest, search->since) >= 0 &&
+           (!search->until[0] || strcmp(file->earliest, search->until) < 0);
 }
 
 // The span's index, built when need be. Where that does not work, nothing more is
 // built in this search.
 static bool open_index(struct walk *walk, uint64_t number, struct log_index *ret_file) {
     struct fault fault = {0};
-    if (walk->index.folder < 0 || (number + 1) * LOG_INDEX_SPAN > walk->reader.size)
+    if (walk->index.folder < 0 || (number + 1) * LOG_INDEX_SPAN > walk->reader.size ||
+        number * LOG_INDEX_SPAN < walk->pruned)
         return false;
     vlt_result result = audit_index_file(walk->search->command, &walk->index, number, &walk->reader,
                                          &fault, ret_file, NULL);
@@ -148,7 +159,7 @@ static vlt_result look_in_span(struct walk *walk, uint64_t number) {
         uint64_t begins = (first + i) * TILE_WIDTH;
         if (begins >= walk->end)
             return vlt_ok();
-        if (begins + TILE_WIDTH > walk->search->first && bundles[i / 64] >> (i & 63) & 1)
+        if (begins + TILE_WIDTH > walk->first && bundles[i / 64] >> (i & 63) & 1)
             VLT_TRY(look_in_bundle(walk, first + i));
     }
     return vlt_ok();
@@ -158,21 +169,50 @@ static bool every_filter_is_indexed(const struct audit_search *search) {
     for (size_t i = 0; i < search->filter_count; i++)
         if (!log_index_has_member(bytes_of_text(search->filters[i].member)))
             return false;
-    return search->filter_count > 0 || search->since || search->until;
+    return search->filter_count > 0 || search->since[0] || search->until[0];
+}
+
+// Entries that were pruned are looked at in the archive. Without one the search begins
+// behind them, and says so to whoever could miss something.
+static vlt_result begin_behind_pruned(struct walk *walk, const struct audit_log *log,
+                                      struct fault *fault) {
+    walk->first = walk->search->first;
+    if (log->archive >= 0)
+        return vlt_ok();
+    VLT_TRY(log_pruned(log->folder, fault, &walk->pruned));
+    if (walk->first >= walk->pruned)
+        return vlt_ok();
+    walk->first = walk->pruned;
+    fprintf(stderr, "vaultctl: entries 1 to %llu were pruned and are not looked at (--archive)\n",
+            (unsigned long long)walk->pruned);
+    return vlt_ok();
+}
+
+static vlt_result note_beginning(struct walk *walk) {
+    struct bytes entry;
+    if (walk->pruned >= walk->reader.size)
+        return vlt_ok();
+    VLT_TRY(tile_reader_entry(&walk->reader, walk->pruned, &entry));
+    char *begins = walk->search->begins;
+    return bytes_to_text(audit_entry_member(entry, "time"), begins, CLOCK_TEXT_SIZE)
+               ? vlt_ok()
+               : vlt_fail(VLT_MALFORMED, "an entry of the log has no time");
 }
 
 static vlt_result walk_log(struct walk *walk, const struct audit_log *log, struct fault *fault) {
     struct audit_search *search = walk->search;
     struct checkpoint checkpoint;
     VLT_TRY(log_checkpoint(log->folder, &log->key, fault, NULL, &checkpoint));
+    VLT_TRY(begin_behind_pruned(walk, log, fault));
     VLT_TRY(tile_reader_init(&walk->reader, log->folder, checkpoint.size));
     walk->reader.fault = fault;
+    walk->reader.archive = log->archive;
     walk->end = search->end < checkpoint.size ? search->end : checkpoint.size;
     walk->index.folder = -1;
     if (search->uses_index && every_filter_is_indexed(search))
         audit_index_open(search->command, checkpoint.origin, &walk->index);
-    vlt_result result = vlt_ok();
-    for (uint64_t number = search->first / LOG_INDEX_SPAN;
+    vlt_result result = note_beginning(walk);
+    for (uint64_t number = walk->first / LOG_INDEX_SPAN;
          vlt_is_ok(result) && goes_on(walk) && number * LOG_INDEX_SPAN < walk->end; number++)
         result = look_in_span(walk, number);
     audit_index_close(&walk->index);

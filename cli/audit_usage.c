@@ -91,8 +91,6 @@ static int each(struct audit_search *search, struct bytes entry) {
     struct bytes kind = audit_entry_member(entry, "kind");
     struct fault fault = {0};
     json_t *object = NULL;
-    if (!usage->first[0])
-        (void)bytes_to_text(audit_entry_member(entry, "time"), usage->first, sizeof usage->first);
     if (!bytes_equal_text(kind, "issue") && !bytes_equal_text(kind, "redeem"))
         return EXIT_OK;
     vlt_result result = jsontext_parse(entry, &jsontext_document_limits, &fault, &object);
@@ -112,9 +110,11 @@ int audit_usage_read(struct command *command, const char *since, struct audit_us
                                       .identities = json_object()};
     audit_search_init(&search, command, each);
     search.context = ret_usage;
-    search.since = since;
     search.uses_index = since != NULL;
-    int status = audit_search_run(&search);
+    int status = audit_search_time(&search, since, NULL);
+    if (status == EXIT_OK)
+        status = audit_search_run(&search);
+    memcpy(ret_usage->begins, search.begins, sizeof ret_usage->begins);
     audit_search_done(&search);
     if (status != EXIT_OK)
         audit_usage_done(ret_usage);

@@ -12,7 +12,7 @@ struct audit_usage {
     json_t *issuers;     // issuer of a principal or an agent: time
     json_t *identities;  // issuer|subject: {"first","last","allowed","denied","groups":[…],
                          // "credentials":{name: time},"as_agent": bool}
-    char first[64];      // time of the first entry of the log that was looked at; "" none
+    char begins[CLOCK_TEXT_SIZE]; // when the log begins that was looked at; "": it is empty
 };
 // Exit status; failures are said. `since` may be NULL: the whole log. audit_usage_done
 // frees.

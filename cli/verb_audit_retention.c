@@ -3,7 +3,6 @@
 // archive is the log's tiles and entries, and for each time that something was
 // added the signed checkpoint of that size (checkpoints/SIZE), which is its manifest.
 // prune: takes entries away from the vault that a verified archive has.
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +13,7 @@
 
 #include "cli/audit_log.h"
 #include "cli/listing.h"
+#include "cli/timestamp.h"
 #include "cli/verbs.h"
 
 #define CHECKPOINT_PATH_MAX 64
@@ -183,28 +183,21 @@ static vlt_result compare(const struct audit_log *log, int archive, struct fault
     return vlt_ok();
 }
 
-// As far as both go.
-static bool is_before(struct bytes a, struct bytes b) {
-    size_t same = 0;
-    while (same < a.size && same < b.size && a.at[same] == b.at[same])
-        same++;
-    return same < a.size && same < b.size && a.at[same] < b.at[same];
-}
-
-// Index of the first entry that is not older than `since`, which is a time or the
-// beginning of one: canonical times are in the order of their texts.
+// Index of the first entry that is not older than `since` (timestamp.h).
 static vlt_result find_date(int archive, uint64_t size, const char *since, uint64_t *ret_index) {
     struct tile_reader reader;
+    char text[CLOCK_TEXT_SIZE];
     uint64_t low = 0, high = size;
-    struct bytes wanted = bytes_of_text(since), entry;
+    struct bytes entry;
     vlt_result result = tile_reader_init(&reader, archive, size);
     while (vlt_is_ok(result) && low < high) {
         uint64_t middle = low + (high - low) / 2;
         result = tile_reader_entry(&reader, middle, &entry);
         if (!vlt_is_ok(result))
             break;
-        struct bytes time = audit_entry_member(entry, "time");
-        if (is_before(time, wanted))
+        if (!bytes_to_text(audit_entry_member(entry, "time"), text, sizeof text))
+            result = vlt_fail(VLT_MALFORMED, "an entry of the log has no time");
+        else if (strcmp(text, since) < 0)
             low = middle + 1;
         else
             high = middle;
@@ -215,35 +208,34 @@ static vlt_result find_date(int archive, uint64_t size, const char *since, uint6
     return result;
 }
 
-static bool is_date(const char *text) {
-    for (size_t i = 0; i < 10; i++)
-        if (i == 4 || i == 7 ? text[i] != '-' : !isdigit((unsigned char)text[i]))
-            return false;
-    return strlen(text) == 10 || text[10] == 'T';
-}
-
-// How many entries may go: whole tiles, before what was asked, in the archive.
-static vlt_result entries_to_prune(struct command *command, const struct audit_log *log,
-                                   struct fault *fault, uint64_t *ret_until) {
-    const char *before = command_option(command, "--before");
-    int archive = -1;
-    uint64_t size = 0, until = 0;
-    VLT_TRY(folder_open(command_option(command, "--archive"), false, fault, &archive));
-    vlt_result result = compare(log, archive, fault, &size);
-    if (vlt_is_ok(result) && is_date(before))
-        result = find_date(archive, size, before, &until);
-    else if (vlt_is_ok(result))
-        result = checkpoint_number_parse(bytes_of_text(before), &until);
-    close(archive);
-    VLT_TRY(result);
-    if (!is_date(before) && until)
-        until--; // entry N has index N - 1
-    if (until > size)
+// How many entries may go: whole tiles, before what was asked, in the archive. `before`
+// is a time in canonical form, or "" and `until` counts.
+static vlt_result entries_to_prune(const struct audit_log *log, const char *before,
+                                   struct fault *fault, uint64_t *until) {
+    uint64_t size = 0;
+    VLT_TRY(compare(log, log->archive, fault, &size));
+    if (before[0])
+        VLT_TRY(find_date(log->archive, size, before, until));
+    if (*until > size)
         return fault_set(fault, VLT_CONFLICT, "not in the archive",
                          "the archive holds %llu entries: run `vaultctl audit archive` first",
                          (unsigned long long)size);
-    *ret_until = until / TILE_WIDTH * TILE_WIDTH;
+    *until = *until / TILE_WIDTH * TILE_WIDTH;
     return vlt_ok();
+}
+
+// A time, or the number of the first entry to keep: entry N has index N - 1.
+static int read_before(struct command *command, char time[CLOCK_TEXT_SIZE], uint64_t *ret_until) {
+    const char *before = command_option(command, "--before");
+    uint64_t number = 0;
+    time[0] = 0;
+    if (vlt_is_ok(timestamp_normal(before, time)))
+        return EXIT_OK;
+    if (!vlt_is_ok(checkpoint_number_parse(bytes_of_text(before), &number)) || number == 0)
+        return command_usage(
+            command, "--before: \"%s\" is neither the number of an entry nor a time", before);
+    *ret_until = number - 1;
+    return EXIT_OK;
 }
 
 static int ask_to_prune(struct command *command, uint64_t until) {
@@ -266,12 +258,14 @@ static int ask_to_prune(struct command *command, uint64_t until) {
 static int prune(struct command *command, const struct audit_log *log) {
     struct checkpoint cosigned = {.size = UINT64_MAX};
     struct fault fault = {0};
+    char before[CLOCK_TEXT_SIZE];
     uint64_t until = 0;
-    int status =
-        command_option(command, "--policy") ? audit_policy_check(command, &cosigned) : EXIT_OK;
+    int status = read_before(command, before, &until);
+    if (status == EXIT_OK && audit_policy_is_given(command))
+        status = audit_policy_check(command, &cosigned);
     if (status != EXIT_OK)
         return status;
-    vlt_result result = entries_to_prune(command, log, &fault, &until);
+    vlt_result result = entries_to_prune(log, before, &fault, &until);
     if (vlt_is_ok(result) && cosigned.size < until)
         result = fault_set(&fault, VLT_CONFLICT, "not cosigned",
                            "witnesses have cosigned %llu entries only",
@@ -307,7 +301,7 @@ static const struct option_spec archive_options[] = {
 static const struct option_spec prune_options[] = {
     AUDIT_LOG_OPTIONS,
     {"--before", OPTION_VALUE, "WHEN",
-     "number of the first entry to keep, or a date (2026-01-31, 2026-01-31T12:00)", 0},
+     "number of the first entry to keep, or a time (2026-01-31, 2026-01-31T12:00Z)", 0},
     {"--archive", OPTION_VALUE, "DIR", "who has the entries (vaultctl audit archive)", 0},
     {"--policy", OPTION_VALUE, "FILE",
      "who must have cosigned beyond what is pruned (C2SP tlog-policy)", 0},

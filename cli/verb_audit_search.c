@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Finding entries in a log's files.
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -41,14 +42,12 @@ static int search_with(struct command *command, const struct bytes key) {
     struct audit_search search;
     struct fault fault = {0};
     unsigned long count = 0;
-    if (!vlt_is_ok(command_number(command, "--count", 1000000000, 0, &fault, &count)))
-        return command_usage(command, "%s", fault.text);
+    if (!vlt_is_ok(command_number(command, "--count", 1000000000, ULONG_MAX, &fault, &count)) ||
+        count == 0)
+        return command_usage(command, "%s", fault.text[0] ? fault.text : "--count must be above 0");
     audit_search_init(&search, command, show);
     search.uses_index = true;
-    if (count)
-        search.left = count;
-    search.since = command_option(command, "--since");
-    search.until = command_option(command, "--until");
+    search.left = count;
     audit_search_filter(&search, "principal",
                         name_in_log(key, command_option(command, "--principal"), principal), false);
     audit_search_filter(&search, "actor",
@@ -59,16 +58,37 @@ static int search_with(struct command *command, const struct bytes key) {
     audit_search_filter(&search, "token_id", command_option(command, "--token-id"), false);
     audit_search_filter(&search, "operation", command_option(command, "--operation"), false);
     audit_search_filter(&search, "tenant", command_option(command, "--tenant"), false);
-    int status = audit_search_run(&search);
+    int status = audit_search_time(&search, command_option(command, "--since"),
+                                   command_option(command, "--until"));
+    if (status == EXIT_OK)
+        status = audit_search_run(&search);
     audit_search_done(&search);
     return status;
+}
+
+// An option that can fit nothing would read as an answer: nothing was found.
+static int check_filters(struct command *command) {
+    static const char *const texts[] = {"--principal",   "--actor",    "--credential", "--decision",
+                                        "--correlation", "--token-id", "--operation"};
+    const char *decision = command_option(command, "--decision");
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        const char *text = command_option(command, texts[i]);
+        if (text && !text[0])
+            return command_usage(command, "%s is empty", texts[i]);
+    }
+    if (decision && strcmp(decision, "allow") != 0 && strcmp(decision, "deny") != 0 &&
+        strcmp(decision, "error") != 0)
+        return command_usage(command, "--decision: \"%s\" is not allow, deny or error", decision);
+    return EXIT_OK;
 }
 
 static int run_search(struct command *command) {
     struct bytes key = {NULL, 0};
     struct buf content;
     buf_init(&content, 4096);
-    int status = read_pseudonym_key(command, &content, &key);
+    int status = check_filters(command);
+    if (status == EXIT_OK)
+        status = read_pseudonym_key(command, &content, &key);
     if (status == EXIT_OK)
         status = search_with(command, key);
     buf_done(&content);
@@ -77,6 +97,8 @@ static int run_search(struct command *command) {
 
 static int run_show(struct command *command) {
     struct audit_search search;
+    if (!command->arguments[0][0])
+        return command_usage(command, "CORRELATION is empty");
     audit_search_init(&search, command, show);
     search.uses_index = true;
     audit_search_filter(&search, "correlation", command->arguments[0], false);
@@ -96,6 +118,8 @@ static int run_export(struct command *command) {
         !vlt_is_ok(command_number(command, "--last", INT64_MAX, INT64_MAX, &fault, &last)) ||
         first == 0)
         return command_usage(command, "%s", fault.text[0] ? fault.text : "--first must be above 0");
+    if (last < first)
+        return command_usage(command, "--last is before --first");
     command->wants_json = true; // an export is what the log holds, byte for byte
     audit_search_init(&search, command, show);
     search.first = first - 1;
@@ -117,16 +141,20 @@ static int index_report(struct command *command, uint64_t files, uint64_t built)
     return fflush(stdout) == 0 ? EXIT_OK : EXIT_FAILED;
 }
 
+// Spans of which something was pruned, and that no archive has, are left out.
 static vlt_result index_all(struct command *command, const char *origin, struct tile_reader *reader,
                             struct fault *fault, uint64_t *ret_built) {
     struct audit_index index;
     vlt_result result = vlt_ok();
-    uint64_t files = reader->size / LOG_INDEX_SPAN, built = 0;
+    uint64_t files = reader->size / LOG_INDEX_SPAN, built = 0, pruned = 0;
+    if (reader->archive < 0)
+        VLT_TRY(log_pruned(reader->folder, fault, &pruned));
+    uint64_t first = (pruned + LOG_INDEX_SPAN - 1) / LOG_INDEX_SPAN;
     audit_index_open(command, origin, &index);
     if (index.folder < 0)
         return fault_set(fault, VLT_UNAVAILABLE, "there is no place for an index",
                          "there is no place for an index: give one with --index");
-    for (uint64_t number = 0; vlt_is_ok(result) && number < files; number++) {
+    for (uint64_t number = first; vlt_is_ok(result) && number < files; number++) {
         struct log_index file;
         bool was_built = false;
         result = audit_index_file(command, &index, number, reader, fault, &file, &was_built);
@@ -153,6 +181,7 @@ static int run_index(struct command *command) {
         result = tile_reader_init(&reader, log.folder, checkpoint.size);
     if (vlt_is_ok(result)) {
         reader.fault = &fault;
+        reader.archive = log.archive;
         result = index_all(command, checkpoint.origin, &reader, &fault, &built);
         tile_reader_done(&reader);
     }
@@ -163,6 +192,7 @@ static int run_index(struct command *command) {
 
 static const struct option_spec search_options[] = {
     AUDIT_LOG_OPTIONS,
+    AUDIT_ARCHIVE_OPTION,
     AUDIT_INDEX_OPTIONS,
     {"--principal", OPTION_VALUE, "ISSUER|SUBJECT", "who acted", 0},
     {"--actor", OPTION_VALUE, "ISSUER|SUBJECT", "which agent acted for somebody", 0},
@@ -171,19 +201,23 @@ static const struct option_spec search_options[] = {
     {"--correlation", OPTION_VALUE, "ID", "which request", 0},
     {"--token-id", OPTION_VALUE, "JTI", "with which token", 0},
     {"--operation", OPTION_VALUE, "NAME", "which operation, like credential.put", 0},
-    {"--since", OPTION_VALUE, "TIME", "from this time on: 2026-11-21, or 2026-11-21T10:30:00Z", 0},
+    {"--since", OPTION_VALUE, "TIME",
+     "from this time on (UTC, or with an offset): 2026-11-21, 2026-11-21T10:30:00Z", 0},
     {"--until", OPTION_VALUE, "TIME", "before this time", 0},
     {"--count", OPTION_VALUE, "NUMBER", "no more than this", 0},
     {"--pseudonym-key", OPTION_VALUE, "FILE", "key of a log in which persons have pseudonyms", 0},
     {0}};
-static const struct option_spec show_options[] = {AUDIT_LOG_OPTIONS, AUDIT_INDEX_OPTIONS, {0}};
+static const struct option_spec show_options[] = {
+    AUDIT_LOG_OPTIONS, AUDIT_ARCHIVE_OPTION, AUDIT_INDEX_OPTIONS, {0}};
 static const struct option_spec index_options[] = {
     AUDIT_LOG_OPTIONS,
+    AUDIT_ARCHIVE_OPTION,
     {"--index", OPTION_VALUE, "DIR",
      "where the index is kept (default: $VAULTCTL_AUDIT_INDEX, or below $XDG_CACHE_HOME)", 0},
     {0}};
 static const struct option_spec export_options[] = {
     AUDIT_LOG_OPTIONS,
+    AUDIT_ARCHIVE_OPTION,
     {"--first", OPTION_VALUE, "NUMBER", "first entry (default 1)", 0},
     {"--last", OPTION_VALUE, "NUMBER", "last entry (default: the last of the checkpoint)", 0},
     {0}};

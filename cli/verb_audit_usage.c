@@ -140,8 +140,8 @@ static int run_unused(struct command *command) {
     if (status == EXIT_OK)
         status = command->wants_json
                      ? command_print_json(json_pack("{s:s, s:s, s:O}", "since", since, "log_begins",
-                                                    usage.first, "unused", unused.rows))
-                     : unused_print(&unused, since, usage.first);
+                                                    usage.begins, "unused", unused.rows))
+                     : unused_print(&unused, since, usage.begins);
     json_decref(unused.rows);
     audit_usage_done(&usage);
     return status;
@@ -287,11 +287,13 @@ static int run_inventory(struct command *command) {
 
 static const struct option_spec unused_options[] = {
     AUDIT_LOG_OPTIONS,
+    AUDIT_ARCHIVE_OPTION,
     AUDIT_INDEX_OPTIONS,
     {"--days", OPTION_VALUE, "NUMBER", "for how many days (default 90)", 0},
     {0}};
 static const struct option_spec inventory_options[] = {
     AUDIT_LOG_OPTIONS,
+    AUDIT_ARCHIVE_OPTION,
     AUDIT_INDEX_OPTIONS,
     {"--since", OPTION_VALUE, "TIME", "who was seen from this time on (default: ever)", 0},
     {0}};

@@ -16,15 +16,6 @@
 #define ENTRY_FILE_MAX (TILE_ENTRY_MAX + 1)
 #define PROOF_FILE_MAX (NOTE_MAX_BYTES + 16384)
 
-static vlt_result archive_open(const char *path, struct fault *fault, int *ret_folder) {
-    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0)
-        return fault_set(fault, VLT_NOT_FOUND, "a folder can not be opened",
-                         "%s can not be opened: %s", path, strerror(errno));
-    *ret_folder = folder;
-    return vlt_ok();
-}
-
 static void show_progress(uint64_t entries, uint64_t of, void *context) {
     fprintf(stderr, "\r%llu of %llu entries", (unsigned long long)entries, (unsigned long long)of);
 }
@@ -42,7 +33,14 @@ static int read_from(struct command *command, const struct audit_log *log,
             result = checkpoint_open(buf_bytes(&note), &log->given_key, ret_from);
     }
     buf_done(&note);
+    if (!vlt_is_ok(result) && !fault.text[0])
+        result = fault_set(&fault, result.class, result.reason, "%s: %s",
+                           command_option(command, "--from"), result.reason);
     return vlt_is_ok(result) ? EXIT_OK : command_fail(command, result, &fault);
+}
+
+bool audit_policy_is_given(const struct command *command) {
+    return command_option(command, "--policy") || command_option(command, "--cosigned");
 }
 
 // A cosigned checkpoint must satisfy the policy; the log must have grown from it.
@@ -55,6 +53,8 @@ int audit_policy_check(struct command *command, struct checkpoint *ret_cosigned)
     if (!cosigned)
         return command_usage(command,
                              "--policy needs --cosigned: the checkpoint that witnesses cosigned");
+    if (!policy_file)
+        return command_usage(command, "--cosigned needs --policy: who must have cosigned");
     buf_init(&policy, QUORUM_FILE_MAX);
     buf_init(&note, NOTE_MAX_BYTES);
     vlt_result result = file_read(policy_file, QUORUM_FILE_MAX, &policy, &fault);
@@ -109,7 +109,7 @@ static int verify(struct command *command, const struct audit_log *log) {
     struct checkpoint from, cosigned;
     struct log_verified verified;
     struct fault fault = {0};
-    bool has_policy = command_option(command, "--policy") != NULL;
+    bool has_policy = audit_policy_is_given(command);
     bool has_from = command_option(command, "--from") != NULL;
     bool shows = !command->wants_json && isatty(STDERR_FILENO);
     int status = has_from ? read_from(command, log, &from) : EXIT_OK;
@@ -117,18 +117,13 @@ static int verify(struct command *command, const struct audit_log *log) {
         status = audit_policy_check(command, &cosigned);
     if (status != EXIT_OK)
         return status;
-    const char *archive = command_option(command, "--archive");
     struct log_verify what = {.folder = log->folder,
-                              .has_archive = archive != NULL,
-                              .archive = -1,
+                              .has_archive = log->archive >= 0,
+                              .archive = log->archive,
                               .key = &log->key,
                               .from = has_from ? &from : NULL,
                               .progress = shows ? show_progress : NULL};
-    vlt_result result = archive ? archive_open(archive, &fault, &what.archive) : vlt_ok();
-    if (vlt_is_ok(result))
-        result = verify_grown(what, has_policy ? &cosigned : NULL, &fault, &verified);
-    if (what.archive >= 0)
-        close(what.archive);
+    vlt_result result = verify_grown(what, has_policy ? &cosigned : NULL, &fault, &verified);
     if (shows)
         fputs("\r\x1b[K", stderr);
     if (!vlt_is_ok(result))
@@ -274,8 +269,7 @@ static int run_check(struct command *command) {
 
 static const struct option_spec verify_options[] = {
     AUDIT_LOG_OPTIONS,
-    {"--archive", OPTION_VALUE, "DIR",
-     "where entries are that were pruned (vaultctl audit archive)", 0},
+    AUDIT_ARCHIVE_OPTION,
     {"--from", OPTION_VALUE, "FILE",
      "a checkpoint that was verified before: only what came later is read", 0},
     {"--policy", OPTION_VALUE, "FILE",

@@ -74,8 +74,8 @@ static vlt_result take_head(struct log_index *index, uint64_t number,
     struct bytes magic = wire_get_raw(&r, 16);
     uint64_t is_number = wire_get_u64(&r);
     struct bytes root = wire_get_raw(&r, sizeof ret_root->at);
-    take_time(&r, index->first);
-    take_time(&r, index->last);
+    take_time(&r, index->earliest);
+    take_time(&r, index->latest);
     index->row_count = wire_get_u32(&r);
     if (r.failed || !bytes_equal(magic, bytes_of(LOG_INDEX_MAGIC, 16)) || is_number != number ||
         r.size - r.next != index->row_count * 8)

@@ -4,11 +4,12 @@
 // time, and is never the truth: what it points to is read in the log and compared
 // there. One file for each LOG_INDEX_SPAN entries, of an own folder:
 //
-//   magic[16]  "vaultd index 1\n" and a zero
+//   magic[16]  "vaultd index 2\n" and a zero
 //   u64        number of the file; entries number * LOG_INDEX_SPAN and on
 //   root[32]   hash of the subtree of these entries: of another log's, or of other
 //              entries, the file does not count
-//   first[32], last[32]  RFC 3339 time of the first and last entry, zero padded
+//   earliest[32], latest[32]  RFC 3339 times of entries, zero padded: a clock may
+//              have been set back between the first and the last
 //   u32        how many rows
 //   row[8]…    56 bits of a hash of member and text, then which of the file's 256
 //              bundles holds it; sorted
@@ -40,7 +41,7 @@ struct log_index {
     struct buf content;
     const uint8_t *rows; // in content
     size_t row_count;
-    char first[LOG_INDEX_TIME_SIZE + 1], last[LOG_INDEX_TIME_SIZE + 1];
+    char earliest[LOG_INDEX_TIME_SIZE + 1], latest[LOG_INDEX_TIME_SIZE + 1];
 };
 // VLT_NOT_FOUND: there is none. VLT_CRYPTO: damaged, or of other entries than the
 // log has there; to be built again. log_index_close frees.

@@ -12,7 +12,7 @@
 struct build {
     uint64_t *rows;
     size_t count, capacity;
-    char first[LOG_INDEX_TIME_SIZE], last[LOG_INDEX_TIME_SIZE];
+    char earliest[LOG_INDEX_TIME_SIZE + 1], latest[LOG_INDEX_TIME_SIZE + 1];
 };
 
 static int compare(const void *a, const void *b) {
@@ -47,11 +47,12 @@ static vlt_result add_words(struct build *build, struct bytes member, struct byt
 
 static vlt_result add_member(struct build *build, struct bytes member, struct bytes text,
                              unsigned bundle) {
-    if (bytes_equal_text(member, "time") && text.size <= LOG_INDEX_TIME_SIZE) {
-        if (!build->first[0])
-            memcpy(build->first, text.at, text.size);
-        memset(build->last, 0, sizeof build->last);
-        memcpy(build->last, text.at, text.size);
+    char time[LOG_INDEX_TIME_SIZE + 1] = "";
+    if (bytes_equal_text(member, "time") && bytes_to_text(text, time, sizeof time)) {
+        if (!build->earliest[0] || strcmp(time, build->earliest) < 0)
+            memcpy(build->earliest, time, sizeof time);
+        if (strcmp(time, build->latest) > 0)
+            memcpy(build->latest, time, sizeof time);
         return vlt_ok();
     }
     if (!log_index_has_member(member))
@@ -144,8 +145,8 @@ static vlt_result write_file(struct build *build, uint64_t number, const struct 
     wire_put_raw(&w, bytes_of(LOG_INDEX_MAGIC, 16));
     wire_put_u64(&w, number);
     wire_put_raw(&w, bytes_of(root->at, sizeof root->at));
-    wire_put_raw(&w, bytes_of(build->first, sizeof build->first));
-    wire_put_raw(&w, bytes_of(build->last, sizeof build->last));
+    wire_put_raw(&w, bytes_of(build->earliest, LOG_INDEX_TIME_SIZE));
+    wire_put_raw(&w, bytes_of(build->latest, LOG_INDEX_TIME_SIZE));
     wire_put_u32(&w, (uint32_t)build->count);
     for (size_t i = 0; i < build->count; i++)
         wire_put_u64(&w, build->rows[i]);

@@ -5,7 +5,7 @@
 
 #include "libvault/audit/log_index.h"
 
-#define LOG_INDEX_MAGIC "vaultd index 1\n"
+#define LOG_INDEX_MAGIC "vaultd index 2\n"
 #define LOG_INDEX_HEAD_BYTES (16 + 8 + MERKLE_HASH_SIZE + 2 * LOG_INDEX_TIME_SIZE + 4)
 
 // The upper 56 bits count; the lower 8 are zero.

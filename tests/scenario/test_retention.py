@@ -77,6 +77,7 @@ def entries_move_to_an_archive():
         need(json.loads(audit("verify", log).stdout)["pruned"] == 256, "what was not seen is said")
         need(json.loads(audit("verify", log, "--archive", archive).stdout)["pruned"] == 0, "the archive has them")
         refused("entry", "verify", log, "--archive", forged)
+        searches_know_what_was_pruned(lab, log, archive)
         # It goes on: more entries, a restart, the archive grows from a pruned log, the next part goes.
         decide(lab, token, 1100)
         lab.stop()
@@ -95,6 +96,24 @@ def entries_move_to_an_archive():
         shutil.copytree(log, copy)
         os.unlink(f"{copy}/pruned")
         refused("can not be opened", "verify", copy)
+
+
+def searches_know_what_was_pruned(lab, log, archive):
+    """Behind what was pruned as before, and in the archive if there is one. First and 256 are the last entries that went."""
+    def search(*options):
+        done = lab.vaultctl("--json", "audit", *options, "--log", log)
+        return [json.loads(line)["sequence"] for line in done.stdout.splitlines()], done.stderr
+    index = ("--index", f"{lab.folder}/index")
+    credential = ("search", "--credential", "openai-prod", *index)
+    found, said = search(*credential)
+    need(found and found[0] == 257 and "entries 1 to 256 were pruned" in said, f"{found[:1]} {said}")
+    found, said = search(*credential, "--archive", archive)
+    need(found[0] < 20 and 256 in found and not said, f"{found[:1]} {said}")
+    need(search("export")[0][0] == 257 and search("export", "--archive", archive)[0][0] == 1, "export")
+    need(search("export", "--first", "300", "--last", "300") == ([300], ""), "what is there needs no word")
+    inventory = [lab.vaultctl_json("audit", "inventory", "--log", log, *index, *more)["identities"] for more in ((), ("--archive", archive))]
+    need(inventory[0][0]["first"] > inventory[1][0]["first"], inventory)
+    need(lab.vaultctl_json("audit", "unused", "--log", log, *index)["log_begins"] >= inventory[0][0]["first"][:19], "the beginning of the log")
 
 
 def a_receiver_that_is_behind_keeps_its_entries():

@@ -427,6 +427,19 @@ static void vaultctl_accepts_its_completion_file(void **state) {
     assert_int_equal(RUN("", "completion", "tcsh"), 2);
 }
 
+// What can fit nothing is a mistake and not an empty answer.
+static void vaultctl_rejects_filters_that_fit_nothing(void **state) {
+    assert_int_equal(RUN("", "audit", "search", "--since", "yesterday"), 2);
+    assert_non_null(strstr(errors, "--since"));
+    assert_int_equal(RUN("", "audit", "search", "--until", "2026-02-30"), 2);
+    assert_int_equal(RUN("", "audit", "search", "--decision", "denied"), 2);
+    assert_int_equal(RUN("", "audit", "search", "--principal", ""), 2);
+    assert_int_equal(RUN("", "audit", "search", "--count", "0"), 2);
+    assert_int_equal(RUN("", "audit", "show", ""), 2);
+    assert_int_equal(RUN("", "audit", "export", "--first", "5", "--last", "4"), 2);
+    assert_int_equal(RUN("", "audit", "search", "--log", "/", "--archive", "/nonexistent"), 4);
+}
+
 // The manual names every verb and every option.
 static void vaultctl_accepts_its_manual(void **state) {
     static char text[131072];
@@ -475,6 +488,7 @@ int main(void) {
         cmocka_unit_test(vaultctl_accepts_completion_in_bash),
         cmocka_unit_test(vaultctl_accepts_its_completion_file),
         cmocka_unit_test(vaultctl_accepts_its_manual),
+        cmocka_unit_test(vaultctl_rejects_filters_that_fit_nothing),
     };
     return cmocka_run_group_tests_name("cli", tests, NULL, NULL);
 }
