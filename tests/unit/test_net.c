@@ -47,6 +47,49 @@ static void server_accepts_many_pipelined(void **state) {
     fixture_close(&f);
 }
 
+// More than the server reads ahead of the answer that it owes: the rest waits in the
+// socket, and nothing is lost or called early.
+static void server_accepts_much_before_its_answer(void **state) {
+    enum { COUNT = 300 };
+    struct fixture f;
+    struct client c;
+    char request[256] = "POST /n HTTP/1.1\r\nHost: a\r\nContent-Length: 160\r\n\r\n";
+    memset(request + strlen(request), 'x', 160);
+    open_default(&f);
+    client_open(&c, &f);
+    client_send(&c, GET("/keep"));
+    for (unsigned i = 0; i < COUNT; i++)
+        client_send(&c, request);
+    client_send(&c, GET("/last"));
+    spend(&f, 20);
+    assert_int_equal(h.calls, 1);
+    http_exchange_reply(h.kept, 200, NULL, 0, BYTES_LITERAL("kept"));
+    assert_true(client_sees(&c, "/last"));
+    assert_int_equal(h.calls, COUNT + 2);
+    assert_int_equal(counters_of(&f).requests_refused, 0);
+    client_close(&c);
+    fixture_close(&f);
+}
+
+// It asked for more and then said that this was all, while its first answer was awaited:
+// that is noticed behind what was read ahead, and what is owed still comes.
+static void server_accepts_much_from_a_peer_that_goes(void **state) {
+    struct fixture f;
+    struct client c;
+    open_default(&f);
+    client_open(&c, &f);
+    client_send(&c, GET("/keep") GET("/n") GET("/last"));
+    spend(&f, 20);
+    shutdown(c.fd, SHUT_WR);
+    spend(&f, 20);
+    assert_true(http_exchange_peer_is_gone(h.kept));
+    http_exchange_reply(h.kept, 200, NULL, 0, BYTES_LITERAL("kept"));
+    assert_true(client_is_closed(&c));
+    assert_non_null(strstr(c.in, "kept"));
+    client_close(&c);
+    fixture_close(&f);
+}
+
 static void server_accepts_bodies_split_anywhere(void **state) {
     static const char text[] = "POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
                                "chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
@@ -327,6 +370,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(server_accepts_pipelined_requests_in_order),
         cmocka_unit_test(server_accepts_many_pipelined),
+        cmocka_unit_test(server_accepts_much_before_its_answer),
+        cmocka_unit_test(server_accepts_much_from_a_peer_that_goes),
         cmocka_unit_test(server_accepts_bodies_split_anywhere),
         cmocka_unit_test(server_accepts_connection_close),
         cmocka_unit_test(server_accepts_answers_without_body),

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vaultd/net/http_connection.h"
 
-#include <event2/buffer.h>
 #include <event2/bufferevent_ssl.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
@@ -10,9 +9,9 @@
 #include <unistd.h>
 
 // Reading stays on while a request is being answered, so that a peer that goes
-// is noticed; READ_AHEAD bounds what it may send meanwhile. IN_KEEP: a larger
+// is noticed; HTTP_READ_AHEAD bounds what it may send meanwhile. IN_KEEP: a larger
 // input buffer is given back between requests.
-enum { READ_AHEAD = 16384, IN_KEEP = 16384, LINGER_MS = 1000 };
+enum { IN_KEEP = 16384, LINGER_MS = 1000 };
 
 // ---- open and close --------------------------------------------------------
 
@@ -20,32 +19,36 @@ static void on_read(struct bufferevent *bev, void *ctx);
 static void on_write(struct bufferevent *bev, void *ctx);
 static void on_event(struct bufferevent *bev, short what, void *ctx);
 
-static struct bufferevent *new_bufferevent(struct http_server *server, evutil_socket_t fd,
-                                           bool with_tls) {
-    if (!with_tls)
-        return bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE);
+// Takes the descriptor, also on failure.
+static bool open_tls(struct http_connection *c, evutil_socket_t fd) {
+    struct http_server *server = c->server;
     SSL *ssl = server->tls ? SSL_new(server->tls) : NULL;
-    if (!ssl)
-        return NULL;
-    struct bufferevent *bev = bufferevent_openssl_socket_new(
-        server->base, fd, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
-    if (!bev)
+    if (ssl)
+        c->bev = bufferevent_openssl_socket_new(server->base, fd, ssl, BUFFEREVENT_SSL_ACCEPTING,
+                                                BEV_OPT_CLOSE_ON_FREE);
+    if (!c->bev) {
         SSL_free(ssl);
-    return bev;
+        close(fd);
+        return false;
+    }
+    bufferevent_setcb(c->bev, on_read, on_write, on_event, c);
+    bufferevent_setwatermark(c->bev, EV_READ, 0, HTTP_READ_AHEAD);
+    bufferevent_enable(c->bev, EV_READ | EV_WRITE);
+    return true;
 }
 
 void connection_open(struct http_server *server, evutil_socket_t fd, const struct http_peer *peer,
                      bool with_tls) {
     struct http_connection *c = calloc(1, sizeof *c);
-    struct bufferevent *bev = c ? new_bufferevent(server, fd, with_tls) : NULL;
-    if (!bev) {
-        free(c);
+    if (c)
+        c->server = server;
+    else
         close(fd);
+    if (!c || !(with_tls ? open_tls(c, fd) : plain_open(c, fd))) {
+        free(c);
         server->counters.connections_refused++;
         return;
     }
-    c->server = server;
-    c->bev = bev;
     c->state = with_tls ? CONNECTION_HANDSHAKE : CONNECTION_READING;
     c->deadline_ms = server_deadline(server, server->settings.request_ms);
     c->peer = *peer;
@@ -56,9 +59,6 @@ void connection_open(struct http_server *server, evutil_socket_t fd, const struc
     TAILQ_INSERT_TAIL(&server->connections, c, link);
     server->counters.connections++;
     server->counters.connections_now++;
-    bufferevent_setcb(bev, on_read, on_write, on_event, c);
-    bufferevent_setwatermark(bev, EV_READ, 0, READ_AHEAD);
-    bufferevent_enable(bev, EV_READ | EV_WRITE);
 }
 
 void connection_free(struct http_connection *c) {
@@ -74,11 +74,7 @@ static void tell_gone(struct http_connection *c) {
         gone(c->exchange.gone_ctx);
 }
 
-void connection_close(struct http_connection *c) {
-    if (c->state == CONNECTION_CLOSED)
-        return;
-    c->state = CONNECTION_CLOSED;
-    c->deadline_ms = 0;
+static void close_tls(struct http_connection *c) {
     c->peer.server_name = ""; // belonged to the SSL object
     SSL *ssl = bufferevent_openssl_get_ssl(c->bev);
     if (ssl && SSL_is_init_finished(ssl)) {
@@ -93,6 +89,17 @@ void connection_close(struct http_connection *c) {
     evbuffer_drain(output, evbuffer_get_length(output));
     bufferevent_free(c->bev);
     c->bev = NULL;
+}
+
+void connection_close(struct http_connection *c) {
+    if (c->state == CONNECTION_CLOSED)
+        return;
+    c->state = CONNECTION_CLOSED;
+    c->deadline_ms = 0;
+    if (c->bev)
+        close_tls(c);
+    else
+        plain_close(&c->plain);
     c->server->counters.connections_now--;
     tell_gone(c);
     if (!c->exchange.is_owed)
@@ -101,10 +108,9 @@ void connection_close(struct http_connection *c) {
 
 // ---- one request after the other -------------------------------------------
 
-// Appends what the bufferevent holds; false when there was nothing.
+// Appends what was received; false when there was nothing.
 static bool take_input(struct http_connection *c) {
-    struct evbuffer *input = bufferevent_get_input(c->bev);
-    size_t size = evbuffer_get_length(input);
+    size_t size = connection_unread(c);
     if (!size)
         return false;
     if (c->in_at) {
@@ -117,7 +123,10 @@ static bool take_input(struct http_connection *c) {
         connection_close(c);
         return false;
     }
-    evbuffer_remove(input, room, size);
+    if (c->bev)
+        evbuffer_remove(bufferevent_get_input(c->bev), room, size);
+    else
+        plain_take(&c->plain, room);
     return true;
 }
 
@@ -144,7 +153,8 @@ static void begin_body(struct http_connection *c) {
         c->reader.length > c->reader.limits.body_bytes)
         return;
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    bufferevent_write(c->bev, go_on, sizeof go_on - 1);
+    evbuffer_add(connection_output(c), go_on, sizeof go_on - 1);
+    connection_push(c);
 }
 
 // Nothing complete yet: from the first byte the clock runs, however it drips.
@@ -167,7 +177,7 @@ static void advance_once(struct http_connection *c, bool *ret_again) {
     switch (step) {
     case HTTP_STEP_MORE:
         *ret_again = take_input(c);
-        if (!*ret_again && c->bev)
+        if (!*ret_again && c->state != CONNECTION_CLOSED)
             wait_for_more(c, size > 0);
         return;
     case HTTP_STEP_HEAD:
@@ -211,22 +221,32 @@ static void become_idle(struct http_connection *c) {
     TAILQ_INSERT_TAIL(&server->connections, c, link);
     // From here on without the caller's stack: an answer that comes late must
     // not run the next handler inside whoever gave it.
-    if (!c->is_advancing &&
-        (c->in.size || c->peer_is_done || evbuffer_get_length(bufferevent_get_input(c->bev))))
+    if (c->is_advancing || !(c->in.size || c->peer_is_done || connection_unread(c)))
+        return;
+    if (c->bev)
         bufferevent_trigger(c->bev, EV_READ, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
+    else
+        plain_call_later(&c->plain);
+}
+
+static void drop_input(struct http_connection *c) {
+    if (!c->bev) {
+        plain_drop(&c->plain);
+        return;
+    }
+    struct evbuffer *input = bufferevent_get_input(c->bev);
+    evbuffer_drain(input, evbuffer_get_length(input));
 }
 
 // Closing while the peer still sends makes its kernel throw away our answer
 // (RFC 9112 section 9.6): close our half, read on for a moment.
 static void begin_linger(struct http_connection *c) {
-    SSL *ssl = bufferevent_openssl_get_ssl(c->bev);
-    if (ssl)
-        SSL_shutdown(ssl);
-    shutdown(bufferevent_getfd(c->bev), SHUT_WR);
+    if (c->bev)
+        SSL_shutdown(bufferevent_openssl_get_ssl(c->bev));
+    shutdown(connection_fd(c), SHUT_WR);
     c->state = CONNECTION_LINGERING;
     c->deadline_ms = server_deadline(c->server, LINGER_MS);
-    struct evbuffer *input = bufferevent_get_input(c->bev);
-    evbuffer_drain(input, evbuffer_get_length(input));
+    drop_input(c);
 }
 
 static void flushed(struct http_connection *c) {
@@ -239,7 +259,7 @@ static void flushed(struct http_connection *c) {
 }
 
 void connection_answered(struct http_connection *c) {
-    if (evbuffer_get_length(bufferevent_get_output(c->bev)) == 0) {
+    if (evbuffer_get_length(connection_output(c)) == 0) {
         flushed(c);
         return;
     }
@@ -247,27 +267,26 @@ void connection_answered(struct http_connection *c) {
     c->deadline_ms = server_deadline(c->server, c->server->settings.write_ms);
 }
 
-// ---- what libevent tells ---------------------------------------------------
+// ---- what its bytes tell ---------------------------------------------------
 
-static void on_read(struct bufferevent *bev, void *ctx) {
-    struct http_connection *c = ctx;
-    if (c->state == CONNECTION_LINGERING) {
-        struct evbuffer *input = bufferevent_get_input(bev);
-        evbuffer_drain(input, evbuffer_get_length(input));
-        return;
-    }
-    connection_advance(c);
+void connection_arrived(struct http_connection *c) {
+    if (c->state == CONNECTION_LINGERING)
+        drop_input(c);
+    else
+        connection_advance(c);
 }
 
-static void on_write(struct bufferevent *bev, void *ctx) {
-    struct http_connection *c = ctx;
-    if (evbuffer_get_length(bufferevent_get_output(bev)) > 0)
+void connection_flushed(struct http_connection *c) {
+    if (evbuffer_get_length(connection_output(c)) > 0)
         return;
     if (c->state == CONNECTION_FLUSHING)
         flushed(c);
     else if (c->state == CONNECTION_STREAMING)
         c->deadline_ms = 0;
 }
+
+static void on_read(struct bufferevent *bev, void *ctx) { connection_arrived(ctx); }
+static void on_write(struct bufferevent *bev, void *ctx) { connection_flushed(ctx); }
 
 static void handshake_done(struct http_connection *c) {
     SSL *ssl = bufferevent_openssl_get_ssl(c->bev);
@@ -302,6 +321,13 @@ static void peer_sent_all(struct http_connection *c) {
     }
 }
 
+void connection_ended(struct http_connection *c, bool is_error) {
+    if (is_error)
+        connection_close(c);
+    else
+        peer_sent_all(c);
+}
+
 static void on_event(struct bufferevent *bev, short what, void *ctx) {
     struct http_connection *c = ctx;
     if (what & BEV_EVENT_CONNECTED) {
@@ -310,10 +336,7 @@ static void on_event(struct bufferevent *bev, short what, void *ctx) {
     }
     if (c->state == CONNECTION_HANDSHAKE)
         c->server->counters.tls_failures++;
-    if (what & BEV_EVENT_ERROR || !(what & BEV_EVENT_EOF))
-        connection_close(c);
-    else
-        peer_sent_all(c);
+    connection_ended(c, what & BEV_EVENT_ERROR || !(what & BEV_EVENT_EOF));
 }
 
 void connection_expire(struct http_connection *c) {

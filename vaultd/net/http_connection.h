@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the three parts of the server share: http_server.c (listeners, time,
-// drain), http_connection.c (bytes in, close), http_exchange.c (answers).
-// Inside vault_net only.
+// What the parts of the server share: http_server.c (listeners, time, drain),
+// http_connection.c (bytes in, close), http_plain.c (sockets without TLS),
+// http_exchange.c (answers). Inside vault_net only.
 //
 // A connection and its one exchange are one allocation. It is freed in one
 // place, the server's reaper, when it is closed and no answer is owed any more;
@@ -9,12 +9,14 @@
 #ifndef VLT_NET_HTTP_CONNECTION_H
 #define VLT_NET_HTTP_CONNECTION_H
 
+#include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <sys/queue.h>
 
 #include "libvault/base/buf.h"
 #include "libvault/http/http_write.h"
+#include "vaultd/net/http_plain.h"
 #include "vaultd/net/http_server.h"
 
 enum connection_state {
@@ -40,7 +42,8 @@ struct http_connection {
     TAILQ_ENTRY(http_connection) link;      // of server->connections, until freed
     STAILQ_ENTRY(http_connection) dead_link; // of server->dead
     struct http_server *server; // NULL when the server is gone before the answer
-    struct bufferevent *bev;    // NULL when closed
+    struct bufferevent *bev;    // TLS; NULL when closed or there is none
+    struct http_plain plain;    // when there is no TLS
     enum connection_state state;
     bool closes;       // after the answer
     bool peer_is_done; // has sent all that it will send
@@ -77,6 +80,7 @@ struct http_server {
     int64_t date_s;
     char date[HTTP_DATE_SIZE];
     struct buf head;  // scratch of replies
+    uint8_t *received; // HTTP_READ_AHEAD bytes, scratch of plain sockets
     bool is_draining;
     http_release *on_drained;
     void *on_drained_ctx;
@@ -93,6 +97,24 @@ void connection_close(struct http_connection *c);
 void connection_answered(struct http_connection *c);
 void connection_expire(struct http_connection *c); // its deadline has passed
 void connection_free(struct http_connection *c);
+// What its bytes tell it.
+void connection_arrived(struct http_connection *c); // there is something to be taken
+void connection_flushed(struct http_connection *c); // some of the output has left
+void connection_ended(struct http_connection *c, bool is_error); // the peer sends no more
+// Of a connection that is not closed: where answers wait, and that there is more.
+static inline struct evbuffer *connection_output(struct http_connection *c) {
+    return c->bev ? bufferevent_get_output(c->bev) : c->plain.output;
+}
+static inline evutil_socket_t connection_fd(struct http_connection *c) {
+    return c->bev ? bufferevent_getfd(c->bev) : c->plain.fd;
+}
+static inline size_t connection_unread(const struct http_connection *c) {
+    return c->bev ? evbuffer_get_length(bufferevent_get_input(c->bev)) : plain_unread(&c->plain);
+}
+static inline void connection_push(struct http_connection *c) {
+    if (!c->bev) // a bufferevent sees it
+        plain_push(&c->plain);
+}
 
 // http_exchange.c
 // An answer of the server itself, as problem+json; closes and lingers.

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <assert.h>
 #include <errno.h>
-#include <event2/buffer.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -67,13 +66,13 @@ static bool queue_payload(struct evbuffer *output, const struct payload *payload
 // bytes go to the kernel straight from where they lie. -1: the peer is gone.
 static ssize_t send_at_once(struct http_connection *c, struct bytes head,
                             const struct payload *payload) {
-    if (c->peer.is_tls || evbuffer_get_length(bufferevent_get_output(c->bev)) > 0)
+    if (c->peer.is_tls || evbuffer_get_length(connection_output(c)) > 0)
         return 0;
     // sendmsg does not write to what iov_base points to.
     struct iovec parts[2] = {{(void *)(uintptr_t)head.at, head.size},
                              {(void *)(uintptr_t)payload->at, payload->size}};
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = payload->size ? 2 : 1};
-    ssize_t sent = sendmsg(bufferevent_getfd(c->bev), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t sent = sendmsg(c->plain.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent < 0)
         return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? 0 : -1;
     return sent;
@@ -99,7 +98,7 @@ static void send_message(struct http_connection *c, struct bytes head,
     if (skip)
         left = (struct payload){payload->at + skip, payload->size - skip, payload->release,
                                 payload->ctx};
-    struct evbuffer *output = bufferevent_get_output(c->bev);
+    struct evbuffer *output = connection_output(c);
     // One piece of memory becomes one TLS record and one packet.
     if (!left.release)
         evbuffer_expand(output, head_left.size + left.size);
@@ -108,7 +107,9 @@ static void send_message(struct http_connection *c, struct bytes head,
         payload_release(&left);
     else
         queued = queue_payload(output, &left);
-    if (!queued)
+    if (queued)
+        connection_push(c);
+    else
         connection_close(c);
 }
 
@@ -152,7 +153,7 @@ static void answer(struct http_connection *c, unsigned status, const struct http
     if (!has_body)
         payload->size = 0;
     send_message(c, head, payload);
-    if (c->bev)
+    if (c->state != CONNECTION_CLOSED)
         connection_answered(c);
 }
 
@@ -256,9 +257,9 @@ vlt_result http_exchange_stream_begin(struct http_exchange *x, unsigned status,
         return vlt_fail(VLT_BUG, "a header to be written is not one valid field");
     c->state = CONNECTION_STREAMING;
     send_message(c, head, &(struct payload){0});
-    if (!c->bev)
+    if (c->state == CONNECTION_CLOSED)
         return vlt_fail(VLT_UNAVAILABLE, "the peer is gone");
-    bool waits = evbuffer_get_length(bufferevent_get_output(c->bev)) > 0;
+    bool waits = evbuffer_get_length(connection_output(c)) > 0;
     c->deadline_ms = waits ? server_deadline(c->server, c->server->settings.write_ms) : 0;
     x->gone = gone;
     x->gone_ctx = ctx;
@@ -271,7 +272,7 @@ vlt_result http_exchange_stream_chunk(struct http_exchange *x, struct bytes chun
         return vlt_fail(VLT_UNAVAILABLE, "the peer is gone");
     if (!chunk.size) // a chunk of size zero would end the stream
         return vlt_ok();
-    struct evbuffer *output = bufferevent_get_output(c->bev);
+    struct evbuffer *output = connection_output(c);
     if (evbuffer_get_length(output) + chunk.size > STREAM_WAITING_MAX) {
         x->gone = NULL;
         connection_close(c);
@@ -286,6 +287,7 @@ vlt_result http_exchange_stream_chunk(struct http_exchange *x, struct bytes chun
         connection_close(c);
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
     }
+    connection_push(c);
     if (!c->deadline_ms)
         c->deadline_ms = server_deadline(c->server, c->server->settings.write_ms);
     return vlt_ok();
@@ -296,7 +298,8 @@ void http_exchange_stream_end(struct http_exchange *x) {
     x->gone = NULL;
     if (c->state == CONNECTION_STREAMING) {
         x->is_owed = false;
-        evbuffer_add(bufferevent_get_output(c->bev), "0\r\n\r\n", 5);
+        evbuffer_add(connection_output(c), "0\r\n\r\n", 5);
+        connection_push(c);
         connection_answered(c);
         return;
     }

@@ -4,7 +4,6 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
-#include <event2/buffer.h>
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <signal.h>
@@ -119,11 +118,12 @@ struct http_server *http_server_new(struct event_base *base,
     server->sweep_ms = sweep_interval(settings);
     refresh_date(server);
     http_server_set_tls(server, settings->tls);
+    server->received = malloc(HTTP_READ_AHEAD);
     server->sweep = event_new(base, -1, EV_PERSIST, on_sweep, server);
     server->reap = event_new(base, -1, 0, on_reap, server);
     server->drained = event_new(base, -1, 0, on_drained, server);
     struct timeval every = milliseconds(server->sweep_ms);
-    if (!server->sweep || !server->reap || !server->drained ||
+    if (!server->received || !server->sweep || !server->reap || !server->drained ||
         event_add(server->sweep, &every) != 0) {
         http_server_free(server);
         return NULL;
@@ -166,6 +166,7 @@ void http_server_free(struct http_server *server) {
             event_free(events[i]);
     SSL_CTX_free(server->tls);
     buf_done(&server->head);
+    free(server->received);
     free(server);
 }
 
@@ -296,8 +297,8 @@ vlt_result http_server_listen_fd(struct http_server *server, int fd, bool with_t
 
 static bool has_unread(struct http_connection *c) {
     char byte;
-    return evbuffer_get_length(bufferevent_get_input(c->bev)) > 0 ||
-           recv(bufferevent_getfd(c->bev), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+    return connection_unread(c) > 0 ||
+           recv(connection_fd(c), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
 void http_server_drain(struct http_server *server, http_release *drained, void *ctx) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // HTTP/1.1 server of the roles that listen (broker, admin, redeemer): one
-// libevent loop, one thread, bufferevents, TLS 1.3 or plain unix sockets.
+// libevent loop, one thread, TLS 1.3 through bufferevents, or plain sockets.
 //
 // What keeps a peer from hurting us: one request of a connection at a time
 // (pipelined ones wait in order), a deadline for the whole request however it
