@@ -65,12 +65,17 @@ static vlt_result take(int fd, const char *name, bool stops_at_line, struct secr
     return vlt_ok();
 }
 
+bool terminal_exists(void) {
+    int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
 vlt_result terminal_read_secret(const char *prompt, struct secret *secret, struct fault *fault) {
     int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
     if (fd < 0)
-        return fault_set(fault, VLT_UNAVAILABLE, "no terminal",
-                         "there is no terminal to ask at: give the value on standard input with "
-                         "\"-\", or with --file");
+        return fault_set(fault, VLT_UNAVAILABLE, "no terminal", "there is no terminal to ask at");
     struct termios before, silent;
     if (tcgetattr(fd, &before) != 0) {
         close(fd);

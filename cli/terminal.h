@@ -31,6 +31,8 @@ bool table_print(struct table *table, const char *nothing);
 // "Name:   value" lines, aligned; value NULL leaves the line out.
 void terminal_pair(const char *name, const char *value);
 
+// Whether there is somebody to ask: a program that nobody sits at has no terminal.
+bool terminal_exists(void);
 // Reads one line from the terminal without echo, into secret memory.
 // VLT_UNAVAILABLE when there is no terminal.
 vlt_result terminal_read_secret(const char *prompt, struct secret *secret,

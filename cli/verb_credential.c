@@ -64,6 +64,10 @@ static json_t *hosts_of(const struct command *command) {
 
 static vlt_result source_check(const struct command *command, struct fault *fault) {
     bool has_second = command->argument_count == 2;
+    if (!has_second && !command_option(command, "--file") && !terminal_exists())
+        return fault_set(fault, VLT_MALFORMED, "no value",
+                         "there is no terminal to ask at: give the value on standard input with "
+                         "\"-\", or with --file");
     if (!has_second || (!strcmp(command->arguments[1], "-") && !command_option(command, "--file")))
         return vlt_ok();
     return fault_set(fault, VLT_MALFORMED, "value on the command line",

@@ -76,6 +76,11 @@ static vlt_result shares_read_files(struct command *command, struct shares *shar
 }
 
 static vlt_result shares_prompt(struct shares *shares, unsigned threshold, struct fault *fault) {
+    if (shares->count < threshold && !terminal_exists())
+        return fault_set(fault, VLT_MALFORMED, "no terminal",
+                         "there is no terminal to ask at, and %u of %u shares are missing: give "
+                         "them with --share-file",
+                         threshold - shares->count, threshold);
     struct secret *typed = secret_new(4 * RECOVERY_SHARE_TEXT_SIZE);
     vlt_result result = typed ? vlt_ok() : vlt_fail(VLT_UNAVAILABLE, "out of memory");
     while (vlt_is_ok(result) && shares->count < threshold) {

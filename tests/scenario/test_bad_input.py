@@ -70,6 +70,7 @@ def check(what, answer, status, *words):
     for word in words:
         need(word in text, f"{what}: {word!r} is not in {answer}")
     need("sk-real" not in text, f"{what}: holds the credential")
+    need(answer.status < 400 or answer.headers.get("cache-control") == "no-store", f"{what}: may be cached: {answer.headers}")
 
 
 # ---- Broker ----

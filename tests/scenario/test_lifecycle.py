@@ -78,6 +78,7 @@ def a_killed_role_is_replaced():
             lab.vaultctl("status")
         operations = [entry["operation"] for entry in lab.audit()]
         need(operations.count("role.restart") >= 4, operations)
+        need("admin: vault.init by uid " in lab.log() and "  by" not in lab.log(), "words of the log stand apart")
 
 
 def acknowledged_writes_survive_kill():

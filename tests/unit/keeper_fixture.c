@@ -259,6 +259,7 @@ void keeper_fixture_spawn(struct keeper_fixture *f, const char *path) {
             _exit(126);
         for (int fd = 4; fd < 256; fd++)
             close(fd);
+        setenv(IPC_IDENTITY_VARIABLE, ipc_identity(), 1); // as the supervisor does
         execl(path, path, (char *)NULL);
         _exit(127);
     }

@@ -320,7 +320,9 @@ static void vaultctl_rejects_with_documented_statuses(void **state) {
     assert_int_equal(RUN("", "credential", "put", "c", MARKER, "--profile", "openai"), 2);
     assert_null(strstr(errors, MARKER)); // not even in the complaint
     assert_int_equal(RUN("", "credential", "put", "c", "-", "--profile", "openai"), 1); // empty
-    assert_int_equal(RUN("", "credential", "put", "c", "--profile", "openai"), 6); // no terminal
+    assert_int_equal(RUN("", "credential", "put", "c", "--profile", "openai"), 2); // no terminal
+    assert_non_null(strstr(errors, "no terminal to ask at: give the value on standard input"));
+    assert_int_equal(RUN("", "credential", "rotate", "c"), 2);
     assert_int_equal(RUN("x", "credential", "put", "c", "-"), 2);
     assert_int_equal(RUN("x", "credential", "put", "c", "-", "--profile", "none"), 1);
     assert_int_equal(RUN("", "credential", "delete", "c"), 2); // not confirmed

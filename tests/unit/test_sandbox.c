@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -29,7 +31,7 @@ static int fate(enum ipc_role role, act_fn *act) {
 }
 
 static const enum ipc_role roles[] = {IPC_BROKER, IPC_ADMIN,   IPC_REDEEMER,
-                                      IPC_KEEPER, IPC_AUDITOR, IPC_SHIPPER};
+                                      IPC_KEEPER, IPC_AUDITOR, IPC_SHIPPER, IPC_ROTATOR};
 
 static void assert_killed(enum ipc_role role, act_fn *act) {
 #if defined(VAULT_SANITIZED)
@@ -78,12 +80,40 @@ static void sandbox_rejects_the_network_where_there_is_no_need(void **state) {
     assert_killed(IPC_AUDITOR, open_socket);
 }
 
+// What it starts can do neither more nor, before it is a role, less than it must.
+static void sandbox_rejects_parts_of_the_kernel_for_all_that_vaultd_starts(void **state) {
+#if defined(VAULT_SANITIZED)
+    skip(); // see above
+#endif
+    for (int role = IPC_SUPERVISOR; role < IPC_ROLE_COUNT; role++) {
+        struct fault fault = {0};
+        int status;
+        pid_t pid = fork();
+        if (pid == 0) {
+            if (!vlt_is_ok(sandbox_begin(&fault)) ||
+                !vlt_is_ok(sandbox_enter_supervisor(role % 2, &fault)))
+                _exit(1);
+            pid_t child = fork();
+            if (child == 0) {
+                if (unshare(CLONE_NEWUSER) == 0 || errno != ENOSYS)
+                    _exit(2);
+                _exit(role == IPC_SUPERVISOR || vlt_is_ok(sandbox_enter(role, &fault)) ? 0 : 3);
+            }
+            _exit(child > 0 && waitpid(child, &status, 0) == child ? WEXITSTATUS(status) : 4);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 0);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sandbox_accepts_what_a_role_needs),
         cmocka_unit_test(sandbox_rejects_signals_to_others),
         cmocka_unit_test(sandbox_rejects_other_programs),
         cmocka_unit_test(sandbox_rejects_the_network_where_there_is_no_need),
+        cmocka_unit_test(sandbox_rejects_parts_of_the_kernel_for_all_that_vaultd_starts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "vaultd/admin/keeper_state.h"
 #include "vaultd/admin/ops.h"
 #include "vaultd/admin/work.h"
 
@@ -119,7 +120,7 @@ static json_t *description_of(const struct answer_status *answer) {
 static void status_known(vlt_result result, const struct answer_status *answer, void *context) {
     struct admin_work *work = context;
     if (!vlt_is_ok(result)) {
-        work_fail(work, result);
+        work_fail_state(work, result);
         return;
     }
     json_t *description = description_of(answer);
@@ -138,9 +139,8 @@ static void status_known(vlt_result result, const struct answer_status *answer, 
 OP(op_status) {
     struct admin *admin = ctx;
     struct admin_work *work = work_new(admin, x, "vault.status");
-    const struct ask_status ask = {0};
     if (work)
-        ask_status(admin->keeper, &ask, status_known, work);
+        keeper_state_ask(work, status_known);
 }
 
 // ---- Readiness ----
@@ -236,17 +236,18 @@ static void readiness_known(vlt_result result, const struct answer_status *answe
     } else if (is_unsealed) {
         answer_problem(work->x, 503, NULL, "the auditor is not running: nothing can be released");
         work_free(work);
+    } else if (vlt_is_ok(result)) {
+        work_fail(work, vlt_fail(VLT_UNAVAILABLE, "not ready"));
     } else {
-        work_fail(work, vlt_is_ok(result) ? vlt_fail(VLT_UNAVAILABLE, "not ready") : result);
+        work_fail_state(work, result);
     }
 }
 
 OP(op_ready) {
     struct admin *admin = ctx;
     struct admin_work *work = work_new(admin, x, "vault.ready");
-    const struct ask_status ask = {0};
     if (work)
-        ask_status(admin->keeper, &ask, readiness_known, work);
+        keeper_state_ask(work, readiness_known);
 }
 
 // This process lives; whether the vault serves is /v1/ready.

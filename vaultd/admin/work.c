@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "vaultd/admin/keeper_state.h"
 #include "vaultd/log/log.h"
 
 struct admin_work *work_new(struct admin *admin, struct http_exchange *x, const char *operation) {
@@ -61,8 +62,8 @@ void work_reply(struct admin_work *work, uint64_t revision) {
     json_t *reply = work->reply ? work->reply : json_object();
     work->reply = NULL;
     answer_json(work->x, work->status, reply, revision);
-    log_info("%s %s%s%s by %s", work->operation, work->tenant_name, work->tenant_name[0] ? " " : "",
-             work->subject, work->caller.name);
+    log_info("%s%s%s%s%s by %s", work->operation, work->tenant_name[0] ? " " : "",
+             work->tenant_name, work->subject[0] ? " " : "", work->subject, work->caller.name);
     work_free(work);
 }
 
@@ -93,15 +94,22 @@ static void keeper_reason(const struct answer_status *answer, char *text, size_t
     json_decref(root);
 }
 
+void work_fail_state(struct admin_work *work, vlt_result result) {
+    static const char gone[] =
+        "the keeper does not answer: it may be restarting; look at the log of vaultd";
+    answer_problem(work->x, 503, NULL, "%s", result.reason == keeper_silent ? result.reason : gone);
+    work_free(work);
+}
+
 static void state_known(vlt_result result, const struct answer_status *answer, void *context) {
     struct admin_work *work = context;
     char reason[400] = "";
-    const char *text =
-        "the keeper does not answer: it may be restarting; look at the log of vaultd";
-    if (vlt_is_ok(result)) {
-        keeper_reason(answer, reason, sizeof reason);
-        text = advice((enum keeper_state)answer->state);
+    if (!vlt_is_ok(result)) {
+        work_fail_state(work, result);
+        return;
     }
+    keeper_reason(answer, reason, sizeof reason);
+    const char *text = advice((enum keeper_state)answer->state);
     answer_problem(work->x, 503, NULL, "%s%s", text ? text : work->failure.reason, reason);
     work_free(work);
 }
@@ -112,7 +120,9 @@ static void device_state_known(vlt_result result, const struct answer_status *an
     char reason[400] = "";
     if (vlt_is_ok(result))
         keeper_reason(answer, reason, sizeof reason);
-    if (vlt_is_ok(result) && answer->state == KEEPER_UNINITIALISED && !reason[0])
+    if (result.reason == keeper_silent)
+        answer_problem(work->x, 503, NULL, "%s", keeper_silent);
+    else if (vlt_is_ok(result) && answer->state == KEEPER_UNINITIALISED && !reason[0])
         answer_problem(work->x, 503, NULL, "%s", advice(KEEPER_UNINITIALISED));
     else
         answer_problem(work->x, 503, NULL, "%s failed: %s%s", work->operation, work->failure.reason,
@@ -121,21 +131,19 @@ static void device_state_known(vlt_result result, const struct answer_status *an
 }
 
 void work_fail_device(struct admin_work *work, vlt_result result) {
-    const struct ask_status ask = {0};
     log_notice("%s by %s failed: %s", work->operation, work->caller.name, result.reason);
     work->failure = result;
-    ask_status(work->admin->keeper, &ask, device_state_known, work);
+    keeper_state_ask(work, device_state_known);
 }
 
 void work_fail(struct admin_work *work, vlt_result result) {
     if (result.class == VLT_UNAVAILABLE) {
         work->failure = result;
-        const struct ask_status ask = {0};
-        ask_status(work->admin->keeper, &ask, state_known, work);
+        keeper_state_ask(work, state_known);
         return;
     }
-    log_notice("%s %s by %s failed: %s", work->operation, work->subject, work->caller.name,
-               result.reason);
+    log_notice("%s%s%s by %s failed: %s", work->operation, work->subject[0] ? " " : "",
+               work->subject, work->caller.name, result.reason);
     answer_failure(work->x, result, NULL, NULL);
     work_free(work);
 }

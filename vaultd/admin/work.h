@@ -45,6 +45,8 @@ struct bytes work_event(struct admin_work *work, enum audit_outcome outcome, con
 void work_reply(struct admin_work *work, uint64_t revision); // status, reply
 // UNAVAILABLE asks the keeper for its state first, to say what to do about it.
 void work_fail(struct admin_work *work, vlt_result result);
+// When it was the question for that state that failed.
+void work_fail_state(struct admin_work *work, vlt_result result);
 // The same when it was the device that failed, whatever the class: 503, with what
 // the keeper says about the device and what to do.
 void work_fail_device(struct admin_work *work, vlt_result result);

@@ -86,6 +86,8 @@
     X(answer, log_state, ANSWER_LOG_STATE_FIELDS)                                                  \
     X(ask, shipping, ASK_SHIPPING_FIELDS)                                                          \
     X(answer, shipping, ANSWER_SHIPPING_FIELDS)                                                    \
+    X(ask, alive, ASK_ALIVE_FIELDS)                                                                \
+    X(answer, alive, ANSWER_ALIVE_FIELDS)                                                          \
     X(ask, prove, ASK_PROVE_FIELDS)                                                                \
     X(answer, prove, ANSWER_PROVE_FIELDS)                                                          \
     X(ask, read, ASK_READ_FIELDS)                                                                  \

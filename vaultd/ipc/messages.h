@@ -88,6 +88,7 @@ const char *keeper_state_name(enum keeper_state state);
     ASK(prove, R(ADMIN), R(AUDITOR), S_ANY)                                                        \
     ASK(log_state, R(ADMIN), R(AUDITOR), S_ANY)                                                    \
     ASK(shipping, R(ADMIN), R(SHIPPER), S_ANY)                                                     \
+    ASK(alive, R(SUPERVISOR), R_ROLES, S_ANY)                                                      \
     TELL(generation, R(KEEPER), R(BROKER) | R(ADMIN) | R(REDEEMER))
 
 #define ASK_JOB_NEXT_FIELDS NO_FIELDS
@@ -96,6 +97,8 @@ const char *keeper_state_name(enum keeper_state state);
 #define ASK_LOG_STATE_FIELDS NO_FIELDS
 #define ASK_RECOVERY_KEY_FIELDS NO_FIELDS
 #define ASK_DEVICE_LIST_FIELDS NO_FIELDS
+#define ASK_ALIVE_FIELDS NO_FIELDS
+#define ANSWER_ALIVE_FIELDS NO_FIELDS
 #define ANSWER_SEAL_FIELDS NO_FIELDS
 #define ANSWER_REVOKE_TOKEN_FIELDS NO_FIELDS
 #define ANSWER_REVOKE_RULE_FIELDS NO_FIELDS
@@ -158,5 +161,11 @@ struct ipc_message_row {
 };
 // NULL for a number that is no message.
 const struct ipc_message_row *ipc_message_row(unsigned message);
+
+// Version of this build and what its messages look like: "1.2.3 (messages 0a1b2c3d)".
+// Two programs understand each other exactly when theirs are the same. The supervisor
+// hands its own to every role in the environment.
+const char *ipc_identity(void);
+#define IPC_IDENTITY_VARIABLE "VAULTD_IDENTITY"
 
 #endif

@@ -79,8 +79,9 @@ static void reply_method_not_allowed(struct http_exchange *x, unsigned allowed) 
         &(struct http_problem){.status = 405, .detail = "this path has other methods"}, &body);
     const struct http_header headers[] = {
         HTTP_HEADER("Allow", bytes_of_text(allow)),
-        HTTP_HEADER("Content-Type", BYTES_LITERAL(HTTP_PROBLEM_MEDIA))};
-    http_exchange_reply(x, 405, headers, 2, buf_bytes(&body));
+        HTTP_HEADER("Content-Type", BYTES_LITERAL(HTTP_PROBLEM_MEDIA)),
+        HTTP_HEADER("Cache-Control", BYTES_LITERAL("no-store"))};
+    http_exchange_reply(x, 405, headers, 3, buf_bytes(&body));
     buf_done(&body);
 }
 

@@ -178,6 +178,15 @@ static void supervisor_closed(struct channel *channel, const char *why, void *co
     role_finish(&only, EXIT_FAILURE);
 }
 
+// Whether the loop turns, for which every role answers alike.
+static void supervisor_asked(struct ipc_call *call, unsigned message, struct bytes frame,
+                             void *context) {
+    if (message == IPC_ASK_alive)
+        reply_alive(call, vlt_ok(), NULL);
+    else if (only.hooks->asked)
+        only.hooks->asked(call, message, frame, context);
+}
+
 static struct channel_events supervisor_events = {.told = supervisor_told,
                                                   .closed = supervisor_closed};
 
@@ -215,11 +224,23 @@ static vlt_result start(struct role *role, struct fault *fault) {
         return vlt_fail(VLT_UNAVAILABLE, "no event loop");
     peer_events.asked = role->hooks->asked;
     peer_events.permits = role->hooks->permits;
-    supervisor_events.asked = role->hooks->asked;
+    supervisor_events.asked = supervisor_asked;
     supervisor_events.permits = role->hooks->permits;
     role->supervisor = channel_new(role->base, SUPERVISOR_FD, role->hooks->self, IPC_SUPERVISOR,
                                    &supervisor_events, role->context);
     return role->supervisor ? vlt_ok() : vlt_fail(VLT_UNAVAILABLE, "out of memory");
+}
+
+// After an upgrade the file is new and the vaultd that runs is not.
+static bool is_of_one_build(void) {
+    const char *starter = getenv(IPC_IDENTITY_VARIABLE);
+    if (starter && strcmp(starter, ipc_identity()) == 0)
+        return true;
+    log_error("can not start: this program is of version %s, and the vaultd that started it of "
+              "%s%.100s: restart vaultd, so that all of it is of one version",
+              ipc_identity(), starter ? "version " : "an older one, which does not say",
+              starter ? starter : "");
+    return false;
 }
 
 static void stop(struct role *role) {
@@ -241,6 +262,8 @@ int role_run(const struct role_hooks *hooks, void *context) {
         log_error("this program is started by vaultd and not by hand");
         return 2;
     }
+    if (!is_of_one_build())
+        return EXIT_FAILURE;
     vlt_result result = start(&only, &fault);
     if (!vlt_is_ok(result)) {
         log_error("can not start: %s", fault_or_reason(&fault, result));

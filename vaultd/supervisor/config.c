@@ -115,6 +115,7 @@ static const cyaml_schema_field_t config_fields[] = {
     GROUP(rotator, rotator),
     TEXT(config, log_level),
     NUMBER(config, drain_ms),
+    NUMBER(config, hang_s),
     GROUP(users, users),
     GROUP(device, device),
     CYAML_FIELD_SEQUENCE_COUNT("more_devices", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,

@@ -78,7 +78,7 @@ struct config_rotation { // ages in days; 0: by hand only
 };
 struct config {
     char *issuer, *store, *profiles, *recipes, *log_level;
-    uint32_t drain_ms;
+    uint32_t drain_ms, hang_s;
     struct config_users users;
     struct config_device device;
     struct config_device *more_devices; // of them only name, kind and how to reach them

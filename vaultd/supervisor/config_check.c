@@ -227,6 +227,7 @@ static vlt_result check_ranges(const struct checking *checking, const struct con
         uint32_t value, low, high;
     } ranges[] = {
         {"drain_ms", c->drain_ms, 1, 600000},
+        {"hang_s", c->hang_s, 3, 3600},
         {"broker.workers", c->broker.workers, 1, 16},
         {"broker.max_connections", c->broker.max_connections, 1, 65536},
         {"broker.request_deadline_ms", c->broker.request_deadline_ms, 100, 600000},

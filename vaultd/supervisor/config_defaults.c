@@ -62,6 +62,7 @@ static bool set_text_defaults(struct config *c) {
 
 static void set_number_defaults(struct config *c) {
     set_number(&c->drain_ms, 10000);
+    set_number(&c->hang_s, 30);
     set_number(&c->broker.workers, 1);
     set_number(&c->broker.max_connections, 4096);
     set_number(&c->broker.request_deadline_ms, 10000);

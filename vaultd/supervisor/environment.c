@@ -5,11 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vaultd/ipc/messages.h"
+
 static const char *const passed_on[] = {"JOURNAL_STREAM", "CREDENTIALS_DIRECTORY", "TZ",
                                         "ASAN_OPTIONS",   "UBSAN_OPTIONS",         "TSAN_OPTIONS",
                                         "LSAN_OPTIONS"};
 static const char *const fixed[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8",
                                     "TSS2_LOG=all+none"}; // tpm2-tss logs derived keys otherwise
+
+static char *identity(void) {
+    char *text = NULL;
+    return asprintf(&text, "%s=%s", IPC_IDENTITY_VARIABLE, ipc_identity()) < 0 ? NULL : text;
+}
 
 static char *name_and_value(const char *name) {
     const char *value = getenv(name);
@@ -20,8 +27,8 @@ static char *name_and_value(const char *name) {
 }
 
 char **environment_new(char *const *extra, size_t extra_count) {
-    size_t count = 0,
-           max = sizeof fixed / sizeof *fixed + sizeof passed_on / sizeof *passed_on + extra_count;
+    size_t count = 0, max = 1 + sizeof fixed / sizeof *fixed +
+                            sizeof passed_on / sizeof *passed_on + extra_count;
     char **environment = calloc(max + 1, sizeof *environment);
     if (!environment)
         return NULL;
@@ -31,6 +38,8 @@ char **environment_new(char *const *extra, size_t extra_count) {
     for (size_t i = 0; i < sizeof passed_on / sizeof *passed_on; i++)
         if ((environment[count] = name_and_value(passed_on[i])))
             count++;
+    if ((environment[count] = identity()))
+        count++;
     for (size_t i = 0; i < extra_count; i++)
         if (strchr(extra[i], '=') && (environment[count] = strdup(extra[i])))
             count++;

@@ -88,6 +88,7 @@ static vlt_result reload(struct supervisor *supervisor, struct fault *fault) {
     supervisor->config = config;
     supervisor->files = files;
     listeners_reload(supervisor);
+    watch_reload(supervisor);
     tell_all(supervisor);
     return vlt_ok();
 }
@@ -142,6 +143,7 @@ vlt_result supervisor_start(struct supervisor *supervisor, struct fault *fault) 
     VLT_TRY(watch_signals(supervisor));
     VLT_TRY(listeners_open(supervisor, fault));
     VLT_TRY(sandbox_enter_supervisor(supervisor->config->rotator.programs_count > 0, fault));
+    VLT_TRY(watch_start(supervisor));
     return roles_start(supervisor, fault);
 }
 
@@ -153,6 +155,8 @@ void supervisor_stop(struct supervisor *supervisor) {
             event_free(supervisor->signals[i]);
     if (supervisor->drain_timer)
         event_free(supervisor->drain_timer);
+    if (supervisor->look_timer)
+        event_free(supervisor->look_timer);
     for (size_t i = 0; i < topology_role_count; i++)
         for (unsigned n = 0; n < TOPOLOGY_WORKERS_MAX; n++) {
             struct child *child = &supervisor->children[topology_roles[i].role][n];

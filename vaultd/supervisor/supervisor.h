@@ -23,6 +23,8 @@ struct child {
     uint32_t delay_ms;        // before the next restart
     unsigned early_exits;     // in a row, before it was ready
     bool is_ready, was_ready; // now; ever
+    bool is_asked;            // whether it is alive, and has not answered
+    unsigned silent_looks;    // since then
 };
 
 #define PROGRAMS_RUNNING_MAX 4
@@ -46,7 +48,7 @@ struct supervisor {
     struct child children[IPC_ROLE_COUNT][TOPOLOGY_WORKERS_MAX];
     struct running_program programs[PROGRAMS_RUNNING_MAX];
     struct listener listeners[LISTENER_COUNT];
-    struct event *signals[4], *drain_timer;
+    struct event *signals[4], *drain_timer, *look_timer;
     char **role_environment, **keeper_environment;
     int drain_phase; // -1: not draining
     int exit_status;
@@ -74,6 +76,10 @@ bool roles_identity(const struct config *config, enum ipc_role role, struct chil
 void program_run(struct supervisor *supervisor, struct bytes name, int fd);
 bool program_exited(struct supervisor *supervisor, pid_t pid); // false: it is none
 void programs_stop(struct supervisor *supervisor);             // kills what runs
+
+// watch.c: replaces a role that hangs. From roles_start on; again after a reload.
+vlt_result watch_start(struct supervisor *supervisor) VLT_MUST_USE;
+void watch_reload(struct supervisor *supervisor);
 
 // listeners.c
 vlt_result listeners_open(struct supervisor *supervisor, struct fault *fault) VLT_MUST_USE;
