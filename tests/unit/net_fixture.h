@@ -51,6 +51,8 @@ static void fixture_open(struct fixture *f, const struct http_server_settings *s
     assert_non_null(f->server);
     struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int room = 65536; // of accepted connections, too: as small as the client's
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
     assert_int_equal(bind(fd, (struct sockaddr *)&any, sizeof any), 0);
     fixture_listen(f, fd, settings->tls != NULL);
 }

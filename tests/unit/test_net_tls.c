@@ -80,6 +80,7 @@ static struct {
     unsigned calls, released;
 } h;
 static uint8_t secret[300000];
+enum { PAGES = 80, PAGE_BYTES = 12000 }; // more than the kernel holds for a client that does not read
 
 static void on_release(void *ctx) { h.released++; }
 
@@ -88,7 +89,12 @@ static void handle(struct http_exchange *x, void *ctx) {
     h.calls++;
     h.peer = *http_exchange_peer(x);
     snprintf(h.server_name, sizeof h.server_name, "%s", h.peer.server_name);
-    if (bytes_equal_text(r->path, "/secret"))
+    if (bytes_begin_with(r->path, BYTES_LITERAL("/page"))) {
+        uint8_t page[PAGE_BYTES]; // begins with its name
+        memset(page, '.', sizeof page);
+        memcpy(page, r->path.at, r->path.size);
+        http_exchange_reply(x, 200, NULL, 0, bytes_of(page, sizeof page));
+    } else if (bytes_equal_text(r->path, "/secret"))
         http_exchange_reply_secret(x, 200, NULL, 0, secret, sizeof secret, on_release, NULL);
     else
         http_exchange_reply(x, 200, NULL, 0, r->body.size ? r->body : r->path);
@@ -233,6 +239,49 @@ static void tls_accepts_large_bodies_both_ways(void **state) {
     fixture_close(&f);
 }
 
+static void ask_for_pages(struct client *c) {
+    char request[64];
+    for (int i = 0; i < PAGES; i++) {
+        snprintf(request, sizeof request, "GET /page%02d HTTP/1.1\r\nHost: a\r\n\r\n", i);
+        client_send(c, request);
+    }
+}
+
+// The record that the socket does not take at once is written again later, whole
+// and in its place.
+static void tls_survives_client_that_does_not_read(void **state) {
+    struct fixture f;
+    struct client c;
+    char last[16], name[16];
+    open_tls(&f, TLS_CLIENT_NONE, false);
+    assert_true(client_handshake(&c, &f, NULL, TLS1_3_VERSION, NULL));
+    ask_for_pages(&c);
+    spend(&f, 50);
+    assert_in_range(h.calls, 1, PAGES - 1);
+    snprintf(last, sizeof last, "/page%02d", PAGES - 1);
+    assert_true(client_sees(&c, last));
+    char *at = c.in;
+    for (int i = 0; i < PAGES; i++) {
+        snprintf(name, sizeof name, "\r\n\r\n/page%02d.", i);
+        at = strstr(at, name);
+        assert_non_null(at);
+        assert_true(i == PAGES - 1 || strspn(at + strlen(name), ".") == PAGE_BYTES - 8);
+    }
+    // And once it has read, the connection is as good as before.
+    client_forget(&c);
+    client_send(&c, GET("/after"));
+    assert_true(client_sees(&c, "\r\n\r\n/after"));
+    client_close(&c);
+    // One that never reads at all, and goes.
+    assert_true(client_handshake(&c, &f, NULL, TLS1_3_VERSION, NULL));
+    ask_for_pages(&c);
+    spend(&f, 50);
+    client_close(&c);
+    spend(&f, 50);
+    assert_int_equal(counters_of(&f).connections_now, 0);
+    fixture_close(&f);
+}
+
 static void tls_survives_reload(void **state) {
     struct fixture f;
     struct client before, after;
@@ -339,6 +388,7 @@ int main(void) {
         cmocka_unit_test(tls_accepts_and_tells_the_peer),
         cmocka_unit_test(tls_rejects),
         cmocka_unit_test(tls_accepts_large_bodies_both_ways),
+        cmocka_unit_test(tls_survives_client_that_does_not_read),
         cmocka_unit_test(tls_survives_reload),
         cmocka_unit_test(tls_survives_disconnects),
         cmocka_unit_test(tls_rejects_silent_handshakes),

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <assert.h>
 #include <errno.h>
+#include <event2/bufferevent_ssl.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -61,13 +64,27 @@ static bool queue_payload(struct evbuffer *output, const struct payload *payload
     return payload->size == 0;
 }
 
-// How much of head and payload the socket takes at once. On a plain socket with
-// nothing waiting this saves arming and disarming its write event, and lent
-// bytes go to the kernel straight from where they lie. -1: the peer is gone.
-static ssize_t send_at_once(struct http_connection *c, struct bytes head,
-                            const struct payload *payload) {
-    if (c->peer.is_tls || evbuffer_get_length(connection_output(c)) > 0)
+// All of it in one TLS record, or nothing. When the socket does not take the record
+// OpenSSL keeps it and wants to be given the same bytes again, in one piece
+// (SSL_write(3)); that is how send_message leaves them to libevent, which writes
+// again when it can. Lent bytes may not be copied and go by libevent.
+static ssize_t send_record(struct http_connection *c, const struct payload *payload) {
+    struct buf *out = &c->server->head;
+    if (payload->release || out->size + payload->size > SSL3_RT_MAX_PLAIN_LENGTH)
         return 0;
+    buf_put(out, bytes_of(payload->at, payload->size));
+    if (buf_failed(out))
+        return 0;
+    SSL *ssl = bufferevent_openssl_get_ssl(c->bev);
+    ERR_clear_error();
+    int sent = SSL_write(ssl, out->at, (int)out->size);
+    if (sent > 0)
+        return sent;
+    return SSL_get_error(ssl, sent) == SSL_ERROR_WANT_WRITE ? 0 : -1;
+}
+
+static ssize_t send_plain(struct http_connection *c, const struct payload *payload) {
+    struct bytes head = buf_bytes(&c->server->head);
     // sendmsg does not write to what iov_base points to.
     struct iovec parts[2] = {{(void *)(uintptr_t)head.at, head.size},
                              {(void *)(uintptr_t)payload->at, payload->size}};
@@ -78,22 +95,32 @@ static ssize_t send_at_once(struct http_connection *c, struct bytes head,
     return sent;
 }
 
-// Sends or queues both. Closes the connection when it can not; the payload is
-// released in every case.
-static void send_message(struct http_connection *c, struct bytes head,
-                         const struct payload *payload) {
-    ssize_t sent = send_at_once(c, head, payload);
+// How much of head and payload the socket takes at once. With nothing waiting this
+// saves arming and disarming its write event, and lent bytes go to the kernel
+// straight from where they lie. -1: the peer is gone.
+static ssize_t send_at_once(struct http_connection *c, const struct payload *payload) {
+    if (evbuffer_get_length(connection_output(c)) > 0)
+        return 0;
+    return c->peer.is_tls ? send_record(c, payload) : send_plain(c, payload);
+}
+
+// Sends or queues the head in the server's scratch buffer and the payload. Closes
+// the connection when it can not; the payload is released in every case.
+static void send_message(struct http_connection *c, const struct payload *payload) {
+    const struct buf *scratch = &c->server->head;
+    size_t head_bytes = scratch->size;
+    ssize_t sent = send_at_once(c, payload);
     if (sent < 0) {
         payload_release(payload);
         connection_close(c);
         return;
     }
-    if ((size_t)sent == head.size + payload->size) {
+    if ((size_t)sent == head_bytes + payload->size) {
         payload_release(payload);
         return;
     }
-    struct bytes head_left = bytes_from(head, (size_t)sent);
-    size_t skip = (size_t)sent > head.size ? (size_t)sent - head.size : 0;
+    struct bytes head_left = bytes_from(bytes_of(scratch->at, head_bytes), (size_t)sent);
+    size_t skip = (size_t)sent > head_bytes ? (size_t)sent - head_bytes : 0;
     struct payload left = *payload;
     if (skip)
         left = (struct payload){payload->at + skip, payload->size - skip, payload->release,
@@ -119,8 +146,7 @@ static bool status_has_no_body(unsigned status) {
 
 // The head into the server's scratch buffer; an answer that can not be written
 // is our bug and becomes an empty 500.
-static bool write_head(struct http_connection *c, const struct http_head *wanted,
-                       struct bytes *ret_head) {
+static bool write_head(struct http_connection *c, const struct http_head *wanted) {
     struct buf *out = &c->server->head;
     struct http_head head = *wanted;
     head.date = c->server->date;
@@ -134,7 +160,6 @@ static bool write_head(struct http_connection *c, const struct http_head *wanted
         if (!vlt_is_ok(http_write_response_head(&head, out)))
             buf_clear(out);
     }
-    *ret_head = buf_bytes(out);
     return is_written;
 }
 
@@ -147,12 +172,11 @@ static void answer(struct http_connection *c, unsigned status, const struct http
         .framing = status_has_no_body(status) ? HTTP_BODY_NONE : HTTP_BODY_LENGTH,
         .body_bytes = payload->size};
     c->closes = c->closes || c->peer_is_done;
-    struct bytes head;
-    bool has_body = write_head(c, &wanted, &head) && wanted.framing == HTTP_BODY_LENGTH &&
+    bool has_body = write_head(c, &wanted) && wanted.framing == HTTP_BODY_LENGTH &&
                     c->reader.request.method != HTTP_HEAD;
     if (!has_body)
         payload->size = 0;
-    send_message(c, head, payload);
+    send_message(c, payload);
     if (c->state != CONNECTION_CLOSED)
         connection_answered(c);
 }
@@ -252,11 +276,10 @@ vlt_result http_exchange_stream_begin(struct http_exchange *x, unsigned status,
         return vlt_fail(VLT_UNAVAILABLE, "the peer is gone");
     const struct http_head wanted = {.status = status, .headers = headers,
                                      .header_count = header_count, .framing = HTTP_BODY_CHUNKED};
-    struct bytes head;
-    if (!write_head(c, &wanted, &head))
+    if (!write_head(c, &wanted))
         return vlt_fail(VLT_BUG, "a header to be written is not one valid field");
     c->state = CONNECTION_STREAMING;
-    send_message(c, head, &(struct payload){0});
+    send_message(c, &(struct payload){0});
     if (c->state == CONNECTION_CLOSED)
         return vlt_fail(VLT_UNAVAILABLE, "the peer is gone");
     bool waits = evbuffer_get_length(connection_output(c)) > 0;
