@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "libvault/crypto/jws_headers.h"
 #include "libvault/crypto/pkey.h"
 #include "libvault/identity/dpop.h"
 #include "libvault/identity/subject.h"
@@ -31,6 +32,7 @@ static struct {
     struct store *store;
     struct jwks_cache *cache;
     struct issuer_book *book;
+    struct jws_headers *headers;
     char folder[64];
 } b;
 
@@ -94,7 +96,7 @@ static void verify(void) {
 
 static void subject(void) {
     const struct subject_expectation expected = {
-        .book = b.book, .store = b.store, .tenant = TENANT, .now_s = NOW};
+        .book = b.book, .store = b.store, .tenant = TENANT, .now_s = NOW, .headers = b.headers};
     struct subject *who = NULL;
     struct jwks_entry *await = NULL;
     go(store_snapshot_begin(b.store));
@@ -107,7 +109,8 @@ static void proof(void) {
     const struct dpop_expectation expected = {
         .method = BYTES_LITERAL("POST"),
         .uri = BYTES_LITERAL("https://vault.example/oauth2/token"),
-        .now_s = NOW};
+        .now_s = NOW,
+        .headers = b.headers};
     struct dpop_proof made;
     const char *reason = "";
     must(dpop_verify(buf_bytes(&b.proof), &expected, &made, &reason) == DPOP_VALID, "dpop_verify");
@@ -249,6 +252,7 @@ static void remove_store(void) {
 int main(void) {
     struct event_base *base = event_base_new();
     must(base != NULL, "event_base_new");
+    must((b.headers = jws_headers_new()) != NULL, "jws_headers_new");
     go(secret_heap_open(1u << 20, NULL));
     buf_init(&b.out, 16384);
     buf_init(&b.token, 16384);
@@ -265,6 +269,7 @@ int main(void) {
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++)
         printf("%-26s %8.2f\n", pieces[i].name, measure(pieces[i].run));
     remove_store();
+    jws_headers_free(b.headers);
     jwk_free(b.signer);
     jwk_free(b.client);
     jwk_free(b.idp);

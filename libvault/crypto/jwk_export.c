@@ -127,17 +127,30 @@ static bool put_required(struct buf *out, const struct jwk *key) {
            put_octets(out, ",\"y\":\"", octets + 1 + size, size);
 }
 
-vlt_result jwk_thumbprint(const struct jwk *key, uint8_t ret_thumbprint[JWK_THUMBPRINT_SIZE]) {
-    if (key->kty == JWK_OCT) // RFC 7638 section 7: it would give the key away to a guess
-        return vlt_fail(VLT_BUG, "thumbprint of a symmetric key");
+static vlt_result make_thumbprint(const struct jwk *key, uint8_t *thumbprint) {
     struct buf text;
     buf_init(&text, 2048);
     bool done = put_required(&text, key);
     buf_put_byte(&text, '}');
     vlt_result result = done && !buf_failed(&text)
-                            ? digest_sha256(buf_bytes(&text), ret_thumbprint)
+                            ? digest_sha256(buf_bytes(&text), thumbprint)
                             : algorithms_failed(VLT_BUG, "key does not export");
     buf_done(&text);
+    return result;
+}
+
+vlt_result jwk_thumbprint(const struct jwk *key, uint8_t ret_thumbprint[JWK_THUMBPRINT_SIZE]) {
+    if (key->kty == JWK_OCT) // RFC 7638 section 7: it would give the key away to a guess
+        return vlt_fail(VLT_BUG, "thumbprint of a symmetric key");
+    struct jwk_contexts *made = key->contexts;
+    vlt_result result = vlt_ok();
+    pthread_mutex_lock(&made->lock);
+    if (!made->has_thumbprint)
+        result = make_thumbprint(key, made->thumbprint);
+    made->has_thumbprint = vlt_is_ok(result);
+    if (made->has_thumbprint)
+        memcpy(ret_thumbprint, made->thumbprint, sizeof made->thumbprint);
+    pthread_mutex_unlock(&made->lock);
     return result;
 }
 

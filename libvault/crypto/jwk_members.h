@@ -7,12 +7,14 @@
 
 #include "libvault/crypto/jwk.h"
 
-// OpenSSL contexts of a key. One thread at a time may use them: whoever does not
-// get the lock makes a context for itself.
+// What is made of a key on first use: OpenSSL contexts and its thumbprint. One thread
+// at a time may use them: whoever does not get the lock makes a context for itself.
 struct jwk_contexts {
     pthread_mutex_t lock;
     EVP_PKEY_CTX *verify[JWS_ALG_COUNT];
     EVP_PKEY_CTX *sign;
+    bool has_thumbprint;
+    uint8_t thumbprint[JWK_THUMBPRINT_SIZE];
 };
 
 // Each reads the members of its kty, with the private ones when key->is_private,

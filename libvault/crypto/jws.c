@@ -5,6 +5,7 @@
 
 #include "libvault/base/b64u.h"
 #include "libvault/base/jsontext.h"
+#include "libvault/crypto/jws_headers.h"
 
 // ---- Header ----
 
@@ -74,7 +75,8 @@ static vlt_result decode(struct bytes text, uint8_t **next, struct bytes *ret_pa
     return vlt_ok();
 }
 
-static vlt_result split(struct bytes token, unsigned flags, struct jws_parts *parts) {
+static vlt_result split(struct jws_headers *headers, struct bytes token, unsigned flags,
+                        struct jws_parts *parts) {
     size_t first = bytes_find(token, '.');
     struct bytes rest = bytes_from(token, first + 1);
     size_t second = bytes_find(rest, '.');
@@ -91,14 +93,20 @@ static vlt_result split(struct bytes token, unsigned flags, struct jws_parts *pa
     VLT_TRY(decode(signature, &next, &parts->signature));
     if (parts->signature.size == 0)
         return vlt_fail(VLT_MALFORMED, "the signature is empty");
-    return parse_header(flags, parts);
+    struct bytes header = bytes_of(token.at, first);
+    if (jws_headers_find(headers, header, flags, parts))
+        return vlt_ok();
+    VLT_TRY(parse_header(flags, parts));
+    jws_headers_keep(headers, header, flags, parts);
+    return vlt_ok();
 }
 
-vlt_result jws_split(struct bytes token, unsigned flags, struct jws_parts *ret_parts) {
+vlt_result jws_split_known(struct jws_headers *headers, struct bytes token, unsigned flags,
+                           struct jws_parts *ret_parts) {
     if (token.size > JWS_MAX_BYTES)
         return vlt_fail(VLT_LIMIT, "token is too long");
     struct jws_parts parts = {0};
-    vlt_result result = split(token, flags, &parts);
+    vlt_result result = split(headers, token, flags, &parts);
     if (vlt_is_ok(result))
         *ret_parts = parts;
     else
@@ -106,8 +114,13 @@ vlt_result jws_split(struct bytes token, unsigned flags, struct jws_parts *ret_p
     return result;
 }
 
+vlt_result jws_split(struct bytes token, unsigned flags, struct jws_parts *ret_parts) {
+    return jws_split_known(NULL, token, flags, ret_parts);
+}
+
 void jws_parts_done(struct jws_parts *parts) {
-    jwk_free(parts->embedded);
+    if (!parts->embedded_is_lent)
+        jwk_free(parts->embedded);
     free(parts->memory);
     *parts = (struct jws_parts){0};
 }

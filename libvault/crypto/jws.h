@@ -30,6 +30,7 @@ struct jws_parts {
     struct bytes payload;   // not yet to be trusted
     struct bytes signature;
     struct jwk *embedded;   // public key of a DPoP proof, or NULL
+    bool embedded_is_lent;  // by the jws_headers, until its next use
     uint8_t *memory;
 };
 
@@ -39,6 +40,10 @@ struct jws_parts {
 // VLT_DENIED. On success the caller calls jws_parts_done; the token must live as
 // long as the parts.
 vlt_result jws_split(struct bytes token, unsigned flags, struct jws_parts *ret_parts) VLT_MUST_USE;
+// The same, with headers that were read before (jws_headers.h; NULL: none).
+struct jws_headers;
+vlt_result jws_split_known(struct jws_headers *headers, struct bytes token, unsigned flags,
+                           struct jws_parts *ret_parts) VLT_MUST_USE;
 void jws_parts_done(struct jws_parts *parts);
 // typ equals `expected` ("at+jwt"), ignoring ASCII case and an "application/"
 // prefix (RFC 7515 section 4.1.9). False when there is none.

@@ -107,7 +107,7 @@ enum dpop_outcome dpop_verify(struct bytes proof, const struct dpop_expectation 
                               struct dpop_proof *ret_proof, const char **ret_reason) {
     struct jws_parts parts;
     struct proof_claims claims = {0};
-    if (!vlt_is_ok(jws_split(proof, JWS_EMBEDDED_KEY, &parts))) {
+    if (!vlt_is_ok(jws_split_known(expected->headers, proof, JWS_EMBEDDED_KEY, &parts))) {
         *ret_reason = "proof: not a signed token with its key";
         return DPOP_INVALID;
     }

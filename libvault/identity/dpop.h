@@ -20,6 +20,7 @@
 // have the same key, or they refuse each other's nonces.
 #define DPOP_NONCE_KEY_BYTES 32
 struct dpop_nonces;
+struct jws_headers;
 vlt_result dpop_nonces_new(const uint8_t key[DPOP_NONCE_KEY_BYTES],
                            struct dpop_nonces **ret_nonces) VLT_MUST_USE;
 void dpop_nonces_free(struct dpop_nonces *nonces);
@@ -34,6 +35,7 @@ struct dpop_expectation {
     struct bytes access_token; // the proof must name it (ath); empty at the token endpoint
     int64_t now_s;
     const struct dpop_nonces *nonces; // NULL: nonces are not asked for, iat decides
+    struct jws_headers *headers;      // clients' keys that were read before; may be NULL
 };
 
 struct dpop_proof {

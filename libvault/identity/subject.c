@@ -116,7 +116,7 @@ static vlt_result verify_parts(const struct jws_parts *parts,
 static vlt_result verify(struct bytes token, const struct subject_expectation *expected,
                          struct subject_seen *seen, struct jwks_entry **ret_await) {
     struct jws_parts parts;
-    VLT_TRY(jws_split(token, 0, &parts));
+    VLT_TRY(jws_split_known(expected->headers, token, 0, &parts));
     seen->subject = calloc(1, sizeof *seen->subject);
     vlt_result result = vlt_fail(VLT_UNAVAILABLE, "out of memory");
     if (seen->subject) {

@@ -21,6 +21,7 @@ struct subject_cache; // subject_cache.h
 struct subject_expectation {
     struct issuer_book *book;
     struct subject_cache *cache; // NULL: every token is verified from the start
+    struct jws_headers *headers; // that were read before; may be NULL
     struct store *store; // with an open snapshot
     uint32_t tenant;
     int64_t now_s;

@@ -8,6 +8,7 @@
 
 #include "libvault/base/b64u.h"
 #include "libvault/crypto/jws.h"
+#include "libvault/crypto/jws_headers.h"
 #include "libvault/crypto/pkey.h"
 
 static struct jwk *new_key(const char *type) {
@@ -213,6 +214,115 @@ static void embedded_key_accepts_dpop_only(void **state) {
     jwk_free(key);
 }
 
+// ---- Headers that were read before ----
+
+static char *proof_header(const struct jwk *key) {
+    json_t *jwk = NULL;
+    char *header = NULL;
+    assert_ok(jwk_export(key, NULL, NULL, &jwk));
+    char *text = json_dumps(jwk, JSON_COMPACT);
+    assert_true(asprintf(&header, "{\"typ\":\"dpop+jwt\",\"alg\":\"ES256\",\"jwk\":%s}", text) > 0);
+    free(text);
+    json_decref(jwk);
+    return header;
+}
+
+static void headers_accept_what_was_read_before(void **state) {
+    struct jws_headers *headers = jws_headers_new();
+    struct jwk *key = new_key("P-256"), *forger = new_key("P-256");
+    char *header = proof_header(key);
+    struct jwk *first = NULL;
+    for (int again = 0; again < 3; again++) {
+        struct buf token, forged;
+        struct jws_parts parts;
+        char payload[16];
+        snprintf(payload, sizeof payload, "{\"n\":%d}", again);
+        put_token(&token, key, header, payload);
+        assert_ok(jws_split_known(headers, buf_bytes(&token), JWS_EMBEDDED_KEY, &parts));
+        assert_ok(jws_verify(&parts, JWS_BIT(JWS_ES256), parts.embedded));
+        assert_true(bytes_equal_text(parts.payload, payload));
+        assert_true(bytes_equal_text(parts.header, header) && jws_typ_is(&parts, "dpop+jwt"));
+        assert_true(again == 0 || parts.embedded == first); // the same key, not another one
+        first = parts.embedded;
+        jws_parts_done(&parts);
+        // The header of one key over the signature of another.
+        put_token(&forged, forger, header, payload);
+        assert_ok(jws_split_known(headers, buf_bytes(&forged), JWS_EMBEDDED_KEY, &parts));
+        assert_class(jws_verify(&parts, JWS_BIT(JWS_ES256), parts.embedded), VLT_CRYPTO);
+        jws_parts_done(&parts);
+        // What was kept as a proof is no other token.
+        assert_class(jws_split_known(headers, buf_bytes(&token), 0, &parts), VLT_DENIED);
+        buf_done(&token);
+        buf_done(&forged);
+    }
+    free(header);
+    jws_headers_free(headers);
+    jwk_free(key);
+    jwk_free(forger);
+}
+
+// More headers than places, with and without keys, refused ones in between: always
+// the answer that jws_split gives.
+static void headers_survive_eviction(void **state) {
+    struct jws_headers *headers = jws_headers_new();
+    struct jwk *keys[] = {new_key("P-256"), new_key("P-256"), new_key("P-256")};
+    char *proofs[3];
+    for (size_t i = 0; i < 3; i++)
+        proofs[i] = proof_header(keys[i]);
+    for (unsigned i = 0; i < 4 * JWS_HEADERS_PLACES; i++) {
+        char header[96], kid[32];
+        struct buf token;
+        struct jws_parts parts, plain;
+        snprintf(kid, sizeof kid, "k%u", i % (2 * JWS_HEADERS_PLACES));
+        snprintf(header, sizeof header, "{\"alg\":\"%s\",\"kid\":\"%s\"}",
+                 i % 7 ? "ES256" : "none", kid);
+        put_token(&token, keys[0], header, "{}");
+        vlt_result known = jws_split_known(headers, buf_bytes(&token), 0, &parts);
+        assert_int_equal(known.class, jws_split(buf_bytes(&token), 0, &plain).class);
+        assert_int_equal(vlt_is_ok(known), i % 7 != 0);
+        if (vlt_is_ok(known)) {
+            assert_string_equal(parts.kid, kid);
+            assert_int_equal(parts.alg, plain.alg);
+            assert_false(parts.has_typ);
+            jws_parts_done(&parts);
+            jws_parts_done(&plain);
+        }
+        buf_done(&token);
+        put_token(&token, keys[i % 3], proofs[i % 3], "{}");
+        assert_ok(jws_split_known(headers, buf_bytes(&token), JWS_EMBEDDED_KEY, &parts));
+        assert_ok(jws_verify(&parts, JWS_BIT(JWS_ES256), parts.embedded));
+        jws_parts_done(&parts);
+        buf_done(&token);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        free(proofs[i]);
+        jwk_free(keys[i]);
+    }
+    jws_headers_free(headers);
+}
+
+// Longer than what is kept: read each time, and its key is the caller's.
+static void headers_accept_what_is_too_long_to_keep(void **state) {
+    struct jws_headers *headers = jws_headers_new();
+    struct jwk *key = new_key("P-256");
+    char *proof = proof_header(key), *header = NULL;
+    struct buf token;
+    struct jws_parts parts;
+    assert_true(asprintf(&header, "{\"long\":\"%0*d\",%s", JWS_HEADER_KEPT_MAX, 0, proof + 1) > 0);
+    put_token(&token, key, header, "{}");
+    for (int again = 0; again < 2; again++) {
+        assert_ok(jws_split_known(headers, buf_bytes(&token), JWS_EMBEDDED_KEY, &parts));
+        assert_false(parts.embedded_is_lent);
+        assert_ok(jws_verify(&parts, JWS_BIT(JWS_ES256), parts.embedded));
+        jws_parts_done(&parts);
+    }
+    buf_done(&token);
+    free(header);
+    free(proof);
+    jwk_free(key);
+    jws_headers_free(headers);
+}
+
 static void typ_accepts_case_and_prefix(void **state) {
     static const struct {
         const char *header;
@@ -357,6 +467,9 @@ int main(void) {
         cmocka_unit_test(jws_rejects_headers),
         cmocka_unit_test(jws_rejects_forms),
         cmocka_unit_test(embedded_key_accepts_dpop_only),
+        cmocka_unit_test(headers_accept_what_was_read_before),
+        cmocka_unit_test(headers_survive_eviction),
+        cmocka_unit_test(headers_accept_what_is_too_long_to_keep),
         cmocka_unit_test(typ_accepts_case_and_prefix),
         cmocka_unit_test(ecdsa_rejects_other_widths_and_ranges),
         cmocka_unit_test(jws_rejects_to_sign_without_a_private_key),

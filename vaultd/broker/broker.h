@@ -31,6 +31,7 @@ struct broker {
     struct policy_cache *policies;
     struct decider *decider;
     struct dpop_nonces *nonces;
+    struct jws_headers *headers; // of subject tokens and proofs
 };
 
 // The store, opened on first use, with a snapshot begun. VLT_UNAVAILABLE while

@@ -72,6 +72,7 @@ static vlt_result verify_bearer(struct caller *caller, struct jwks_entry **ret_a
         return vlt_fail(VLT_DENIED, "not Bearer");
     const struct subject_expectation expected = {.book = caller->broker->book,
                                                  .cache = caller->broker->subjects,
+                                                 .headers = caller->broker->headers,
                                                  .store = caller->broker->store,
                                                  .tenant = caller->tenant.number,
                                                  .now_s = clock_now_s(),

@@ -93,7 +93,8 @@ static const struct oauth_error *prove_dpop(struct exchange *e, struct bytes pro
                                                   bytes_of_text(http_method_text(request->method)),
                                               .uri = bytes_of_text(uri),
                                               .now_s = clock_now_s(),
-                                              .nonces = e->broker->nonces};
+                                              .nonces = e->broker->nonces,
+                                              .headers = e->broker->headers};
     switch (dpop_verify(proof, &expected, &verified, ret_reason)) {
     case DPOP_VALID:
         e->binding = TOKEN_BOUND_DPOP;

@@ -21,6 +21,7 @@ static const struct oauth_error *verify(struct exchange *e, const char *token, c
                                         const char **ret_reason) {
     const struct subject_expectation expected = {.book = e->broker->book,
                                                  .cache = e->broker->subjects,
+                                                 .headers = e->broker->headers,
                                                  .store = e->broker->store,
                                                  .tenant = e->tenant.number,
                                                  .now_s = clock_now_s(),

@@ -3,6 +3,7 @@
 #include <openssl/ssl.h>
 #include <stdlib.h>
 
+#include "libvault/crypto/jws_headers.h"
 #include "libvault/identity/subject_cache.h"
 #include "vaultd/broker/broker.h"
 #include "vaultd/log/log.h"
@@ -49,7 +50,9 @@ static vlt_result start(struct broker *broker, const struct tell_settings_broker
     broker->subjects = subject_cache_new();
     broker->policies = policy_cache_new();
     broker->decider = decider_new();
-    if (!broker->book || !broker->subjects || !broker->policies || !broker->decider)
+    broker->headers = jws_headers_new();
+    if (!broker->book || !broker->subjects || !broker->policies || !broker->decider ||
+        !broker->headers)
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
     return start_server(broker, got);
 }
@@ -122,6 +125,7 @@ static void done(struct broker *broker) {
     policy_cache_free(broker->policies);
     decider_free(broker->decider);
     dpop_nonces_free(broker->nonces);
+    jws_headers_free(broker->headers);
     store_close(broker->store);
 }
 

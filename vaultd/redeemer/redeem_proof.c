@@ -9,7 +9,8 @@
 static const struct refusal *prove_dpop(struct redeem *redeem, const char **ret_reason) {
     const struct redeem_request *r = &redeem->request;
     const struct dpop_expectation expected = {
-        .method = r->method, .uri = r->uri, .access_token = r->token, .now_s = clock_now_s()};
+        .method = r->method, .uri = r->uri, .access_token = r->token, .now_s = clock_now_s(),
+        .headers = redeem->redeemer->headers};
     struct dpop_proof proof;
     if (!r->is_dpop || r->proof.size == 0) {
         *ret_reason = "a key-bound token came without its proof";

@@ -38,6 +38,7 @@ struct redeemer {
     struct policy_cache *policies;
     struct decider *decider;
     struct verdict_memo *verdicts;
+    struct jws_headers *headers; // of proofs
     uint64_t epoch;                   // grows with every change that may end an answer
     struct watcher *watchers;
     struct event *heartbeat;
