@@ -23,6 +23,11 @@ static bool is_value(struct bytes value) {
     return true;
 }
 
+// Empty, or a text without escapes (RFC 4648 section 5).
+static bool is_grant(struct bytes text) {
+    return text.size <= ANSWER_GRANT_MAX && (text.size == 0 || is_name(text));
+}
+
 static bool names(struct bytes member, const char *name) {
     return bytes_equal_text(member, name);
 }
@@ -76,6 +81,10 @@ static void answer_member(struct json_cursor *c, struct bytes member, struct ans
         answer->cache_s = json_number(c);
     } else if (names(member, "epoch")) {
         answer->epoch = json_number(c);
+    } else if (names(member, "standing")) {
+        answer->standing = json_number(c);
+    } else if (names(member, "grant")) {
+        answer->grant = json_text(c);
     } else if (names(member, "model_required")) {
         answer->model_required = json_boolean(c);
     } else {
@@ -94,7 +103,7 @@ vlt_result answer_parse(uint8_t *at, size_t size, struct answer *ret_answer) {
     if (!json_cursor_is_done(&c))
         return vlt_fail(VLT_MALFORMED, "the redeemer's answer is not what was agreed");
     if (answer.inject_count == 0 || !is_value(answer.upstream) || !is_value(answer.credential) ||
-        !is_value(answer.txn))
+        !is_value(answer.txn) || !is_grant(answer.grant))
         return vlt_fail(VLT_MALFORMED, "the redeemer's answer is incomplete");
     *ret_answer = answer;
     return vlt_ok();

@@ -10,6 +10,7 @@
 #define ANSWER_INJECT_MAX 8
 #define ANSWER_REMOVE_MAX 32
 #define ANSWER_HEADERS_MAX 8
+#define ANSWER_GRANT_MAX 8192
 
 struct answer_inject {
     bool in_query; // else a header; its name is lower case
@@ -20,7 +21,8 @@ struct answer {
     struct answer_inject inject[ANSWER_INJECT_MAX]; // secret
     struct bytes remove[ANSWER_REMOVE_MAX];
     struct bytes upstream, credential, txn;
-    uint64_t cache_s, epoch;
+    struct bytes grant; // for POST /v1/standing; empty: the redeemer is older than that
+    uint64_t cache_s, epoch, standing;
     bool model_required;
 };
 // Every name and value is checked for what may stand in a request: nothing in

@@ -21,6 +21,8 @@ vlt_result answer_pack(const struct answer *answer, uint8_t *at, size_t capacity
     wire_put_bytes(&w, answer->txn);
     wire_put_u64(&w, answer->cache_s);
     wire_put_u64(&w, answer->epoch);
+    wire_put_u64(&w, answer->standing);
+    wire_put_bytes(&w, answer->grant);
     wire_put_u8(&w, answer->model_required);
     if (w.failed)
         return vlt_fail(VLT_LIMIT, "the answer is too long to keep");
@@ -50,6 +52,8 @@ vlt_result answer_unpack(struct bytes packed, struct answer *ret_answer) {
     answer.txn = wire_get_bytes(&r, packed.size);
     answer.cache_s = wire_get_u64(&r);
     answer.epoch = wire_get_u64(&r);
+    answer.standing = wire_get_u64(&r);
+    answer.grant = wire_get_bytes(&r, packed.size);
     answer.model_required = wire_get_u8(&r);
     VLT_TRY(wire_reader_end(&r));
     *ret_answer = answer;

@@ -105,18 +105,24 @@ static void watch_fail(struct watch_reader *r, const char *reason) {
 }
 
 static void line_end(struct watch_reader *r, unsigned *line_count) {
-    static const char word[] = "epoch ";
     struct bytes line = bytes_of(r->line, r->line_size);
-    uint64_t epoch;
+    size_t word_bytes = bytes_find(line, ' ');
+    struct bytes word = bytes_of(line.at, word_bytes);
+    uint64_t number;
     r->line_size = 0;
-    if (!bytes_begin_with(line, bytes_of_text(word)) ||
-        !decimal(bytes_from(line, sizeof word - 1), UINT64_MAX, &epoch)) {
-        watch_fail(r, "a line of the watch is not an epoch");
-        return;
+    if (!decimal(bytes_from(line, word_bytes + 1), UINT64_MAX, &number)) {
+        watch_fail(r, "a line of the watch has no number");
+    } else if (bytes_equal_text(word, "epoch")) {
+        r->has_epoch = true;
+        r->epoch = number;
+        ++*line_count;
+    } else if (bytes_equal_text(word, "standing")) {
+        r->has_standing = true;
+        r->standing = number;
+        ++*line_count;
+    } else {
+        watch_fail(r, "a line of the watch is of no known kind");
     }
-    r->has_epoch = true;
-    r->epoch = epoch;
-    ++*line_count;
 }
 
 static void line_take(struct watch_reader *r, uint8_t c, unsigned *line_count) {

@@ -22,14 +22,15 @@ struct reply_head {
 vlt_result reply_head_parse(struct bytes text, struct reply_head *ret_head,
                             bool *ret_is_whole) VLT_MUST_USE;
 
-// GET /v1/watch: a chunked stream of lines "epoch N\n". Feed it as it comes.
+// GET /v1/watch: a chunked stream of lines "epoch N\n" and "standing N\n". Feed it
+// as it comes.
 struct watch_reader {
     uint8_t head[REPLY_HEAD_MAX];
     size_t head_size, chunk_left;
     uint8_t state, line[32];
     size_t line_size;
-    bool has_epoch;
-    uint64_t epoch;    // the last one read
+    bool has_epoch, has_standing;
+    uint64_t epoch, standing; // the last ones read
     vlt_result result; // failure sticks
 };
 void watch_reader_init(struct watch_reader *reader);

@@ -58,6 +58,9 @@ static ngx_int_t check_pass(const check_t *c) {
                "vault: location \"%V\": proxy_cache and proxy_store are not possible with "
                "vault_redeem",
                name);
+    if (c->loc->cut_streams && c->core->post_action.len)
+        REFUSE(c, "vault: location \"%V\": post_action is not possible with vault_cut_streams",
+               name);
     if (c->core->client_body_in_file_only)
         REFUSE(c, "vault: location \"%V\": client_body_in_file_only would leave prompts on disk",
                name);
@@ -107,6 +110,7 @@ static ngx_int_t check_vault(const check_t *c) {
     ngx_str_t *name = (ngx_str_t *)(uintptr_t)&c->core->name;
     if (!c->loc->redeemer)
         REFUSE(c, "vault: location \"%V\": vault_socket is missing", name);
+    c->loc->redeemer->cuts |= c->loc->cut_streams;
     if (c->loc->cache_max_s == 0)
         return NGX_OK;
     if (!c->main_conf->zone || !c->main_conf->watch)

@@ -5,6 +5,7 @@
 static void request_end(void *at) {
     vault_ctx_t *ctx = at;
     vault_link_cancel(ctx);
+    vault_open_remove(ctx);
     for (size_t i = 0; i < ctx->wipe_count; i++)
         explicit_bzero(ctx->wipes[i].at, ctx->wipes[i].size);
 }
@@ -145,6 +146,8 @@ ngx_int_t vault_handler(ngx_http_request_t *r) {
     if (ctx->state == VAULT_GRANTED && !ctx->is_spliced) {
         check_grant(ctx, conf);
         keep(ctx, conf, main_conf);
+        if (ctx->state == VAULT_GRANTED)
+            vault_open_add(ctx, conf);
     }
     return ctx->state == VAULT_REFUSED ? vault_refuse(ctx, conf) : NGX_DECLINED;
 }

@@ -30,6 +30,9 @@ static vault_redeemer_t *redeemer_find(ngx_conf_t *cf, ngx_str_t url) {
         return NULL;
     redeemer->addr = parsed.addrs[0];
     ngx_queue_init(&redeemer->idle);
+    ngx_queue_init(&redeemer->standing_requests);
+    ngx_queue_init(&redeemer->doubtful_requests);
+    ngx_queue_init(&redeemer->asked_requests);
     return *slot = redeemer;
 }
 
@@ -132,6 +135,8 @@ static ngx_command_t commands[] = {
      LOC(profile_name), NULL},
     {ngx_string("vault_require_verified_tls"), ANYWHERE | NGX_CONF_FLAG, ngx_conf_set_flag_slot,
      LOC(needs_verified_tls), NULL},
+    {ngx_string("vault_cut_streams"), ANYWHERE | NGX_CONF_FLAG, ngx_conf_set_flag_slot,
+     LOC(cut_streams), NULL},
     ngx_null_command};
 
 static void *main_new(ngx_conf_t *cf) {
@@ -150,6 +155,7 @@ static void *loc_new(ngx_conf_t *cf) {
     conf->redeem = NGX_CONF_UNSET;
     conf->cache_max_s = NGX_CONF_UNSET;
     conf->needs_verified_tls = NGX_CONF_UNSET;
+    conf->cut_streams = NGX_CONF_UNSET;
     conf->timeout_ms = NGX_CONF_UNSET_MSEC;
     conf->model = NGX_CONF_UNSET_UINT;
     return conf;
@@ -193,6 +199,7 @@ static char *loc_merge(ngx_conf_t *cf, void *parent, void *child) {
     ngx_conf_merge_value(conf->cache_max_s, prev->cache_max_s, 0);
     ngx_conf_merge_uint_value(conf->model, prev->model, VAULT_MODEL_ON);
     ngx_conf_merge_value(conf->needs_verified_tls, prev->needs_verified_tls, 1);
+    ngx_conf_merge_value(conf->cut_streams, prev->cut_streams, 1);
     conf->loc_conf = ((ngx_http_conf_ctx_t *)cf->ctx)->loc_conf;
     vault_loc_conf_t **slot = ngx_array_push(&main_conf->locations);
     if (!slot)
@@ -248,8 +255,14 @@ static ngx_int_t worker_begin(ngx_cycle_t *cycle) {
     if (conf->zone && mlock(conf->zone->shm.addr, conf->zone->shm.size) == -1)
         ngx_log_error(NGX_LOG_WARN, cycle->log, ngx_errno,
                       "vault: the zone can not be locked in memory; raise LimitMEMLOCK");
-    vault_watch_start(cycle, conf);
+    vault_watch_start(conf);
     return NGX_OK;
+}
+
+static void worker_end(ngx_cycle_t *cycle) {
+    vault_main_conf_t *conf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_vault_module);
+    if (conf && conf->is_used)
+        vault_watch_stop(conf);
 }
 
 static ngx_http_module_t module_context = {
@@ -259,5 +272,5 @@ ngx_module_t ngx_http_vault_module = {NGX_MODULE_V1, &module_context,
                                       commands,      NGX_HTTP_MODULE,
                                       NULL,          vault_check_cycle,
                                       worker_begin,  NULL,
-                                      NULL,          NULL,
+                                      NULL,          worker_end,
                                       NULL,          NGX_MODULE_V1_PADDING};

@@ -4,7 +4,9 @@
 // A request passes through the files in this order: vault_mask (a token in the
 // query must not reach a log) → vault_handler → vault_take (carriers out) →
 // vault_body (model) → vault_cache or vault_link (redeemer) → nginx's proxy →
-// vault_inject (credential in, answer checked). vault_refuse answers instead.
+// vault_inject (credential in, answer checked). vault_refuse answers instead. While
+// it is under way vault_open has it in a list: vault_watch hears that something was
+// taken back, vault_standing asks what that ends, vault_open cuts it.
 #ifndef VLT_FORWARD_NGINX_VAULT_MODULE_H
 #define VLT_FORWARD_NGINX_VAULT_MODULE_H
 
@@ -19,6 +21,7 @@
 #include "forward/core/body_look.h"
 #include "forward/core/model_scan.h"
 #include "forward/core/profile.h"
+#include "forward/core/reply.h"
 
 extern ngx_module_t ngx_http_vault_module;
 
@@ -28,10 +31,33 @@ extern ngx_module_t ngx_http_vault_module;
 
 // ---- Configuration ----
 
+typedef struct vault_main_conf_s vault_main_conf_t;
+typedef struct vault_asker_s vault_asker_t;
+
 typedef struct {
+    ngx_event_t event;
+    ngx_connection_t none; // nginx's debug log wants one; holds the owner
+} vault_timer_t;
+
+typedef struct { // of this worker, but for the first two
     ngx_addr_t addr;
-    ngx_queue_t idle; // vault_link_t, kept alive; of this worker
+    ngx_flag_t cuts; // some location ends requests that lost what they were granted on
+    ngx_queue_t idle; // vault_link_t, kept alive
     ngx_uint_t idle_count;
+
+    ngx_connection_t *watch; // NULL: none
+    ngx_peer_connection_t watch_peer;
+    vault_timer_t watch_again;
+    struct watch_reader reader;
+    vault_main_conf_t *cache; // that this watch keeps good; NULL: none
+    unsigned is_lost : 1;     // the watch, and that was said
+
+    // Requests under way, vault_ctx_t.open.
+    ngx_queue_t standing_requests, doubtful_requests, asked_requests;
+    unsigned has_standing : 1;
+    unsigned is_outdated : 1; // the watch said something since the last question was asked
+    uint64_t standing;        // as the watch said it last
+    vault_asker_t *asker;     // NULL: nothing was in doubt yet
 } vault_redeemer_t;
 
 typedef enum { VAULT_MODEL_OFF, VAULT_MODEL_ON, VAULT_MODEL_PATH } vault_model_e;
@@ -50,6 +76,7 @@ typedef struct {
     ngx_str_t profile_name;
     const struct profile *profile; // NULL: none configured
     ngx_flag_t needs_verified_tls;
+    ngx_flag_t cut_streams;
 
     // What proxy_pass of this location says.
     ngx_str_t pass_url, pass_uri, pass_location, pass_host;
@@ -64,7 +91,7 @@ typedef struct {
     const vault_loc_conf_t *owner;       // NULL: no vault location uses it
 } vault_upstream_t;
 
-typedef struct {
+struct vault_main_conf_s {
     ngx_shm_zone_t *zone;
     vault_redeemer_t *watch;
     ngx_str_t profiles_folder;
@@ -74,7 +101,7 @@ typedef struct {
     ngx_array_t upstreams; // vault_upstream_t
     ngx_int_t request_id;  // index of $request_id
     ngx_flag_t is_used;    // some location redeems
-} vault_main_conf_t;
+};
 
 // ---- One request ----
 
@@ -84,7 +111,8 @@ typedef enum {
     VAULT_READY,   // every fact is known
     VAULT_WAITING, // for the redeemer
     VAULT_GRANTED,
-    VAULT_REFUSED
+    VAULT_REFUSED,
+    VAULT_CUT // granted first
 } vault_state_e;
 
 typedef struct vault_link_s vault_link_t;
@@ -108,6 +136,9 @@ typedef struct {
     vault_link_t *link;
     struct answer answer;
     struct denial denial;
+    vault_redeemer_t *redeemer; // in whose list it is; NULL: in none
+    ngx_queue_t open;
+    ngx_uint_t asked_as; // its index in the question
     ngx_http_event_handler_pt resumed;
     ngx_int_t (*process_header)(ngx_http_request_t *r); // the proxy's
     size_t wipe_count;
@@ -166,7 +197,23 @@ void vault_cache_silence(const vault_main_conf_t *main_conf);
 void vault_cache_sweep(const vault_main_conf_t *main_conf); // wipes what is too old
 
 // vault_watch.c
-void vault_watch_start(ngx_cycle_t *cycle, vault_main_conf_t *main_conf);
+void vault_watch_start(vault_main_conf_t *main_conf);
+void vault_watch_stop(vault_main_conf_t *main_conf);
+void vault_timer_init(vault_timer_t *timer, ngx_event_handler_pt handler, void *owner);
+void *vault_timer_owner(const ngx_event_t *event);
+
+// vault_open.c: requests under way. A request is added when it is granted.
+void vault_open_add(vault_ctx_t *ctx, const vault_loc_conf_t *conf);
+void vault_open_remove(vault_ctx_t *ctx);
+bool vault_open_is_empty(const vault_redeemer_t *redeemer);
+void vault_open_doubt(vault_redeemer_t *redeemer, uint64_t standing); // the watch said it
+void vault_open_ask_again(vault_redeemer_t *redeemer);                // no answer came
+// Ends the request, and the one to the provider. It may be gone when this returns.
+void vault_open_cut(vault_ctx_t *ctx, struct bytes reason);
+
+// vault_standing.c: asks about what is in doubt, soon.
+void vault_standing_ask(vault_redeemer_t *redeemer);
+void vault_standing_stop(vault_redeemer_t *redeemer);
 
 // vault_inject.c
 ngx_int_t vault_upstreams_wrap(ngx_conf_t *cf, vault_main_conf_t *main_conf);

@@ -10,6 +10,8 @@ static struct bytes decision(const vault_ctx_t *ctx) {
         return ctx->is_from_cache ? BYTES_LITERAL("cached") : BYTES_LITERAL("granted");
     case VAULT_REFUSED:
         return BYTES_LITERAL("refused");
+    case VAULT_CUT:
+        return BYTES_LITERAL("cut");
     default:
         return bytes_of(NULL, 0);
     }

@@ -3,6 +3,7 @@
 
 #include "libvault/crypto/digest.h"
 
+#define TOKENS_ENDED_NAME "tokens_ended" // STORE_META
 #define RULE_VALUE_PLAIN_MAX 255
 #define RULE_HASHED 0x80 // in the kind byte: the rest is SHA-256 of the value
 
@@ -97,4 +98,31 @@ vlt_result record_revocation_change(uint32_t tenant, enum record_revocation_kind
                                         .value = bytes_of(w.at, w.size),
                                         .expected_revision = STORE_ANY_REVISION};
     return vlt_ok();
+}
+
+vlt_result record_tokens_ended_change(int64_t now_s, uint8_t room[8],
+                                      struct store_change *ret_change) {
+    struct wire_writer w;
+    if (now_s < 0)
+        return vlt_fail(VLT_MALFORMED, "a time before 1970");
+    wire_writer_init(&w, room, 8);
+    wire_put_u64(&w, (uint64_t)now_s);
+    *ret_change = (struct store_change){.tenant = STORE_SYSTEM_TENANT,
+                                        .class = STORE_META,
+                                        .name = BYTES_LITERAL(TOKENS_ENDED_NAME),
+                                        .value = bytes_of(w.at, w.size),
+                                        .expected_revision = STORE_ANY_REVISION};
+    return vlt_ok();
+}
+
+vlt_result record_tokens_ended_at(struct store *store, int64_t *ret_at) {
+    struct bytes value;
+    vlt_result result = store_get(store, STORE_SYSTEM_TENANT, STORE_META,
+                                  BYTES_LITERAL(TOKENS_ENDED_NAME), &value, NULL);
+    if (result.class == VLT_NOT_FOUND) {
+        *ret_at = 0;
+        return vlt_ok();
+    }
+    VLT_TRY(result);
+    return record_revocation_time(value, ret_at);
 }

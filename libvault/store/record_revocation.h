@@ -32,4 +32,12 @@ vlt_result record_revocation_change(uint32_t tenant, enum record_revocation_kind
 // The time that a stored revocation carries (clean-up of what is over).
 vlt_result record_revocation_time(struct bytes value, int64_t *ret_at) VLT_MUST_USE;
 
+// Emergency rotation of the keys that sign tokens: no token that was issued at or
+// before this time is good any more. The keys themselves are gone; this is for what
+// began with a token that has expired since.
+vlt_result record_tokens_ended_change(int64_t now_s, uint8_t room[8],
+                                      struct store_change *ret_change) VLT_MUST_USE;
+// Within an open snapshot. 0: there was no emergency.
+vlt_result record_tokens_ended_at(struct store *store, int64_t *ret_at) VLT_MUST_USE;
+
 #endif

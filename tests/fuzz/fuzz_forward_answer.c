@@ -4,6 +4,7 @@
 
 #include "forward/core/answer.h"
 #include "forward/core/reply.h"
+#include "forward/core/standing.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size);
 
@@ -33,6 +34,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size) {
     if (vlt_is_ok(denial_parse(room, size, 403, &denial)))
         for (size_t i = 0; i < denial.header_count; i++)
             check(denial.headers[i].value);
+    struct standing_answer standing;
+    if (size)
+        memcpy(room, at, size);
+    if (vlt_is_ok(standing_answer_parse(room, size, 4, &standing)))
+        for (size_t i = 0; i < standing.ended_count; i++)
+            check(standing.ended[i].reason);
     (void)!vlt_is_ok(answer_unpack(bytes_of(at, size), &answer));
     (void)!vlt_is_ok(reply_head_parse(bytes_of(at, size), &head, &is_whole));
     watch_reader_init(&watch);

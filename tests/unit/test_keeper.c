@@ -136,7 +136,7 @@ static void sweep_removes_revocations_of_expired_tokens(void **state) {
         char id[16];
         struct store_change change;
         snprintf(id, sizeof id, "old-%d", i);
-        assert_ok(record_revocation_change(1, RECORD_REVOKE_TOKEN, bytes_of_text(id), now_s - 5,
+        assert_ok(record_revocation_change(1, RECORD_REVOKE_TOKEN, bytes_of_text(id), now_s - 3605,
                                            room, &change));
         assert_ok(store_commit(f->keeper->store, &change, 1, NULL, NULL));
     }

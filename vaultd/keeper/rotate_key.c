@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "libvault/base/clock.h"
+#include "libvault/store/record_revocation.h"
 #include "vaultd/keeper/rotate_signer.h"
 #include "vaultd/keeper/seen.h"
 #include "vaultd/keeper/system_keys.h"
@@ -145,6 +146,15 @@ static vlt_result add_new(struct change *change, enum record_key_use use,
     return vlt_ok();
 }
 
+// What began with a token may outlive it, and then no key tells any more.
+static vlt_result add_end_of_tokens(struct change *change, int64_t now_s) {
+    uint8_t room[8];
+    struct store_change row;
+    VLT_TRY(record_tokens_ended_change(now_s, room, &row));
+    change_add(change, row.tenant, row.class, row.name, row.value, row.expected_revision);
+    return vlt_ok();
+}
+
 static vlt_result fill(struct change *change, const struct rotate_key_set *set,
                        enum record_key_use use, const struct hsm_signer *signer) {
     int64_t now_s = clock_now_s();
@@ -157,6 +167,8 @@ static vlt_result fill(struct change *change, const struct rotate_key_set *set,
                     signer));
     for (size_t i = 0; is_emergency && i < set->count; i++)
         rotate_key_add_destruction(change, &set->rows[i]);
+    if (is_emergency && use == RECORD_KEY_TOKEN)
+        VLT_TRY(add_end_of_tokens(change, now_s));
     if (!is_published_first && !is_emergency)
         rotate_key_add_record(change, set->active, RECORD_KEY_RETIRED, now_s);
     return vlt_ok();

@@ -15,6 +15,9 @@
 #define REMOVALS_EACH_STEP 100 // one small commit
 #define LOOKS_EACH_STEP 4096   // records looked at, so that a step stays short
 #define PART_COUNT 3
+// A revoked token that has expired is remembered for so much longer: a forwarder
+// that was away must still find that what began with it has ended.
+#define REQUESTS_LIVE_S 3600
 
 // Where the next step goes on: a step rarely gets through everything.
 struct sweep_place {
@@ -63,7 +66,7 @@ static bool look_at_revocation(struct bytes name, struct bytes value, uint64_t r
     struct sweep *sweep = context;
     int64_t at;
     // A rule is over when every token that it ends has expired by itself.
-    int64_t longer_s = sweep->class == STORE_REVOKED_RULE ? KEEPER_LIFETIME_MAX_S : 0;
+    int64_t longer_s = sweep->class == STORE_REVOKED_RULE ? KEEPER_LIFETIME_MAX_S : REQUESTS_LIVE_S;
     if (vlt_is_ok(record_revocation_time(value, &at)) && at < sweep->now_s - longer_s)
         remove_record(sweep, sweep->class, name, revision);
     return go_on(sweep, name);

@@ -19,6 +19,7 @@
 
 static const struct http_route routes[] = {
     {HTTP_POST, "/v1/redeem", op_redeem, BODY_MAX_BYTES},
+    {HTTP_POST, "/v1/standing", op_standing, STANDING_BODY_MAX},
     {HTTP_GET, "/v1/watch", op_watch, 0},
     {HTTP_GET, "/v1/health", op_health, 0},
     {HTTP_GET, "/v1/ready", op_ready, 0},
@@ -132,6 +133,21 @@ static void end_answers(struct redeemer *redeemer) {
     watchers_tell(redeemer);
 }
 
+// Of what has begun, what is left? While there is no store, nothing has.
+static void doubt_standing(struct redeemer *redeemer) {
+    if (!vlt_is_ok(redeemer_snapshot(redeemer)))
+        return;
+    redeemer->standing = store_snapshot_revision(redeemer->store);
+    store_snapshot_end(redeemer->store);
+}
+
+// 0: of several kinds, or of a kind that is not told.
+static bool ends_what_began(unsigned kind) {
+    return kind == 0 || kind == STORE_REVOKED_TOKEN || kind == STORE_REVOKED_RULE ||
+           kind == STORE_TENANT || kind == STORE_CREDENTIAL_STATE || kind == STORE_SIGNING_KEY ||
+           kind == STORE_FORWARDER;
+}
+
 static void on_peer(struct role *role, enum ipc_role peer, unsigned number,
                     struct channel *channel) {
     set_peer(role, peer, channel);
@@ -139,6 +155,7 @@ static void on_peer(struct role *role, enum ipc_role peer, unsigned number,
         return;
     // What the keeper before it committed as its last, it may not have told.
     forget_keys(role_context(role));
+    doubt_standing(role_context(role));
     end_answers(role_context(role));
 }
 static void on_peer_gone(struct role *role, enum ipc_role peer, unsigned number) {
@@ -152,6 +169,8 @@ static void on_told(struct role *role, enum ipc_role peer, unsigned message, str
         return;
     if (tell.kind == STORE_SIGNING_KEY || tell.kind == 0)
         forget_keys(redeemer);
+    if (ends_what_began(tell.kind))
+        doubt_standing(redeemer);
     end_answers(redeemer);
 }
 

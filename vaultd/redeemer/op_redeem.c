@@ -6,6 +6,7 @@
 #include "libvault/base/clock.h"
 #include "libvault/crypto/random.h"
 #include "libvault/http/http_media.h"
+#include "vaultd/redeemer/grant.h"
 #include "vaultd/redeemer/redeem.h"
 #include "vaultd/redeemer/token_cache.h"
 
@@ -30,6 +31,12 @@ static vlt_result verify_token(struct redeem *redeem) {
 
 static void ask_keeper(struct redeem *redeem) {
     const struct redeem_request *r = &redeem->request;
+    redeem->grant =
+        grant_text_new(r->token, redeem->claims, bytes_of_text(redeem->verdict.credential));
+    if (!redeem->grant) {
+        redeem_refuse(redeem, &refusal_unavailable, "out of memory");
+        return;
+    }
     static uint8_t event_room[8192]; // one loop, one thread: zeroed once, not each time
     struct audit_event event;
     struct wire_writer w;
@@ -50,6 +57,7 @@ static void ask_keeper(struct redeem *redeem) {
     memcpy(ask.proof_id, redeem->proof_id, sizeof ask.proof_id);
     bytes_to_text(r->destination, redeem->destination, sizeof redeem->destination);
     redeem->epoch = redeem->redeemer->epoch;
+    redeem->standing = redeem->redeemer->standing;
     ask_open(redeem->redeemer->keeper, &ask, redeem_opened, redeem);
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // GET /v1/watch: tells forwarders at once when an answer that they hold may no
-// longer be right, and once a second that it still is. A forwarder that hears
-// nothing forgets everything.
+// longer be right ("epoch"), or a request that is under way may have to end
+// ("standing": see POST /v1/standing), and once a second that all is as it was. A
+// forwarder that hears nothing forgets its answers.
 #include <stdlib.h>
 
 #include "vaultd/redeemer/answer.h"
@@ -26,8 +27,9 @@ static void on_gone(void *context) { watcher_end(context); }
 // Ends a watcher that does not take it: no on_gone comes for that one.
 static void tell(const struct redeemer *redeemer, struct watcher *watcher) {
     struct buf line;
-    buf_init(&line, 64);
-    buf_put_format(&line, "epoch %llu\n", (unsigned long long)redeemer->epoch);
+    buf_init(&line, 128);
+    buf_put_format(&line, "epoch %llu\nstanding %llu\n", (unsigned long long)redeemer->epoch,
+                   (unsigned long long)redeemer->standing);
     vlt_result result = http_exchange_stream_chunk(watcher->x, buf_bytes(&line));
     buf_done(&line);
     if (!vlt_is_ok(result))

@@ -27,7 +27,9 @@ struct redeem {
     struct verdict verdict; // as far as it got, when the redeem is refused
     // For the answer.
     char correlation[REDEEM_CORRELATION_SIZE], destination[256];
-    uint64_t epoch; // before the decision: a change that races it makes the answer stale
+    // Before the decision: a change that races it makes the answer stale, or doubtful.
+    uint64_t epoch, standing;
+    char *grant; // owned; see grant.h
     bool may_cache;
 };
 

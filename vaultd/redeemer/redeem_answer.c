@@ -10,10 +10,11 @@
 #include "vaultd/log/log.h"
 #include "vaultd/redeemer/redeem.h"
 
-#define REST_MAX_BYTES 4000 // of the answer: everything but the rendered credential
+#define REST_MAX_BYTES 4000 // of the answer: everything but the rendered credential and the grant
 
 void redeem_free(struct redeem *redeem) {
     redeem_request_done(&redeem->request);
+    free(redeem->grant);
     free(redeem);
 }
 
@@ -81,11 +82,19 @@ static void put_rest(const struct redeem *redeem, const struct profile *profile,
     buf_put_number(out, cache_seconds(redeem, answer));
     buf_put(out, BYTES_LITERAL(",\"epoch\":"));
     buf_put_number(out, redeem->epoch);
+    buf_put(out, BYTES_LITERAL(",\"standing\":"));
+    buf_put_number(out, redeem->standing);
+    buf_put(out, BYTES_LITERAL(",\"grant\":"));
+    jsontext_put_string(out, bytes_of_text(redeem->grant));
     buf_put(out, BYTES_LITERAL(",\"model_required\":"));
     buf_put_text(out, redeem->verdict.model_required ? "true" : "false");
     buf_put(out, BYTES_LITERAL(",\"txn\":"));
     jsontext_put_string(out, bytes_of_text(redeem->correlation));
     buf_put_byte(out, '}');
+}
+
+static size_t rest_max_bytes(const struct redeem *redeem) {
+    return REST_MAX_BYTES + strlen(redeem->grant);
 }
 
 static vlt_result compose(const struct redeem *redeem, const struct profile *profile,
@@ -97,9 +106,9 @@ static vlt_result compose(const struct redeem *redeem, const struct profile *pro
     uint8_t *at = secret_borrow_room(body);
     memcpy(at, head, sizeof head - 1);
     vlt_result result = profile_render(profile, parameters, answer->value, at + sizeof head - 1,
-                                       secret_capacity(body) - REST_MAX_BYTES, &rendered);
+                                       secret_capacity(body) - rest_max_bytes(redeem), &rendered);
     size_t size = sizeof head - 1 + rendered;
-    buf_init(&rest, REST_MAX_BYTES - sizeof head);
+    buf_init(&rest, rest_max_bytes(redeem) - sizeof head);
     put_rest(redeem, profile, answer, &rest);
     if (vlt_is_ok(result) && (buf_failed(&rest) || size + rest.size > secret_capacity(body)))
         result = vlt_fail(VLT_LIMIT, "the answer is too long");
@@ -132,9 +141,9 @@ static void send_secret(struct http_exchange *x, struct secret *body, uint64_t s
 // Wiping and zeroing what is never used costs more than the rest of an answer, so
 // room is made for this credential: at most doubled by escapes and base64, once
 // for each place that it goes to.
-static size_t answer_capacity(const struct answer_open *answer) {
+static size_t answer_capacity(const struct redeem *redeem, const struct answer_open *answer) {
     size_t rendered = (answer->value.size + 256) * 2 * PROFILE_INJECT_MAX;
-    return REST_MAX_BYTES + (rendered < PROFILE_RENDERED_MAX ? rendered : PROFILE_RENDERED_MAX);
+    return rest_max_bytes(redeem) + (rendered < PROFILE_RENDERED_MAX ? rendered : PROFILE_RENDERED_MAX);
 }
 
 static vlt_result render(const struct redeem *redeem, const struct answer_open *answer,
@@ -148,7 +157,7 @@ static vlt_result render(const struct redeem *redeem, const struct answer_open *
         return vlt_fail(VLT_UNAVAILABLE, "the credential's profile is not installed");
     if (answer->parameters.size && !bytes_equal_text(answer->parameters, "{}"))
         VLT_TRY(jsontext_parse(answer->parameters, &jsontext_token_limits, NULL, &parameters));
-    struct secret *body = secret_new(answer_capacity(answer));
+    struct secret *body = secret_new(answer_capacity(redeem, answer));
     vlt_result result = body ? compose(redeem, profile, parameters, answer, body)
                              : vlt_fail(VLT_UNAVAILABLE, "no locked memory is left");
     json_decref(parameters);

@@ -18,6 +18,10 @@
 #include "vaultd/view/signing_keys.h"
 #include "vaultd/view/tenant_view.h"
 
+// POST /v1/standing: how much a forwarder may ask about at once.
+#define STANDING_GRANTS_MAX 128
+#define STANDING_BODY_MAX 65536
+
 struct watcher;
 struct token_cache;
 struct verdict_memo;
@@ -40,6 +44,9 @@ struct redeemer {
     struct verdict_memo *verdicts;
     struct jws_headers *headers; // of proofs
     uint64_t epoch;                   // grows with every change that may end an answer
+    // The revision of the store when something that ends what has begun was last
+    // changed: the same in every redeemer of this vault.
+    uint64_t standing;
     struct watcher *watchers;
     struct event *heartbeat;
 };
@@ -48,8 +55,8 @@ struct redeemer {
 // there is none.
 vlt_result redeemer_snapshot(struct redeemer *redeemer) VLT_MUST_USE;
 
-http_route_handler op_redeem, op_watch, op_health, op_ready;
-void watchers_tell(struct redeemer *redeemer); // the epoch changed
+http_route_handler op_redeem, op_standing, op_watch, op_health, op_ready;
+void watchers_tell(struct redeemer *redeemer); // epoch or standing changed
 void watchers_end(struct redeemer *redeemer);  // drain
 
 #endif

@@ -36,11 +36,13 @@ def deny(status, code, kind="permission_error", message="no", **headers):
 
 
 class Redeemer:
-    """POST /v1/redeem and GET /v1/watch on a unix socket."""
+    """POST /v1/redeem, POST /v1/standing and GET /v1/watch on a unix socket."""
 
     def __init__(self, path):
         self.path, self.asks, self.epoch = path, [], 1
         self.answer = lambda ask: grant()
+        self.standing, self.questions, self.ended = 7, [], {}  # why a grant has ended, by its text
+        self.says = self.standing_answer
         self.changed, self.watches, self.heartbeat_s = threading.Condition(), 0, 1.0
         self.connections, self.server = set(), None
         self.start()
@@ -68,10 +70,12 @@ class Redeemer:
                 pass
 
             def do_POST(self):
-                body = self.rfile.read(int(self.headers["content-length"]))
-                assert self.path == "/v1/redeem" and self.headers["content-type"] == "application/json"
-                outer.asks.append(json.loads(body))
-                answer = outer.answer(outer.asks[-1])
+                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                assert self.headers["content-type"] == "application/json"
+                heard, decide = {"/v1/redeem": (outer.asks, outer.answer),
+                                 "/v1/standing": (outer.questions, outer.says)}[self.path]
+                heard.append(body)
+                answer = decide(body)
                 if answer is None:
                     self.close_connection = True
                     return
@@ -88,7 +92,7 @@ class Redeemer:
                 with outer.changed:
                     outer.watches += 1
                     while outer.server:
-                        line = b"epoch %d\n" % outer.epoch
+                        line = b"epoch %d\nstanding %d\n" % (outer.epoch, outer.standing)
                         self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
                         outer.changed.wait(outer.heartbeat_s)
 
@@ -121,11 +125,25 @@ class Redeemer:
             self.changed.notify_all()
 
 
+    def standing_answer(self, question):
+        asked = [item["grant"] for item in question["grants"]]
+        return 200, {"standing": self.standing, "ended": [{"index": i, "reason": self.ended[text]}
+                                                          for i, text in enumerate(asked) if text in self.ended]}
+
+    def take_back(self, *grants, why="the token is revoked"):
+        """A revocation that ends these grants, as the watch tells it."""
+        with self.changed:
+            self.ended.update(dict.fromkeys(grants, why))
+            self.epoch += 1
+            self.standing += 1
+            self.changed.notify_all()
+
+
 class Upstream:
-    """A provider. `seen` has one entry for each request."""
+    """A provider. `seen` has one entry for each request, `open` those that go on."""
 
     def __init__(self, certificate=None):
-        self.seen, self.release = [], threading.Event()
+        self.seen, self.open, self.release = [], [], threading.Event()
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -188,6 +206,52 @@ class Upstream:
                     self.wfile.flush()
                     outer.release.wait(10)
                 self.wfile.write(b"0\r\n\r\n")
+
+            def begin(self, name, status, **headers):
+                self.send_response(status)
+                for header, value in headers.items():
+                    self.send_header(header.replace("_", "-"), value)
+                self.end_headers()
+                self.close_connection = True
+                outer.open.append(name)
+
+            def route_ticks(self):
+                """Goes on until the other side does not take it any more."""
+                name = self.path.split("?")[0]
+                self.begin(name, 200, content_type="text/event-stream", transfer_encoding="chunked")
+                try:
+                    while not outer.release.wait(0.03):
+                        self.wfile.write(b"b\r\ndata: tick\n\r\n")
+                finally:
+                    outer.open.remove(name)
+
+            def route_silence(self):
+                """Headers, and then nothing until the other side goes."""
+                name = self.path.split("?")[0]
+                self.begin(name, 200, content_type="text/event-stream", transfer_encoding="chunked")
+                try:
+                    self.rfile.read(1)
+                finally:
+                    outer.open.remove(name)
+
+            def route_thinking(self):
+                """Does not even begin to answer."""
+                name = self.path.split("?")[0]
+                outer.open.append(name)
+                self.close_connection = True
+                try:
+                    self.rfile.read(1)
+                finally:
+                    outer.open.remove(name)
+
+            def route_echo(self):
+                name = self.path.split("?")[0]
+                self.begin(name, 101, upgrade="websocket", connection="upgrade")
+                try:
+                    while piece := self.rfile.read(4):
+                        self.wfile.write(piece[::-1])
+                finally:
+                    outer.open.remove(name)
 
             def route_socket(self):
                 self.send_response(101)
