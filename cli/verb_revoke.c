@@ -84,7 +84,7 @@ const struct verb verb_revoke = {
     .summary = "End tokens before they expire",
     .details =
         "When this returns, no redeem through this node succeeds; forwarders that cache stop\n"
-        "within one second.",
+        "within one second. A request that is under way through nginx is cut, a stream too.",
     .examples = "  vaultctl revoke N3b7…\n"
                 "  vaultctl revoke --principal 'https://login.example|alice'\n"
                 "  vaultctl revoke --token-file token.txt --broker https://vault.example\n",

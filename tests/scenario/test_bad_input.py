@@ -352,6 +352,11 @@ def members_of_the_redeem_request():
         for media in ("text/plain", "application/x-www-form-urlencoded", ""):
             need(lab.redeemer("POST", "/v1/redeem", json.dumps(good), {"content-type": media}).status in (400, 415), media)
         check("too large", lab.redeemer("POST", "/v1/redeem", {**good, "x": "y" * 40000}), 413)
+        for body in ({}, {"grants": {}}, {"grants": [7]}, {"grants": [{}]}, {"grants": [{"grant": 7}]}, {"grants": [{"grant": "x", "colour": "red"}]},
+                     {"grants": [{"grant": "x", "request_id": 7}]}, {"grants": [], "colour": "red"}, {"grants": [{"grant": "x"}] * 129}):
+            check(str(body)[:60], lab.redeemer("POST", "/v1/standing", body), 400, "grants")
+        check("too large", lab.redeemer("POST", "/v1/standing", {"grants": [{"grant": "y" * 70000}]}), 413)
+        need(lab.redeemer("POST", "/v1/standing", {"grants": [{"grant": "AQ"}]}).json["ended"][0]["index"] == 0, "what is no grant stands")
         check("GET", lab.redeemer("GET", "/v1/redeem"), 405)
         check("nowhere", lab.redeemer("GET", "/v1/nothing"), 404)
         check("a body for watch", lab.redeemer("GET", "/v1/watch", b"x"), 413)
@@ -364,7 +369,8 @@ def strangers_may_not_redeem():
     with bad_input() as lab:
         key = new_client_key()
         body = json.dumps({"token": lab.token(key=key), "scheme": "bearer", "destination": "api.openai.com", "method": "POST", "path": "/v1/x"})
-        for path, arguments in (("/v1/redeem", ["-X", "POST", "-H", "content-type: application/json", "-d", body]), ("/v1/watch", [])):
+        for path, arguments in (("/v1/redeem", ["-X", "POST", "-H", "content-type: application/json", "-d", body]), ("/v1/watch", []),
+                                ("/v1/standing", ["-X", "POST", "-H", "content-type: application/json", "-d", '{"grants":[]}'])):
             done = subprocess.run(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "curl", "-s", "-m", "10", "--unix-socket",
                                    lab.redeem_socket, f"http://vaultd{path}", *arguments], capture_output=True, text=True, timeout=20)
             need('"code":"not_permitted"' in done.stdout and '"status":403' in done.stdout, f"{path}: {done}")

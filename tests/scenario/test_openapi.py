@@ -299,7 +299,12 @@ def call_redeemer(call, token):
     lab, key = call.lab, new_client_key()
     body = {"token": token, "scheme": "bearer", "destination": "api.openai.com", "method": "POST", "path": "/v1/chat/completions",
             "model": "gpt-4o", "source": "127.0.0.1", "request_id": "r-1"}
-    call("redeemer", "POST", "/v1/redeem", 200, body)
+    redeemed = call("redeemer", "POST", "/v1/redeem", 200, body)
+    question = {"grants": [{"grant": redeemed.json["grant"], "request_id": "r-1"}, {"grant": "x"}]}
+    ended = call("redeemer", "POST", "/v1/standing", 200, question).json
+    need([item["index"] for item in ended["ended"]] == [1] and ended["standing"] == redeemed.json["standing"], ended)
+    call("redeemer", "POST", "/v1/standing", 400, {**question, "colour": "red"})
+    call("redeemer", "POST", "/v1/standing", 400, {"grants": question["grants"] * 65})
     call("redeemer", "POST", "/v1/redeem", 403, {**body, "destination": "api.anthropic.com"})
     call("redeemer", "POST", "/v1/redeem", 401, {**body, "token": "x"})
     call("redeemer", "POST", "/v1/redeem", 401, {**body, "scheme": "dpop", "proof": "x"})

@@ -20,11 +20,10 @@ static const struct token_claims claims = {.tenant = {(const uint8_t *)"acme", 4
                                            .details = {{.credential = {(const uint8_t *)"a", 1}},
                                                        {.credential = {(const uint8_t *)"b", 1}}},
                                            .detail_count = 2,
-                                           .issued_at = 1000,
-                                           .expires_at = 1300};
+                                           .issued_at = 1000};
 
 static char *text_new(void) {
-    return grant_text_new(BYTES_LITERAL("aGVhZA.cGF5.c2ln"), &claims, BYTES_LITERAL("b"));
+    return grant_text_new(&claims, BYTES_LITERAL("b"));
 }
 
 static void grant_accepts_its_own_text(void **state) {
@@ -32,9 +31,7 @@ static void grant_accepts_its_own_text(void **state) {
     uint8_t room[1024];
     struct grant grant;
     assert_non_null(text);
-    assert_null(strstr(text, "cGF5")); // neither the token's payload nor its signature
     assert_true(vlt_is_ok(grant_parse(bytes_of_text(text), room, &grant)));
-    assert_true(bytes_equal_text(grant.head, "aGVhZA"));
     assert_true(bytes_equal_text(grant.tenant, "acme") && bytes_equal_text(grant.id, "jti-1"));
     assert_true(bytes_equal_text(grant.principal, "https://i|alice"));
     assert_true(bytes_equal_text(grant.client, "cli"));
@@ -44,7 +41,6 @@ static void grant_accepts_its_own_text(void **state) {
     assert_int_equal(grant.credential_count, 2);
     assert_true(bytes_equal_text(grant.credentials[0], "a"));
     assert_int_equal(grant.issued_at, 1000);
-    assert_int_equal(grant.expires_at, 1300);
     free(text);
 }
 
@@ -60,7 +56,7 @@ static void grant_accepts_the_longest_names(void **state) {
         longest.actors[i].principal = longest.principal;
     for (size_t i = 0; i < TOKEN_DETAILS_MAX; i++)
         longest.details[i].credential = longest.tenant;
-    char *text = grant_text_new(BYTES_LITERAL("h.p.s"), &longest, longest.tenant);
+    char *text = grant_text_new(&longest, longest.tenant);
     uint8_t room[GRANT_TEXT_MAX];
     struct grant grant;
     assert_non_null(text);

@@ -7,10 +7,9 @@
 
 #define GRANT_VERSION 1
 
-static void put(struct wire_writer *w, struct bytes token, const struct token_claims *claims,
+static void put(struct wire_writer *w, const struct token_claims *claims,
                 struct bytes credential) {
     wire_put_u8(w, GRANT_VERSION);
-    wire_put_bytes(w, bytes_of(token.at, bytes_find(token, '.')));
     wire_put_bytes(w, claims->tenant);
     wire_put_bytes(w, claims->id);
     wire_put_bytes(w, claims->principal);
@@ -23,15 +22,13 @@ static void put(struct wire_writer *w, struct bytes token, const struct token_cl
     for (size_t i = 0; i < claims->detail_count; i++)
         wire_put_bytes(w, claims->details[i].credential);
     wire_put_u64(w, (uint64_t)claims->issued_at);
-    wire_put_u64(w, (uint64_t)claims->expires_at);
 }
 
-char *grant_text_new(struct bytes token, const struct token_claims *claims,
-                     struct bytes credential) {
+char *grant_text_new(const struct token_claims *claims, struct bytes credential) {
     uint8_t room[B64U_DECODED_MAX(GRANT_TEXT_MAX)];
     struct wire_writer w;
     wire_writer_init(&w, room, sizeof room);
-    put(&w, token, claims, credential);
+    put(&w, claims, credential);
     char *text = w.failed ? NULL : malloc(B64U_SIZE(w.size) + 1);
     if (text)
         b64u_encode_text(bytes_of(room, w.size), text);
@@ -56,7 +53,6 @@ vlt_result grant_parse(struct bytes text, uint8_t *room, struct grant *ret_grant
     wire_reader_init(&r, bytes_of(room, size));
     if (wire_get_u8(&r) != GRANT_VERSION)
         return vlt_fail(VLT_MALFORMED, "a grant of another version");
-    grant.head = wire_get_bytes(&r, TOKEN_BYTES_MAX);
     grant.tenant = wire_get_bytes(&r, TOKEN_NAME_MAX);
     grant.id = wire_get_bytes(&r, TOKEN_NAME_MAX);
     grant.principal = wire_get_bytes(&r, TOKEN_PRINCIPAL_MAX);
@@ -65,10 +61,8 @@ vlt_result grant_parse(struct bytes text, uint8_t *room, struct grant *ret_grant
     grant.credential = wire_get_bytes(&r, TOKEN_NAME_MAX);
     get_list(&r, TOKEN_DETAILS_MAX, TOKEN_NAME_MAX, grant.credentials, &grant.credential_count);
     grant.issued_at = (int64_t)wire_get_u64(&r);
-    grant.expires_at = (int64_t)wire_get_u64(&r);
     VLT_TRY(wire_reader_end(&r));
-    if (grant.issued_at < 0 || grant.expires_at < 0 || !grant.tenant.size ||
-        !grant.credential.size)
+    if (grant.issued_at < 0 || !grant.tenant.size || !grant.credential.size)
         return vlt_fail(VLT_MALFORMED, "a grant that names nothing");
     *ret_grant = grant;
     return vlt_ok();

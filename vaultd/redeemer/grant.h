@@ -16,19 +16,17 @@
 #define GRANT_TEXT_MAX 8192
 
 struct grant { // views
-    struct bytes head; // of the token, as it stood there: names the key that signed it
     struct bytes tenant, id, principal, client;
     struct bytes actors[TOKEN_ACTORS_MAX];
     size_t actor_count;
-    struct bytes credential;                  // the one that was given out
+    struct bytes credential;                     // the one that was given out
     struct bytes credentials[TOKEN_DETAILS_MAX]; // all that the token names
     size_t credential_count;
-    int64_t issued_at, expires_at;
+    int64_t issued_at; // the token
 };
 
 // A new text, to be freed. NULL: out of memory, or longer than GRANT_TEXT_MAX.
-char *grant_text_new(struct bytes token, const struct token_claims *claims,
-                     struct bytes credential);
+char *grant_text_new(const struct token_claims *claims, struct bytes credential);
 // The views point into `room` (text.size bytes). VLT_MALFORMED: not such a text,
 // or one of another version.
 vlt_result grant_parse(struct bytes text, uint8_t *room, struct grant *ret_grant) VLT_MUST_USE;

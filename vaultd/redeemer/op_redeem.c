@@ -31,8 +31,7 @@ static vlt_result verify_token(struct redeem *redeem) {
 
 static void ask_keeper(struct redeem *redeem) {
     const struct redeem_request *r = &redeem->request;
-    redeem->grant =
-        grant_text_new(r->token, redeem->claims, bytes_of_text(redeem->verdict.credential));
+    redeem->grant = grant_text_new(redeem->claims, bytes_of_text(redeem->verdict.credential));
     if (!redeem->grant) {
         redeem_refuse(redeem, &refusal_unavailable, "out of memory");
         return;

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 #include "libvault/audit/event.h"
-#include "libvault/base/clock.h"
 #include "libvault/base/jsontext.h"
 #include "libvault/http/http_media.h"
 #include "vaultd/log/log.h"
@@ -18,7 +17,6 @@ static const struct jsontext_limits limits = {.max_bytes = STANDING_BODY_MAX, .m
 struct asking {
     struct redeemer *redeemer;
     const struct record_forwarder *forwarder;
-    int64_t now_s;
     struct buf answer;
     size_t ended_count;
 };
@@ -68,12 +66,11 @@ static vlt_result check_one(struct asking *asking, size_t index, const json_t *i
     const char *why = NULL;
     const char *text = json_string_value(json_object_get(item, "grant"));
     const char *request_id = json_string_value(json_object_get(item, "request_id"));
-    if (!text || strlen(text) > sizeof room ||
-        !vlt_is_ok(grant_parse(bytes_of_text(text), room, &grant))) {
+    if (strlen(text) > sizeof room || !vlt_is_ok(grant_parse(bytes_of_text(text), room, &grant))) {
         put_ended(asking, index, "the grant is not known");
         return vlt_ok();
     }
-    VLT_TRY(standing_check(asking->redeemer, asking->forwarder, &grant, asking->now_s, &why));
+    VLT_TRY(standing_check(asking->redeemer, asking->forwarder, &grant, &why));
     if (why) {
         record(asking, &grant, request_id ? request_id : "", why);
         put_ended(asking, index, why);
@@ -93,8 +90,7 @@ static vlt_result check_all(struct asking *asking, const json_t *grants) {
 
 static void answer(struct redeemer *redeemer, struct http_exchange *x, const json_t *grants) {
     struct record_forwarder forwarder;
-    struct asking asking = {
-        .redeemer = redeemer, .forwarder = &forwarder, .now_s = clock_now_s()};
+    struct asking asking = {.redeemer = redeemer, .forwarder = &forwarder};
     vlt_result result = forwarder_find(&redeemer->forwarders, redeemer->store,
                                        http_exchange_peer(x), &forwarder);
     if (result.class == VLT_DENIED) {
@@ -113,11 +109,24 @@ static void answer(struct redeemer *redeemer, struct http_exchange *x, const jso
     buf_done(&asking.answer);
 }
 
+static bool is_item(const json_t *item) {
+    static const char *const members[] = {"grant", "request_id", NULL};
+    const json_t *request_id = json_object_get(item, "request_id");
+    return json_is_object(item) && vlt_is_ok(jsontext_only_members(item, members, NULL)) &&
+           json_is_string(json_object_get(item, "grant")) &&
+           (!request_id || json_is_string(request_id));
+}
+
 static bool is_question(const json_t *root) {
     static const char *const members[] = {"grants", NULL};
     const json_t *grants = json_object_get(root, "grants");
-    return json_is_array(grants) && json_array_size(grants) <= STANDING_GRANTS_MAX &&
-           vlt_is_ok(jsontext_only_members(root, members, NULL));
+    if (!json_is_array(grants) || json_array_size(grants) > STANDING_GRANTS_MAX ||
+        !vlt_is_ok(jsontext_only_members(root, members, NULL)))
+        return false;
+    for (size_t i = 0; i < json_array_size(grants); i++)
+        if (!is_item(json_array_get(grants, i)))
+            return false;
+    return true;
 }
 
 void op_standing(struct http_exchange *x, const struct http_parameters *parameters, void *ctx) {
@@ -129,7 +138,7 @@ void op_standing(struct http_exchange *x, const struct http_parameters *paramete
                    http_media_is(media, HTTP_JSON_MEDIA);
     if (!is_json || !vlt_is_ok(jsontext_parse(request->body, &limits, NULL, &root)) ||
         !is_question(root)) {
-        answer_malformed(x, "the body must be {\"grants\":[…]}, at most 128 of them");
+        answer_malformed(x, "the body must be {\"grants\":[{\"grant\":…,\"request_id\":…}]}, at most 128 of them");
     } else if (!vlt_is_ok(redeemer_snapshot(redeemer))) {
         answer_refuse(x, &refusal_unavailable);
     } else {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vaultd/redeemer/standing.h"
 
-#include "libvault/base/b64u.h"
-#include "libvault/base/jsontext.h"
 #include "libvault/store/record_credential.h"
 #include "libvault/store/record_revocation.h"
 
@@ -64,40 +62,19 @@ static vlt_result check_revoked(struct store *store, uint32_t tenant, const stru
     return vlt_ok();
 }
 
-// Empty: the head names no key.
-static vlt_result kid_of(struct bytes head, char kid[JWK_KID_SIZE]) {
-    uint8_t room[TOKEN_BYTES_MAX];
-    json_t *root = NULL;
-    size_t size = 0;
-    VLT_TRY(b64u_decode(head, room, sizeof room, &size));
-    VLT_TRY(jsontext_parse(bytes_of(room, size), &jsontext_token_limits, NULL, &root));
-    const char *text = json_string_value(json_object_get(root, "kid"));
-    bool fits = text && bytes_to_text(bytes_of_text(text), kid, JWK_KID_SIZE);
-    json_decref(root);
-    return fits ? vlt_ok() : vlt_fail(VLT_MALFORMED, "a token's head without a key");
-}
-
-// The keys of an emergency are gone at once. Others go when no token of theirs is
-// left, so that a key which is missing says nothing about a token that has expired.
-static vlt_result check_keys(struct redeemer *redeemer, const struct grant *grant, int64_t now_s,
+// Emergency rotation of the keys that sign tokens. Any other way a key goes only when
+// no token of its can be valid, which says nothing about what began with one.
+static vlt_result check_keys(struct store *store, const struct grant *grant,
                              const char **ret_why) {
-    static const char withdrawn[] = "the key that signed the token is withdrawn";
-    char kid[JWK_KID_SIZE];
     int64_t ended_at = 0;
-    VLT_TRY(record_tokens_ended_at(redeemer->store, &ended_at));
+    VLT_TRY(record_tokens_ended_at(store, &ended_at));
     if (grant->issued_at <= ended_at)
-        *ret_why = withdrawn;
-    if (*ret_why || now_s >= grant->expires_at)
-        return vlt_ok();
-    VLT_TRY(signing_keys_load(&redeemer->keys, redeemer->store));
-    if (!vlt_is_ok(kid_of(grant->head, kid)) ||
-        !jwk_set_find(redeemer->keys.set, bytes_of_text(kid)))
-        *ret_why = withdrawn;
+        *ret_why = "the key that signed the token is withdrawn";
     return vlt_ok();
 }
 
 vlt_result standing_check(struct redeemer *redeemer, const struct record_forwarder *forwarder,
-                          const struct grant *grant, int64_t now_s, const char **ret_why) {
+                          const struct grant *grant, const char **ret_why) {
     const char *why = NULL;
     uint32_t tenant = 0;
     VLT_TRY(check_tenant(redeemer, forwarder, grant->tenant, &tenant, &why));
@@ -106,7 +83,7 @@ vlt_result standing_check(struct redeemer *redeemer, const struct record_forward
     if (!why)
         VLT_TRY(check_revoked(redeemer->store, tenant, grant, &why));
     if (!why)
-        VLT_TRY(check_keys(redeemer, grant, now_s, &why));
+        VLT_TRY(check_keys(redeemer->store, grant, &why));
     *ret_why = why;
     return vlt_ok();
 }

@@ -13,7 +13,6 @@
 // Within an open snapshot. *ret_why is NULL while it stands, else why it does not:
 // static, for logs. A failure says that it could not be found out.
 vlt_result standing_check(struct redeemer *redeemer, const struct record_forwarder *forwarder,
-                          const struct grant *grant, int64_t now_s,
-                          const char **ret_why) VLT_MUST_USE;
+                          const struct grant *grant, const char **ret_why) VLT_MUST_USE;
 
 #endif

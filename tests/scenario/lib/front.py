@@ -32,16 +32,18 @@ http {{
     listen 127.0.0.1:{port};
     location / {{ vault_redeem on; vault_cache max=30s; vault_profile openai;
       vault_destination https://api.openai.com; proxy_pass https://api.openai.com; }}
+    location /v1/realtime {{ vault_redeem on; vault_profile openai; vault_destination https://api.openai.com;
+      proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade; proxy_pass https://api.openai.com; }}
   }}
 }}
 """
 
 
 class Provider:
-    """Answers 200 to the keys in `good`, 401 to others; notes when it saw which."""
+    """Answers 200 to the keys in `good`, 401 to others; notes when it saw which, and the names of what is `open`."""
 
     def __init__(self, certificate, key):
-        self.good, self.seen, self.lock = set(), [], threading.Lock()
+        self.good, self.seen, self.open, self.lock = set(), [], [], threading.Lock()
         provider = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -57,10 +59,42 @@ class Provider:
                     provider.seen.append((time.monotonic(), value))
                 if value not in provider.good:
                     self._answer(401, b'{"error":"a key that is not good"}')
+                elif body.get("stream") == "endless":
+                    self._endless(body["user"])
                 elif body.get("stream"):
                     self._stream()
                 else:
                     self._answer(200, b'{"choices":[]}')
+
+            def do_GET(self):
+                """A websocket, as far as a proxy sees one: what comes goes back."""
+                name = self.path.rsplit("/", 1)[1]
+                self.send_response(101)
+                self.send_header("upgrade", "websocket")
+                self.send_header("connection", "upgrade")
+                self.end_headers()
+                self.close_connection = True
+                provider.open.append(name)
+                try:
+                    while piece := self.connection.recv(100):
+                        self.connection.sendall(piece)
+                finally:
+                    provider.open.remove(name)
+
+            def _endless(self, name):
+                """Until the other side does not take it any more."""
+                self.send_response(200)
+                self.send_header("content-type", "text/event-stream")
+                self.send_header("transfer-encoding", "chunked")
+                self.end_headers()
+                self.close_connection = True
+                provider.open.append(name)
+                try:
+                    while True:
+                        self.wfile.write(b"b\r\ndata: tick\n\r\n")
+                        time.sleep(0.03)
+                finally:
+                    provider.open.remove(name)
 
             def _answer(self, status, text):
                 self.send_response(status)
