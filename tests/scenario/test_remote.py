@@ -6,7 +6,9 @@ TLS and an OIDC token, several workers of one role."""
 import http.client
 import json
 import os
+import socket
 import ssl
+import subprocess
 import sys
 import time
 
@@ -93,6 +95,55 @@ def an_administrator_signs_in_with_oidc():
         need(ask(lab, port, "GET", "/v1/status", headers=bearer(["readers"], exp=now - 300)).status == 401, "expired")
         denials = [entry for entry in lab.audit() if entry["kind"] == "admin" and entry["outcome"] == "deny"]
         need(any("olga" in entry.get("administrator", "") for entry in denials), "denials of remote administrators are in the log")
+
+
+def rss(pid):
+    with open(f"/proc/{pid}/statm") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def megabytes_are_read_only_for_an_administrator():
+    port = free_port()
+    with lab_with("admin", port, oidc_tenant="operators") as lab:
+        lab.start()
+        lab.init_with_issuer()
+        lab.vaultctl("tenant", "create", "operators")
+        staff = Signer(new_ec_key(), "ES256", "staff-1")
+        record = {**lab.issuer_record(staff), "name": "staff", "issuer": "https://staff.example.test"}
+        lab.vaultctl("--tenant", "operators", "issuer", "add", "staff", "--file", lab.put_file("staff.json", json.dumps(record)))
+        lab.vaultctl("--tenant", "operators", "policy", "put", lab.put_file(
+            "ops.cedar", '@id("ops") permit(principal in Group::"ops", action in [Action::"writePolicy", Action::"readPolicy"], resource);\n'))
+        bearer = "Bearer " + staff.sign({"iss": "https://staff.example.test", "sub": "olga", "aud": "vaultd", "iat": int(time.time()),
+                                         "exp": int(time.time()) + 300, "groups": ["ops"]})
+        policies = "/v1/tenants/default/policies"
+        text = "".join(f'@id("p{i}") permit(principal in Group::"g{i}", action, resource);\n' for i in range(400))
+        need(len(text) > 16 << 10, len(text))
+        before, context = rss(lab.pids()["admin"]), ssl.create_default_context(cafile=lab.ca)
+        open_ones = []
+        for authorization in ("", "authorization: Bearer x.y.z\r\n", f"authorization: {bearer[:-6]}AAAAAA\r\n"):
+            for _ in range(12):
+                client = context.wrap_socket(socket.create_connection(("localhost", port), 10), server_hostname="localhost")
+                client.sendall(f"PUT {policies} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 8000000\r\n"
+                               f"{authorization}\r\n".encode())
+                try:
+                    client.sendall(b" " * 1000000)
+                    need(client.recv(4096).startswith(b"HTTP/1.1 401 "), "read for nobody")
+                except (ConnectionError, ssl.SSLError):
+                    pass  # closed while we still sent
+                open_ones.append(client)
+        need(rss(lab.pids()["admin"]) - before < 8 << 20, f"{before} became {rss(lab.pids()['admin'])}")
+        for client in open_ones:
+            client.close()
+        answer = ask(lab, port, "PUT", policies, {"documents": [{"name": "main", "text": text}]}, headers={"authorization": bearer})
+        need(answer.status == 200, f"an administrator's: {answer}")
+        denials = [entry for entry in lab.audit() if entry["operation"] == "admin.connect" and entry["outcome"] == "deny"]
+        need(denials, "the refusals are recorded")
+        if lab.users:
+            stranger = ("import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); "
+                        "s.sendall(b'PUT /v1/tenants/default/policies HTTP/1.1\\r\\nhost: x\\r\\ncontent-length: 8000000\\r\\n"
+                        "expect: 100-continue\\r\\n\\r\\n'); print(s.recv(4096).decode())")
+            done = subprocess.run([sys.executable, "-c", stranger, lab.admin_socket], user="nobody", capture_output=True, text=True, timeout=20)
+            need(done.stdout.startswith("HTTP/1.1 403 "), done)
 
 
 def several_workers_share_the_work():
@@ -183,5 +234,6 @@ def an_issuer_that_does_not_answer_is_told():
 
 
 if __name__ == "__main__":
-    run_cases(a_remote_forwarder_redeems_with_its_certificate, an_administrator_signs_in_with_oidc, several_workers_share_the_work,
+    run_cases(a_remote_forwarder_redeems_with_its_certificate, an_administrator_signs_in_with_oidc, megabytes_are_read_only_for_an_administrator,
+              several_workers_share_the_work,
               an_issuer_is_found_by_discovery, an_issuer_that_does_not_answer_is_told)

@@ -59,7 +59,7 @@ static void open_with(struct fixture *f, struct http_server_settings settings) {
     h.base = f->base;
 }
 
-static void open_default(struct fixture *f) { open_with(f, http_server_settings_default); }
+static inline void open_default(struct fixture *f) { open_with(f, http_server_settings_default); }
 
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
 

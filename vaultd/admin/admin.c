@@ -15,6 +15,7 @@
 #include "vaultd/net/tls.h"
 
 #define BODY_MEMORY_MAX (8u << 20) // the largest route; each has its own limit
+#define BODY_UNKNOWN_MAX (16u << 10) // of somebody who may turn out to be nobody
 
 // ---- Who asks ----
 
@@ -33,13 +34,7 @@ static void caller_of_uid(struct admin *admin, const struct http_peer *peer) {
     snprintf(admin->caller.source, sizeof admin->caller.source, "unix uid %u", (unsigned)peer->uid);
 }
 
-static void unix_dispatch(struct admin *admin, struct http_exchange *x,
-                          const struct http_peer *peer) {
-    caller_of_uid(admin, peer);
-    if (uid_find(admin, peer->uid)) {
-        http_router_dispatch(&admin->router, x);
-        return;
-    }
+static void unix_deny(struct admin *admin, struct http_exchange *x) {
     struct admin_work *work = work_new(admin, x, "admin.connect");
     if (work)
         work_deny(work, 403,
@@ -47,20 +42,47 @@ static void unix_dispatch(struct admin *admin, struct http_exchange *x,
                   "admin.allow_users in vaultd.conf");
 }
 
-static void dispatch(struct http_exchange *x, void *ctx) {
-    struct admin *admin = ctx;
-    const struct http_peer *peer = http_exchange_peer(x);
-    if (peer->is_unix) {
-        unix_dispatch(admin, x, peer);
-        return;
-    }
-    if (admin->remote) {
-        admin_remote_dispatch(admin, x);
-        return;
-    }
+static void unix_dispatch(struct admin *admin, struct http_exchange *x,
+                          const struct http_peer *peer) {
+    caller_of_uid(admin, peer);
+    if (uid_find(admin, peer->uid))
+        http_router_dispatch(&admin->router, x);
+    else
+        unix_deny(admin, x);
+}
+
+static void refuse_network(struct http_exchange *x) {
     answer_problem(x, 403, NULL,
                    "administration over the network is off: set admin.oidc_tenant in the "
                    "configuration, or use the unix socket");
+}
+
+static void dispatch(struct http_exchange *x, void *ctx) {
+    struct admin *admin = ctx;
+    const struct http_peer *peer = http_exchange_peer(x);
+    if (peer->is_unix)
+        unix_dispatch(admin, x, peer);
+    else if (admin->remote)
+        admin_remote_dispatch(admin, x);
+    else
+        refuse_network(x);
+}
+
+// Megabytes are read only for an administrator. What they may do is asked when all of
+// it is there.
+static void gate(struct http_exchange *x, void *ctx) {
+    struct admin *admin = ctx;
+    const struct http_peer *peer = http_exchange_peer(x);
+    if (peer->is_unix && uid_find(admin, peer->uid)) {
+        http_exchange_read_body(x);
+    } else if (peer->is_unix) {
+        caller_of_uid(admin, peer);
+        unix_deny(admin, x);
+    } else if (admin->remote) {
+        admin_remote_gate(admin, x);
+    } else {
+        refuse_network(x);
+    }
 }
 
 static uint64_t body_max(const struct http_request *head, void *ctx) {
@@ -113,6 +135,8 @@ static vlt_result server_make(struct admin *admin, const struct tell_settings_ad
     server.limits.body_bytes = BODY_MEMORY_MAX;
     server.handler = dispatch;
     server.body_max = body_max;
+    server.gate = gate;
+    server.gate_bytes = BODY_UNKNOWN_MAX;
     server.ctx = admin;
     if (settings->max_connections)
         server.connections_max = settings->max_connections;

@@ -14,6 +14,7 @@ struct asking {
     struct admin *admin;
     struct http_exchange *x;
     unsigned await_count;
+    bool is_at_gate; // there is no body yet
 };
 
 // ---- Life ----
@@ -109,10 +110,14 @@ static void refuse_keyless(struct asking *asking, const struct jwks_entry *entry
 
 static void serve(struct asking *asking, struct subject *subject) {
     struct admin *admin = asking->admin;
-    caller_set(admin, asking->x, subject->principal);
-    admin->remote->subject = subject;
-    http_router_dispatch(&admin->router, asking->x);
-    admin->remote->subject = NULL;
+    if (asking->is_at_gate) {
+        http_exchange_read_body(asking->x);
+    } else {
+        caller_set(admin, asking->x, subject->principal);
+        admin->remote->subject = subject;
+        http_router_dispatch(&admin->router, asking->x);
+        admin->remote->subject = NULL;
+    }
     subject_free(subject);
     free(asking);
 }
@@ -137,7 +142,7 @@ static void go_on(void *context) {
         refuse_keyless(asking, await);
 }
 
-void admin_remote_dispatch(struct admin *admin, struct http_exchange *x) {
+static void ask(struct admin *admin, struct http_exchange *x, bool is_at_gate) {
     struct asking *asking = calloc(1, sizeof *asking);
     if (!asking) {
         answer_problem(x, 503, NULL, "the admin role is out of memory: try again");
@@ -145,6 +150,10 @@ void admin_remote_dispatch(struct admin *admin, struct http_exchange *x) {
     }
     asking->admin = admin;
     asking->x = x;
+    asking->is_at_gate = is_at_gate;
     caller_set(admin, x, BYTES_LITERAL("unknown"));
     go_on(asking);
 }
+
+void admin_remote_dispatch(struct admin *admin, struct http_exchange *x) { ask(admin, x, false); }
+void admin_remote_gate(struct admin *admin, struct http_exchange *x) { ask(admin, x, true); }

@@ -21,6 +21,9 @@ vlt_result admin_remote_reload(struct admin_remote *remote, const char *tenant, 
 // or records the refusal and replies 401.
 void admin_remote_dispatch(struct admin *admin, struct http_exchange *x);
 
+// The same before the body is there: reads it, or records the refusal and replies 401.
+void admin_remote_gate(struct admin *admin, struct http_exchange *x);
+
 // May the caller in dispatch do this? `action` is of the vocabulary, or
 // NULL for what every known administrator may do. true at once for the unix socket. false: the
 // refusal is being recorded and answered.

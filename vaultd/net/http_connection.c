@@ -141,20 +141,41 @@ static void call_handler(struct http_connection *c) {
     server->settings.handler(&c->exchange, server->settings.ctx);
 }
 
-// The head says that a body comes: how much of it do we want, and does the peer
-// wait for our word (RFC 9110 section 10.1.1)?
-static void begin_body(struct http_connection *c) {
-    const struct http_server_settings *settings = &c->server->settings;
-    const struct http_request *request = &c->reader.request;
-    if (settings->body_max)
-        http_reader_set_body_max(&c->reader, settings->body_max(request, settings->ctx));
+// Does the peer wait for our word (RFC 9110 section 10.1.1)?
+void connection_invite_body(struct http_connection *c) {
     bool body_has_begun = c->in.size - c->in_at > http_reader_consumed(&c->reader);
-    if (!request->expects_continue || body_has_begun ||
+    if (!c->reader.request.expects_continue || body_has_begun ||
         c->reader.length > c->reader.limits.body_bytes)
         return;
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
     evbuffer_add(connection_output(c), go_on, sizeof go_on - 1);
     connection_push(c);
+}
+
+// The gate has it as a handler has: meanwhile nothing more is taken from the peer than
+// READ_AHEAD. A reply in place of http_exchange_read_body leaves a body unread.
+static void call_gate(struct http_connection *c) {
+    struct http_server *server = c->server;
+    c->state = CONNECTION_ANSWERING;
+    c->deadline_ms = server_deadline(server, server->settings.answer_ms);
+    c->closes = c->lingers = true;
+    c->exchange.is_owed = true;
+    c->exchange.was_abandoned = false;
+    server->settings.gate(&c->exchange, server->settings.ctx);
+}
+
+// The head says that a body comes: how much of it do we want, and from whom?
+static void begin_body(struct http_connection *c) {
+    const struct http_server_settings *settings = &c->server->settings;
+    const struct http_reader *reader = &c->reader;
+    if (settings->body_max)
+        http_reader_set_body_max(&c->reader, settings->body_max(&reader->request, settings->ctx));
+    bool is_large = reader->is_chunked || reader->length > settings->gate_bytes;
+    bool is_refused = reader->length > reader->limits.body_bytes; // by the reader, now
+    if (settings->gate && is_large && !is_refused)
+        call_gate(c);
+    else
+        connection_invite_body(c);
 }
 
 // Nothing complete yet: from the first byte the clock runs, however it drips.
@@ -205,6 +226,15 @@ void connection_advance(struct http_connection *c) {
     c->is_advancing = false;
 }
 
+// What lies there is looked at without the caller's stack: an answer that comes late
+// must not run the next handler inside whoever gave it.
+void connection_advance_later(struct http_connection *c) {
+    if (c->bev)
+        bufferevent_trigger(c->bev, EV_READ, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
+    else
+        plain_call_later(&c->plain);
+}
+
 static void become_idle(struct http_connection *c) {
     struct http_server *server = c->server;
     c->in_at += http_reader_consumed(&c->reader);
@@ -219,14 +249,8 @@ static void become_idle(struct http_connection *c) {
     c->deadline_ms = server_deadline(server, server->settings.idle_ms);
     TAILQ_REMOVE(&server->connections, c, link);
     TAILQ_INSERT_TAIL(&server->connections, c, link);
-    // From here on without the caller's stack: an answer that comes late must
-    // not run the next handler inside whoever gave it.
-    if (c->is_advancing || !(c->in.size || c->peer_is_done || connection_unread(c)))
-        return;
-    if (c->bev)
-        bufferevent_trigger(c->bev, EV_READ, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
-    else
-        plain_call_later(&c->plain);
+    if (!c->is_advancing && (c->in.size || c->peer_is_done || connection_unread(c)))
+        connection_advance_later(c);
 }
 
 static void drop_input(struct http_connection *c) {

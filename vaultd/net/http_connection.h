@@ -92,7 +92,9 @@ void connection_open(struct http_server *server, evutil_socket_t fd, const struc
                      bool with_tls);
 // Reads and handles what has arrived until nothing is complete.
 void connection_advance(struct http_connection *c);
+void connection_advance_later(struct http_connection *c); // from the loop
 void connection_close(struct http_connection *c);
+void connection_invite_body(struct http_connection *c); // 100 Continue, where it is waited for
 // The answer is complete in the output or sent: on to the next request, or out.
 void connection_answered(struct http_connection *c);
 void connection_expire(struct http_connection *c); // its deadline has passed

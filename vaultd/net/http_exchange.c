@@ -199,6 +199,18 @@ static bool take_back(struct http_exchange *x) {
     return false;
 }
 
+void http_exchange_read_body(struct http_exchange *x) {
+    struct http_connection *c = x->connection;
+    if (!take_back(x))
+        return;
+    c->closes = c->lingers = false;
+    c->state = CONNECTION_READING;
+    c->deadline_ms = server_deadline(c->server, c->server->settings.request_ms);
+    connection_invite_body(c);
+    if (!c->is_advancing)
+        connection_advance_later(c);
+}
+
 void http_exchange_reply_secret(struct http_exchange *x, unsigned status,
                                 const struct http_header *headers, size_t header_count,
                                 const void *body, size_t body_bytes, http_release *release,

@@ -41,7 +41,12 @@ struct http_server_settings {
     unsigned answer_ms;         // from request to reply; then 503. 0: no limit
     http_handler *handler;
     http_body_max *body_max;    // NULL: limits.body_bytes for all
-    void *ctx;                  // of handler and body_max
+    // Who sends a body of more than gate_bytes, or one of unknown size, must pass the
+    // gate: it sees the head and calls http_exchange_read_body or replies, now or later.
+    // NULL: everybody passes.
+    http_handler *gate;
+    uint64_t gate_bytes;
+    void *ctx;                  // of handler, body_max and gate
     struct ssl_ctx_st *tls;     // NULL: plain. The server takes its own reference
 };
 // 1024 connections, 10 s, 60 s, 30 s, 30 s, no handler, plain.
@@ -94,6 +99,9 @@ const struct http_request *http_exchange_request(const struct http_exchange *x);
 const struct http_peer *http_exchange_peer(const struct http_exchange *x);
 // The peer has closed, as far as is known: a reply is still due and is dropped.
 bool http_exchange_peer_is_gone(const struct http_exchange *x);
+
+// From a gate only: the body may come. The handler is called when it is there.
+void http_exchange_read_body(struct http_exchange *x);
 
 // Ends the exchange: x must not be used any more. Body and headers are copied.
 void http_exchange_reply(struct http_exchange *x, unsigned status,
