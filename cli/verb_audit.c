@@ -29,6 +29,12 @@ static void put_member(const json_t *entry, const char *member, const char *labe
     terminal_put(stdout, text);
 }
 
+static void put_number(const json_t *entry, const char *member, const char *label) {
+    const json_t *number = json_object_get(entry, member);
+    if (number)
+        printf(" %s%lld", label, (long long)json_integer_value(number));
+}
+
 // One line: time, outcome, what, who, on what, why.
 void audit_entry_print(const json_t *entry) {
     const char *outcome = member_text(entry, "outcome");
@@ -41,6 +47,7 @@ void audit_entry_print(const json_t *entry) {
     put_member(entry, "actor", "through ");
     put_member(entry, "credential", "credential ");
     put_member(entry, "model", "model ");
+    put_number(entry, "max_tokens", "max_tokens ");
     put_member(entry, "method", "");
     put_member(entry, "host", "");
     put_member(entry, "path", "");

@@ -33,6 +33,7 @@ static const struct option_spec options[] = {
     {"--path", OPTION_VALUE, "PATH", "path of the request (default /)", 0},
     {"--model", OPTION_VALUE, "NAME", "model of the request", 0},
     {"--tool", OPTION_VALUE, "NAME", "tool of the request", 0},
+    {"--max-tokens", OPTION_VALUE, "N", "limit of the token; redeem: what is asked for", 0},
     {"--ip", OPTION_VALUE, "ADDRESS", "where the request comes from (default 127.0.0.1)", 0},
     {"--time", OPTION_VALUE, "TIME",
      "2026-11-21T03:00:00Z, 2026-11-21T03:00Z or 03:00 (UTC, today)", 0},
@@ -188,12 +189,15 @@ static vlt_result question_read(struct command *command, struct explanation *e,
     struct decide_question *q = &e->question;
     const char *action = command_option(command, "--action"),
                *at = command_option(command, "--time");
+    unsigned long max_tokens = 0;
     VLT_TRY(parties_read(command, e, fault));
     if (!command_option(command, "--credential"))
         return fault_set(fault, VLT_MALFORMED, "option missing",
                          "which credential? Give --credential");
     if (action && strcmp(action, "issue") && strcmp(action, "redeem"))
         return fault_set(fault, VLT_MALFORMED, "bad action", "--action must be issue or redeem");
+    VLT_TRY(command_number(command, "--max-tokens", UINT32_MAX, 0, fault, &max_tokens));
+    e->detail.max_tokens = q->max_tokens = max_tokens;
     q->now_s = time(NULL);
     if (at && !time_of(at, &q->now_s))
         return fault_set(fault, VLT_MALFORMED, "bad time",
@@ -246,6 +250,8 @@ static void question_print(const struct decide_question *q) {
         buf_put_format(&text, ", model %.*s", (int)q->model.size, (const char *)q->model.at);
     if (q->tool.size)
         buf_put_format(&text, ", tool %.*s", (int)q->tool.size, (const char *)q->tool.at);
+    if (q->max_tokens)
+        buf_put_format(&text, ", %llu tokens", (unsigned long long)q->max_tokens);
     buf_put_format(&text, ", at %s from ", time_text);
     buf_put(&text, q->source.size ? q->source : BYTES_LITERAL("127.0.0.1"));
     const char *sentence = buf_text(&text);

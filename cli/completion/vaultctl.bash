@@ -104,7 +104,7 @@ _vaultctl() {
         "policy check") options="" ;;
         "policy show") options=" --text" ;;
         "policy test") options=" --policies --verbose" ;;
-        "policy explain") options=" --principal --kind --group --tag --device --acr --amr --actor --actor-group --actor-tag --action --credential --profile --host --method --path --model --tool --ip --time --client --forwarder --bearer --policies --all" ;;
+        "policy explain") options=" --principal --kind --group --tag --device --acr --amr --actor --actor-group --actor-tag --action --credential --profile --host --method --path --model --tool --max-tokens --ip --time --client --forwarder --bearer --policies --all" ;;
         "credential put") options=" --file --profile --host --parameter --description" ;;
         "credential list") options="" ;;
         "credential show") options="" ;;

@@ -35,6 +35,7 @@ void audit_event_put(struct wire_writer *w, const struct audit_event *event) {
     wire_put_u8(w, event->outcome);
     wire_put_u32(w, event->version);
     wire_put_u32(w, event->repeats);
+    wire_put_u64(w, event->max_tokens);
     wire_put_u64(w, event->at_us);
 #define PUT_TEXT(name, max) wire_put_bytes(w, cut(event->name, (max)));
     AUDIT_TEXTS(PUT_TEXT)
@@ -48,6 +49,7 @@ vlt_result audit_event_get(struct bytes bytes, struct audit_event *ret_event) {
     event.outcome = wire_get_u8(&r);
     event.version = wire_get_u32(&r);
     event.repeats = wire_get_u32(&r);
+    event.max_tokens = wire_get_u64(&r);
     event.at_us = wire_get_u64(&r);
 #define GET_TEXT(name, max) event.name = wire_get_bytes(&r, (max));
     AUDIT_TEXTS(GET_TEXT)
@@ -68,6 +70,7 @@ enum member_place {
     PLACE_outcome,
     PLACE_sequence,
     PLACE_credential_version,
+    PLACE_max_tokens,
     PLACE_repeats,
     PLACE_COUNT
 };
@@ -82,7 +85,7 @@ struct place {
 // In the order of RFC 8785; sorted once, because each event needs it.
 static struct place order[PLACE_COUNT] = {
     AUDIT_TEXTS(TEXT_ROW) PLACE(time), PLACE(kind),   PLACE(outcome), PLACE(sequence),
-    PLACE(credential_version),         PLACE(repeats)};
+    PLACE(credential_version),         PLACE(max_tokens), PLACE(repeats)};
 static pthread_once_t order_once = PTHREAD_ONCE_INIT;
 
 static int place_order(const void *a, const void *b) {
@@ -137,6 +140,7 @@ void audit_event_json(const struct audit_event *event, uint64_t sequence, struct
         const struct place *place = &order[i];
         uint64_t number = place->place == PLACE_sequence             ? sequence
                           : place->place == PLACE_credential_version ? event->version
+                          : place->place == PLACE_max_tokens         ? event->max_tokens
                           : place->place == PLACE_repeats            ? event->repeats
                                                                      : 0;
         if (number == 0 && texts[place->place].size == 0)

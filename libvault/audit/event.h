@@ -46,6 +46,7 @@ const char *audit_outcome_name(enum audit_outcome outcome);
 struct audit_event {
     uint8_t kind, outcome;
     uint32_t version; // of the credential; 0: none
+    uint64_t max_tokens; // that a request may produce at most; 0: not known
     uint32_t repeats; // the entry stands for so many more of the same; 0: for itself
     uint64_t at_us;   // POSIX microseconds; the auditor sets it when 0
 #define AUDIT_MEMBER(name, max) struct bytes name;

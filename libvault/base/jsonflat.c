@@ -77,6 +77,24 @@ static struct bytes take_text(struct walk *w) {
     return bytes_of(copy, (size_t)(w->room + w->used - copy));
 }
 
+// ---- Numbers ----
+
+// Digits and nothing else, so that nobody reads another number: 1.0, 1e3 and -1 are
+// refused. False too for 0 and beyond what every JSON reader holds exactly.
+static bool take_number(struct walk *w, uint64_t *ret_number) {
+    uint64_t number = 0;
+    size_t first = w->at;
+    for (; w->json.at[w->at] >= '0' && w->json.at[w->at] <= '9'; w->at++)
+        if (w->at - first < 17)
+            number = number * 10 + (uint64_t)(w->json.at[w->at] - '0');
+    uint8_t after = w->json.at[w->at];
+    if (w->at - first > 16 || number == 0 || number > JSONFLAT_NUMBER_MAX ||
+        (after != ',' && after != '}' && after > ' '))
+        return false;
+    *ret_number = number;
+    return true;
+}
+
 // ---- Members ----
 
 static vlt_result refuse(struct fault *fault, enum vlt_class class, const char *reason,
@@ -100,6 +118,11 @@ static vlt_result take_member(struct walk *w, const struct jsonflat_member *memb
     skip_space(w);
     w->at++; // the colon
     skip_space(w);
+    if (members[i].number)
+        return take_number(w, members[i].number)
+                   ? vlt_ok()
+                   : refuse(fault, VLT_MALFORMED, "a member has the wrong type", name,
+                            "must be a whole number above 0");
     if (w->json.at[w->at] != '"')
         return refuse(fault, VLT_MALFORMED, "a member has the wrong type", name, "must be a text");
     struct bytes text = take_text(w);

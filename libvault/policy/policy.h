@@ -86,6 +86,7 @@ struct policy_answer {
     // A policy about this principal, action and resource looks at context.sourceIp,
     // now or tokenAge: the answer is good for this request only.
     bool is_momentary;
+    bool reads_max_tokens; // at context.maxTokens: good for requests with the same number
 };
 
 // The specification's authorizer: allowed when a permit and no forbid is

@@ -18,7 +18,7 @@ struct verdict {
     struct ids permits, forbids;
     struct policy_error *errors;
     size_t error_count, error_capacity;
-    bool is_momentary;
+    bool is_momentary, reads_max_tokens;
 };
 
 struct bytes policy_error_message(const struct policy_set *set, const struct policy *policy,
@@ -72,8 +72,10 @@ static vlt_result add_error(struct verdict *verdict, const struct policy *policy
 static vlt_result try_policy(struct verdict *verdict, const struct policy *policy) {
     enum policy_match match = POLICY_MATCH_CLAUSE; // also of one that errs
     vlt_result result = policy_eval_policy(&verdict->eval, policy, &match, NULL);
-    if (match >= POLICY_MATCH_CLAUSE)
+    if (match >= POLICY_MATCH_CLAUSE) {
         verdict->is_momentary = verdict->is_momentary || policy->reads_moment;
+        verdict->reads_max_tokens = verdict->reads_max_tokens || policy->reads_max_tokens;
+    }
     if (result.class == VLT_MALFORMED)
         return add_error(verdict, policy, result);
     VLT_TRY(result);
@@ -115,6 +117,7 @@ vlt_result policy_authorize(const struct policy_set *set, struct policy_request 
                                          .reasons = reasons->items,
                                          .error_count = verdict.error_count,
                                          .errors = verdict.errors,
-                                         .is_momentary = verdict.is_momentary};
+                                         .is_momentary = verdict.is_momentary,
+                                         .reads_max_tokens = verdict.reads_max_tokens};
     return vlt_ok();
 }

@@ -225,6 +225,7 @@ vlt_result policy_parse_document(struct policy_set *set, size_t document_index, 
         struct policy_token at = parser.token;
         VLT_TRY(parse_policy(&parser, &policy));
         policy.reads_moment = policy_reads_moment(&policy);
+        policy.reads_max_tokens = policy_reads_max_tokens(&policy);
         VLT_TRY(name_policy(&parser, &at, ids, set->count - first, &policy));
         VLT_TRY(add_policy(&parser, set, &at, &policy));
     }

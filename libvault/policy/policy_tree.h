@@ -105,7 +105,8 @@ struct policy {
     uint32_t document; // index into the set's documents
     uint32_t line, column;
     bool is_forbid;
-    bool reads_moment; // policy_reads_moment
+    bool reads_moment;     // policy_reads_moment
+    bool reads_max_tokens; // policy_reads_max_tokens
     struct policy_scope principal, action, resource;
     const struct policy_clause *clauses;
     size_t clause_count;
@@ -132,6 +133,8 @@ static inline bool policy_is_template(const struct policy *policy) {
 
 // Does a condition look at context.sourceIp, now or tokenAge?
 bool policy_reads_moment(const struct policy *policy);
+// At context.maxTokens?
+bool policy_reads_max_tokens(const struct policy *policy);
 
 // Appends a policy whose id must be new. VLT_CONFLICT, VLT_LIMIT.
 vlt_result policy_set_add(struct policy_set *set, const struct policy *policy) VLT_MUST_USE;

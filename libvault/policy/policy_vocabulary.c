@@ -13,7 +13,7 @@
 #define ISSUE_CONTEXT                                                                              \
     EVERY_CONTEXT, "client?: String", "models: Set<String>", "tools: Set<String>",                 \
         "methods: Set<String>", "bound: Bool", "lifetime: Long", "agentActs: Bool",                \
-        "actor?: Agent", "device?: Device"
+        "actor?: Agent", "device?: Device", "maxTokens?: Long"
 #define USE_CONTEXT                                                                                \
     ISSUE_CONTEXT, "method: String", "host: String", "path: String", "model?: String",             \
         "tool?: String", "tokenAge: Long", "forwarder: String"

@@ -74,19 +74,27 @@ static bool list_covers(const struct token_list *list, struct bytes text) {
     return false;
 }
 
+static bool number_covers(uint64_t allowed, uint64_t asked) {
+    return allowed == 0 || (asked > 0 && asked <= allowed);
+}
+
+bool token_detail_covers(const struct token_detail *detail, const struct token_use *use) {
+    return use->method.size && token_path_is_normal(use->path) &&
+           bytes_equal(detail->credential, use->credential) &&
+           list_covers(&detail->methods, use->method) && list_covers(&detail->paths, use->path) &&
+           list_covers(&detail->models, use->model) && list_covers(&detail->tools, use->tool) &&
+           number_covers(detail->max_tokens, use->max_tokens);
+}
+
 vlt_result token_covers(const struct token_claims *claims, const struct token_use *use,
                         const struct token_detail **ret_detail) {
     if (!use->method.size || !token_path_is_normal(use->path))
         return vlt_fail(VLT_DENIED, "no method, or a path that is not normal");
     for (size_t i = 0; i < claims->detail_count; i++) {
-        const struct token_detail *detail = &claims->details[i];
-        if (!bytes_equal(detail->credential, use->credential) ||
-            !list_covers(&detail->methods, use->method) ||
-            !list_covers(&detail->paths, use->path) || !list_covers(&detail->models, use->model) ||
-            !list_covers(&detail->tools, use->tool))
+        if (!token_detail_covers(&claims->details[i], use))
             continue;
         if (ret_detail)
-            *ret_detail = detail;
+            *ret_detail = &claims->details[i];
         return vlt_ok();
     }
     return vlt_fail(VLT_DENIED, "the token does not cover this request");

@@ -17,14 +17,18 @@ struct token_use {
     struct bytes path;   // normalised (http_path_normalise), without query
     struct bytes model;  // empty: none known
     struct bytes tool;   // empty: none known
+    uint64_t max_tokens; // that the provider may produce for it at most; 0: not known
 };
 
 // VLT_DENIED unless one detail of the token covers all of the use; *ret_detail
 // (may be NULL) is that one, a view into claims. Where a detail limits models or
-// tools, a use without one is not covered: what is unknown is not inside a
-// limit. A path that is not normal ("..", "//", '?', '%2F', '\') is never covered.
+// tools, or max_tokens, a use without one is not covered: what is unknown is not
+// inside a limit. A path that is not normal ("..", "//", '?', '%2F', '\') is never covered.
 vlt_result token_covers(const struct token_claims *claims, const struct token_use *use,
                         const struct token_detail **ret_detail) VLT_MUST_USE;
+
+// The same for one detail.
+bool token_detail_covers(const struct token_detail *detail, const struct token_use *use);
 
 // Is `path` as http_path_normalise leaves it? (A check of the result, not the
 // work itself: unreserved characters that are still escaped pass.)

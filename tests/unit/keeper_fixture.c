@@ -37,7 +37,8 @@ static void note_event(struct keeper_fixture *f, struct bytes bytes) {
         give_up("the keeper sent an event that does not decode");
     struct noted_event *noted = &f->events[f->event_count++ % FIXTURE_EVENTS_MAX];
     *noted = (struct noted_event){
-        .kind = event.kind, .outcome = event.outcome, .version = event.version};
+        .kind = event.kind, .outcome = event.outcome, .version = event.version,
+        .max_tokens = event.max_tokens};
     note_text(noted->operation, sizeof noted->operation, event.operation);
     note_text(noted->tenant, sizeof noted->tenant, event.tenant);
     note_text(noted->principal, sizeof noted->principal, event.principal);

@@ -21,6 +21,7 @@ enum auditor_mood { AUDITOR_WRITES, AUDITOR_FAILS, AUDITOR_WAITS };
 struct noted_event { // what the auditor was told, by value
     uint8_t kind, outcome;
     uint32_t version;
+    uint64_t max_tokens;
     char operation[65], tenant[65], principal[513], administrator[257], credential[257];
     char token_id[65], reason[513];
 };

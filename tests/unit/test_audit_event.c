@@ -27,6 +27,7 @@ static const struct audit_event sample = {.kind = AUDIT_REDEEM,
                                           .outcome = AUDIT_DENY,
                                           .version = 3,
                                           .repeats = 7,
+                                          .max_tokens = 4096,
                                           .at_us = AT_US,
                                           .tenant = BYTES_LITERAL("default"),
                                           .operation = BYTES_LITERAL("credential.redeem"),
@@ -41,6 +42,7 @@ static void event_accepts_what_was_put(void **state) {
     assert_int_equal(event.outcome, AUDIT_DENY);
     assert_int_equal(event.version, 3);
     assert_int_equal(event.repeats, 7);
+    assert_int_equal(event.max_tokens, 4096);
     assert_true(event.at_us == AT_US);
 #define SAME(name, max) assert_true(bytes_equal(event.name, sample.name));
     AUDIT_TEXTS(SAME)
@@ -71,7 +73,8 @@ static void event_accepts_canonical_json(void **state) {
     buf_init(&canonical, 32768);
     struct bytes text = json_of(&sample, 7, &out);
     assert_true(bytes_equal_text(
-        text, "{\"credential_version\":3,\"kind\":\"redeem\",\"operation\":\"credential.redeem\","
+        text, "{\"credential_version\":3,\"kind\":\"redeem\",\"max_tokens\":4096,"
+              "\"operation\":\"credential.redeem\","
               "\"outcome\":\"deny\","
               "\"path\":\"/v1/x\\\"\\\\\\n\",\"principal\":\"https://"
               "idp.test|alice\",\"reason\":\"no\",\"repeats\":7,"

@@ -10,14 +10,17 @@
 
 struct texts {
     struct bytes a, b;
+    uint64_t n;
     uint8_t room[512];
     struct fault fault;
 };
 
 static vlt_result parse(struct bytes json, struct texts *t) {
     *t = (struct texts){.a = {NULL, 0}};
-    const struct jsonflat_member members[] = {{"a", &t->a, 20, true}, {"b", &t->b, 20, false}};
-    return jsonflat_parse(json, 400, members, 2, t->room, &t->fault);
+    const struct jsonflat_member members[] = {{"a", &t->a, 20, true, NULL},
+                                              {"b", &t->b, 20, false, NULL},
+                                              {"n", NULL, 0, false, &t->n}};
+    return jsonflat_parse(json, 400, members, 3, t->room, &t->fault);
 }
 
 static void flat_accepts_texts_in_any_order(void **state) {
@@ -26,6 +29,16 @@ static void flat_accepts_texts_in_any_order(void **state) {
     assert_true(bytes_equal_text(t.a, "y z") && bytes_equal_text(t.b, "x"));
     assert_true(vlt_is_ok(parse(BYTES_LITERAL("{\"a\":\"1\"}"), &t)));
     assert_int_equal(t.b.size, 0);
+}
+
+static void flat_accepts_whole_numbers(void **state) {
+    struct texts t;
+    assert_true(vlt_is_ok(parse(BYTES_LITERAL("{\"a\":\"x\",\"n\":1}"), &t)));
+    assert_int_equal(t.n, 1);
+    assert_true(vlt_is_ok(parse(BYTES_LITERAL("{\"n\" : 9007199254740992 ,\"a\":\"x\"}"), &t)));
+    assert_true(t.n == JSONFLAT_NUMBER_MAX);
+    assert_true(vlt_is_ok(parse(BYTES_LITERAL("{\"a\":\"x\"}"), &t)));
+    assert_int_equal(t.n, 0);
 }
 
 static void flat_accepts_every_escape(void **state) {
@@ -58,6 +71,19 @@ static void flat_rejects(void **state) {
                  {"{\"a\":\"x\"} 1", VLT_MALFORMED},
                  {"{\"a\":\"\\u0000\"}", VLT_MALFORMED},
                  {"{\"a\":\"\\ud83d\"}", VLT_MALFORMED},
+                 {"{\"a\":\"x\",\"n\":0}", VLT_MALFORMED},
+                 {"{\"a\":\"x\",\"n\":-1}", VLT_MALFORMED},
+                 {"{\"a\":\"x\",\"n\":1.0}", VLT_MALFORMED},
+                 {"{\"a\":\"x\",\"n\":1e2}", VLT_MALFORMED},
+                 {"{\"a\":\"x\",\"n\":1E99}", VLT_MALFORMED},
+                 {"{\"a\":\"x\",\"n\":\"1\"}", VLT_MALFORMED},
+                 {"{\"a\":\"x\",\"n\":null}", VLT_MALFORMED},
+                 {"{\"a\":\"x\",\"n\":true}", VLT_MALFORMED},
+                 {"{\"a\":\"x\",\"n\":[1]}", VLT_MALFORMED},
+                 {"{\"a\":\"x\",\"n\":1,\"n\":2}", VLT_MALFORMED},
+                 {"{\"a\":\"x\",\"n\":9007199254740993}", VLT_MALFORMED},
+                 {"{\"a\":\"x\",\"n\":18446744073709551617}", VLT_LIMIT},
+                 {"{\"a\":\"x\",\"n\":100000000000000000000000001}", VLT_LIMIT},
                  {"", VLT_MALFORMED}};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct texts t;
@@ -69,7 +95,7 @@ static void flat_rejects(void **state) {
 
 // Whatever happens to the bytes, the flat reader agrees with the tree.
 static void flat_survives_mutation(void **state) {
-    static const char good[] = "{\"a\":\"x\\u00e9\\n\\\"y\",\"b\":\"\\ud83d\\ude00 z\"}";
+    static const char good[] = "{\"a\":\"x\\u00e9\\n\\\"y\",\"b\":\"\\ud83d\\ude00 z\",\"n\":4096}";
     for (size_t i = 0; i < sizeof good - 1; i++)
         for (unsigned bit = 0; bit < 8; bit++) {
             char json[sizeof good];
@@ -83,6 +109,7 @@ static void flat_survives_mutation(void **state) {
             if (vlt_is_ok(flat)) {
                 assert_true(is_tree);
                 assert_true(bytes_equal_text(t.a, json_string_value(json_object_get(root, "a"))));
+                assert_int_equal(t.n, json_integer_value(json_object_get(root, "n")));
             }
             json_decref(root);
         }
@@ -98,6 +125,7 @@ static void flat_survives_mutation(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(flat_accepts_texts_in_any_order),
+        cmocka_unit_test(flat_accepts_whole_numbers),
         cmocka_unit_test(flat_accepts_every_escape),
         cmocka_unit_test(flat_rejects),
         cmocka_unit_test(flat_survives_mutation),

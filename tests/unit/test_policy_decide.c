@@ -160,6 +160,37 @@ static void decide_accepts_answers_that_may_be_used_again(void **state) {
             fail_msg("%s", momentary[i]);
 }
 
+static bool reads_max_tokens(const char *text) {
+    struct policy_set *set = set_of(text);
+    struct policy_request *request = request_of_alice();
+    bool result = policy_decide(set, request).answer.reads_max_tokens;
+    policy_request_free(request);
+    policy_set_free(set);
+    return result;
+}
+
+// An answer that did not look at the number holds for every number.
+static void decide_accepts_answers_that_hold_for_every_number(void **state) {
+    static const char *const every[] = {
+        "permit(principal, action, resource);",
+        "permit(principal, action, resource) when { {maxTokens: 1}.maxTokens == 1 };",
+        ("permit(principal, action, resource); forbid(principal, action == Action::\"seal\", "
+         "resource) when { context.maxTokens > 1 };")};
+    static const char *const one[] = {
+        "permit(principal, action, resource) when { context.maxTokens <= 4096 };",
+        "permit(principal, action, resource) when { context[\"maxTokens\"] <= 4096 };",
+        "permit(principal, action, resource); forbid(principal, action, resource) unless { "
+        "context has maxTokens };",
+        "permit(principal, action, resource) when { context == {} };"};
+    for (size_t i = 0; i < sizeof every / sizeof *every; i++)
+        if (reads_max_tokens(every[i]))
+            fail_msg("%s", every[i]);
+    for (size_t i = 0; i < sizeof one / sizeof *one; i++)
+        if (!reads_max_tokens(one[i]))
+            fail_msg("%s", one[i]);
+    assert_false(is_momentary(one[0]));
+}
+
 struct unmet {
     size_t count;
     struct policy_outcome outcomes[8];
@@ -450,6 +481,7 @@ int main(void) {
         cmocka_unit_test(decide_rejects_closed),
         cmocka_unit_test(decide_rejects_what_cannot_be_evaluated),
         cmocka_unit_test(decide_accepts_answers_that_may_be_used_again),
+        cmocka_unit_test(decide_accepts_answers_that_hold_for_every_number),
         cmocka_unit_test(explain_accepts_every_stage),
         cmocka_unit_test(explain_accepts_everything_that_was_missing),
         cmocka_unit_test(vocabulary_accepts_known_names),

@@ -31,6 +31,7 @@ static void request_accepts_the_least(void **state) {
     assert_int_equal(r.proof.size + r.uri.size + r.model.size + r.tool.size + r.source.size +
                          r.request_id.size,
                      0);
+    assert_int_equal(r.max_tokens, 0);
     redeem_request_done(&r);
 }
 
@@ -40,12 +41,14 @@ static void request_accepts_everything(void **state) {
     assert_true(
         vlt_is_ok(parse("{\"token\":\"t\",\"scheme\":\"dpop\",\"destination\":\"d\",\"method\":"
                         "\"GET\",\"path\":\"/\","
-                        "\"uri\":\"u\",\"proof\":\"p\",\"model\":\"m\",\"tool\":\"o\",\"source\":"
+                        "\"uri\":\"u\",\"max_tokens\":4096,"
+                        "\"proof\":\"p\",\"model\":\"m\",\"tool\":\"o\",\"source\":"
                         "\"s\",\"request_id\":\"i\","
                         "\"client_certificate\":\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8\"}",
                         &fault, &r)));
     assert_true(r.is_dpop && r.has_certificate);
     assert_int_equal(r.certificate[31], 0x1f);
+    assert_int_equal(r.max_tokens, 4096);
     assert_true(bytes_equal_text(r.uri, "u") && bytes_equal_text(r.proof, "p") &&
                 bytes_equal_text(r.model, "m"));
     assert_true(bytes_equal_text(r.tool, "o") && bytes_equal_text(r.source, "s") &&
@@ -60,6 +63,12 @@ static void request_rejects_by_name(void **state) {
         {"{" REST "}", "\"token\" is missing"},
         {"{\"token\":\"\"," REST "}", "\"token\" must have 1 to"},
         {"{\"token\":1," REST "}", "\"token\" must be a text"},
+        {"{\"token\":\"a\",\"max_tokens\":0," REST "}", "\"max_tokens\" must be a whole number"},
+        {"{\"token\":\"a\",\"max_tokens\":-1," REST "}", "\"max_tokens\" must be a whole number"},
+        {"{\"token\":\"a\",\"max_tokens\":\"9\"," REST "}",
+         "\"max_tokens\" must be a whole number"},
+        {"{\"token\":\"a\",\"max_tokens\":1e3," REST "}", "\"max_tokens\" must be a whole number"},
+        {"{\"token\":\"a\",\"max_tokens\":1,\"max_tokens\":1," REST "}", "is repeated"},
         {"{\"token\":null," REST "}", "\"token\" must be a text"},
         {"{\"token\":\"a\",\"colour\":1," REST "}", "colour"},
         {"{\"token\":\"a\",\"token\":\"b\"," REST "}", "\"token\" is repeated"},

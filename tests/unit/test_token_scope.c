@@ -91,11 +91,11 @@ static void test_cover_accepts_use_inside(void **state) {
     const struct token_detail *detail = NULL;
     struct token_use use = {BYTES_LITERAL("openai"), BYTES_LITERAL("POST"),
                             BYTES_LITERAL("/v1/responses"), BYTES_LITERAL("gpt-5"),
-                            BYTES_LITERAL("")};
+                            BYTES_LITERAL(""), 0};
     assert_true(vlt_is_ok(token_covers(&claims, &use, &detail)));
     assert_ptr_equal(detail, &claims.details[0]);
     use = (struct token_use){BYTES_LITERAL("mcp"), BYTES_LITERAL("GET"), BYTES_LITERAL("/x"),
-                             BYTES_LITERAL("any"), BYTES_LITERAL("search")};
+                             BYTES_LITERAL("any"), BYTES_LITERAL("search"), 0};
     assert_true(vlt_is_ok(token_covers(&claims, &use, NULL)));
 }
 
@@ -105,28 +105,69 @@ static void test_cover_rejects_use_outside(void **state) {
     const struct token_detail *detail = NULL;
     const struct token_use uses[] = {
         {BYTES_LITERAL("anthropic"), BYTES_LITERAL("POST"), BYTES_LITERAL("/v1/x"),
-         BYTES_LITERAL("gpt-5"), BYTES_LITERAL("")},
+         BYTES_LITERAL("gpt-5"), BYTES_LITERAL(""), 0},
         {BYTES_LITERAL("openai"), BYTES_LITERAL("GET"), BYTES_LITERAL("/v1/x"),
-         BYTES_LITERAL("gpt-5"), BYTES_LITERAL("")},
+         BYTES_LITERAL("gpt-5"), BYTES_LITERAL(""), 0},
         {BYTES_LITERAL("openai"), BYTES_LITERAL("post"), BYTES_LITERAL("/v1/x"),
-         BYTES_LITERAL("gpt-5"), BYTES_LITERAL("")},
+         BYTES_LITERAL("gpt-5"), BYTES_LITERAL(""), 0},
         {BYTES_LITERAL("openai"), BYTES_LITERAL("POST"), BYTES_LITERAL("/v2/x"),
-         BYTES_LITERAL("gpt-5"), BYTES_LITERAL("")},
+         BYTES_LITERAL("gpt-5"), BYTES_LITERAL(""), 0},
         {BYTES_LITERAL("openai"), BYTES_LITERAL("POST"), BYTES_LITERAL("/v1/../v2/x"),
-         BYTES_LITERAL("gpt-5"), BYTES_LITERAL("")},
+         BYTES_LITERAL("gpt-5"), BYTES_LITERAL(""), 0},
         {BYTES_LITERAL("openai"), BYTES_LITERAL("POST"), BYTES_LITERAL("/v1/x"),
-         BYTES_LITERAL("o3"), BYTES_LITERAL("")},
+         BYTES_LITERAL("o3"), BYTES_LITERAL(""), 0},
         {BYTES_LITERAL("openai"), BYTES_LITERAL("POST"), BYTES_LITERAL("/v1/x"), BYTES_LITERAL(""),
-         BYTES_LITERAL("")},
+         BYTES_LITERAL(""), 0},
         {BYTES_LITERAL("openai"), BYTES_LITERAL(""), BYTES_LITERAL("/v1/x"), BYTES_LITERAL("gpt-5"),
-         BYTES_LITERAL("")},
+         BYTES_LITERAL(""), 0},
         {BYTES_LITERAL("mcp"), BYTES_LITERAL("GET"), BYTES_LITERAL("/x"), BYTES_LITERAL(""),
-         BYTES_LITERAL("")},
+         BYTES_LITERAL(""), 0},
         {BYTES_LITERAL("mcp"), BYTES_LITERAL("GET"), BYTES_LITERAL("/x"), BYTES_LITERAL(""),
-         BYTES_LITERAL("delete")}};
+         BYTES_LITERAL("delete"), 0}};
     for (size_t i = 0; i < sizeof uses / sizeof *uses; i++)
         assert_int_equal(token_covers(&claims, &uses[i], &detail).class, VLT_DENIED);
     assert_null(detail);
+}
+
+// One that says no number is outside of every limit, and inside of none at all.
+static void test_cover_accepts_numbers_up_to_the_limit(void **state) {
+    (void)state;
+    static const struct {
+        uint64_t limit, asked;
+        bool is_covered;
+    } cases[] = {{100, 1, true},          {100, 100, true},   {100, 101, false},
+                 {100, UINT64_MAX, false}, {100, 0, false},    {1, 1, true},
+                 {1, 2, false},            {0, 0, true},       {0, 1, true},
+                 {0, UINT64_MAX, true},    {UINT64_MAX, 0, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct token_claims claims = limited();
+        claims.details[0].max_tokens = cases[i].limit;
+        const struct token_use use = {BYTES_LITERAL("openai"), BYTES_LITERAL("POST"),
+                                      BYTES_LITERAL("/v1/x"),  BYTES_LITERAL("gpt-5"),
+                                      BYTES_LITERAL(""),       cases[i].asked};
+        assert_int_equal(vlt_is_ok(token_covers(&claims, &use, NULL)), cases[i].is_covered);
+    }
+}
+
+// Two details of one credential: the second takes what is too much for the first.
+static void test_cover_accepts_the_detail_that_fits(void **state) {
+    (void)state;
+    struct token_claims claims = limited();
+    claims.details[0].max_tokens = 10;
+    claims.details[1] = claims.details[0];
+    claims.details[1].max_tokens = 1000;
+    const struct token_detail *detail = NULL;
+    struct token_use use = {BYTES_LITERAL("openai"), BYTES_LITERAL("POST"), BYTES_LITERAL("/v1/x"),
+                            BYTES_LITERAL("gpt-5"), BYTES_LITERAL(""), 10};
+    assert_true(vlt_is_ok(token_covers(&claims, &use, &detail)));
+    assert_ptr_equal(detail, &claims.details[0]);
+    use.max_tokens = 11;
+    assert_true(vlt_is_ok(token_covers(&claims, &use, &detail)));
+    assert_ptr_equal(detail, &claims.details[1]);
+    use.max_tokens = 1001;
+    assert_int_equal(token_covers(&claims, &use, &detail).class, VLT_DENIED);
+    use.max_tokens = 0;
+    assert_int_equal(token_covers(&claims, &use, &detail).class, VLT_DENIED);
 }
 
 // ---- Narrow ----
@@ -258,6 +299,8 @@ int main(void) {
         cmocka_unit_test(test_path_normal_rejects_ways_out),
         cmocka_unit_test(test_cover_accepts_use_inside),
         cmocka_unit_test(test_cover_rejects_use_outside),
+        cmocka_unit_test(test_cover_accepts_numbers_up_to_the_limit),
+        cmocka_unit_test(test_cover_accepts_the_detail_that_fits),
         cmocka_unit_test(test_narrow_accepts_inside_and_inherits),
         cmocka_unit_test(test_narrow_rejects_more_than_allowed),
         cmocka_unit_test(test_details_accepts_full_and_minimal),

@@ -15,11 +15,12 @@ static struct verdict_question question(void) {
     return (struct verdict_question){
         token_sha256, BYTES_LITERAL("edge"), BYTES_LITERAL("10.1.2.3"), BYTES_LITERAL("POST"),
         BYTES_LITERAL("api.openai.com"), BYTES_LITERAL("/v1/chat/completions"),
-        BYTES_LITERAL("gpt-4o"), BYTES_LITERAL("")};
+        BYTES_LITERAL("gpt-4o"), BYTES_LITERAL(""), 0};
 }
 
 static const struct verdict permitted = {.credential = "openai-prod", .policies = "p1 p2",
-                                         .policy_set = "hash", .model_required = true};
+                                         .policy_set = "hash", .model_required = true,
+                                         .numbers = {0, UINT64_MAX}};
 
 static int setup(void **state) {
     *state = verdict_memo_new();
@@ -59,6 +60,34 @@ static void any_other_part_rejects_the_verdict(void **state) {
     asked[7].tool = other;
     for (size_t i = 0; i < 8; i++)
         assert_false(verdict_memo_find(*state, &asked[i], 7, &found));
+}
+
+// max_tokens is no part of the key: the verdict says for which numbers it holds.
+static void numbers_inside_accepts_and_others_rejects_the_verdict(void **state) {
+    static const struct {
+        struct verdict_numbers holds;
+        uint64_t asked;
+        bool is_found;
+    } cases[] = {{{0, UINT64_MAX}, 0, true},
+                 {{0, UINT64_MAX}, UINT64_MAX, true},
+                 {{1, 100}, 0, false},
+                 {{1, 100}, 1, true},
+                 {{1, 100}, 100, true},
+                 {{1, 100}, 101, false},
+                 {{64, 64}, 63, false},
+                 {{64, 64}, 64, true},
+                 {{64, 64}, 65, false},
+                 {{0, 0}, 0, true},
+                 {{0, 0}, 1, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct verdict verdict = permitted, found;
+        struct verdict_question q = question();
+        verdict.numbers = cases[i].holds;
+        q.max_tokens = 64; // whatever it was asked with
+        verdict_memo_keep(*state, &q, 7, &verdict);
+        q.max_tokens = cases[i].asked;
+        assert_int_equal(verdict_memo_find(*state, &q, 7, &found), cases[i].is_found);
+    }
 }
 
 // Bytes that move from one part to the next must not make the same key.
@@ -116,6 +145,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(finds_what_was_kept_accepts_the_same_question, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(any_other_part_rejects_the_verdict, setup, teardown),
+        cmocka_unit_test_setup_teardown(numbers_inside_accepts_and_others_rejects_the_verdict,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(shifted_parts_rejects_the_verdict, setup, teardown),
         cmocka_unit_test_setup_teardown(a_commit_rejects_every_verdict_before_it, setup, teardown),
         cmocka_unit_test_setup_teardown(a_question_that_is_too_long_survives_unkept, setup,

@@ -176,7 +176,8 @@ static void ask(const struct caller *caller, const struct evaluate_question *q,
         .host = host.size || !credential->host_count ? host : credential->hosts[0],
         .path = member_text(q->context, "path"),
         .model = r->model,
-        .tool = r->tool};
+        .tool = r->tool,
+        .max_tokens = detail->max_tokens};
     decide(caller->broker->decider, active, &question, answer);
 }
 

@@ -173,6 +173,7 @@
     FIELD(BYTES, path, 4096)                                                                       \
     FIELD(BYTES, model, 256)                                                                       \
     FIELD(BYTES, tool, 256)                                                                        \
+    FIELD(U64, max_tokens, 0)               /* that the request may produce; 0: not known */       \
     FIELD(U8, proof_kind, 0)                /* enum token_binding that was proved */               \
     FIELD(FIXED, proof_key, 32)             /* the thumbprint that was proved */                   \
     FIELD(FIXED, proof_id, 32)                                                                     \

@@ -192,6 +192,7 @@ void answer_open(struct keeper *keeper, struct ipc_call *call, struct bytes fram
         event.path = ask.path;
         event.model = ask.model;
         event.tool = ask.tool;
+        event.max_tokens = ask.max_tokens;
         if (vlt_is_ok(result))
             begin(keeper, call, &ask, &pass, &event);
         else

@@ -176,7 +176,8 @@ static vlt_result permit(struct keeper *keeper, const struct ask_open *ask, int6
                             .method = ask->method,
                             .path = ask->path,
                             .model = ask->model,
-                            .tool = ask->tool};
+                            .tool = ask->tool,
+                            .max_tokens = ask->max_tokens};
     VLT_TRY(token_covers(&pass->claims, &use, NULL));
     return check_credential(keeper, ask, pass);
 }

@@ -160,6 +160,9 @@ static void put_context(struct policy_request *request, const struct decide_ques
     policy_put_long(context, "lifetime", q->lifetime_s);
     policy_put_bool(context, "agentActs", actor != NULL);
     put_device(context, party->traits);
+    uint64_t max_tokens = q->action == DECIDE_ISSUE ? q->detail->max_tokens : q->max_tokens;
+    if (max_tokens)
+        policy_put_long(context, "maxTokens", (int64_t)max_tokens);
     if (actor && actor->kind == TOKEN_AGENT)
         policy_put_entity(context, "actor", policy_uid_of(party_type(actor), actor->principal));
     if (q->action == DECIDE_ISSUE)
@@ -264,6 +267,7 @@ static bool ask(struct decider *decider, const struct policy_active *active,
         answer->is_allowed = answer->allows_bearer = false;
     }
     answer->is_momentary = answer->is_momentary || decision.answer.is_momentary;
+    answer->reads_max_tokens = answer->reads_max_tokens || decision.answer.reads_max_tokens;
     append_policies(answer, &decision);
     put_reason(answer, action, &decision);
     if (decision.is_allowed && is_use)

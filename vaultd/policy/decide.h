@@ -39,6 +39,7 @@ struct decide_question {
     const struct token_detail *detail; // issue: what is asked for; redeem: what the token covers
     uint32_t lifetime_s;               // issue
     struct bytes method, host, path, model, tool, forwarder; // redeem
+    uint64_t max_tokens;               // redeem: that the request may produce; 0: not known
     int64_t token_age_s;               // redeem
 };
 
@@ -46,6 +47,7 @@ struct decide_answer {
     bool is_allowed;
     bool allows_bearer;   // a determining permit of each party is annotated @bearer("allow")
     bool is_momentary;    // source, time or the token's age were looked at: not to be used again
+    bool reads_max_tokens; // the request's number was looked at: good for the same number
     uint32_t lifetime_s;  // shortest @lifetime("<seconds>") of determining permits; 0: none
     char policies[1024];  // ids of the determining policies, joined by a space
     char reason[512];     // one sentence for audit and explain

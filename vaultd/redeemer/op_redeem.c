@@ -49,6 +49,7 @@ static void ask_keeper(struct redeem *redeem) {
                            .path = r->path,
                            .model = r->model,
                            .tool = r->tool,
+                           .max_tokens = r->max_tokens,
                            .proof_kind = redeem->claims->binding,
                            .proof_until = redeem->proof_until,
                            .event = bytes_of(event_room, w.size)};
@@ -83,7 +84,9 @@ static void decide_and_ask(struct redeem *redeem) {
     if (vlt_is_ok(result))
         ask_keeper(redeem);
     else
-        redeem_refuse(redeem, refusal_of(result, &refusal_denied), result.reason);
+        redeem_refuse(redeem,
+                      refusal_of(result, redeem->limit.status ? &redeem->limit : &refusal_denied),
+                      result.reason);
 }
 
 static bool has_json_body(struct http_exchange *x) {

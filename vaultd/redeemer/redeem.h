@@ -4,6 +4,7 @@
 #define VLT_REDEEMER_REDEEM_H
 
 #include "libvault/audit/event.h"
+#include "libvault/token/token_scope.h"
 #include "vaultd/redeemer/answer.h"
 #include "vaultd/redeemer/forwarder.h"
 #include "vaultd/redeemer/redeem_request.h"
@@ -25,6 +26,10 @@ struct redeem {
     uint8_t proof_id[32];
     uint64_t proof_until;
     struct verdict verdict; // as far as it got, when the redeem is refused
+    // The token's max_tokens stands against the request; status 0: it does not.
+    struct refusal limit;
+    const char *limit_reason; // for the log
+    char limit_message[512];
     // For the answer.
     char correlation[REDEEM_CORRELATION_SIZE], destination[256];
     // Before the decision: a change that races it makes the answer stale, or doubtful.
@@ -42,6 +47,9 @@ vlt_result redeem_judge(struct redeem *redeem) VLT_MUST_USE;
 // The detail is borrowed from the claims.
 vlt_result redeem_choose(struct redeem *redeem, uint32_t tenant, struct credential_view *ret_view,
                          const struct token_detail **ret_detail) VLT_MUST_USE;
+// redeem_limit.c: the token does not cover the request: VLT_DENIED with the reason for
+// the log. Where max_tokens is the reason, redeem->limit tells the client.
+vlt_result redeem_uncovered(struct redeem *redeem, const struct token_use *use) VLT_MUST_USE;
 // redeem_proof.c: the token is bound: is its key proved? NULL when it is, else
 // what the client is told; *ret_reason is for the log.
 const struct refusal *redeem_prove(struct redeem *redeem, const char **ret_reason);

@@ -64,6 +64,16 @@ static uint64_t cache_seconds(const struct redeem *redeem, const struct answer_o
     return left < redeem->redeemer->cache_max_s ? left : redeem->redeemer->cache_max_s;
 }
 
+// Left out where the answer holds for every number, and for requests without one.
+static void put_numbers(const struct verdict_numbers *numbers, struct buf *out) {
+    if (numbers->from == 0 && numbers->to == UINT64_MAX)
+        return;
+    buf_put(out, BYTES_LITERAL(",\"max_tokens_from\":"));
+    buf_put_number(out, numbers->from);
+    buf_put(out, BYTES_LITERAL(",\"max_tokens_to\":"));
+    buf_put_number(out, numbers->to);
+}
+
 // Everything but the secret part. Without printf, which costs more than the rest.
 static void put_rest(const struct redeem *redeem, const struct profile *profile,
                      const struct answer_open *answer, struct buf *out) {
@@ -88,6 +98,7 @@ static void put_rest(const struct redeem *redeem, const struct profile *profile,
     jsontext_put_string(out, bytes_of_text(redeem->grant));
     buf_put(out, BYTES_LITERAL(",\"model_required\":"));
     buf_put_text(out, redeem->verdict.model_required ? "true" : "false");
+    put_numbers(&redeem->verdict.numbers, out);
     buf_put(out, BYTES_LITERAL(",\"txn\":"));
     jsontext_put_string(out, bytes_of_text(redeem->correlation));
     buf_put_byte(out, '}');

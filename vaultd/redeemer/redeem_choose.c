@@ -3,18 +3,17 @@
 // this is for the choice, for the policies and for a good reason in the log.
 #include "vaultd/redeemer/redeem.h"
 
-#include "libvault/token/token_scope.h"
-
 static vlt_result consider(struct redeem *redeem, uint32_t tenant, const struct token_detail *asked,
                            struct credential_view *ret_view,
                            const struct token_detail **ret_detail) {
     const struct redeem_request *r = &redeem->request;
-    const struct token_use use = {asked->credential, r->method, r->path, r->model, r->tool};
+    const struct token_use use = {asked->credential, r->method, r->path,
+                                  r->model,          r->tool,   r->max_tokens};
     VLT_TRY(credential_view_read(redeem->redeemer->store, tenant, asked->credential, ret_view));
     if (!credential_view_serves(ret_view, r->destination))
         return vlt_fail(VLT_DENIED, "no credential of this token may be used at that host");
     if (!vlt_is_ok(token_covers(redeem->claims, &use, ret_detail)))
-        return vlt_fail(VLT_DENIED, "the token does not cover this method, path, model or tool");
+        return redeem_uncovered(redeem, &use);
     if (!bytes_to_text(asked->credential, redeem->verdict.credential,
                        sizeof redeem->verdict.credential))
         return vlt_fail(VLT_BUG, "a credential's name is too long");
@@ -26,8 +25,11 @@ vlt_result redeem_choose(struct redeem *redeem, uint32_t tenant, struct credenti
     vlt_result result = vlt_fail(VLT_DENIED, "the token covers no credential");
     for (size_t i = 0; i < redeem->claims->detail_count; i++) {
         result = consider(redeem, tenant, &redeem->claims->details[i], ret_view, ret_detail);
-        if (vlt_is_ok(result))
+        if (vlt_is_ok(result)) {
+            redeem->limit.status = 0; // stood against another of them
             return result;
+        }
     }
-    return result;
+    // What the caller can mend goes before what the other credentials are for.
+    return redeem->limit.status ? vlt_fail(VLT_DENIED, redeem->limit_reason) : result;
 }

@@ -16,6 +16,7 @@ void redeem_event(const struct redeem *redeem, enum audit_outcome outcome, const
                                 .path = r->path,
                                 .model = r->model,
                                 .tool = r->tool,
+                                .max_tokens = r->max_tokens,
                                 .forwarder = bytes_of_text(redeem->forwarder.name),
                                 .source = r->source,
                                 .correlation = bytes_of_text(redeem->correlation)};

@@ -46,6 +46,7 @@ static struct decide_question question_of(const struct redeem *redeem,
                                     .path = r->path,
                                     .model = r->model,
                                     .tool = r->tool,
+                                    .max_tokens = r->max_tokens,
                                     .forwarder = bytes_of_text(redeem->forwarder.name),
                                     .token_age_s = now_s - claims->issued_at};
 }
@@ -73,6 +74,17 @@ static vlt_result ask_policies(struct redeem *redeem, uint32_t tenant,
     return ret_answer->is_allowed ? vlt_ok() : vlt_fail(VLT_DENIED, ret_answer->reason);
 }
 
+// For which numbers the verdict holds: those inside the token's limit, or where a
+// policy looked only the one that it saw.
+static struct verdict_numbers numbers_of(const struct token_detail *detail,
+                                         const struct decide_answer *answer, uint64_t asked) {
+    if (answer->reads_max_tokens)
+        return (struct verdict_numbers){asked, asked};
+    if (detail->max_tokens)
+        return (struct verdict_numbers){1, detail->max_tokens};
+    return (struct verdict_numbers){0, UINT64_MAX};
+}
+
 static vlt_result judge_anew(struct redeem *redeem, bool *ret_is_momentary) {
     static struct decide_answer answer; // holds the reason; one thread
     struct credential_view view;
@@ -82,6 +94,7 @@ static vlt_result judge_anew(struct redeem *redeem, bool *ret_is_momentary) {
     VLT_TRY(redeem_choose(redeem, tenant, &view, &detail));
     VLT_TRY(ask_policies(redeem, tenant, &view, detail, &answer));
     redeem->verdict.model_required = detail->models.count > 0;
+    redeem->verdict.numbers = numbers_of(detail, &answer, redeem->request.max_tokens);
     *ret_is_momentary = answer.is_momentary;
     return vlt_ok();
 }
@@ -92,7 +105,7 @@ vlt_result redeem_judge(struct redeem *redeem) {
     uint64_t revision = store_snapshot_revision(redeemer->store);
     const struct verdict_question question = {
         redeem->token_sha256, bytes_of_text(redeem->forwarder.name), source_of(redeem),
-        r->method, r->destination, r->path, r->model, r->tool};
+        r->method, r->destination, r->path, r->model, r->tool, r->max_tokens};
     bool is_momentary = false;
     if (!verdict_memo_find(redeemer->verdicts, &question, revision, &redeem->verdict)) {
         VLT_TRY(judge_anew(redeem, &is_momentary));

@@ -10,6 +10,7 @@
 struct redeem_request {
     uint8_t *room; // owned; the views below point into it or into the body
     struct bytes token, proof, destination, method, path, uri, model, tool, source, request_id;
+    uint64_t max_tokens; // that the request may produce at most; 0: not known
     bool is_dpop; // the scheme with which the token came
     bool has_certificate;
     uint8_t certificate[32]; // SHA-256 of the client's certificate

@@ -60,6 +60,9 @@ bool verdict_memo_find(const struct verdict_memo *memo, const struct verdict_que
     if (revision == 0 || key.size == 0 || slot->revision != revision ||
         !bytes_equal(bytes_of(key.at, key.size), bytes_of(slot->key.at, slot->key.size)))
         return false;
+    if (question->max_tokens < slot->verdict.numbers.from ||
+        question->max_tokens > slot->verdict.numbers.to)
+        return false;
     *ret_verdict = slot->verdict;
     return true;
 }

@@ -4,7 +4,8 @@
 // one thread.
 //
 // A verdict follows from the token, the forwarder, the request and the store. The
-// first three are the key, compared whole; the store is its revision: any commit
+// first three are the key, compared whole (but for max_tokens, which must lie in what
+// the verdict holds for: an agent seldom repeats it); the store is its revision: any commit
 // (a policy, a credential, a tenant, a forwarder) ends every verdict. Time is in
 // neither: a token's end is looked at before, and a decision that looked at the
 // clock, the token's age or the source is momentary and must not be kept. Denials
@@ -16,17 +17,25 @@
 #include "libvault/store/record_credential.h"
 #include "vaultd/policy/policy_cache.h"
 
+// max_tokens of the requests for which a verdict holds, both ends included; 0: of one
+// that says none.
+struct verdict_numbers {
+    uint64_t from, to;
+};
+
 struct verdict {
     char credential[RECORD_NAME_MAX + 1];
     char policies[1024];                   // that determined it, joined by a space
     char policy_set[POLICY_HASH_TEXT_SIZE];
     bool model_required;                   // the token names models
+    struct verdict_numbers numbers;
 };
 
 // What the verdict is about. The token by its SHA-256.
 struct verdict_question {
     const uint8_t *token_sha256; // 32 bytes
     struct bytes forwarder, source, method, host, path, model, tool;
+    uint64_t max_tokens;
 };
 
 struct verdict_memo;

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// A token's max_tokens and a request that is not inside it. The caller knows its own
+// token, so it is told what to change: no other refusal says as much.
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "vaultd/redeemer/redeem.h"
+
+// The most that the token would permit for a request like this; 0: the number is
+// not what stands against it.
+static uint64_t limit_of(const struct token_claims *claims, const struct token_use *use) {
+    uint64_t most = 0;
+    for (size_t i = 0; i < claims->detail_count; i++) {
+        struct token_use fitting = *use;
+        fitting.max_tokens = claims->details[i].max_tokens;
+        if (fitting.max_tokens > most && token_detail_covers(&claims->details[i], &fitting))
+            most = fitting.max_tokens;
+    }
+    return most;
+}
+
+static void refuse_excess(struct redeem *redeem, uint64_t limit) {
+    redeem->limit.code = "max_tokens_exceeded";
+    redeem->limit_reason = "the request may produce more tokens than the token's max_tokens";
+    snprintf(redeem->limit_message, sizeof redeem->limit_message,
+             "The access token permits at most %" PRIu64
+             " tokens of output, and this request may produce %" PRIu64 ".",
+             limit, redeem->request.max_tokens);
+}
+
+static void refuse_silence(struct redeem *redeem, uint64_t limit) {
+    redeem->limit.code = "max_tokens_required";
+    redeem->limit_reason = "the token has max_tokens, and the request says no such limit";
+    snprintf(redeem->limit_message, sizeof redeem->limit_message,
+             "The access token permits at most %" PRIu64
+             " tokens of output, and this request sets no such limit.",
+             limit);
+}
+
+vlt_result redeem_uncovered(struct redeem *redeem, const struct token_use *use) {
+    uint64_t limit = limit_of(redeem->claims, use);
+    if (limit == 0)
+        return vlt_fail(VLT_DENIED, "the token does not cover this method, path, model or tool");
+    redeem->limit = (struct refusal){
+        .status = 403, .type = "permission_error", .message = redeem->limit_message};
+    if (use->max_tokens)
+        refuse_excess(redeem, limit);
+    else
+        refuse_silence(redeem, limit);
+    return vlt_fail(VLT_DENIED, redeem->limit_reason);
+}
