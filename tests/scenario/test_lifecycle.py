@@ -159,6 +159,11 @@ def sigterm_finishes_what_is_in_flight():
         need(not bad, f"{bad[:5]}")
 
 
+def readiness(lab):
+    """What a load balancer sees."""
+    return [ask("GET", "/v1/ready").status for ask in (lab.broker, lab.redeemer, lab.admin)]
+
+
 def decisions_stop_when_the_audit_log_is_full():
     if os.getuid() != 0:
         return
@@ -178,9 +183,11 @@ def decisions_stop_when_the_audit_log_is_full():
             wait_until("refusal", lambda: lab.redeem(token, key).status == 503)
             answer = lab.exchange(key=key)
             need(answer.status == 503 and "access_token" not in answer.body.decode(), answer)
+            need(readiness(lab) == [503, 503, 503], f"ready, although nothing can be recorded: {readiness(lab)}")
             need("No space left" in lab.log(), "the log does not say why")
             os.unlink(filler)
             wait_until("service after space came back", lambda: works(lab, token, key))
+            need(readiness(lab) == [200, 200, 200], f"not ready: {readiness(lab)}")
             lab.audit()  # every line is whole
         finally:
             lab.stop(signal.SIGKILL)
@@ -198,9 +205,17 @@ def nothing_is_released_without_an_auditor():
             except OSError:
                 status = "none"
             need(status in (503, "none"), f"released without a record: {status}")
+            # Administration is not kept waiting for ever either, and is told why.
+            began = time.monotonic()
+            answer = lab.admin("POST", "/v1/tenants", {"name": "late"}, seconds=25)
+            need(answer.status == 503 and "can not be recorded" in answer.json["detail"], answer)
+            need(time.monotonic() - began < 20, "it took too long")
+            need(lab.redeemer("GET", "/v1/ready").status == 503, "ready")
+            need(lab.admin("GET", "/v1/ready").status == 503 and "the auditor does not answer" in lab.log(), "nobody is told")
         finally:
             os.kill(auditor, signal.SIGCONT)
         wait_until("service", lambda: works(lab, token, key))
+        need("the auditor answers again" in lab.log() and readiness(lab) == [200, 200, 200], f"not as before: {readiness(lab)}")
 
 
 def a_replaced_audit_file_is_noticed():
@@ -222,6 +237,7 @@ def seal_ends_every_release():
         lab.vaultctl("seal")
         need(lab.redeem(token, key).status == 503, "redeemed while sealed")
         need(lab.exchange(key=key).status == 503, "issued while sealed")
+        need(readiness(lab) == [503, 503, 503], f"ready while sealed: {readiness(lab)}")
         need(lab.vaultctl_json("status")["state"] == "sealed", "state")
         lab.vaultctl("unseal")
         wait_until("service", lambda: works(lab, token, key))

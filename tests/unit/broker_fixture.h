@@ -93,6 +93,10 @@ static void keeper_asked(struct ipc_call *call, unsigned message, struct bytes f
         answer_ask_sign(call, frame);
         return;
     }
+    if (message == IPC_ASK_serving) {
+        reply_failure(call, world.keeper_says);
+        return;
+    }
     assert_int_equal(message, IPC_ASK_revoke_token);
     assert_true(vlt_is_ok(ask_revoke_token_decode(frame, &ask)));
     assert_true(bytes_to_text(ask.token, world.last_revoked, sizeof world.last_revoked));
@@ -103,6 +107,10 @@ static void auditor_asked(struct ipc_call *call, unsigned message, struct bytes 
                           void *context) {
     struct ask_record ask;
     const struct answer_record answer = {.sequence = 1};
+    if (message == IPC_ASK_serving) {
+        reply_failure(call, world.auditor_says);
+        return;
+    }
     assert_int_equal(message, IPC_ASK_record);
     assert_true(vlt_is_ok(ask_record_decode(frame, &ask)));
     note_event(ask.event);

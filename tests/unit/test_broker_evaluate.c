@@ -30,6 +30,15 @@ static void test_metadata_accepts_both_places(void **state) {
     send_request("GET", "/v1/ready", NULL, "", NULL, &answer);
     assert_int_equal(answer.status, 200);
     answer_done(&answer);
+    vlt_result *const says[] = {&world.keeper_says, &world.auditor_says};
+    for (size_t i = 0; i < 2; i++) {
+        *says[i] = vlt_fail(VLT_UNAVAILABLE, "sealed, or the disk is full");
+        send_request("GET", "/v1/ready", NULL, "", NULL, &answer);
+        assert_int_equal(answer.status, 503);
+        assert_null(strstr(answer.body, "disk is full")); // why is not everybody's business
+        answer_done(&answer);
+        *says[i] = vlt_ok();
+    }
     world.broker.keeper = NULL;
     send_request("GET", "/v1/ready", NULL, "", NULL, &answer);
     assert_int_equal(answer.status, 503);

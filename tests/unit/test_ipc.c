@@ -323,6 +323,89 @@ static void channel_survives_a_call_that_takes_long(void **state) {
     pair_close(&pair);
 }
 
+// Calls that a keeper leaves unanswered.
+struct unanswered {
+    struct ipc_call *calls[64];
+    size_t count;
+};
+static void keeper_hangs(struct ipc_call *call, unsigned message, struct bytes frame,
+                         void *context) {
+    struct unanswered *unanswered = context;
+    unanswered->calls[unanswered->count++] = call;
+}
+
+// For how long the loop runs.
+static void pass_ms(struct event_base *base, unsigned ms) {
+    const struct timeval time = {ms / 1000, ms % 1000 * 1000};
+    event_base_loopexit(base, &time);
+    event_base_dispatch(base);
+}
+
+static void channel_survives_a_peer_that_hangs(void **state) {
+    static const struct channel_events hanging = {.asked = keeper_hangs};
+    struct unanswered unanswered = {.count = 0};
+    struct pair pair = {.base = event_base_new()};
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+    pair.near = channel_new(pair.base, fds[0], IPC_REDEEMER, IPC_KEEPER, &redeemer_events, &pair);
+    pair.far = channel_new(pair.base, fds[1], IPC_KEEPER, IPC_REDEEMER, &hanging, &unanswered);
+    assert_true(vlt_is_ok(channel_set_patience(pair.near, pair.base, 1)));
+    ask_open(pair.near, &sample, opened, &pair);
+    pass_ms(pair.base, 600);
+    assert_int_equal(pair.answered, 0); // it has its time
+    pass_ms(pair.base, 1800);
+    assert_int_equal(pair.answered, 1);
+    assert_int_equal(pair.last.class, VLT_UNAVAILABLE);
+    assert_ptr_equal(pair.last.reason, CHANNEL_PEER_SILENT);
+    assert_int_equal(channel_pending(pair.near), 0);
+    for (int i = 0; i < 20; i++) // one that was lost does not end others
+        ask_open(pair.near, &sample, opened, &pair);
+    assert_int_equal(pair.answered, 1);
+    pass_ms(pair.base, 2400);
+    assert_int_equal(pair.answered, 21);
+    ask_open(pair.near, &sample, opened, &pair); // now nothing is asked any more
+    assert_int_equal(pair.answered, 22);
+    assert_int_equal(unanswered.count, 21);
+    // It was slow and not dead: late answers are dropped, and then all is as before.
+    for (size_t i = 0; i < unanswered.count; i++)
+        reply_failure(unanswered.calls[i], vlt_fail(VLT_DENIED, "late"));
+    unanswered.count = 0;
+    turn(&pair);
+    assert_int_equal(pair.answered, 22);
+    ask_open(pair.near, &sample, opened, &pair);
+    turn(&pair);
+    assert_int_equal(unanswered.count, 1);
+    reply_failure(unanswered.calls[0], vlt_fail(VLT_DENIED, "in time"));
+    turn(&pair);
+    assert_int_equal(pair.answered, 23);
+    assert_int_equal(pair.last.class, VLT_DENIED);
+    pair_close(&pair);
+}
+
+// Whoever was told that its call was given up is not told again when the peer dies.
+static void channel_survives_the_death_of_a_peer_that_hung(void **state) {
+    static const struct channel_events hanging = {.asked = keeper_hangs};
+    struct unanswered unanswered = {.count = 0};
+    struct pair pair = {.base = event_base_new()};
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+    pair.near = channel_new(pair.base, fds[0], IPC_REDEEMER, IPC_KEEPER, &redeemer_events, &pair);
+    pair.far = channel_new(pair.base, fds[1], IPC_KEEPER, IPC_REDEEMER, &hanging, &unanswered);
+    assert_true(vlt_is_ok(channel_set_patience(pair.near, pair.base, 0)));
+    ask_open(pair.near, &sample, opened, &pair);
+    pass_ms(pair.base, 1300);
+    assert_int_equal(pair.answered, 1);
+    ask_open(pair.near, &sample, opened, &pair);
+    turn(&pair);
+    channel_free(pair.far);
+    for (size_t i = 0; i < unanswered.count; i++)
+        reply_failure(unanswered.calls[i], vlt_ok());
+    turn(&pair);
+    assert_int_equal(pair.answered, 2);
+    channel_free(pair.near);
+    event_base_free(pair.base);
+}
+
 static const char *closed_why = "";
 static void note_why(struct channel *channel, const char *why, void *context) { closed_why = why; }
 
@@ -375,6 +458,8 @@ int main(void) {
         cmocka_unit_test(tell_rejects_a_peer_that_does_not_listen),
         cmocka_unit_test(channel_rejects_two_descriptors_and_keeps_none),
         cmocka_unit_test(channel_survives_a_call_that_takes_long),
+        cmocka_unit_test(channel_survives_a_peer_that_hangs),
+        cmocka_unit_test(channel_survives_the_death_of_a_peer_that_hung),
         cmocka_unit_test(table_accepts_only_frames_that_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

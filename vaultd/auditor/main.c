@@ -235,17 +235,28 @@ static void answer_prove(struct auditor *auditor, struct ipc_call *call, struct 
     buf_done(&entry);
 }
 
-static void answer_log_state(struct auditor *auditor, struct ipc_call *call) {
+// Why no decision can be recorded now; NULL: one can.
+static const char *stopped_by(struct auditor *auditor) {
     const char *refusal = publication_refusal(auditor->publication);
     const char *failure = group_failure(auditor->group);
-    bool is_full = reserve_is_touched(&auditor->reserve, log_file_folder_open(auditor->file));
+    if (refusal || failure)
+        return refusal ? refusal : failure;
+    return reserve_is_touched(&auditor->reserve, log_file_folder_open(auditor->file))
+               ? "the disk is full"
+               : NULL;
+}
+
+static void answer_serving(struct auditor *auditor, struct ipc_call *call) {
+    const char *why = stopped_by(auditor);
+    const struct answer_serving answer = {0};
+    reply_serving(call, why ? vlt_fail(VLT_UNAVAILABLE, why) : vlt_ok(), why ? NULL : &answer);
+}
+
+static void answer_log_state(struct auditor *auditor, struct ipc_call *call) {
     const struct log_state state = {.entries = log_file_durable(auditor->file),
                                     .published = log_file_checkpoint(auditor->file)->size,
                                     .sync_ms = group_sync_ms(auditor->group),
-                                    .stopped = refusal   ? refusal
-                                               : failure ? failure
-                                               : is_full ? "the disk is full"
-                                                         : NULL,
+                                    .stopped = stopped_by(auditor),
                                     .unpublished = publication_delay(auditor->publication),
                                     .is_slow = group_sync_ms(auditor->group) > GROUP_SLOW_MS};
     struct buf text;
@@ -264,6 +275,8 @@ static void asked(struct ipc_call *call, unsigned message, struct bytes frame, v
         answer_prune(context, call, frame);
     else if (message == IPC_ASK_log_state)
         answer_log_state(context, call);
+    else if (message == IPC_ASK_serving)
+        answer_serving(context, call);
     else if (message == IPC_ASK_prove)
         answer_prove(context, call, frame);
     else

@@ -5,6 +5,7 @@
 #include "libvault/store/record_tenant.h"
 #include "libvault/token/claims.h"
 #include "vaultd/broker/broker.h"
+#include "vaultd/view/serving.h"
 
 static void reply_cacheable(struct http_exchange *x, const json_t *document, const char *media,
                             const char *cache) {
@@ -104,18 +105,28 @@ void op_health(struct http_exchange *x, const struct http_parameters *parameters
     http_exchange_reply_typed(x, 200, HTTP_JSON_MEDIA, BYTES_LITERAL("{\"status\":\"alive\"}"));
 }
 
-void op_ready(struct http_exchange *x, const struct http_parameters *parameters, void *ctx) {
-    struct broker *broker = ctx;
-    bool is_ready = broker->keeper && broker->auditor && vlt_is_ok(broker_snapshot(broker));
-    if (is_ready) {
-        is_ready = vlt_is_ok(signing_keys_load(&broker->keys, broker->store));
-        store_snapshot_end(broker->store);
-    }
-    if (is_ready)
+// Anybody may ask: why it does not serve is told to administrators.
+static void serving(vlt_result result, void *context) {
+    struct http_exchange *x = context;
+    if (vlt_is_ok(result))
         http_exchange_reply_typed(x, 200, HTTP_JSON_MEDIA, BYTES_LITERAL("{\"status\":\"ready\"}"));
     else
         http_exchange_reply_problem(
-            x, &(struct http_problem){
-                   .status = 503,
-                   .detail = "the vault is not initialised, or one of its processes is starting"});
+            x, &(struct http_problem){.status = 503,
+                                      .detail = "the vault is sealed or not initialised, its audit "
+                                                "log can not be written, or one of its processes "
+                                                "is starting"});
+}
+
+void op_ready(struct http_exchange *x, const struct http_parameters *parameters, void *ctx) {
+    struct broker *broker = ctx;
+    vlt_result result = broker_snapshot(broker);
+    if (vlt_is_ok(result)) {
+        result = signing_keys_load(&broker->keys, broker->store);
+        store_snapshot_end(broker->store);
+    }
+    if (vlt_is_ok(result))
+        serving_ask(broker->keeper, broker->auditor, serving, x);
+    else
+        serving(result, x);
 }

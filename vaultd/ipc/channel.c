@@ -38,6 +38,8 @@ static void channel_destroy(struct channel *channel) {
         event_free(channel->writable);
     if (channel->flush)
         event_free(channel->flush);
+    if (channel->second)
+        event_free(channel->second);
     frame_memory_free(channel->in, channel->in_secret);
     frame_memory_free(channel->out, channel->out_secret);
     free(channel->pending);
@@ -83,6 +85,8 @@ static void channel_end(struct channel *channel) {
     event_del(channel->readable);
     event_del(channel->writable);
     event_del(channel->flush);
+    if (channel->second)
+        event_del(channel->second);
     for (struct unsent *unsent = channel->unsent_first, *next; unsent; unsent = next) {
         next = unsent->next;
         unsent_free(unsent);
@@ -94,11 +98,11 @@ static void channel_end(struct channel *channel) {
     for (size_t i = 0; i < CHANNEL_PENDING_MAX; i++) {
         struct pending ended = channel->pending[i];
         channel->pending[i] = (struct pending){0};
-        if (ended.done)
+        if (ended.done && !ended.is_given_up)
             ipc_dispatch_answer(ended.message, vlt_fail(VLT_UNAVAILABLE, channel_nobody),
                                 bytes_of(NULL, 0), ended.done, ended.context);
     }
-    channel->pending_count = 0;
+    channel->pending_count = channel->given_up_count = 0;
 }
 
 void channel_free(struct channel *channel) {
@@ -120,7 +124,9 @@ void channel_close(struct channel *channel, const char *why) {
 }
 
 enum ipc_role channel_peer(const struct channel *channel) { return channel->peer; }
-size_t channel_pending(const struct channel *channel) { return channel->pending_count; }
+size_t channel_pending(const struct channel *channel) {
+    return channel->pending_count - channel->given_up_count;
+}
 bool channel_has_unsent(const struct channel *channel) {
     return channel->unsent_first != NULL || channel->batch_count > 0;
 }
@@ -159,6 +165,10 @@ static const char *receive_answer(struct channel *channel, unsigned message, uin
     struct pending ended = *slot;
     *slot = (struct pending){0};
     channel->pending_count--;
+    if (ended.is_given_up) {
+        channel->given_up_count--;
+        return NULL;
+    }
     vlt_result result = class == VLT_CLASS_OK ? vlt_ok() : vlt_fail(class, reason_intern(reason));
     ipc_dispatch_answer(message, result, bytes_from(rest, r.next), ended.done, ended.context);
     return NULL;
@@ -244,6 +254,12 @@ static ssize_t read_datagram(struct channel *channel, int *ret_descriptor) {
     return size == 0 || is_cut ? -1 : size;
 }
 
+void channel_end_turn(struct channel *channel) {
+    channel->is_busy = false;
+    if (channel->is_doomed)
+        channel_destroy(channel);
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *context) {
     struct channel *channel = context;
     channel->is_busy = true;
@@ -263,7 +279,5 @@ static void on_readable(evutil_socket_t fd, short what, void *context) {
         if (why)
             channel_close(channel, why);
     }
-    channel->is_busy = false;
-    if (channel->is_doomed)
-        channel_destroy(channel);
+    channel_end_turn(channel);
 }

@@ -16,7 +16,8 @@
 
 #include "vaultd/ipc/messages.h"
 
-extern const char CHANNEL_PEER_GONE[]; // the other end is closed
+extern const char CHANNEL_PEER_GONE[];   // the other end is closed
+extern const char CHANNEL_PEER_SILENT[]; // a call was given up: see channel_set_patience
 
 #define CHANNEL_FRAME_MAX 131072
 #define CHANNEL_PENDING_MAX 8192 // calls in flight, and frames that wait for room
@@ -42,6 +43,12 @@ struct channel_events {
 struct channel *channel_new(struct event_base *base, int fd, enum ipc_role self, enum ipc_role peer,
                             const struct channel_events *events, void *context);
 void channel_free(struct channel *channel); // pending calls end with VLT_UNAVAILABLE; NULL is fine
+// From now on a call that has no answer after so many seconds ends with VLT_UNAVAILABLE,
+// CHANNEL_PEER_SILENT. When that happened to several of one message, further ones end at
+// once, until answers come after all: what a peer that hangs is asked must not pile up.
+// Late answers are dropped.
+vlt_result channel_set_patience(struct channel *channel, struct event_base *base,
+                                unsigned seconds) VLT_MUST_USE;
 enum ipc_role channel_peer(const struct channel *channel);
 size_t channel_pending(const struct channel *channel);
 bool channel_has_unsent(const struct channel *channel);

@@ -20,6 +20,8 @@ struct pending { // our call that waits for an answer
     uint32_t call;
     void (*done)(void); // NULL: free slot
     void *context;
+    unsigned age_s;
+    bool is_given_up; // `done` was called; the answer is still to come
 };
 
 struct unsent { // a frame for which the socket had no room
@@ -52,7 +54,9 @@ struct channel {
     size_t batch_size, batch_count; // bytes, frames
     struct iovec batch[BATCH_FRAMES];
     struct pending *pending; // ring of CHANNEL_PENDING_MAX, indexed by call number
-    size_t pending_count;
+    size_t pending_count, given_up_count;
+    struct event *second; // NULL: calls are never given up
+    unsigned patience_s;
     uint32_t next_call;
     struct unsent *unsent_first, **unsent_last;
     size_t unsent_count;
@@ -72,7 +76,10 @@ void channel_flush(struct channel *channel); // sends the batch, keeps what does
 void channel_on_flush(evutil_socket_t fd, short what, void *context);
 void channel_on_writable(evutil_socket_t fd, short what, void *context);
 void unsent_free(struct unsent *unsent);
+// channel_patience.c
+bool channel_is_silent(const struct channel *channel, unsigned message);
 // channel.c
 void channel_close(struct channel *channel, const char *why); // ends it and tells the owner
+void channel_end_turn(struct channel *channel); // is_busy ends; it may be freed by this
 
 #endif

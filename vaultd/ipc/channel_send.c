@@ -255,11 +255,14 @@ static vlt_result send_ask(struct channel *channel, unsigned message, void (*don
     struct pending *slot = &channel->pending[channel->next_call % CHANNEL_PENDING_MAX];
     if (channel->writer.failed)
         return vlt_fail(VLT_LIMIT, "a field is longer than the message allows");
+    if (channel_is_silent(channel, message))
+        return vlt_fail(VLT_UNAVAILABLE, CHANNEL_PEER_SILENT);
     if (slot->done)
         return vlt_fail(VLT_UNAVAILABLE, "too many calls are in flight");
     if (!deliver(channel))
         return vlt_fail(VLT_UNAVAILABLE, "too many messages wait for that process");
-    *slot = (struct pending){message, channel->next_call++, done, context};
+    *slot = (struct pending){
+        .message = message, .call = channel->next_call++, .done = done, .context = context};
     channel->pending_count++;
     return vlt_ok();
 }

@@ -84,6 +84,8 @@
     X(answer, prune, ANSWER_PRUNE_FIELDS)                                                          \
     X(ask, log_state, ASK_LOG_STATE_FIELDS)                                                        \
     X(answer, log_state, ANSWER_LOG_STATE_FIELDS)                                                  \
+    X(ask, serving, ASK_SERVING_FIELDS)                                                            \
+    X(answer, serving, ANSWER_SERVING_FIELDS)                                                      \
     X(ask, shipping, ASK_SHIPPING_FIELDS)                                                          \
     X(answer, shipping, ANSWER_SHIPPING_FIELDS)                                                    \
     X(ask, alive, ASK_ALIVE_FIELDS)                                                                \

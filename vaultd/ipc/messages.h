@@ -87,6 +87,7 @@ const char *keeper_state_name(enum keeper_state state);
     ASK(prune, R(ADMIN), R(AUDITOR), S_ANY)                                                        \
     ASK(prove, R(ADMIN), R(AUDITOR), S_ANY)                                                        \
     ASK(log_state, R(ADMIN), R(AUDITOR), S_ANY)                                                    \
+    ASK(serving, R(BROKER) | R(REDEEMER), R(KEEPER) | R(AUDITOR), S_OPEN)                          \
     ASK(shipping, R(ADMIN), R(SHIPPER), S_ANY)                                                     \
     ASK(alive, R(SUPERVISOR), R_ROLES, S_ANY)                                                      \
     TELL(generation, R(KEEPER), R(BROKER) | R(ADMIN) | R(REDEEMER))
@@ -95,6 +96,8 @@ const char *keeper_state_name(enum keeper_state state);
 #define ASK_STATUS_FIELDS NO_FIELDS
 #define ASK_SHIPPING_FIELDS NO_FIELDS
 #define ASK_LOG_STATE_FIELDS NO_FIELDS
+#define ASK_SERVING_FIELDS NO_FIELDS
+#define ANSWER_SERVING_FIELDS NO_FIELDS
 #define ASK_RECOVERY_KEY_FIELDS NO_FIELDS
 #define ASK_DEVICE_LIST_FIELDS NO_FIELDS
 #define ASK_ALIVE_FIELDS NO_FIELDS

@@ -77,6 +77,12 @@ static json_t *status_json(struct keeper *keeper) {
     return status;
 }
 
+// That this call is let in when the vault is open, and only then, is the answer.
+void answer_serving(struct keeper *keeper, struct ipc_call *call, struct bytes frame) {
+    const struct answer_serving answer = {0};
+    reply_serving(call, vlt_ok(), &answer);
+}
+
 void answer_status(struct keeper *keeper, struct ipc_call *call, struct bytes frame) {
     struct ask_status ask;
     if (!vlt_is_ok(ask_status_decode(frame, &ask))) {

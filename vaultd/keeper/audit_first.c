@@ -12,8 +12,20 @@ static vlt_result audit_result(vlt_result result) {
     return vlt_is_ok(result) ? result : vlt_fail(VLT_UNAVAILABLE, not_recorded);
 }
 
+// The auditor can not say that it hangs.
+static void note_silence(struct keeper *keeper, bool is_silent) {
+    keeper->auditor_is_silent = is_silent;
+    if (is_silent)
+        log_error("decisions stop: the auditor does not answer");
+    else
+        log_notice("the auditor answers again; decisions go on");
+}
+
 static void recorded(vlt_result result, const struct answer_record *answer, void *context) {
     struct audit_wait *wait = context;
+    bool is_silent = result.reason == CHANNEL_PEER_SILENT;
+    if (is_silent != wait->keeper->auditor_is_silent && (is_silent || vlt_is_ok(result)))
+        note_silence(wait->keeper, is_silent);
     wait->keeper->in_flight--;
     wait->sequence = answer ? answer->sequence : 0;
     wait->done(wait, audit_result(result));

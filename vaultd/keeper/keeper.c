@@ -239,6 +239,7 @@ void keeper_asked(struct ipc_call *call, unsigned message, struct bytes frame, v
         [IPC_ASK_credential_state] = answer_credential_state,
         [IPC_ASK_tenant_create] = answer_tenant_create,
         [IPC_ASK_status] = answer_status,
+        [IPC_ASK_serving] = answer_serving,
         [IPC_ASK_init] = answer_init,
         [IPC_ASK_seal] = answer_seal,
         [IPC_ASK_rotate] = answer_rotate,

@@ -75,6 +75,7 @@ struct keeper {
     uint64_t key_epoch; // grows when the signing keys are replaced without overlap
 
     struct channel *auditor;
+    bool auditor_is_silent;    // it was said in the log
     struct channel *brokers[KEEPER_PEERS_MAX], *admins[KEEPER_PEERS_MAX],
         *redeemers[KEEPER_PEERS_MAX];
     size_t wraps_in_flight; // wrapped data keys on their way to the disk

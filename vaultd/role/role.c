@@ -13,6 +13,7 @@
 
 #define SUPERVISOR_FD 3
 #define PEERS_EACH_ROLE 16
+#define AUDITOR_PATIENCE_S 10 // it syncs a disk; callers of the vault have about that patience
 #define HEAP_LEAST_BYTES (4u << 20)
 #define HEAP_SPARE_BYTES (512u << 10) // of the limit, for what else is locked
 
@@ -106,6 +107,9 @@ static void peer_joins(struct role *role, struct bytes frame, int descriptor) {
         log_error("no memory for the channel to %s", ipc_role_name((enum ipc_role)tell.role));
         return;
     }
+    if (tell.role == IPC_AUDITOR &&
+        !vlt_is_ok(channel_set_patience(*slot, role->base, AUDITOR_PATIENCE_S)))
+        log_error("no memory for a limit on calls to the auditor");
     if (role->hooks->peer)
         role->hooks->peer(role, (enum ipc_role)tell.role, tell.number, *slot);
 }

@@ -298,8 +298,8 @@ class Lab:
     def redeemer(self, method, path, body=None, headers=None):
         return self._ask(UnixConnection(self.redeem_socket), method, path, body, headers)
 
-    def admin(self, method, path, body=None, headers=None):
-        return self._ask(UnixConnection(self.admin_socket), method, path, body, headers)
+    def admin(self, method, path, body=None, headers=None, seconds=10):
+        return self._ask(UnixConnection(self.admin_socket, seconds), method, path, body, headers)
 
     @staticmethod
     def _ask(connection, method, path, body, headers):
