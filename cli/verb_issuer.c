@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <stdio.h>
 
+#include "cli/issuer_check.h"
 #include "cli/listing.h"
 #include "cli/verbs.h"
 #include "libvault/base/jsontext.h"
@@ -29,6 +30,7 @@ static const struct option_spec add_options[] = {
     {"--device-managed", OPTION_VALUE, "CLAIM", "claim that says whether the device is managed", 0},
     {"--token-type", OPTION_LIST, "TYP", "accepted `typ` besides JWT, such as at+jwt", 0},
     {"--max-age", OPTION_VALUE, "SECONDS", "oldest token that is accepted, since its iat", 0},
+    {"--no-check", OPTION_FLAG, NULL, "do not try to fetch its keys", 0},
     {0}};
 
 static void set_option(const struct command *command, json_t *record, const char *option,
@@ -149,6 +151,18 @@ static vlt_result json_of_file(const char *path, struct fault *fault, json_t **r
     return result;
 }
 
+// The default of discovery follows from an https URL only.
+static vlt_result check_url(const struct command *command, struct fault *fault) {
+    const char *issuer = command_option(command, "--issuer");
+    if (command_option(command, "--jwks") || command_option(command, "--discovery") ||
+        strncmp(issuer, "https://", 8) == 0)
+        return vlt_ok();
+    return fault_set(fault, VLT_MALFORMED, "bad option",
+                     "--issuer %s is no https URL, so its keys can not be found by it: correct it, "
+                     "or give --discovery URL or --jwks FILE as well",
+                     issuer);
+}
+
 static vlt_result set_keys(const struct command *command, json_t *record, struct fault *fault) {
     const char *file = command_option(command, "--jwks");
     if (file) {
@@ -157,6 +171,7 @@ static vlt_result set_keys(const struct command *command, json_t *record, struct
         json_object_set_new(record, "jwks", keys);
         return vlt_ok();
     }
+    VLT_TRY(check_url(command, fault));
     const char *discovery = command_option(command, "--discovery");
     const char *issuer = command_option(command, "--issuer");
     struct buf url;
@@ -219,6 +234,8 @@ static int run_add(struct command *command) {
     int status = command_call_path(command, "PUT", record, &answer, "/v1/tenants/%s/issuers/%s",
                                    command->tenant, command->arguments[0]);
     json_decref(record);
+    if (status == EXIT_OK && !command_flag(command, "--no-check"))
+        issuer_check_added(command, answer);
     if (status != EXIT_OK || command->wants_json)
         return status == EXIT_OK ? command_print_json(answer) : status;
     json_decref(answer);
@@ -285,6 +302,8 @@ const struct verb verb_issuer_add = {
     .argument_min = 1,
     .argument_max = 1,
     .summary = "Trust the tokens of an identity provider, or change how",
+    .details = "Then the vault tries to fetch its keys. When it can not, that is a warning: the provider\n"
+               "is stored, and the exit status is 0. `vaultctl issuer check` tries again.",
     .examples =
         "  vaultctl issuer add corp --issuer https://login.example --audience vault \\\n"
         "      --group groups=*\n"

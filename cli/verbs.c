@@ -17,6 +17,7 @@ const struct verb *const verbs[] = {
     &verb_issuer_add,
     &verb_issuer_list,
     &verb_issuer_show,
+    &verb_issuer_check,
     &verb_issuer_remove,
     &verb_policy_put,
     &verb_policy_check,

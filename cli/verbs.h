@@ -9,7 +9,8 @@ extern const struct verb verb_init, verb_status, verb_seal, verb_unseal, verb_re
     verb_restore;
 extern const struct verb verb_tenant_create, verb_tenant_list, verb_tenant_show,
     verb_tenant_disable, verb_tenant_enable;
-extern const struct verb verb_issuer_add, verb_issuer_list, verb_issuer_show, verb_issuer_remove;
+extern const struct verb verb_issuer_add, verb_issuer_list, verb_issuer_show, verb_issuer_check,
+    verb_issuer_remove;
 extern const struct verb verb_policy_put, verb_policy_check, verb_policy_show, verb_policy_test,
     verb_policy_explain;
 extern const struct verb verb_credential_automate;

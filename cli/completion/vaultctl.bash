@@ -28,7 +28,7 @@ _vaultctl() {
         ;;
     issuer)
         if [[ -z $name && $current != -* ]]; then
-            COMPREPLY=($(compgen -W "add list show remove" -- "$current"))
+            COMPREPLY=($(compgen -W "add list show check remove" -- "$current"))
             return
         fi
         ;;
@@ -96,9 +96,10 @@ _vaultctl() {
         "tenant show") options="" ;;
         "tenant disable") options="" ;;
         "tenant enable") options="" ;;
-        "issuer add") options=" --file --issuer --discovery --jwks --audience --algorithm --kind --subject-claim --require --group --tag --device-compliant --device-managed --token-type --max-age" ;;
+        "issuer add") options=" --file --issuer --discovery --jwks --audience --algorithm --kind --subject-claim --require --group --tag --device-compliant --device-managed --token-type --max-age --no-check" ;;
         "issuer list") options="" ;;
         "issuer show") options="" ;;
+        "issuer check") options="" ;;
         "issuer remove") options="" ;;
         "policy put") options=" --expected-version" ;;
         "policy check") options="" ;;

@@ -165,6 +165,8 @@ def call_records(call):
     call("admin", "PUT", issuer, 200 + 1, lab.issuer_record(), tenant="acme", name="corp")
     call("admin", "PUT", issuer, 400, {**lab.issuer_record(), "kind": "robot"}, tenant="default", name="corp")
     call("admin", "GET", issuer, 200, tenant="default", name="corp")
+    call("admin", "POST", issuer + "/check", 200, {}, tenant="default", name="corp")
+    call("admin", "POST", issuer + "/check", 404, {}, tenant="default", name="nobody")
     call("admin", "GET", tenant + "/issuers", 200, tenant="default")
     call("admin", "DELETE", issuer, 200, tenant="acme", name="corp")
     call("admin", "DELETE", issuer, 404, tenant="acme", name="corp")

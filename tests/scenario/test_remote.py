@@ -196,7 +196,11 @@ def an_issuer_is_found_by_discovery():
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
-            lab.vaultctl("issuer", "add", "found", "--issuer", issuer, "--audience", "vaultd", "--group", "groups=*")
+            added = lab.vaultctl("issuer", "add", "found", "--issuer", issuer, "--audience", "vaultd", "--group", "groups=*")
+            need(fetched and not added.stderr, f"its keys were fetched at once: {added} {fetched}")
+            need(lab.vaultctl_json("issuer", "check", "found") == {"name": "found", "usable": True}, "check")
+            need(lab.vaultctl_json("issuer", "check", "corp") == {"name": "corp", "usable": True}, "a key set of its own")
+            need(lab.vaultctl("issuer", "check", "nobody", check=False).returncode == 4, "nobody")
             key, now = new_client_key(), int(time.time())
             claims = {"iss": issuer, "sub": "alice", "aud": "vaultd", "iat": now, "exp": now + 300, "groups": ["ml"]}
             need(lab.exchange(signers[0].sign(claims), key=key).status == 200, "with a key that was fetched")
@@ -218,7 +222,16 @@ def an_issuer_that_does_not_answer_is_told():
         lab.init_with_issuer()
         lab.put_credential()
         issuer = f"https://localhost:{free_port()}"  # nobody listens there
-        lab.vaultctl("issuer", "add", "found", "--issuer", issuer, "--audience", "vaultd", "--group", "groups=*")
+        add = ("issuer", "add", "found", "--issuer", issuer, "--audience", "vaultd", "--group", "groups=*")
+        need(not lab.vaultctl(*add, "--no-check").stderr, "not asked to check")
+        added = lab.vaultctl(*add)
+        need("it is stored, but its keys could not be fetched: " in added.stderr and "onnect" in added.stderr, added)
+        need("trusts tokens" in added.stdout and lab.vaultctl("issuer", "show", "found"), added)
+        need("onnect" in lab.vaultctl_json(*add)["problem"], "for programs")
+        checked = lab.vaultctl("issuer", "check", "found", check=False)
+        need(checked.returncode == 6 and "the keys of found can not be fetched: " in checked.stderr, checked)
+        wrong = lab.vaultctl("issuer", "add", "plain", "--issuer", "http://idp.test", "--audience", "vaultd", check=False)
+        need(wrong.returncode == 2 and "--issuer http://idp.test is no https URL" in wrong.stderr, wrong)
         key, now = new_client_key(), int(time.time())
         token = Signer(new_ec_key(), "ES256", "k1").sign({"iss": issuer, "sub": "alice", "aud": "vaultd", "iat": now, "exp": now + 300})
         for _ in range(2):
@@ -230,6 +243,7 @@ def an_issuer_that_does_not_answer_is_told():
         recorded = [entry for entry in lab.audit() if entry["kind"] == "issue"]
         need(recorded and all("can not be fetched: " in entry["reason"] and entry["outcome"] == "error" for entry in recorded), recorded)
         lines = [line for line in lab.log().split("\n") if f"the keys of the issuer {issuer} can not be fetched from" in line]
+        lines = [line for line in lines if line.startswith("broker: ")]
         need(len(lines) == 1 and "onnect" in lines[0], f"the log says why, once: {lines}")
 
 

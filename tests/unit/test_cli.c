@@ -239,7 +239,7 @@ static void vaultctl_accepts_a_first_hour(void **state) {
     assert_int_equal(RUN("", "tenant", "create", "default"), 0);
     assert_int_equal(RUN("", "issuer", "add", "corp", "--issuer", "https://idp.test", "--audience",
                          "vault", "--group", "groups=*", "--group", "role=admin:admins",
-                         "--require", "hd=test"),
+                         "--require", "hd=test", "--no-check"),
                      0);
     assert_int_equal(
         RUN(MARKER "\n", "credential", "put", "openai-prod", "-", "--profile", "openai"), 0);

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "libvault/recipe/recipe.h"
 #include "vaultd/admin/admin.h"
 
 #include <openssl/ssl.h>
@@ -7,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "libvault/identity/jwks_cache.h"
+#include "libvault/recipe/recipe.h"
 #include "vaultd/admin/answer.h"
 #include "vaultd/admin/ops.h"
 #include "vaultd/admin/remote.h"
@@ -152,6 +153,8 @@ static vlt_result server_make(struct admin *admin, const struct tell_settings_ad
 static vlt_result remote_take(struct admin *admin, const struct tell_settings_admin *settings,
                               struct fault *fault) {
     char tenant[IPC_NAME_MAX + 1];
+    VLT_TRY(admin->jwks ? jwks_cache_set_roots(admin->jwks, settings->issuer_ca, fault)
+                        : jwks_cache_new(admin->base, settings->issuer_ca, fault, &admin->jwks));
     if (!bytes_to_text(settings->oidc_tenant, tenant, sizeof tenant))
         return vlt_fail(VLT_MALFORMED, "the name of the administrators' tenant is not one");
     if (!tenant[0]) {
@@ -248,6 +251,7 @@ void admin_free(struct admin *admin) {
     if (admin->server)
         http_server_free(admin->server);
     admin_remote_free(admin->remote);
+    jwks_cache_free(admin->jwks);
     if (admin->store)
         store_close(admin->store);
     recipe_set_free(admin->recipes);

@@ -46,6 +46,7 @@ struct admin {
     struct http_router router;
     struct admin_caller caller;  // of the request in dispatch
     struct admin_remote *remote; // NULL: unix socket only
+    struct jwks_cache *jwks;     // of issuers that an administrator has checked
 };
 
 // Also the first settings. On failure nothing is left. `frame` is a

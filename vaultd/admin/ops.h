@@ -36,6 +36,7 @@ OP(op_issuer_list);
 OP(op_issuer_show);
 OP(op_issuer_put);
 OP(op_issuer_remove);
+OP(op_issuer_check);
 
 OP(op_policy_show);
 OP(op_policy_put);

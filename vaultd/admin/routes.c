@@ -40,6 +40,7 @@
     ROUTE(HTTP_GET, TENANT "/issuers/{name}", op_issuer_show, "readIssuer", NONE)                  \
     ROUTE(HTTP_PUT, TENANT "/issuers/{name}", op_issuer_put, "writeIssuer", RECORD)                \
     ROUTE(HTTP_DELETE, TENANT "/issuers/{name}", op_issuer_remove, "writeIssuer", NONE)            \
+    ROUTE(HTTP_POST, TENANT "/issuers/{name}/check", op_issuer_check, "readIssuer", SMALL)         \
     ROUTE(HTTP_GET, TENANT "/policies", op_policy_show, "readPolicy", NONE)                        \
     ROUTE(HTTP_PUT, TENANT "/policies", op_policy_put, "writePolicy", POLICIES)                    \
     ROUTE(HTTP_GET, "/v1/intake-key", op_intake_key, ANYBODY, NONE)                                \
