@@ -722,7 +722,17 @@ def a_configuration_with_mistakes_does_not_start():
             need(status == 1 and word in message and "bad.conf, line " in message, f"{change}: {status} {message}")
         for section, key in (("broker", "tls_certificate"), ("broker", "tls_key"), ("broker", "issuer_ca")):
             status, message = start(json.dumps({**good, section: {**good[section], key: "/nonexistent.pem"}}))
-            need(status == 1 and "/nonexistent.pem" in message, f"{section}.{key}: {message}")
+            need(status == 1 and f"{section}.{key}: /nonexistent.pem can not be read by " in message and "No such file" in message, message)
+        other, other_key = lab.make_certificate("other", "localhost")
+        nothing = lab.put_file("nothing.pem", "")
+        for key, file, why in (("tls_key", other_key, "does not belong to the certificate"), ("tls_key", other, "holds no unencrypted private key in PEM"),
+                               ("tls_certificate", nothing, "holds no certificate in PEM"), ("tls_certificate", other_key, "holds no certificate in PEM"),
+                               ("issuer_ca", nothing, "holds no certificate in PEM"), ("issuer_ca", lab.folder, "can not be read by")):
+            text = json.dumps({**good, "broker": {**good["broker"], key: file}})
+            status, message = start(text)
+            need(status == 1 and f"broker.{key}: {file} {why}" in message, f"{key} {file}: {message}")
+            checked = subprocess.run([f"{lab.prefix}/sbin/vaultd", "--config", path, "--check"], capture_output=True, text=True, timeout=20)
+            need(checked.returncode == 1 and checked.stderr == message, f"--check: {checked} and not {message}")
         need(not os.path.exists(lab.store_folder), "a store was made by a configuration that was refused")
 
 

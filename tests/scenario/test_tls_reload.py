@@ -95,7 +95,7 @@ def replace(lab, section, open_one, call):
     with open(f"{lab.folder}/{section}.pem", "w") as file:
         file.write("no certificate\n")
     lab.process.send_signal(signal.SIGHUP)
-    wait_until("the refusal", lambda: f"{section}: the new settings are not used" in lab.log())
+    wait_until("the refusal", lambda: f"the configuration stays as it was: {section}.tls_certificate: {lab.folder}/{section}.pem holds no certificate in PEM" in lab.log())
     call(old)
     last = open_one()
     need(shown(last) == seen[-1], "another certificate after a reload that failed")

@@ -6,6 +6,7 @@
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,32 +14,44 @@
 #include "libvault/audit/pseudonym.h"
 #include "libvault/tpm/boot_key.h"
 #include "vaultd/log/log.h"
+#include "vaultd/supervisor/pem_check.h"
 
 #define PEM_MAX_BYTES 49152
 #define HEADER_MAX_BYTES 4096
 
 // ---- Files ----
 
-static vlt_result read_file(const char *path, struct fault *fault, char **ret_text) {
+// With the name of who could not read it: files of keys have owners.
+static vlt_result unreadable(const char *key, const char *path, const char *why,
+                             struct fault *fault) {
+    const struct passwd *user = getpwuid(geteuid());
+    char number[32];
+    snprintf(number, sizeof number, "uid %u", (unsigned)geteuid());
+    return fault_set(fault, VLT_UNAVAILABLE, "a file can not be read",
+                     "%s: %s can not be read by %s: %s", key, path, user ? user->pw_name : number,
+                     why);
+}
+
+static vlt_result read_file(const char *key, const char *path, struct fault *fault,
+                            char **ret_text) {
     if (!path[0])
         return vlt_ok(); // not configured
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat status;
-    if (fd < 0 || fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) ||
-        status.st_size > PEM_MAX_BYTES) {
-        const char *why = fd < 0 ? strerror(errno) : "it is not a file of at most 48 KiB";
-        if (fd >= 0)
-            close(fd);
-        return fault_set(fault, VLT_UNAVAILABLE, "a file can not be read", "%s can not be read: %s",
-                         path, why);
+    if (fd < 0)
+        return unreadable(key, path, strerror(errno), fault);
+    char *text = NULL;
+    ssize_t size = -1;
+    const char *why = "it is not a file of at most 48 KiB";
+    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_size <= PEM_MAX_BYTES) {
+        text = calloc(1, PEM_MAX_BYTES + 1);
+        size = text ? read(fd, text, PEM_MAX_BYTES) : -1;
+        why = text ? strerror(errno) : "out of memory";
     }
-    char *text = calloc(1, PEM_MAX_BYTES + 1);
-    ssize_t size = text ? read(fd, text, PEM_MAX_BYTES) : -1;
     close(fd);
     if (size < 0) {
         free(text);
-        return fault_set(fault, VLT_UNAVAILABLE, "a file can not be read", "%s can not be read",
-                         path);
+        return unreadable(key, path, why, fault);
     }
     *ret_text = text;
     return vlt_ok();
@@ -76,7 +89,7 @@ static vlt_result read_approver(const struct config_device *device, struct fault
                                 struct settings_boot *boot) {
     char *pem = NULL;
     VLT_TRY(config_boot_pcrs(device, fault, &boot->pcrs));
-    VLT_TRY(read_file(device->boot_approver, fault, &pem));
+    VLT_TRY(read_file("device.boot_approver", device->boot_approver, fault, &pem));
     struct fault why = {0};
     vlt_result result =
         pem ? boot_key_point(bytes_of_text(pem), &why, boot->approver) : vlt_ok();
@@ -89,7 +102,7 @@ static vlt_result read_approver(const struct config_device *device, struct fault
 
 // One line: "Authorization: Bearer …".
 static vlt_result read_header(const char *path, struct fault *fault, char **ret_header) {
-    VLT_TRY(read_file(path, fault, ret_header));
+    VLT_TRY(read_file("shipping.collector_header_file", path, fault, ret_header));
     if (!*ret_header)
         return vlt_ok();
     size_t size = strlen(*ret_header);
@@ -105,7 +118,7 @@ static vlt_result read_header(const char *path, struct fault *fault, char **ret_
 
 // One line of text; what stands before its end is the key.
 static vlt_result read_pseudonym_key(const char *path, struct fault *fault, char **ret_key) {
-    VLT_TRY(read_file(path, fault, ret_key));
+    VLT_TRY(read_file("audit.pseudonym_key", path, fault, ret_key));
     if (!*ret_key)
         return vlt_ok();
     size_t size = strcspn(*ret_key, "\r\n");
@@ -118,27 +131,51 @@ static vlt_result read_pseudonym_key(const char *path, struct fault *fault, char
                      path, PSEUDONYM_KEY_MIN, PSEUDONYM_KEY_MAX, path);
 }
 
-static vlt_result read_shipping(const struct config_shipping *s, struct fault *fault,
+static vlt_result read_authorities(const char *key, const char *path, struct fault *fault,
+                                   char **ret_text) {
+    VLT_TRY(read_file(key, path, fault, ret_text));
+    return pem_check_certificates(&(struct pem_file){key, path, *ret_text}, fault);
+}
+
+struct pair { // a certificate and its key, as the configuration names them
+    const char *certificate_key, *certificate_path, *key_key, *key_path;
+};
+static vlt_result read_pair(const struct pair *pair, struct fault *fault, char **ret_certificate,
+                            char **ret_key) {
+    VLT_TRY(read_file(pair->certificate_key, pair->certificate_path, fault, ret_certificate));
+    VLT_TRY(read_file(pair->key_key, pair->key_path, fault, ret_key));
+    return pem_check_pair(
+        &(struct pem_file){pair->certificate_key, pair->certificate_path, *ret_certificate},
+        &(struct pem_file){pair->key_key, pair->key_path, *ret_key}, fault);
+}
+#define PAIR(section, certificate, key)                                                            \
+    (&(struct pair){#section "." #certificate, c->section.certificate, #section "." #key,          \
+                    c->section.key})
+
+static vlt_result read_shipping(const struct config *c, struct fault *fault,
                                 struct settings_files *files) {
-    VLT_TRY(read_file(s->syslog_ca, fault, &files->syslog_ca));
-    VLT_TRY(read_file(s->syslog_certificate, fault, &files->syslog_certificate));
-    VLT_TRY(read_file(s->syslog_key, fault, &files->syslog_key));
-    VLT_TRY(read_file(s->collector_ca, fault, &files->collector_ca));
-    return read_header(s->collector_header_file, fault, &files->collector_header);
+    VLT_TRY(read_authorities("shipping.syslog_ca", c->shipping.syslog_ca, fault,
+                             &files->syslog_ca));
+    VLT_TRY(read_pair(PAIR(shipping, syslog_certificate, syslog_key), fault,
+                      &files->syslog_certificate, &files->syslog_key));
+    VLT_TRY(read_authorities("shipping.collector_ca", c->shipping.collector_ca, fault,
+                             &files->collector_ca));
+    return read_header(c->shipping.collector_header_file, fault, &files->collector_header);
 }
 
 static vlt_result read_all(const struct config *c, struct fault *fault,
                            struct settings_files *files) {
     VLT_TRY(read_pseudonym_key(c->audit.pseudonym_key, fault, &files->pseudonym_key));
-    VLT_TRY(read_file(c->broker.tls_certificate, fault, &files->broker_certificate));
-    VLT_TRY(read_file(c->broker.tls_key, fault, &files->broker_key));
-    VLT_TRY(read_file(c->broker.issuer_ca, fault, &files->issuer_ca));
-    VLT_TRY(read_file(c->rotator.provider_ca, fault, &files->provider_ca));
-    VLT_TRY(read_file(c->admin.tls_certificate, fault, &files->admin_certificate));
-    VLT_TRY(read_file(c->admin.tls_key, fault, &files->admin_key));
-    VLT_TRY(read_file(c->redeemer.tls_certificate, fault, &files->redeemer_certificate));
-    VLT_TRY(read_file(c->redeemer.tls_key, fault, &files->redeemer_key));
-    VLT_TRY(read_shipping(&c->shipping, fault, files));
+    VLT_TRY(read_pair(PAIR(broker, tls_certificate, tls_key), fault, &files->broker_certificate,
+                      &files->broker_key));
+    VLT_TRY(read_authorities("broker.issuer_ca", c->broker.issuer_ca, fault, &files->issuer_ca));
+    VLT_TRY(read_authorities("rotator.provider_ca", c->rotator.provider_ca, fault,
+                             &files->provider_ca));
+    VLT_TRY(read_pair(PAIR(admin, tls_certificate, tls_key), fault, &files->admin_certificate,
+                      &files->admin_key));
+    VLT_TRY(read_pair(PAIR(redeemer, tls_certificate, tls_key), fault,
+                      &files->redeemer_certificate, &files->redeemer_key));
+    VLT_TRY(read_shipping(c, fault, files));
     VLT_TRY(read_approver(&c->device, fault, &files->boot[0]));
     for (unsigned i = 0; i < c->more_devices_count; i++)
         VLT_TRY(read_approver(&c->more_devices[i], fault, &files->boot[1 + i]));
