@@ -41,7 +41,7 @@ static bool buf_reserve(struct buf *buf, size_t more) {
     return true;
 }
 
-uint8_t *buf_extend(struct buf *buf, size_t size) {
+uint8_t *buf_grow(struct buf *buf, size_t size) {
     if (!buf_reserve(buf, size))
         return NULL;
     uint8_t *room = buf->at + buf->size;
@@ -49,15 +49,7 @@ uint8_t *buf_extend(struct buf *buf, size_t size) {
     return room;
 }
 
-void buf_put(struct buf *buf, struct bytes bytes) {
-    uint8_t *room = buf_extend(buf, bytes.size);
-    if (room && bytes.size)
-        memcpy(room, bytes.at, bytes.size);
-}
-
 void buf_put_text(struct buf *buf, const char *text) { buf_put(buf, bytes_of_text(text)); }
-
-void buf_put_byte(struct buf *buf, uint8_t byte) { buf_put(buf, bytes_of(&byte, 1)); }
 
 void buf_put_number(struct buf *buf, uint64_t number) {
     char digits[20];

@@ -81,24 +81,23 @@ static bool scan_escape(struct scan *s) {
     return (c > 0 && strchr("\"\\/bfnrt", c)) || refuse(s, "unknown escape");
 }
 
-// Eight bytes at once: the top bit of each byte tells whether the byte is below a
-// space, a quote or a backslash. A byte above 0x7F may be reported too, and then
-// the bytes are looked at one by one.
-static bool word_is_plain(const uint8_t *at) {
-    const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones << 7;
-    uint64_t word;
-    memcpy(&word, at, sizeof word);
-    uint64_t quote = word ^ ones * '"', backslash = word ^ ones * '\\';
-    return !(((word - ones * 0x20) | (quote - ones) | (backslash - ones) | word) & tops);
+// Sixteen bytes at once, in a form that gcc and clang turn into vector instructions.
+typedef uint8_t block __attribute__((vector_size(16)));
+
+static bool block_is_plain(const uint8_t *at) {
+    uint64_t halves[2];
+    block bytes;
+    memcpy(&bytes, at, sizeof bytes);
+    block special = (block)((bytes < 0x20) | (bytes == '"') | (bytes == '\\'));
+    memcpy(halves, &special, sizeof halves);
+    return !(halves[0] | halves[1]);
 }
 
 size_t jsontext_plain_run(struct bytes text, size_t from) {
     size_t at = from;
+    while (text.size - at >= sizeof(block) && block_is_plain(text.at + at))
+        at += sizeof(block);
     for (; at < text.size; at++) {
-        while (text.size - at >= sizeof(uint64_t) && word_is_plain(text.at + at))
-            at += sizeof(uint64_t);
-        if (at == text.size)
-            break;
         uint8_t c = text.at[at];
         if (c < 0x20 || c == '"' || c == '\\')
             break;

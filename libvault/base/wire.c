@@ -15,16 +15,41 @@ static uint8_t *writer_room(struct wire_writer *w, size_t size) {
     return room;
 }
 
-static void put_big_endian(struct wire_writer *w, uint64_t value, size_t size) {
-    uint8_t *room = writer_room(w, size);
-    for (size_t i = 0; room && i < size; i++)
-        room[i] = (uint8_t)(value >> (8 * (size - 1 - i)));
+void wire_put_u8(struct wire_writer *w, uint8_t value) {
+    uint8_t *room = writer_room(w, 1);
+    if (room)
+        room[0] = value;
 }
 
-void wire_put_u8(struct wire_writer *w, uint8_t value) { put_big_endian(w, value, 1); }
-void wire_put_u16(struct wire_writer *w, uint16_t value) { put_big_endian(w, value, 2); }
-void wire_put_u32(struct wire_writer *w, uint32_t value) { put_big_endian(w, value, 4); }
-void wire_put_u64(struct wire_writer *w, uint64_t value) { put_big_endian(w, value, 8); }
+// Big-endian one byte at a time, which compilers make one move and one swap of.
+void wire_put_u16(struct wire_writer *w, uint16_t value) {
+    uint8_t *room = writer_room(w, 2);
+    if (!room)
+        return;
+    room[0] = (uint8_t)(value >> 8);
+    room[1] = (uint8_t)value;
+}
+
+static void store_u32(uint8_t *at, uint32_t value) {
+    at[0] = (uint8_t)(value >> 24);
+    at[1] = (uint8_t)(value >> 16);
+    at[2] = (uint8_t)(value >> 8);
+    at[3] = (uint8_t)value;
+}
+
+void wire_put_u32(struct wire_writer *w, uint32_t value) {
+    uint8_t *room = writer_room(w, 4);
+    if (room)
+        store_u32(room, value);
+}
+
+void wire_put_u64(struct wire_writer *w, uint64_t value) {
+    uint8_t *room = writer_room(w, 8);
+    if (!room)
+        return;
+    store_u32(room, (uint32_t)(value >> 32));
+    store_u32(room + 4, (uint32_t)value);
+}
 
 void wire_put_raw(struct wire_writer *w, struct bytes bytes) {
     uint8_t *room = writer_room(w, bytes.size);
@@ -37,8 +62,11 @@ uint8_t *wire_put_room(struct wire_writer *w, size_t size) {
         w->failed = true;
         return NULL;
     }
-    wire_put_u32(w, (uint32_t)size);
-    return writer_room(w, size);
+    uint8_t *room = writer_room(w, 4 + size);
+    if (!room)
+        return NULL;
+    store_u32(room, (uint32_t)size);
+    return room + 4;
 }
 
 void wire_put_bytes(struct wire_writer *w, struct bytes bytes) {
@@ -65,18 +93,29 @@ struct bytes wire_get_raw(struct wire_reader *r, size_t size) {
     return got;
 }
 
-static uint64_t get_big_endian(struct wire_reader *r, size_t size) {
-    struct bytes got = wire_get_raw(r, size);
-    uint64_t value = 0;
-    for (size_t i = 0; i < got.size; i++)
-        value = value << 8 | got.at[i];
-    return value;
+uint8_t wire_get_u8(struct wire_reader *r) {
+    struct bytes got = wire_get_raw(r, 1);
+    return got.size ? got.at[0] : 0;
 }
 
-uint8_t wire_get_u8(struct wire_reader *r) { return (uint8_t)get_big_endian(r, 1); }
-uint16_t wire_get_u16(struct wire_reader *r) { return (uint16_t)get_big_endian(r, 2); }
-uint32_t wire_get_u32(struct wire_reader *r) { return (uint32_t)get_big_endian(r, 4); }
-uint64_t wire_get_u64(struct wire_reader *r) { return get_big_endian(r, 8); }
+uint16_t wire_get_u16(struct wire_reader *r) {
+    struct bytes got = wire_get_raw(r, 2);
+    return got.size ? (uint16_t)(got.at[0] << 8 | got.at[1]) : 0;
+}
+
+static uint32_t load_u32(const uint8_t *at) {
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+uint32_t wire_get_u32(struct wire_reader *r) {
+    struct bytes got = wire_get_raw(r, 4);
+    return got.size ? load_u32(got.at) : 0;
+}
+
+uint64_t wire_get_u64(struct wire_reader *r) {
+    struct bytes got = wire_get_raw(r, 8);
+    return got.size ? (uint64_t)load_u32(got.at) << 32 | load_u32(got.at + 4) : 0;
+}
 
 struct bytes wire_get_bytes(struct wire_reader *r, size_t max_bytes) {
     uint32_t size = wire_get_u32(r);

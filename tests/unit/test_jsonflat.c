@@ -68,6 +68,10 @@ static void flat_rejects(void **state) {
                  {"{\"a\":\"123456789012345678901\"}", VLT_LIMIT},
                  {"{\"a\":\"x\"", VLT_MALFORMED},
                  {"{\"a\":\"x\",}", VLT_MALFORMED},
+                 {"{\"a\":\"x\"\v}", VLT_MALFORMED},
+                 {"{\"a\":\"x\" \"b\":\"y\"}", VLT_MALFORMED},
+                 {"{\"a\":\"x\",\"\":\"y\"}", VLT_MALFORMED},
+                 {"{\"b\":\"x\"}", VLT_MALFORMED},
                  {"{\"a\":\"x\"} 1", VLT_MALFORMED},
                  {"{\"a\":\"\\u0000\"}", VLT_MALFORMED},
                  {"{\"a\":\"\\ud83d\"}", VLT_MALFORMED},
@@ -93,33 +97,62 @@ static void flat_rejects(void **state) {
     }
 }
 
-// Whatever happens to the bytes, the flat reader agrees with the tree.
-static void flat_survives_mutation(void **state) {
-    static const char good[] = "{\"a\":\"x\\u00e9\\n\\\"y\",\"b\":\"\\ud83d\\ude00 z\",\"n\":4096}";
-    for (size_t i = 0; i < sizeof good - 1; i++)
-        for (unsigned bit = 0; bit < 8; bit++) {
-            char json[sizeof good];
-            struct texts t;
-            json_t *root = NULL;
-            memcpy(json, good, sizeof good);
-            json[i] = (char)(json[i] ^ (1 << bit));
-            struct bytes text = bytes_of(json, sizeof good - 1);
-            vlt_result flat = parse(text, &t);
-            bool is_tree = vlt_is_ok(jsontext_parse(text, &jsontext_token_limits, NULL, &root));
-            if (vlt_is_ok(flat)) {
-                assert_true(is_tree);
-                assert_true(bytes_equal_text(t.a, json_string_value(json_object_get(root, "a"))));
-                assert_int_equal(t.n, json_integer_value(json_object_get(root, "n")));
-            }
-            json_decref(root);
-        }
-    for (size_t size = 0; size < sizeof good - 1; size++) {
-        struct texts t;
-        char *copy = malloc(size + 1); // exact, so that a sanitizer sees a read behind it
-        memcpy(copy, good, size);
-        assert_false(vlt_is_ok(parse(bytes_of(copy, size), &t)));
-        free(copy);
+static void assert_agrees(struct bytes json) {
+    struct texts t;
+    json_t *root = NULL;
+    vlt_result flat = parse(json, &t);
+    bool is_tree = vlt_is_ok(jsontext_parse(json, &jsontext_token_limits, NULL, &root));
+    if (vlt_is_ok(flat)) {
+        const char *b = json_string_value(json_object_get(root, "b"));
+        assert_true(is_tree);
+        assert_true(bytes_equal_text(t.a, json_string_value(json_object_get(root, "a"))));
+        assert_true(bytes_equal_text(t.b, b ? b : ""));
+        assert_int_equal(t.n, json_integer_value(json_object_get(root, "n")));
     }
+    json_decref(root);
+}
+
+// Whatever happens to the bytes, the flat reader agrees with the tree: where there are
+// escapes, and where there are none, which it reads in another way.
+static void flat_survives_mutation(void **state) {
+    static const char *const good[] = {
+        "{\"a\":\"x\\u00e9\\n\\\"y\",\"b\":\"\\ud83d\\ude00 z\",\"n\":4096}",
+        " { \"b\" : \"of seventeen byte\" ,\n\t\"n\": 17 , \"a\":\"of eighteen bytes,\" } ",
+        "{\"a\":\"\xc3\xa9\xe2\x82\xac\",\"b\":\"\"}"};
+    for (size_t g = 0; g < sizeof good / sizeof *good; g++) {
+        size_t whole = strlen(good[g]);
+        struct texts t;
+        assert_true(vlt_is_ok(parse(bytes_of_text(good[g]), &t)));
+        for (size_t i = 0; i < whole; i++)
+            for (unsigned byte = 0; byte < 256; byte++) {
+                char json[128];
+                memcpy(json, good[g], whole);
+                json[i] = (char)byte;
+                assert_agrees(bytes_of(json, whole));
+            }
+        for (size_t size = 0; size < whole - 1; size++) {
+            char *copy = malloc(size + 1); // exact, so that a sanitizer sees a read behind it
+            memcpy(copy, good[g], size);
+            assert_agrees(bytes_of(copy, size));
+            free(copy);
+        }
+    }
+}
+
+// Before the byte that ends a run of any length, wherever it begins.
+static void plain_run_ends_before_the_first_special_byte(void **state) {
+    static const uint8_t special[] = {'"', '\\', 0, '\n', 0x1f};
+    static const uint8_t plain[] = {' ', '!', '#', '[', ']', 0x7f, 0x80, 0xff};
+    uint8_t text[80];
+    for (size_t from = 0; from < 20; from++)
+        for (size_t end = from; end < sizeof text; end++)
+            for (size_t s = 0; s < sizeof special; s++) {
+                for (size_t i = 0; i < sizeof text; i++)
+                    text[i] = plain[(i + end) % sizeof plain];
+                text[end] = special[s];
+                assert_int_equal(jsontext_plain_run(bytes_of(text, sizeof text), from), end - from);
+                assert_int_equal(jsontext_plain_run(bytes_of(text, end), from), end - from);
+            }
 }
 
 int main(void) {
@@ -129,6 +162,7 @@ int main(void) {
         cmocka_unit_test(flat_accepts_every_escape),
         cmocka_unit_test(flat_rejects),
         cmocka_unit_test(flat_survives_mutation),
+        cmocka_unit_test(plain_run_ends_before_the_first_special_byte),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,7 +61,8 @@ static vlt_result decide_again(struct keeper *keeper, const struct opening *open
 
 static vlt_result decrypt(struct keeper *keeper, const struct opening *opening,
                           struct record_credential_secret *secret) {
-    uint8_t context[RECORD_CREDENTIAL_CONTEXT_MAX], room[RECORD_SECRET_NAME_MAX];
+    static uint8_t context[RECORD_CREDENTIAL_CONTEXT_MAX]; // one loop, one thread: zeroed once
+    uint8_t room[RECORD_SECRET_NAME_MAX];
     struct bytes value, name = bytes_of(opening->name, opening->name_bytes);
     VLT_TRY(store_get(keeper->store, opening->tenant, STORE_CREDENTIAL_SECRET,
                       record_credential_secret_name(name, opening->version, room), &value, NULL));

@@ -87,7 +87,7 @@ static void reply_method_not_allowed(struct http_exchange *x, unsigned allowed) 
 
 void http_router_dispatch(const struct http_router *router, struct http_exchange *x) {
     const struct http_request *request = http_exchange_request(x);
-    uint8_t normal[HTTP_ROUTE_PATH_MAX];
+    static uint8_t normal[HTTP_ROUTE_PATH_MAX]; // one loop, one thread: zeroed once
     struct bytes path;
     if (!vlt_is_ok(http_path_normalise(request->path, normal, sizeof normal, &path))) {
         http_exchange_reply_problem(x, &(struct http_problem){
@@ -107,7 +107,7 @@ void http_router_dispatch(const struct http_router *router, struct http_exchange
 }
 
 uint64_t http_router_body_max(const struct http_router *router, const struct http_request *head) {
-    uint8_t normal[HTTP_ROUTE_PATH_MAX];
+    static uint8_t normal[HTTP_ROUTE_PATH_MAX];
     struct bytes path;
     struct http_parameters parameters;
     unsigned allowed;

@@ -42,7 +42,7 @@ struct http_router {
 // Finds and calls the handler, or replies 404, 405 with Allow, or 400 for a
 // path that can not be normalised.
 void http_router_dispatch(const struct http_router *router, struct http_exchange *x);
-// For http_server_settings.body_max.
+// For http_server_settings.body_max. Like the server, both from one thread of a process.
 uint64_t http_router_body_max(const struct http_router *router, const struct http_request *head);
 // settings.handler and settings.body_max for a server whose ctx is a router.
 void http_router_handler(struct http_exchange *x, void *router);
