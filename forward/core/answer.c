@@ -85,6 +85,10 @@ static void answer_member(struct json_cursor *c, struct bytes member, struct ans
         answer->standing = json_number(c);
     } else if (names(member, "grant")) {
         answer->grant = json_text(c);
+    } else if (names(member, "max_tokens_from")) {
+        answer->max_tokens_from = json_number(c);
+    } else if (names(member, "max_tokens_to")) {
+        answer->max_tokens_to = json_number(c);
     } else if (names(member, "model_required")) {
         answer->model_required = json_boolean(c);
     } else {
@@ -94,7 +98,7 @@ static void answer_member(struct json_cursor *c, struct bytes member, struct ans
 
 vlt_result answer_parse(uint8_t *at, size_t size, struct answer *ret_answer) {
     struct json_cursor c;
-    struct answer answer = {0};
+    struct answer answer = {.max_tokens_to = UINT64_MAX};
     struct bytes member;
     json_cursor_init(&c, at, size);
     json_object_begin(&c);

@@ -24,10 +24,15 @@ struct answer {
     struct bytes grant; // for POST /v1/standing; empty: the redeemer is older than that
     uint64_t cache_s, epoch, standing;
     bool model_required;
+    uint64_t max_tokens_from, max_tokens_to; // requests for which it holds; 0: one without a limit
 };
 // Every name and value is checked for what may stand in a request: nothing in
 // it can end a line. VLT_MALFORMED, VLT_LIMIT.
 vlt_result answer_parse(uint8_t *at, size_t size, struct answer *ret_answer) VLT_MUST_USE;
+
+static inline bool answer_holds_for(const struct answer *answer, uint64_t max_tokens) {
+    return max_tokens >= answer->max_tokens_from && max_tokens <= answer->max_tokens_to;
+}
 
 // An answer as one row of bytes, for a cache. VLT_LIMIT when it does not fit.
 vlt_result answer_pack(const struct answer *answer, uint8_t *at, size_t capacity,

@@ -24,6 +24,8 @@ vlt_result answer_pack(const struct answer *answer, uint8_t *at, size_t capacity
     wire_put_u64(&w, answer->standing);
     wire_put_bytes(&w, answer->grant);
     wire_put_u8(&w, answer->model_required);
+    wire_put_u64(&w, answer->max_tokens_from);
+    wire_put_u64(&w, answer->max_tokens_to);
     if (w.failed)
         return vlt_fail(VLT_LIMIT, "the answer is too long to keep");
     *ret_size = w.size;
@@ -55,6 +57,8 @@ vlt_result answer_unpack(struct bytes packed, struct answer *ret_answer) {
     answer.standing = wire_get_u64(&r);
     answer.grant = wire_get_bytes(&r, packed.size);
     answer.model_required = wire_get_u8(&r);
+    answer.max_tokens_from = wire_get_u64(&r);
+    answer.max_tokens_to = wire_get_u64(&r);
     VLT_TRY(wire_reader_end(&r));
     *ret_answer = answer;
     return vlt_ok();

@@ -16,6 +16,16 @@ static void put(struct wire_writer *w, const char *name, struct bytes value) {
     json_put_text(w, value);
 }
 
+static void put_number(struct wire_writer *w, const char *name, uint64_t number) {
+    char digits[20];
+    if (number == 0)
+        return;
+    json_put_raw(w, ",\"");
+    json_put_raw(w, name);
+    json_put_raw(w, "\":");
+    wire_put_raw(w, bytes_of_number(number, digits));
+}
+
 static void put_body(struct wire_writer *w, const struct ask *ask) {
     json_put_raw(w, "{\"scheme\":");
     json_put_raw(w, ask->scheme == CARRIER_DPOP ? "\"dpop\"" : "\"bearer\"");
@@ -28,6 +38,7 @@ static void put_body(struct wire_writer *w, const struct ask *ask) {
     put(w, "uri", ask->uri);
     put(w, "model", ask->model);
     put(w, "tool", ask->tool);
+    put_number(w, "max_tokens", ask->max_tokens);
     put(w, "source", ask->source);
     put(w, "request_id", ask->request_id);
     wire_put_u8(w, '}');

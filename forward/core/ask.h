@@ -10,6 +10,7 @@ struct ask { // all borrowed; empty means absent
     struct bytes token, proof, client_certificate;
     enum carrier_scheme scheme;
     struct bytes destination, method, path, uri, model, tool, source, request_id;
+    uint64_t max_tokens; // 0: not known
 };
 
 // Enough room for this question.

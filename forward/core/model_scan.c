@@ -2,6 +2,7 @@
 #include "forward/core/model_scan.h"
 
 #include "forward/core/json_number.h"
+#include "forward/core/plain_run.h"
 
 // What may come next. STRING and below ESCAPE are inside a text; NUMBER and
 // WORD end by the first byte that does not belong to them.
@@ -25,6 +26,12 @@ static void fail(struct model_scan *s, enum vlt_class class, const char *reason)
         s->result = vlt_fail(class, reason);
 }
 
+// Of a limit_scan_…: why not, or NULL.
+static void refuse(struct model_scan *s, const char *reason) {
+    if (reason)
+        fail(s, VLT_MALFORMED, reason);
+}
+
 static void malformed(struct model_scan *s) {
     fail(s, VLT_MALFORMED, "the body is not valid JSON");
 }
@@ -43,13 +50,18 @@ void model_scan_init(struct model_scan *scan, const char *member, bool wants_too
         scan->captures[2].member = "name";
         scan->capture_count = 3;
     }
+    limit_scan_init(&scan->limit, NULL);
+}
+
+void model_scan_count(struct model_scan *scan, const struct profile_limit *limit) {
+    limit_scan_init(&scan->limit, limit);
 }
 
 // ---- Names ----
 
 // Is this the level on which names are compared?
 static bool level_is_watched(const struct model_scan *s) {
-    return s->depth == 1 || (s->depth == 2 && s->open_parent);
+    return s->depth == 1 || (s->depth == 2 && (s->open_parent || s->limit.parent_is_open));
 }
 
 // Does the key name a watched member? A spelling in other case does too: it is
@@ -78,13 +90,15 @@ static void key_end(struct model_scan *s) {
             capture->parent_is_seen = true;
             s->key_is_parent = true;
             s->open_parent = capture->parent;
-        } else if ((s->depth == 1) == !capture->parent && key_fits(s, capture->member)) {
+        } else if ((s->depth == 1 ? !capture->parent : capture->parent && s->open_parent) &&
+                   key_fits(s, capture->member)) {
             if (capture->is_seen)
                 fail(s, VLT_MALFORMED, twice);
             capture->is_seen = true;
             s->pending = capture;
         }
     }
+    refuse(s, limit_scan_key(&s->limit, s->depth, bytes_of(s->key, s->key_size)));
 }
 
 // ---- Containers ----
@@ -106,6 +120,8 @@ static void container_open(struct model_scan *s, bool is_object) {
 }
 
 static void value_end(struct model_scan *s) {
+    if (s->limit.pending) // only a number is waited for to its end
+        limit_scan_number_end(&s->limit);
     s->pending = NULL;
     s->state = s->depth == 0 ? END : AFTER;
 }
@@ -115,8 +131,10 @@ static void container_close(struct model_scan *s, bool is_object) {
         malformed(s);
         return;
     }
-    if (s->depth == 2)
+    if (s->depth == 2) {
         s->open_parent = NULL;
+        s->limit.parent_is_open = false;
+    }
     s->depth--;
     value_end(s);
 }
@@ -152,9 +170,13 @@ static void number_begin(struct model_scan *s, uint8_t c) {
     scalar_begins(s);
     s->number = json_number_begin(c);
     s->state = NUMBER;
+    if (s->limit.pending)
+        refuse(s, limit_scan_digit(&s->limit, c));
 }
 
 static void value_begin(struct model_scan *s, uint8_t c) {
+    if (limit_scan_waits(&s->limit))
+        refuse(s, limit_scan_value(&s->limit, c));
     switch (c) {
     case '{':
     case '[':
@@ -208,25 +230,10 @@ static void string_end(struct model_scan *s) {
     value_end(s);
 }
 
-// RFC 3629: which bytes may follow this first byte.
-static void utf8_begin(struct model_scan *s, uint8_t c) {
-    s->utf8_low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
-    s->utf8_high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
-    s->utf8_left = c >= 0xc2 && c <= 0xdf   ? 1
-                   : c >= 0xe0 && c <= 0xef ? 2
-                   : c >= 0xf0 && c <= 0xf4 ? 3
-                                            : 0;
-    if (s->utf8_left == 0)
-        fail(s, VLT_MALFORMED, "the body is not UTF-8");
-}
-
 static void string_take(struct model_scan *s, uint8_t c) {
-    if (s->utf8_left) {
-        if (c < s->utf8_low || c > s->utf8_high)
+    if (s->utf8.left || c >= 0x80) {
+        if (!utf8_step(&s->utf8, c))
             fail(s, VLT_MALFORMED, "the body is not UTF-8");
-        s->utf8_left--;
-        s->utf8_low = 0x80;
-        s->utf8_high = 0xbf;
         string_keep(s, c);
     } else if (c == '"') {
         string_end(s);
@@ -235,8 +242,6 @@ static void string_take(struct model_scan *s, uint8_t c) {
     } else if (c < 0x20) {
         malformed(s);
     } else {
-        if (c >= 0x80)
-            utf8_begin(s, c);
         string_keep(s, c);
     }
 }
@@ -264,29 +269,11 @@ static void hex_take(struct model_scan *s, uint8_t c) {
         s->state = STRING;
 }
 
-// Eight bytes at once: none is a quote, a backslash, a control character or
-// beyond ASCII. Subtracting borrows into a byte's top bit exactly when it was smaller;
-// a borrow from the byte below gives a false alarm, which only costs time.
-static bool eight_are_plain(const uint8_t *at) {
-    const uint64_t ones = 0x0101010101010101, tops = ones << 7;
-    uint64_t word;
-    memcpy(&word, at, sizeof word);
-    uint64_t quote = word ^ (ones * '"'), backslash = word ^ (ones * '\\');
-    uint64_t special = word | ((word - ones * 0x20) & ~word) | ((quote - ones) & ~quote) |
-                       ((backslash - ones) & ~backslash);
-    return (special & tops) == 0;
-}
-
 // Most of a body is text that nobody watches.
 static size_t string_run(const struct model_scan *s, struct bytes piece, size_t at) {
-    if (s->utf8_left || (s->is_key && s->key_is_watched) || s->pending)
+    if (s->utf8.left || (s->is_key && s->key_is_watched) || s->pending)
         return at;
-    while (piece.size - at >= 8 && eight_are_plain(piece.at + at))
-        at += 8;
-    while (at < piece.size && piece.at[at] >= 0x20 && piece.at[at] < 0x80 && piece.at[at] != '"' &&
-           piece.at[at] != '\\')
-        at++;
-    return at;
+    return plain_run_end(piece, at);
 }
 
 // ---- Structure ----
@@ -353,8 +340,11 @@ static void byte_take(struct model_scan *s, uint8_t c) {
             value_end(s);
         return;
     case NUMBER:
-        if (json_number_takes(&s->number, c))
+        if (json_number_takes(&s->number, c)) {
+            if (s->limit.pending)
+                refuse(s, limit_scan_digit(&s->limit, c));
             return;
+        }
         if (!json_number_is_whole(s->number))
             malformed(s);
         value_end(s);
@@ -394,4 +384,8 @@ struct bytes model_scan_tool(const struct model_scan *scan) {
     const struct model_scan_capture *method = &scan->captures[1], *tool = &scan->captures[2];
     bool is_call = bytes_equal(bytes_of(method->text, method->size), BYTES_LITERAL("tools/call"));
     return is_call && tool->is_found ? bytes_of(tool->text, tool->size) : bytes_of(NULL, 0);
+}
+
+uint64_t model_scan_max_tokens(const struct model_scan *scan) {
+    return limit_scan_tokens(&scan->limit);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Finds the model (and the MCP tool) in a JSON body that arrives in pieces,
+// Finds the model (the MCP tool, the limit of tokens) in a JSON body that arrives in pieces,
 // without keeping the body: fixed memory, one pass, every byte checked against
 // the grammar of RFC 8259.
 //
@@ -13,6 +13,8 @@
 #ifndef VLT_FORWARD_MODEL_SCAN_H
 #define VLT_FORWARD_MODEL_SCAN_H
 
+#include "forward/core/limit_scan.h"
+#include "forward/core/utf8_step.h"
 #include "libvault/base/bytes.h"
 #include "libvault/base/result.h"
 
@@ -29,7 +31,8 @@ struct model_scan_capture {
 
 struct model_scan {
     // What is read now; inside of model_scan.c.
-    uint8_t state, number, utf8_left, utf8_low, utf8_high, hex_left;
+    uint8_t state, number, hex_left;
+    struct utf8_step utf8;
     const char *word;
     bool is_key, key_is_escaped, key_is_watched, key_is_parent;
     unsigned depth;
@@ -41,12 +44,15 @@ struct model_scan {
     struct model_scan_capture captures[MODEL_SCAN_CAPTURES];
     unsigned capture_count;
     bool wants_tool;
+    struct limit_scan limit;
     vlt_result result; // failure sticks
 };
 
 // `member`: name of the top-level member that holds the model (borrowed, at
 // most 63 bytes), or NULL; wants_tool: JSON-RPC tools/call, params.name.
 void model_scan_init(struct model_scan *scan, const char *member, bool wants_tool);
+// After init: finds this limit as well (borrowed; NULL: none).
+void model_scan_count(struct model_scan *scan, const struct profile_limit *limit);
 // Any split of the body gives the same answer. VLT_MALFORMED or VLT_LIMIT; the
 // reason may be shown to the client.
 vlt_result model_scan_feed(struct model_scan *scan, struct bytes piece) VLT_MUST_USE;
@@ -55,5 +61,6 @@ vlt_result model_scan_end(struct model_scan *scan) VLT_MUST_USE;
 // Empty when the body has none. Borrowed from the scan.
 struct bytes model_scan_model(const struct model_scan *scan);
 struct bytes model_scan_tool(const struct model_scan *scan);
+uint64_t model_scan_max_tokens(const struct model_scan *scan); // 0: the body says no limit
 
 #endif

@@ -18,6 +18,8 @@
 
 #define PROFILE_NAME_MAX 64
 #define PROFILE_INJECT_MAX 8       // things that one profile puts into a request
+#define PROFILE_LIMITS_MAX 8       // kinds of requests with a limit of tokens
+#define PROFILE_LIMIT_MEMBERS_MAX 8
 #define PROFILE_PLACES_MAX 8      // carriers, and places of the model
 #define PROFILE_RENDERED_MAX 24576 // enough for any answer of profile_render
 #define PROFILE_SECRET_MAX 8192    // longest credential that can be rendered
@@ -87,6 +89,24 @@ struct profile_model_place {
 size_t profile_model_count(const struct profile *profile);
 struct profile_model_place profile_model_at(const struct profile *profile, size_t index);
 bool profile_has_tool(const struct profile *profile); // JSON-RPC tools/call, params.name
+
+// Which members of a request's JSON body say how many tokens it may have produced.
+enum profile_limit_use {
+    PROFILE_LIMIT_MOST,  // so many, for one answer
+    PROFILE_LIMIT_TIMES, // so many answers
+    PROFILE_LIMIT_SINGLE // a list here asks for an answer to each of its items
+};
+struct profile_limit_member {
+    enum profile_limit_use use;
+    struct bytes parent, member; // parent: the object that it is in; empty: the top object
+};
+struct profile_limit {
+    struct bytes path_end; // of the requests that this is about
+    size_t member_count;
+    struct profile_limit_member members[PROFILE_LIMIT_MEMBERS_MAX];
+};
+// Of the first kind that fits the path; NULL: nothing is known about such requests.
+const struct profile_limit *profile_limit_find(const struct profile *profile, struct bytes path);
 
 enum profile_errors { PROFILE_ERRORS_OPENAI, PROFILE_ERRORS_GOOGLE };
 enum profile_errors profile_errors(const struct profile *profile);

@@ -12,6 +12,8 @@ struct profile {
     size_t carrier_count, model_count;
     struct profile_carrier carriers[PROFILE_PLACES_MAX];
     struct profile_model_place models[PROFILE_PLACES_MAX];
+    size_t limit_count;
+    struct profile_limit limits[PROFILE_LIMITS_MAX];
     enum profile_errors errors;
     bool has_tool;
 };
@@ -30,6 +32,8 @@ bool profile_piece_next(const char **template_left, struct profile_piece *ret_pi
 // when there is neither.
 const char *profile_parameter(const struct profile *profile, const json_t *parameters,
                               struct bytes name);
+// profile_limit.c: takes the limits out of root.
+vlt_result profile_take_limits(struct profile *profile, struct fault *fault) VLT_MUST_USE;
 // May a credential be put into a header (query parameter) of this name?
 bool profile_is_header_name(const char *name);
 bool profile_is_query_name(const char *name);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Finds the model in the path or, while it arrives, in the body.
+// Finds the model in the path or, while it arrives, in the body; and there what limits the
+// tokens that the request may have produced.
 #include "forward/nginx/vault_module.h"
 
 #include "forward/core/route.h"
+#include "forward/core/token_peek.h"
 
 ngx_http_request_body_filter_pt vault_next_body_filter;
 
@@ -66,7 +68,9 @@ static void body_arrived(ngx_http_request_t *r) {
         ctx->scan_result = vlt_fail(VLT_MALFORMED, "the body is JSON in another encoding");
     else if (ctx->look.kind == BODY_IS_JSON && vlt_is_ok(ctx->scan_result))
         ctx->scan_result = model_scan_end(ctx->scan);
-    ctx->ask.model = model_scan_model(ctx->scan);
+    if (!ctx->ask.model.size) // the path comes first
+        ctx->ask.model = model_scan_model(ctx->scan);
+    ctx->ask.max_tokens = model_scan_max_tokens(ctx->scan);
     ctx->ask.tool = model_scan_tool(ctx->scan);
     ctx->state = VAULT_READY;
     r->preserve_body = 1;
@@ -74,13 +78,21 @@ static void body_arrived(ngx_http_request_t *r) {
     ngx_http_core_run_phases(r);
 }
 
-static ngx_int_t body_read(vault_ctx_t *ctx, bool is_json, const char *member, bool wants_tool) {
+// What is looked for in the body.
+typedef struct {
+    const char *member; // of the model, or NULL
+    bool has_tool;
+    const struct profile_limit *limit; // or NULL
+} wanted_t;
+
+static ngx_int_t body_read(vault_ctx_t *ctx, bool is_json, const wanted_t *wanted) {
     ngx_http_request_t *r = ctx->request;
     ctx->scan = ngx_palloc(r->pool, sizeof *ctx->scan);
     if (!ctx->scan)
         return NGX_ERROR;
-    model_scan_init(ctx->scan, member, wants_tool);
-    body_look_init(&ctx->look, wants_tool);
+    model_scan_init(ctx->scan, wanted->member, wanted->has_tool);
+    model_scan_count(ctx->scan, wanted->limit);
+    body_look_init(&ctx->look, wanted->has_tool);
     if (is_json)
         ctx->look.kind = BODY_IS_JSON;
     ctx->scan_result = vlt_ok();
@@ -92,13 +104,32 @@ static ngx_int_t body_read(vault_ctx_t *ctx, bool is_json, const char *member, b
     return NGX_DONE;
 }
 
+// A body is not read only to find a limit that the token does not have.
+static wanted_t wanted_of(const vault_ctx_t *ctx, const vault_loc_conf_t *conf,
+                          bool has_path_model) {
+    wanted_t wanted = {0};
+    if (!has_path_model) {
+        wanted.member = body_member(conf->profile);
+        wanted.has_tool = conf->profile && profile_has_tool(conf->profile);
+    }
+    const struct profile_limit *limit =
+        conf->profile ? profile_limit_find(conf->profile, ctx->ask.path) : NULL;
+    if (limit && (wanted.member || wanted.has_tool || conf->max_tokens == VAULT_MAX_TOKENS_ON ||
+                  token_peek_has_limit(ctx->ask.token)))
+        wanted.limit = limit;
+    return wanted;
+}
+
 ngx_int_t vault_model_find(vault_ctx_t *ctx, const vault_loc_conf_t *conf) {
     const ngx_http_request_t *r = ctx->request;
-    const char *member = body_member(conf->profile);
-    bool wants_tool = conf->profile && profile_has_tool(conf->profile);
-    if (conf->model == VAULT_MODEL_OFF || model_in_path(ctx, conf->profile) ||
-        conf->model == VAULT_MODEL_PATH || (!member && !wants_tool) ||
+    if (conf->model == VAULT_MODEL_OFF)
+        return NGX_OK;
+    bool has_path_model = model_in_path(ctx, conf->profile);
+    if (conf->model == VAULT_MODEL_PATH ||
         (r->headers_in.content_length_n <= 0 && !r->headers_in.chunked))
+        return NGX_OK;
+    const wanted_t wanted = wanted_of(ctx, conf, has_path_model);
+    if (!wanted.member && !wanted.has_tool && !wanted.limit)
         return NGX_OK;
     content_t content = content_of(r);
     if (content.is_encoded) {
@@ -112,9 +143,9 @@ ngx_int_t vault_model_find(vault_ctx_t *ctx, const vault_loc_conf_t *conf) {
         return NGX_DECLINED;
     }
     // What calls itself something else may be JSON nevertheless. Where it is not,
-    // it has no model that we could find: the vault refuses it where the token is
-    // limited to some.
-    return body_read(ctx, content.is_json, member, wants_tool);
+    // it has no model and no limit that we could find: the vault refuses it where the
+    // token demands one.
+    return body_read(ctx, content.is_json, &wanted);
 }
 
 static void piece_scan(vault_ctx_t *ctx, struct bytes piece) {

@@ -125,7 +125,8 @@ char *vault_cache_zone(ngx_conf_t *cf, vault_main_conf_t *main_conf, ngx_str_t s
     return NGX_CONF_OK;
 }
 
-// Everything on which the decision depends; first how long each part is.
+// Everything on which the decision depends, but for the number of tokens: the answer says for
+// which it holds. First how long each part is.
 bool vault_cache_key(vault_ctx_t *ctx) {
     static EVP_MD_CTX *digest;
     static EVP_MD *sha256;
@@ -182,8 +183,14 @@ bool vault_cache_get(vault_ctx_t *ctx, const vault_main_conf_t *conf) {
         ngx_queue_insert_head(&shared->used, &entry->used);
     }
     ngx_shmtx_unlock(&pool->mutex);
-    return copy && vault_wipe_later(ctx, copy, size) == NGX_OK &&
-           vlt_is_ok(answer_unpack(bytes_of(copy, size), &ctx->answer));
+    // Kept for other numbers: the redeemer is asked about this one.
+    struct answer kept;
+    if (!copy || vault_wipe_later(ctx, copy, size) != NGX_OK ||
+        !vlt_is_ok(answer_unpack(bytes_of(copy, size), &kept)) ||
+        !answer_holds_for(&kept, ctx->ask.max_tokens))
+        return false;
+    ctx->answer = kept;
+    return true;
 }
 
 static entry_t *entry_new(ngx_slab_pool_t *pool, shared_t *shared, size_t size) {

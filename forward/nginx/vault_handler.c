@@ -67,6 +67,9 @@ static void check_grant(vault_ctx_t *ctx, const vault_loc_conf_t *conf) {
     } else if (ctx->answer.model_required && !ctx->ask.model.size) {
         vault_deny(ctx, NGX_HTTP_FORBIDDEN, "model_required",
                    "the token is limited to some models, and the request names none");
+    } else if (!answer_holds_for(&ctx->answer, ctx->ask.max_tokens)) {
+        vault_deny(ctx, NGX_HTTP_FORBIDDEN, "max_tokens_required",
+                   "the token is limited to some number of tokens, and the request is not");
     }
 }
 

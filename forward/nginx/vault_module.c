@@ -112,6 +112,10 @@ static ngx_conf_enum_t models[] = {{ngx_string("off"), VAULT_MODEL_OFF},
                                    {ngx_string("path"), VAULT_MODEL_PATH},
                                    {ngx_null_string, 0}};
 
+static ngx_conf_enum_t numbers[] = {{ngx_string("token"), VAULT_MAX_TOKENS_TOKEN},
+                                    {ngx_string("on"), VAULT_MAX_TOKENS_ON},
+                                    {ngx_null_string, 0}};
+
 #define LOC(member) NGX_HTTP_LOC_CONF_OFFSET, offsetof(vault_loc_conf_t, member)
 static ngx_command_t commands[] = {
     {ngx_string("vault_zone"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, set_zone,
@@ -131,6 +135,8 @@ static ngx_command_t commands[] = {
     {ngx_string("vault_cache"), ANYWHERE | NGX_CONF_TAKE1, set_cache, LOC(cache_max_s), NULL},
     {ngx_string("vault_model"), ANYWHERE | NGX_CONF_TAKE1, ngx_conf_set_enum_slot, LOC(model),
      models},
+    {ngx_string("vault_max_tokens"), ANYWHERE | NGX_CONF_TAKE1, ngx_conf_set_enum_slot,
+     LOC(max_tokens), numbers},
     {ngx_string("vault_profile"), ANYWHERE | NGX_CONF_TAKE1, ngx_conf_set_str_slot,
      LOC(profile_name), NULL},
     {ngx_string("vault_require_verified_tls"), ANYWHERE | NGX_CONF_FLAG, ngx_conf_set_flag_slot,
@@ -158,6 +164,7 @@ static void *loc_new(ngx_conf_t *cf) {
     conf->cut_streams = NGX_CONF_UNSET;
     conf->timeout_ms = NGX_CONF_UNSET_MSEC;
     conf->model = NGX_CONF_UNSET_UINT;
+    conf->max_tokens = NGX_CONF_UNSET_UINT;
     return conf;
 }
 
@@ -198,6 +205,7 @@ static char *loc_merge(ngx_conf_t *cf, void *parent, void *child) {
     ngx_conf_merge_msec_value(conf->timeout_ms, prev->timeout_ms, 1000);
     ngx_conf_merge_value(conf->cache_max_s, prev->cache_max_s, 0);
     ngx_conf_merge_uint_value(conf->model, prev->model, VAULT_MODEL_ON);
+    ngx_conf_merge_uint_value(conf->max_tokens, prev->max_tokens, VAULT_MAX_TOKENS_TOKEN);
     ngx_conf_merge_value(conf->needs_verified_tls, prev->needs_verified_tls, 1);
     ngx_conf_merge_value(conf->cut_streams, prev->cut_streams, 1);
     conf->loc_conf = ((ngx_http_conf_ctx_t *)cf->ctx)->loc_conf;

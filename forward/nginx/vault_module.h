@@ -60,6 +60,9 @@ typedef struct { // of this worker, but for the first two
     vault_asker_t *asker;     // NULL: nothing was in doubt yet
 } vault_redeemer_t;
 
+// TOKEN: a body that is not read for its model is read for a token with max_tokens.
+typedef enum { VAULT_MAX_TOKENS_TOKEN, VAULT_MAX_TOKENS_ON } vault_max_tokens_e;
+
 typedef enum { VAULT_MODEL_OFF, VAULT_MODEL_ON, VAULT_MODEL_PATH } vault_model_e;
 
 typedef struct {
@@ -73,6 +76,7 @@ typedef struct {
     ngx_msec_t timeout_ms;
     ngx_int_t cache_max_s; // 0: off
     ngx_uint_t model;      // vault_model_e
+    ngx_uint_t max_tokens; // vault_max_tokens_e
     ngx_str_t profile_name;
     const struct profile *profile; // NULL: none configured
     ngx_flag_t needs_verified_tls;
@@ -175,8 +179,9 @@ ngx_int_t vault_take(vault_ctx_t *ctx, const vault_loc_conf_t *conf);
 // vault_facts.c: method, paths, source, client certificate. As above.
 ngx_int_t vault_facts(vault_ctx_t *ctx, const vault_loc_conf_t *conf);
 
-// vault_body.c: the model. NGX_OK when it is known or not wanted, NGX_DONE when
-// the body is still to come, NGX_DECLINED with a denial, or a status.
+// vault_body.c: the model, and how many tokens are asked for. NGX_OK when they are
+// known or not wanted, NGX_DONE when the body is still to come, NGX_DECLINED with a
+// denial, or a status.
 ngx_int_t vault_model_find(vault_ctx_t *ctx, const vault_loc_conf_t *conf);
 ngx_int_t vault_body_filter(ngx_http_request_t *r, ngx_chain_t *in);
 extern ngx_http_request_body_filter_pt vault_next_body_filter;

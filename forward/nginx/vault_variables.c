@@ -33,10 +33,17 @@ static struct bytes tool(const vault_ctx_t *ctx) {
     return ctx->ask.tool;
 }
 
-static const fact_t facts[] = {decision, code, credential, txn, model, tool};
+static struct bytes max_tokens(const vault_ctx_t *ctx) {
+    char *digits =
+        ctx->ask.max_tokens ? ngx_pnalloc(ctx->request->pool, NGX_INT64_LEN) : NULL;
+    return digits ? bytes_of_number(ctx->ask.max_tokens, digits) : bytes_of(NULL, 0);
+}
+
+static const fact_t facts[] = {decision, code, credential, txn, model, tool, max_tokens};
 static ngx_str_t names[] = {ngx_string("vault_decision"),   ngx_string("vault_code"),
                             ngx_string("vault_credential"), ngx_string("vault_txn"),
-                            ngx_string("vault_model"),      ngx_string("vault_tool")};
+                            ngx_string("vault_model"),      ngx_string("vault_tool"),
+                            ngx_string("vault_max_tokens")};
 
 static ngx_int_t get(ngx_http_request_t *r, ngx_http_variable_value_t *value, uintptr_t index) {
     const vault_ctx_t *ctx = vault_ctx(r->main);

@@ -5,10 +5,12 @@
 import json
 import os
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 from jose import new_client_key  # noqa: E402
-from lab import Lab, need, run_cases  # noqa: E402
+from front import Front  # noqa: E402
+from lab import Lab, need, run_cases, wait_until  # noqa: E402
 
 
 def ready(lab, policy=None):
@@ -35,7 +37,11 @@ def redeems_are_held_to_the_token():
         need("at most 4096" in answer.json["error"]["message"] and "4097" in answer.json["error"]["message"], answer)
         answer = lab.redeem(token)  # as an older forwarder asks
         need(answer.status == 403 and answer.json["error"]["code"] == "max_tokens_required", answer)
-        need("4096" in answer.json["error"]["message"], answer)
+        need("4096" in answer.json["error"]["message"] and 'Set "max_completion_tokens" or "max_tokens"' in answer.json["error"]["message"], answer)
+        answer = lab.redeem(token, path="/v1/responses")
+        need('Set "max_output_tokens" to' in answer.json["error"]["message"], answer)
+        answer = lab.redeem(token, path="/v1/embeddings")
+        need(answer.status == 403 and "can not set one" in answer.json["error"]["message"], answer)
         for wrong in (0, -1, 1.5, "9", None, True, 2 ** 60, [1]):
             answer = lab.redeem(token, max_tokens=wrong)
             need(answer.status == 400 and "max_tokens" in answer.json["error"]["message"], answer)
@@ -107,6 +113,49 @@ def policies_see_the_number():
             need(answer.status == 200 and answer.json == {"decision": decision}, answer)
 
 
+def the_forwarder_holds_each_request_to_it():
+    """nginx and the vault together: most requests are answered from the cache, and none escapes."""
+    with Lab() as lab:
+        ready(lab)
+        with Front(lab) as front:
+            front.provider.good.add("sk-real-secret-0001")
+            token = lab.token(lab.subject_token("pipeline-7", ["ci"]), [use(max_tokens=100)])
+            free = lab.token(lab.subject_token("pipeline-7", ["ci"]))
+
+            def status(body, with_token=token):
+                connection = front.connection()
+                connection.request("POST", "/v1/chat/completions", json.dumps(body),
+                                   {"content-type": "application/json", "authorization": f"Bearer {with_token}"})
+                answer = connection.getresponse()
+                text = answer.read()
+                connection.close()
+                return answer.status, json.loads(text)["error"] if answer.status >= 400 else None
+
+            def opened():
+                return sum(entry["kind"] == "redeem" and entry["outcome"] == "allow" for entry in lab.audit())
+
+            def is_kept():
+                status({"model": "m", "max_tokens": 7})
+                before = opened()
+                status({"model": "m", "max_tokens": 8})
+                return opened() == before
+
+            wait_until("the cache", is_kept)
+            before, begun = opened(), time.monotonic()
+            for number in (1, 100, 50):
+                need(status({"model": "m", "max_tokens": number})[0] == 200, number)
+            need(opened() == before, "numbers inside the limit share one answer")
+            for body, code in (({"max_tokens": 101}, "max_tokens_exceeded"), ({"max_tokens": 40, "n": 3}, "max_tokens_exceeded"), ({}, "max_tokens_required"),
+                               ({"max_tokens": 5, "max_completion_tokens": 101}, "max_tokens_exceeded"), ({"max_tokens": None}, "max_tokens_required")):
+                answer, error = status({"model": "m", **body})
+                need(answer == 403 and error["type"] == "permission_error" and error["code"] == code, (body, answer, error))
+            answer, error = status({"model": "m", "max_tokens": -1})
+            need(answer == 400 and error["type"] == "invalid_request_error", (answer, error))
+            for body in ({"model": "m"}, {"model": "m", "max_tokens": 10 ** 6}):
+                need(status(body, free)[0] == 200, "a token without a limit")
+            need(len(front.provider.seen_since(begun)) == 5, "the provider saw what was refused")
+
+
 if __name__ == "__main__":
     run_cases(redeems_are_held_to_the_token, another_part_of_the_token_may_cover_what_is_too_much_for_one,
-              bound_tokens_keep_their_limit_when_narrowed, policies_see_the_number)
+              bound_tokens_keep_their_limit_when_narrowed, policies_see_the_number, the_forwarder_holds_each_request_to_it)

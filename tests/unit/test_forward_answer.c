@@ -18,7 +18,7 @@ static const char whole[] =
     "\"upstream\":\"https://"
     "api.openai.com\",\"credential\":\"openai-prod\",\"cache_s\":30,\"epoch\":17,\"txn\":\"t\","
     "\"standing\":21,\"grant\":\"AQ-_x\","
-    "\"model_required\":true,\"later\":-1.5e3}";
+    "\"model_required\":true,\"max_tokens_from\":1,\"max_tokens_to\":4096,\"later\":-1.5e3}";
 
 static vlt_result parse(const char *text, struct answer *answer, char *room) {
     memcpy(room, text, strlen(text));
@@ -50,11 +50,28 @@ static void answer_accepts_what_was_agreed(void **state) {
         assert_int_equal(a->standing, 21);
         assert_true(bytes_equal_text(a->grant, "AQ-_x"));
         assert_true(a->model_required);
+        assert_int_equal(a->max_tokens_from, 1);
+        assert_int_equal(a->max_tokens_to, 4096);
+        assert_true(answer_holds_for(a, 1) && answer_holds_for(a, 4096));
+        assert_false(answer_holds_for(a, 0) || answer_holds_for(a, 4097));
     }
     for (size_t n = 0; n < size; n++) {
         assert_int_equal(answer_pack(&answer, packed, n, &size).class, VLT_LIMIT);
         assert_false(vlt_is_ok(answer_unpack(bytes_of(packed, n), &again)));
     }
+}
+
+static void answer_accepts_every_number_where_none_is_said(void **state) {
+    struct answer answer;
+    char room[1024];
+    assert_true(vlt_is_ok(parse("{\"inject\":[{\"in\":\"header\",\"name\":\"a\",\"value\":\"b\"}]}",
+                                &answer, room)));
+    assert_true(answer_holds_for(&answer, 0) && answer_holds_for(&answer, UINT64_MAX));
+    assert_true(vlt_is_ok(parse("{\"inject\":[{\"in\":\"header\",\"name\":\"a\",\"value\":\"b\"}],"
+                                "\"max_tokens_from\":0,\"max_tokens_to\":0}",
+                                &answer, room)));
+    assert_true(answer_holds_for(&answer, 0));
+    assert_false(answer_holds_for(&answer, 1));
 }
 
 static void answer_rejects_what_would_split_a_request(void **state) {
@@ -249,6 +266,7 @@ static void ask_accepts_every_fact(void **state) {
                             .scheme = CARRIER_DPOP,
                             .method = BYTES_LITERAL("POST"),
                             .path = BYTES_LITERAL("/v1"),
+                            .max_tokens = 9007199254740992,
                             .model = BYTES_LITERAL("a\"b\\\x01\xc3\xa9")};
     uint8_t room[2048];
     struct bytes text;
@@ -261,7 +279,8 @@ static void ask_accepts_every_fact(void **state) {
     assert_int_equal(strtoul((const char *)text.at + strlen(head), NULL, 10), body.size);
     json_t *root = NULL;
     assert_true(vlt_is_ok(jsontext_parse(body, &jsontext_token_limits, NULL, &root)));
-    assert_int_equal(json_object_size(root), 6);
+    assert_int_equal(json_object_size(root), 7);
+    assert_true(json_integer_value(json_object_get(root, "max_tokens")) == 9007199254740992);
     assert_string_equal(json_string_value(json_object_get(root, "scheme")), "dpop");
     assert_string_equal(json_string_value(json_object_get(root, "model")), "a\"b\\\x01\xc3\xa9");
     json_decref(root);
@@ -297,6 +316,7 @@ static void error_body_accepts_both_shapes(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answer_accepts_what_was_agreed),
+        cmocka_unit_test(answer_accepts_every_number_where_none_is_said),
         cmocka_unit_test(answer_rejects_what_would_split_a_request),
         cmocka_unit_test(answer_survives_mutation),
         cmocka_unit_test(denial_accepts_what_was_agreed),

@@ -49,7 +49,8 @@ vlt_result redeem_choose(struct redeem *redeem, uint32_t tenant, struct credenti
                          const struct token_detail **ret_detail) VLT_MUST_USE;
 // redeem_limit.c: the token does not cover the request: VLT_DENIED with the reason for
 // the log. Where max_tokens is the reason, redeem->limit tells the client.
-vlt_result redeem_uncovered(struct redeem *redeem, const struct token_use *use) VLT_MUST_USE;
+vlt_result redeem_uncovered(struct redeem *redeem, const struct token_use *use,
+                            struct bytes profile) VLT_MUST_USE;
 // redeem_proof.c: the token is bound: is its key proved? NULL when it is, else
 // what the client is told; *ret_reason is for the log.
 const struct refusal *redeem_prove(struct redeem *redeem, const char **ret_reason);

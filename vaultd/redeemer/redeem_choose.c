@@ -13,7 +13,7 @@ static vlt_result consider(struct redeem *redeem, uint32_t tenant, const struct 
     if (!credential_view_serves(ret_view, r->destination))
         return vlt_fail(VLT_DENIED, "no credential of this token may be used at that host");
     if (!vlt_is_ok(token_covers(redeem->claims, &use, ret_detail)))
-        return redeem_uncovered(redeem, &use);
+        return redeem_uncovered(redeem, &use, ret_view->profile);
     if (!bytes_to_text(asked->credential, redeem->verdict.credential,
                        sizeof redeem->verdict.credential))
         return vlt_fail(VLT_BUG, "a credential's name is too long");

@@ -30,6 +30,7 @@ LOCATIONS = "".join([
     tls_location("/unbuffered/", "openai", "api.openai.com", "vault_profile openai; proxy_request_buffering off;"),
     tls_location("/anthropic/", "anthropic", "api.anthropic.com", "vault_profile anthropic;"),
     tls_location("/gemini/", "gemini", "generativelanguage.googleapis.com", "vault_profile gemini;"),
+    tls_location("/always/", "gemini", "generativelanguage.googleapis.com", "vault_profile gemini; vault_max_tokens on;"),
     tls_location("/azure/", "azure", "mine.openai.azure.com", "vault_profile azure-openai;"),
     tls_location("/mcp/", "mcp", "mcp.example", "vault_profile generic-mcp;"),
     tls_location("/query/", "query", "query.example", "vault_profile generic-query;"),

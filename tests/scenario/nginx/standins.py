@@ -15,10 +15,13 @@ import threading
 SECRET = "sk-MARKER-never-seen-by-a-client-0123456789"
 
 
-def token(name="alice"):
+def token(name="alice", max_tokens=None):
     """A text of the shape of our tokens; the stand-in knows them by name."""
+    claims = {"sub": name}
+    if max_tokens:
+        claims["authorization_details"] = [{"credential": "c", "max_tokens": max_tokens}]
     part = lambda text: base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
-    return ".".join([part('{"typ":"at+jwt","alg":"ES256"}'), part(json.dumps({"sub": name})), part("s" * 64)])
+    return ".".join([part('{"typ":"at+jwt","alg":"ES256"}'), part(json.dumps(claims, separators=(",", ":"))), part("s" * 64)])
 
 
 def grant(upstream="https://api.openai.com", **changes):
