@@ -42,6 +42,13 @@ static ssize_t read_all(int fd, uint8_t *at, size_t capacity, bool stops_at_line
     }
 }
 
+static vlt_result unreadable(const char *path, struct fault *fault) {
+    enum vlt_class class = errno == ENOENT || errno == ENOTDIR ? VLT_NOT_FOUND
+                           : errno == EACCES || errno == EPERM ? VLT_DENIED
+                                                               : VLT_MALFORMED;
+    return fault_set(fault, class, "not readable", "%s can not be read: %s", path, strerror(errno));
+}
+
 static vlt_result take(int fd, const char *name, bool stops_at_line, struct secret *secret,
                        struct fault *fault) {
     bool is_full;
@@ -55,8 +62,7 @@ static vlt_result take(int fd, const char *name, bool stops_at_line, struct secr
     if (size < 0 && errno == ECANCELED)
         return fault_set(fault, VLT_MALFORMED, "cancelled", "cancelled: nothing was sent");
     if (size < 0)
-        return fault_set(fault, VLT_UNAVAILABLE, "not readable", "%s can not be read: %s", name,
-                         strerror(errno));
+        return unreadable(name, fault);
     if (is_full)
         return fault_set(fault, VLT_LIMIT, "too long", "the value is longer than %zu bytes",
                          secret_capacity(secret));
@@ -101,8 +107,7 @@ vlt_result file_read_secret(const char *path, struct secret *secret, struct faul
         return take(STDIN_FILENO, "standard input", false, secret, fault);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return fault_set(fault, VLT_UNAVAILABLE, "not readable", "%s can not be read: %s", path,
-                         strerror(errno));
+        return unreadable(path, fault);
     vlt_result result = take(fd, path, false, secret, fault);
     close(fd);
     return result;
@@ -111,8 +116,7 @@ vlt_result file_read_secret(const char *path, struct secret *secret, struct faul
 vlt_result file_read(const char *path, size_t max_bytes, struct buf *out, struct fault *fault) {
     int fd = strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
     if (fd < 0)
-        return fault_set(fault, errno == ENOENT ? VLT_NOT_FOUND : VLT_UNAVAILABLE, "not readable",
-                         "%s can not be read: %s", path, strerror(errno));
+        return unreadable(path, fault);
     vlt_result result = vlt_ok();
     for (;;) {
         uint8_t piece[8192];
@@ -120,8 +124,7 @@ vlt_result file_read(const char *path, size_t max_bytes, struct buf *out, struct
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            result = fault_set(fault, VLT_UNAVAILABLE, "not readable", "%s can not be read: %s",
-                               path, strerror(errno));
+            result = unreadable(path, fault);
         if (got <= 0)
             break;
         buf_put(out, bytes_of(piece, (size_t)got));

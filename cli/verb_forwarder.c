@@ -15,7 +15,8 @@
 static const struct option_spec enrol_options[] = {
     {"--user", OPTION_VALUE, "NAME", "the account that its processes run as, on this machine", 0},
     {"--uid", OPTION_VALUE, "NUMBER", "the same as a number", 0},
-    {"--certificate", OPTION_VALUE, "FILE", "PEM of its client certificate", 0},
+    {"--certificate", OPTION_VALUE, "FILE",
+     "PEM of its client certificate; it is accepted until it expires", 0},
     {"--thumbprint", OPTION_VALUE, "HEX", "SHA-256 of that certificate", 0},
     {"--for-tenant", OPTION_LIST, "NAME", "tenant that it serves (default: all)", 0},
     {0}};
@@ -35,6 +36,9 @@ static vlt_result thumbprint_of_file(const char *path, char text[65], struct fau
     if (!certificate || !X509_digest(certificate, EVP_sha256(), digest, &size) || size != 32)
         result =
             fault_set(fault, VLT_MALFORMED, "no certificate", "%s holds no PEM certificate", path);
+    else if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0)
+        result = fault_set(fault, VLT_MALFORMED, "an expired certificate",
+                           "the certificate in %s has expired: no forwarder gets in with it", path);
     else
         hex_encode(bytes_of(digest, sizeof digest), text);
     X509_free(certificate);

@@ -144,8 +144,8 @@ static vlt_result json_of_file(const char *path, struct fault *fault, json_t **r
         struct fault inner = {0};
         result = jsontext_parse(buf_bytes(&text), &jsontext_document_limits, &inner, ret_root);
         if (!vlt_is_ok(result))
-            result = fault_set(fault, result.class, result.reason, "%s:%u:%u: %s", path, inner.line,
-                               inner.column, fault_or_reason(&inner, result));
+            result = fault_set(fault, result.class, result.reason, "%s: %s", path,
+                               fault_or_reason(&inner, result));
     }
     buf_done(&text);
     return result;
@@ -302,8 +302,9 @@ const struct verb verb_issuer_add = {
     .argument_min = 1,
     .argument_max = 1,
     .summary = "Trust the tokens of an identity provider, or change how",
-    .details = "Then the vault tries to fetch its keys. When it can not, that is a warning: the provider\n"
-               "is stored, and the exit status is 0. `vaultctl issuer check` tries again.",
+    .details =
+        "Then the vault tries to fetch its keys. When it can not, that is a warning: the provider\n"
+        "is stored, and the exit status is 0. `vaultctl issuer check` tries again.",
     .examples =
         "  vaultctl issuer add corp --issuer https://login.example --audience vault \\\n"
         "      --group groups=*\n"

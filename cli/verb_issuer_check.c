@@ -9,8 +9,9 @@
 // ask, which was said.
 static char *problem_of(struct command *command, int *ret_status) {
     json_t *empty = json_object(), *answer = NULL;
-    *ret_status = command_call_path(command, "POST", empty, &answer, "/v1/tenants/%s/issuers/%s/check",
-                                    command->tenant, command->arguments[0]);
+    *ret_status =
+        command_call_path(command, "POST", empty, &answer, "/v1/tenants/%s/issuers/%s/check",
+                          command->tenant, command->arguments[0]);
     json_decref(empty);
     const char *problem = json_string_value(json_object_get(answer, "problem"));
     char *text = *ret_status == EXIT_OK ? strdup(problem ? problem : "") : NULL;
@@ -47,7 +48,8 @@ void issuer_check_added(struct command *command, json_t *answer) {
         fprintf(stderr,
                 "vaultctl: warning: it is stored, but its keys could not be fetched: %s\n"
                 "Until they can, its tokens are refused. Try again: vaultctl issuer check %s%s%s\n",
-                problem, command->arguments[0], strcmp(command->tenant, "default") ? " --tenant " : "",
+                problem, command->arguments[0],
+                strcmp(command->tenant, "default") ? " --tenant " : "",
                 strcmp(command->tenant, "default") ? command->tenant : "");
     if (problem && problem[0] && answer)
         json_object_set_new(answer, "problem", json_string(problem));

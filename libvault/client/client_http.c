@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <unistd.h>
 
 #define SEND_TIMEOUT_MS 30000
 #define UNIX_PREFIX "unix:"
@@ -55,6 +56,12 @@ vlt_result client_http_open(const struct vault_settings *settings, struct fault 
     if (!vlt_is_ok(result))
         goto out;
     result = vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    if (settings->ca_file && access(settings->ca_file, R_OK) != 0) {
+        result = fault_set(fault, VLT_MALFORMED, "roots not readable",
+                           "the roots in %s can not be read: %s", settings->ca_file,
+                           strerror(errno));
+        goto out;
+    }
     if (settings->ca_file && !(http->ca_file = strdup(settings->ca_file)))
         goto out;
     if (settings->bearer && !(http->bearer = strdup(settings->bearer)))
@@ -182,7 +189,15 @@ static vlt_result connection_fault(const struct client_http *http, CURLcode code
         return fault_set(fault, VLT_UNAVAILABLE, "nobody listens",
                          "nobody listens at %s: start vaultd, or name the right address",
                          http->unix_path);
-    if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE)
+    if (code == CURLE_SSL_CACERT_BADFILE)
+        return fault_set(fault, VLT_MALFORMED, "roots not usable",
+                         "the roots in %s are not usable: it must hold certificates in PEM",
+                         http->ca_file ? http->ca_file : "the system's file");
+    if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY)
+        return fault_set(fault, VLT_UNAVAILABLE, "not HTTP",
+                         "what answers at %s does not speak HTTP: is this a vault?",
+                         http->unix_path[0] ? http->unix_path : http->origin);
+    if (code == CURLE_PEER_FAILED_VERIFICATION)
         return fault_set(fault, VLT_UNAVAILABLE, "certificate not trusted",
                          "the certificate of %s is not trusted (%s): name its root with --ca",
                          http->origin, why);

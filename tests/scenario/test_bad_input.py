@@ -712,6 +712,10 @@ def a_configuration_with_mistakes_does_not_start():
             done = subprocess.run([f"{lab.prefix}/sbin/vaultd", "--config", path], capture_output=True, text=True, timeout=20)
             return done.returncode, done.stderr
 
+        for where, why, advice in (("/nonexistent", "No such file or directory", "copy deploy/vaultd.conf there"),
+                                   (lab.folder, "Is a directory", "give the path of a file")):
+            done = subprocess.run([f"{lab.prefix}/sbin/vaultd", "--config", where], capture_output=True, text=True, timeout=20)
+            need(done.returncode == 1 and f"{where} can not be read: {why}; {advice}" in done.stderr, done)
         text = json.dumps(good, indent=2)
         line = text.split("\n").index('  "broker": {') + 2
         status, message = start(text.replace('"broker": {', '"broker": {\n    "werkers": 2,', 1))

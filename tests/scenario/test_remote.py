@@ -14,7 +14,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 from jose import Signer, new_client_key, new_ec_key  # noqa: E402
-from lab import Answer, Lab, free_port, need, run_cases, wait_until  # noqa: E402
+from lab import Answer, Lab, free_port, need, run, run_cases, wait_until  # noqa: E402
 
 REDEEM = {"destination": "api.openai.com", "method": "POST", "path": "/v1/chat/completions", "uri": "https://llm.test/v1", "model": "gpt-4o"}
 
@@ -65,6 +65,17 @@ def a_remote_forwarder_redeems_with_its_certificate():
         need(lab.redeem(token, key).status == 403, "the unix socket serves nobody who is not enrolled")
         lab.vaultctl("forwarder", "remove", "edge-1")
         need(ask(lab, port, "POST", "/v1/redeem", body(), certificate=edge).status == 403, "a forwarder that was removed")
+        old = f"{lab.folder}/old.pem"
+        run("openssl", "x509", "-req", "-in", f"{lab.folder}/edge.csr", "-CA", lab.ca, "-CAkey", f"{lab.folder}/ca.key", "-days", "-1", "-out", old)
+        refused = lab.vaultctl("forwarder", "enrol", "old", "--certificate", old, check=False)
+        need(refused.returncode == 2 and "has expired" in refused.stderr, refused)
+        thumbprint = run("openssl", "x509", "-in", old, "-noout", "-fingerprint", "-sha256").strip().split("=")[1].replace(":", "").lower()
+        lab.vaultctl("forwarder", "enrol", "old", "--thumbprint", thumbprint)
+        try:
+            answer = ask(lab, port, "POST", "/v1/redeem", body(), certificate=(old, f"{lab.folder}/edge.key"))
+            raise AssertionError(f"with a certificate that has expired: {answer}")
+        except (ssl.SSLError, ConnectionError, http.client.HTTPException):
+            pass
 
 
 def an_administrator_signs_in_with_oidc():

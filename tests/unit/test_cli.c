@@ -323,6 +323,10 @@ static void vaultctl_rejects_with_documented_statuses(void **state) {
     assert_int_equal(RUN("", "credential", "put", "c", "--profile", "openai"), 2); // no terminal
     assert_non_null(strstr(errors, "no terminal to ask at: give the value on standard input"));
     assert_int_equal(RUN("", "credential", "rotate", "c"), 2);
+    assert_int_equal(RUN("", "credential", "put", "c", "--profile", "openai", "--file", "/none"),
+                     4);
+    assert_int_equal(RUN("", "status", "--server", "https://localhost:1", "--ca", "/none"), 2);
+    assert_non_null(strstr(errors, "the roots in /none can not be read: No such file"));
     assert_int_equal(RUN("x", "credential", "put", "c", "-"), 2);
     assert_int_equal(RUN("x", "credential", "put", "c", "-", "--profile", "none"), 1);
     assert_int_equal(RUN("", "credential", "delete", "c"), 2); // not confirmed

@@ -32,8 +32,8 @@ static void open_guarded(struct fixture *f, unsigned answer_ms) {
 
 static void post(struct client *c, const char *path, const char *more, size_t size) {
     char head[256];
-    snprintf(head, sizeof head, "POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n%s\r\n", path,
-             size, more);
+    snprintf(head, sizeof head, "POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n%s\r\n",
+             path, size, more);
     client_send(c, head);
 }
 

@@ -186,6 +186,29 @@ static void tls_accepts_and_tells_the_peer(void **state) {
     fixture_close(&f);
 }
 
+static void tls_rejects_certificates_out_of_their_time(void **state) {
+    static const struct {
+        long from_s, to_s;
+        bool is_current;
+    } times[] = {{-60, 3600, true}, {-7200, -60, false}, {60, 3600, false}};
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+        struct identity visitor;
+        struct fixture f;
+        struct client c;
+        identity_init(&visitor, "visitor", NULL);
+        X509_gmtime_adj(X509_getm_notBefore(visitor.certificate), times[i].from_s);
+        X509_gmtime_adj(X509_getm_notAfter(visitor.certificate), times[i].to_s);
+        assert_true(X509_sign(visitor.certificate, visitor.key, EVP_sha256()) > 0);
+        open_tls(&f, TLS_CLIENT_PINNED, false);
+        client_handshake(&c, &f, &visitor, TLS1_3_VERSION, NULL);
+        client_send(&c, GET("/x"));
+        assert_int_equal(client_sees_within(&c, "/x", 1000), times[i].is_current);
+        client_close(&c);
+        fixture_close(&f);
+        identity_done(&visitor);
+    }
+}
+
 static void tls_rejects(void **state) {
     struct fixture f;
     struct client c;
@@ -387,6 +410,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tls_accepts_and_tells_the_peer),
         cmocka_unit_test(tls_rejects),
+        cmocka_unit_test(tls_rejects_certificates_out_of_their_time),
         cmocka_unit_test(tls_accepts_large_bodies_both_ways),
         cmocka_unit_test(tls_survives_client_that_does_not_read),
         cmocka_unit_test(tls_survives_reload),

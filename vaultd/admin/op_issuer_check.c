@@ -30,7 +30,8 @@ static void conclude(void *context) {
     free(check);
 }
 
-static void fetch(struct admin *admin, struct http_exchange *x, const struct record_issuer *issuer) {
+static void fetch(struct admin *admin, struct http_exchange *x,
+                  const struct record_issuer *issuer) {
     struct check *check = calloc(1, sizeof *check);
     if (!check || !vlt_is_ok(jwks_entry_hold(admin->jwks, issuer->discovery_url, issuer->issuer,
                                              &check->entry))) {

@@ -85,8 +85,13 @@ static vlt_result use_client_authorities(SSL_CTX *tls, struct bytes pem, struct 
 }
 
 // TLS itself has proved that the peer holds the key; who may come with which
-// certificate is decided by thumbprint, by our caller.
-static int accept_any(int preverified, X509_STORE_CTX *ctx) { return 1; }
+// certificate is decided by thumbprint, by our caller. Its time is part of what its
+// owner said about it.
+static int accept_any_current(int preverified, X509_STORE_CTX *ctx) {
+    int error = X509_STORE_CTX_get_error(ctx);
+    return preverified ||
+           (error != X509_V_ERR_CERT_HAS_EXPIRED && error != X509_V_ERR_CERT_NOT_YET_VALID);
+}
 
 static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_size,
                            const unsigned char *in, unsigned in_size, void *ctx) {
@@ -105,7 +110,8 @@ static vlt_result use_client_rule(SSL_CTX *tls, const struct tls_settings *setti
     if (settings->client == TLS_CLIENT_NONE)
         return vlt_ok();
     int mode = SSL_VERIFY_PEER | (settings->client_required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0);
-    SSL_CTX_set_verify(tls, mode, settings->client == TLS_CLIENT_PINNED ? accept_any : NULL);
+    SSL_CTX_set_verify(tls, mode,
+                       settings->client == TLS_CLIENT_PINNED ? accept_any_current : NULL);
     return settings->client == TLS_CLIENT_CA
                ? use_client_authorities(tls, settings->client_ca_pem, fault)
                : vlt_ok();

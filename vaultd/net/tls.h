@@ -12,8 +12,8 @@ struct ssl_ctx_st;
 
 enum tls_client_certificates {
     TLS_CLIENT_NONE,   // not asked for
-    TLS_CLIENT_PINNED, // asked for; any certificate whose key the peer holds: the caller
-                       // compares thumbprints (RFC 8705 section 2.2)
+    TLS_CLIENT_PINNED, // asked for; any certificate whose key the peer holds, within its
+                       // time: the caller compares thumbprints (RFC 8705 section 2.2)
     TLS_CLIENT_CA      // asked for; when given it must chain to client_ca_pem
 };
 

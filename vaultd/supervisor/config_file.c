@@ -86,6 +86,17 @@ vlt_result config_file_refuse(const struct config_file *file, const char *key, c
 
 // ---- Open ----
 
+static const char *advice(int error) {
+    switch (error) {
+    case EACCES:
+        return "start vaultd as root, or as a user who may read it";
+    case ENOENT:
+        return "copy deploy/vaultd.conf there or give another path with --config";
+    default:
+        return "give the path of a file with --config";
+    }
+}
+
 static vlt_result read_text(struct config_file *file, struct fault *fault) {
     int fd = open(file->path, O_RDONLY | O_CLOEXEC);
     struct stat status;
@@ -99,9 +110,8 @@ static vlt_result read_text(struct config_file *file, struct fault *fault) {
         close(fd);
     if (size < 0)
         return fault_set(fault, VLT_NOT_FOUND, "the configuration can not be read",
-                         "%s can not be read: %s; copy deploy/vaultd.conf there or give another "
-                         "path with --config",
-                         file->path, strerror(error));
+                         "%s can not be read: %s; %s", file->path, strerror(error),
+                         advice(error));
     if (size > CONFIG_FILE_MAX_BYTES)
         return fault_set(fault, VLT_LIMIT, "the configuration is too large",
                          "%s has more than %d bytes", file->path, CONFIG_FILE_MAX_BYTES);

@@ -41,7 +41,8 @@ vlt_result pem_check_certificates(const struct pem_file *file, struct fault *fau
     BIO_free(bio);
     if (count && is_end)
         return vlt_ok();
-    return refuse(file, count ? "holds a broken certificate" : "holds no certificate in PEM", fault);
+    return refuse(file, count ? "holds a broken certificate" : "holds no certificate in PEM",
+                  fault);
 }
 
 vlt_result pem_check_pair(const struct pem_file *chain, const struct pem_file *key,

@@ -80,8 +80,8 @@ static void on_alive(vlt_result result, const struct answer_alive *answer, void 
 
 static void replace(struct child *child) {
     char about[160];
-    snprintf(about, sizeof about, "%s %u has not answered for %u s", ipc_role_name(child->row->role),
-             child->number, silence_s(child));
+    snprintf(about, sizeof about, "%s %u has not answered for %u s",
+             ipc_role_name(child->row->role), child->number, silence_s(child));
     log_error("%s: it is replaced", about);
     roles_record(child->supervisor, "role.hang", about, true);
     kill(child->pid, SIGKILL);
