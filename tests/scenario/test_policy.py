@@ -306,6 +306,8 @@ def both_are_asked_with_what_is_known_of_each():
         for name, claims in {"another team": {"team": "sales"}, "no team": {"team": None}, "not in the group": {"groups": ["other"]},
                              "another means of login": {"amr": ["pwd"]}, "no managed device": {"managed": False}}.items():
             need(ask(**claims).status == 400, name)
+        need(ask(act={"sub": "another"}).status == 400, "an actor behind whom somebody else acts")
+        need("act of the actor token" in last(lab, "issue")["reason"], last(lab, "issue"))
         need(lab.exchange(key=key).status == 400, "the person without an agent is not permitted")
         put(lab, policy.replace('"research"', '"sales"'))
         need(lab.redeem(token, key).status == 403, "the agent is no longer permitted, at redeem")

@@ -89,6 +89,10 @@ static const struct oauth_error *gather_actors(struct exchange *e, const char **
         *ret_reason = "may_act of the subject token names another actor";
         if (!may_act(e->subject, e->actor))
             return &oauth_denied;
+        // Whoever acts behind it is asked about as the actor, or not at all.
+        *ret_reason = "act of the actor token: somebody else acts, who must bring their own token";
+        if (e->actor->act)
+            return &oauth_denied;
         e->actors[e->actor_count++] = (struct token_actor){e->actor->principal, e->actor->kind};
     }
     *ret_reason = "act of the subject token is malformed or too deep";
