@@ -183,8 +183,10 @@ static vlt_result begin_behind_pruned(struct walk *walk, const struct audit_log 
     if (walk->first >= walk->pruned)
         return vlt_ok();
     walk->first = walk->pruned;
-    fprintf(stderr, "vaultctl: entries 1 to %llu were pruned and are not looked at (--archive)\n",
-            (unsigned long long)walk->pruned);
+    if (!walk->search->is_quiet)
+        fprintf(stderr,
+                "vaultctl: entries 1 to %llu were pruned and are not looked at (--archive)\n",
+                (unsigned long long)walk->pruned);
     return vlt_ok();
 }
 

@@ -95,21 +95,6 @@ static int run_search(struct command *command) {
     return status;
 }
 
-static int run_show(struct command *command) {
-    struct audit_search search;
-    if (!command->arguments[0][0])
-        return command_usage(command, "CORRELATION is empty");
-    audit_search_init(&search, command, show);
-    search.uses_index = true;
-    audit_search_filter(&search, "correlation", command->arguments[0], false);
-    int status = audit_search_run(&search);
-    audit_search_done(&search);
-    if (status == EXIT_OK && search.left == UINT64_MAX)
-        return command_fail(command, vlt_fail(VLT_NOT_FOUND, "no entry has that correlation id"),
-                            NULL);
-    return status;
-}
-
 static int run_export(struct command *command) {
     struct audit_search search;
     struct fault fault = {0};
@@ -207,8 +192,6 @@ static const struct option_spec search_options[] = {
     {"--count", OPTION_VALUE, "NUMBER", "no more than this", 0},
     {"--pseudonym-key", OPTION_VALUE, "FILE", "key of a log in which persons have pseudonyms", 0},
     {0}};
-static const struct option_spec show_options[] = {
-    AUDIT_LOG_OPTIONS, AUDIT_ARCHIVE_OPTION, AUDIT_INDEX_OPTIONS, {0}};
 static const struct option_spec index_options[] = {
     AUDIT_LOG_OPTIONS,
     AUDIT_ARCHIVE_OPTION,
@@ -235,18 +218,6 @@ const struct verb verb_audit_search = {
                 "  vaultctl audit search --credential openai-prod --since 2026-11-21 --json\n",
     .options = search_options,
     .run = run_search};
-const struct verb verb_audit_show = {
-    .noun = "audit",
-    .name = "show",
-    .arguments = "CORRELATION",
-    .argument_min = 1,
-    .argument_max = 1,
-    .summary = "Show everything about one request, in order",
-    .details =
-        "The correlation id is in the answer to the client and in the request to the provider.",
-    .examples = "  vaultctl audit show 5f1c0a6e2b9d4e77\n",
-    .options = show_options,
-    .run = run_show};
 const struct verb verb_audit_export = {
     .noun = "audit", .name = "export", .arguments = "",
     .summary = "Write entries as JSON lines, byte for byte as they were signed",

@@ -161,7 +161,9 @@ def a_log_of_the_daemon_is_verified_by_others():
             need(lab.vaultctl("audit", "check", proof, entry, "--key", key, check=False).returncode != 0, "a changed entry was taken")
         # What was decided, found again.
         entries = lab.vaultctl("--json", "audit", "show", "load-3", "--log", lab.audit_folder).stdout.splitlines()
-        need(len(entries) == 1 and json.loads(entries[0])["outcome"] == "deny", entries)
+        entries = [json.loads(line) for line in entries]
+        need([(entry["operation"], entry["outcome"]) for entry in entries] == [("token.issue", "allow"), ("token.redeem", "deny")], entries)
+        need(entries[0]["token_id"] == entries[1]["token_id"] and entries[0]["groups"] == "ml\nci", entries)
         denied = lab.vaultctl("--json", "audit", "search", "--decision", "deny", "--principal", f"{lab.issuer}|alice", "--log",
                               lab.audit_folder).stdout.splitlines()
         need(len(denied) == len(range(0, ENTRIES, 3)), f"{len(denied)} denials found")
