@@ -12,11 +12,14 @@ size_t head_size(struct bytes request) {
 }
 
 size_t head_capacity(struct bytes head, const struct head_change *change) {
-    size_t size = head.size + change->host.size + change->request_id.size + 64;
+    size_t size = head.size + change->host.size + change->request_id.size +
+                  change->correlation.size + 96;
     for (size_t i = 0; i < change->answer->inject_count; i++)
         size += change->answer->inject[i].name.size + 3 * change->answer->inject[i].value.size + 8;
     return size;
 }
+
+static const struct bytes correlation_header = BYTES_LITERAL("x-vault-correlation-id");
 
 static void put_text(struct wire_writer *w, const char *text) {
     wire_put_raw(w, bytes_of_text(text));
@@ -102,7 +105,8 @@ static vlt_result put_request_line(struct wire_writer *w, struct bytes line,
 }
 
 static bool header_is_stripped(struct bytes name, const struct head_change *change) {
-    if (carrier_is_stripped(name) || bytes_equal_nocase(name, BYTES_LITERAL("host")))
+    if (carrier_is_stripped(name) || bytes_equal_nocase(name, BYTES_LITERAL("host")) ||
+        bytes_equal_nocase(name, correlation_header)) // ours to say
         return true;
     for (size_t i = 0; i < change->strip_count; i++)
         if (bytes_equal_nocase(name, change->strip_headers[i]))
@@ -151,6 +155,9 @@ vlt_result head_rewrite(struct bytes head, const struct head_change *change,
         return vlt_fail(VLT_MALFORMED, "the head for the upstream goes on");
     if (!has_request_id)
         put_line(out, BYTES_LITERAL("x-request-id"), change->request_id);
+    if (change->correlation.size &&
+        (has_request_id || !bytes_equal(change->correlation, change->request_id)))
+        put_line(out, correlation_header, change->correlation);
     for (size_t i = 0; i < change->answer->inject_count; i++)
         if (!change->answer->inject[i].in_query)
             put_line(out, change->answer->inject[i].name, change->answer->inject[i].value);

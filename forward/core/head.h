@@ -14,6 +14,9 @@ struct head_change {
     struct bytes method, path; // what the vault decided on; anything else is refused
     struct bytes host;         // of the destination, with :port unless it is the scheme's
     struct bytes request_id;   // sent as x-request-id unless the client sent one
+    // Of the decision, as it stands in the audit log: sent as x-vault-correlation-id unless
+    // x-request-id says the same.
+    struct bytes correlation;
     const struct answer *answer;
     size_t strip_count;
     struct bytes strip_headers[HEAD_STRIP_MAX]; // carriers of the profile, beyond the well-known

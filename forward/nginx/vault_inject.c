@@ -22,6 +22,7 @@ static void change_init(struct head_change *change, vault_ctx_t *ctx,
                                    .path = ctx->ask.path,
                                    .host = vault_bytes(conf->host),
                                    .request_id = ctx->ask.request_id,
+                                   .correlation = ctx->answer.txn,
                                    .answer = &ctx->answer};
     if (!conf->profile)
         change->strip_queries[change->strip_query_count++] = BYTES_LITERAL("key");

@@ -103,8 +103,14 @@ ngx_int_t vault_refuse(vault_ctx_t *ctx, const vault_loc_conf_t *conf) {
 // So that a person can find the request in both logs and in the vault's audit.
 ngx_int_t vault_header_filter(ngx_http_request_t *r) {
     const vault_ctx_t *ctx = vault_ctx(r);
-    if (r == r->main && ctx && ctx->ask.request_id.size &&
-        vault_header_add(r, BYTES_LITERAL("x-vault-request-id"), ctx->ask.request_id) != NGX_OK)
+    if (r != r->main || !ctx)
+        return vault_next_header_filter(r);
+    const struct bytes id = ctx->ask.request_id, correlation = ctx->answer.txn;
+    if (id.size && vault_header_add(r, BYTES_LITERAL("x-vault-request-id"), id) != NGX_OK)
+        return NGX_ERROR;
+    // An answer from the cache was decided for an earlier request.
+    if (correlation.size && !bytes_equal(correlation, id) &&
+        vault_header_add(r, BYTES_LITERAL("x-vault-correlation-id"), correlation) != NGX_OK)
         return NGX_ERROR;
     return vault_next_header_filter(r);
 }

@@ -4,8 +4,22 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "libvault/audit/tile.h"
+#include "libvault/base/b64u.h"
 #include "libvault/base/clock.h"
 #include "libvault/base/jsontext.h"
+#include "libvault/crypto/digest.h"
+
+#define TEXT_MAX 1024      // of the longest member
+#define CUT_SIGN "\xE2\x80\xA6" // …
+#define CUT_HASHED_FROM 128
+#define CUT_MARK_MAX (sizeof CUT_SIGN "sha256:" + B64U_SIZE(DIGEST_SHA256_SIZE))
+
+// Every byte of every text escaped as \u0000, and the names: still an entry of a log.
+#define TEXT_WORST(name, max) (6 * (max) + sizeof #name + 5) +
+_Static_assert(AUDIT_TEXTS(TEXT_WORST) 512 <= TILE_ENTRY_MAX, "an event can be too long for a log");
+#define TEXT_FITS(name, max) _Static_assert((max) <= TEXT_MAX, "a member that put_cut can not hold");
+AUDIT_TEXTS(TEXT_FITS)
 
 const char *audit_kind_name(enum audit_kind kind) {
     static const char *const names[AUDIT_KIND_COUNT] = {
@@ -20,14 +34,35 @@ const char *audit_outcome_name(enum audit_outcome outcome) {
 
 // ---- Wire ----
 
-// At most max bytes, not ending inside a UTF-8 sequence.
-static struct bytes cut(struct bytes text, size_t max) {
-    if (text.size <= max)
-        return text;
+// So many bytes at most, not ending inside a UTF-8 sequence.
+static struct bytes beginning(struct bytes text, size_t max) {
     size_t size = max;
     while (size && (text.at[size] & 0xC0) == 0x80)
         size--;
     return bytes_of(text.at, size);
+}
+
+// A text that has no room: its beginning, a mark, and where there is room for it the
+// hash of the whole, so that whoever has the text can tell that it was this one.
+static void put_cut(struct wire_writer *w, struct bytes text, size_t max) {
+    uint8_t digest[DIGEST_SHA256_SIZE], room[TEXT_MAX];
+    char mark[CUT_MARK_MAX] = CUT_SIGN;
+    if (max >= CUT_HASHED_FROM && vlt_is_ok(digest_sha256(text, digest))) {
+        memcpy(mark, CUT_SIGN "sha256:", sizeof CUT_SIGN "sha256:");
+        b64u_encode_text(bytes_of(digest, sizeof digest), mark + strlen(mark));
+    }
+    size_t mark_bytes = strlen(mark);
+    struct bytes kept = beginning(text, max - mark_bytes);
+    memcpy(room, kept.at, kept.size);
+    memcpy(room + kept.size, mark, mark_bytes);
+    wire_put_bytes(w, bytes_of(room, kept.size + mark_bytes));
+}
+
+static void put_member(struct wire_writer *w, struct bytes text, size_t max) {
+    if (text.size <= max)
+        wire_put_bytes(w, text);
+    else
+        put_cut(w, text, max);
 }
 
 void audit_event_put(struct wire_writer *w, const struct audit_event *event) {
@@ -37,7 +72,7 @@ void audit_event_put(struct wire_writer *w, const struct audit_event *event) {
     wire_put_u32(w, event->repeats);
     wire_put_u64(w, event->max_tokens);
     wire_put_u64(w, event->at_us);
-#define PUT_TEXT(name, max) wire_put_bytes(w, cut(event->name, (max)));
+#define PUT_TEXT(name, max) put_member(w, event->name, (max));
     AUDIT_TEXTS(PUT_TEXT)
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <cmocka.h>
 
@@ -203,6 +204,31 @@ static void head_accepts_and_replaces(void **state) {
                               "api.example\r\nX-Request-ID: mine\r\nx-key: S1\r\n\r\n");
 }
 
+// The provider gets the id under which the decision stands in the audit log.
+static void head_accepts_a_correlation(void **state) {
+    static const struct {
+        const char *sent, *correlation, *goes_on;
+    } rows[] = {
+        {"", "r1", "x-request-id: r1\r\n"},
+        {"", "r0", "x-request-id: r1\r\nx-vault-correlation-id: r0\r\n"}, // from the cache
+        {"x-request-id: mine\r\n", "r1", "x-request-id: mine\r\nx-vault-correlation-id: r1\r\n"},
+        {"x-request-id: r1\r\n", "r1", "x-request-id: r1\r\nx-vault-correlation-id: r1\r\n"},
+        {"X-Vault-Correlation-Id: forged\r\n", "r1", "x-request-id: r1\r\n"},
+    };
+    const struct answer answer = {.inject_count = 0};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct head_change change = change_of(&answer);
+        char text[512], head[256], wanted[256];
+        change.correlation = bytes_of_text(rows[i].correlation);
+        snprintf(head, sizeof head, "POST /v1/x HTTP/1.1\r\n%s\r\n", rows[i].sent);
+        snprintf(wanted, sizeof wanted, "POST /v1/x HTTP/1.1\r\nHost: api.example\r\n%s\r\n",
+                 rows[i].goes_on);
+        assert_true(vlt_is_ok(rewrite(head, &change, sizeof text - 1, text)));
+        assert_string_equal(text, wanted);
+        assert_true(strlen(text) <= head_capacity(bytes_of_text(head), &change));
+    }
+}
+
 static void head_rejects_another_request(void **state) {
     const struct answer answer = two_injects();
     const struct head_change change = change_of(&answer);
@@ -252,6 +278,7 @@ int main(void) {
         cmocka_unit_test(path_rejects_two_readings),
         cmocka_unit_test(route_accepts_the_model_of_a_path),
         cmocka_unit_test(head_accepts_and_replaces),
+        cmocka_unit_test(head_accepts_a_correlation),
         cmocka_unit_test(head_rejects_another_request),
         cmocka_unit_test(head_survives_every_capacity),
     };

@@ -124,6 +124,18 @@ static void request_rejects_paths_with_two_meanings(void **state) {
     }
 }
 
+static void request_rejects_ids_that_are_no_header(void **state) {
+    static const char *const ids[] = {"a b", "a\\nb", "\xC3\xBC", "\\u007f", "\\u0001"};
+    static char text[1024];
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
+        struct fault fault;
+        struct redeem_request r;
+        snprintf(text, sizeof text, "{\"token\":\"a\",\"request_id\":\"%s\"," REST "}", ids[i]);
+        assert_int_equal(parse(text, &fault, &r).class, VLT_MALFORMED);
+        assert_non_null(strstr(fault.text, "\"request_id\""));
+    }
+}
+
 static void request_rejects_long_members(void **state) {
     static const struct {
         const char *name;
@@ -192,6 +204,7 @@ int main(void) {
         cmocka_unit_test(request_rejects_by_name),
         cmocka_unit_test(request_rejects_paths_with_two_meanings),
         cmocka_unit_test(request_rejects_long_members),
+        cmocka_unit_test(request_rejects_ids_that_are_no_header),
         cmocka_unit_test(request_survives_mutation),
     };
     return cmocka_run_group_tests_name("redeem_request", tests, NULL, NULL);

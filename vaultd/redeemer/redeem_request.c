@@ -57,6 +57,15 @@ static vlt_result check_path(struct bytes path, struct fault *fault) {
     return vlt_ok();
 }
 
+// It goes on as a header, and people look for it in logs.
+static vlt_result check_request_id(struct bytes id, struct fault *fault) {
+    for (size_t i = 0; i < id.size; i++)
+        if (id.at[i] <= 0x20 || id.at[i] > 0x7e)
+            return fault_set(fault, VLT_MALFORMED, "not a request id",
+                             "the member \"request_id\" must be visible ASCII characters");
+    return vlt_ok();
+}
+
 static vlt_result parse(struct bytes body, struct redeem_request *r, struct fault *fault) {
     struct bytes scheme = {NULL, 0}, certificate = {NULL, 0};
     VLT_TRY(take_texts(body, r, &scheme, &certificate, fault));
@@ -65,6 +74,7 @@ static vlt_result parse(struct bytes body, struct redeem_request *r, struct faul
         return fault_set(fault, VLT_MALFORMED, "an unknown scheme",
                          "the member \"scheme\" must be bearer or dpop");
     VLT_TRY(take_certificate(r, certificate, fault));
+    VLT_TRY(check_request_id(r->request_id, fault));
     return check_path(r->path, fault);
 }
 

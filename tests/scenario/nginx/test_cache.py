@@ -43,6 +43,16 @@ class Cache(Case):
         self.assertEqual(len(self.redeemer.asks), 1)
         self.assertEqual(len(self.provider.seen), 20)
 
+    def test_names_the_decision_that_an_answer_from_memory_is_of(self):
+        self.redeemer.answer = lambda ask: grant(epoch=self.redeemer.epoch, txn=ask["request_id"])
+        self.assertEqual([self.ask(sub="named") for _ in range(2)], [200, 200])
+        decided = self.redeemer.asks[0]["request_id"]
+        _, headers, _ = self.send("/cached/v1/models", "GET", headers={"authorization": "Bearer " + token("named")})
+        self.assertEqual(len(self.redeemer.asks), 1)
+        self.assertNotEqual(headers["x-vault-request-id"], decided)
+        self.assertEqual(headers["x-vault-correlation-id"], decided)
+        self.assertIn(("x-vault-correlation-id", decided), [(name.lower(), value) for name, value in self.provider.last()["headers"]])
+
     def test_keeps_apart_what_the_decision_depends_on(self):
         asks = [lambda: self.ask(), lambda: self.ask(sub="bob"), lambda: self.ask(method="DELETE"),
                 lambda: self.ask("/cached/v1/files"), lambda: self.ask(method="POST", body={"model": "a"}),

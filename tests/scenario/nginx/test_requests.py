@@ -43,6 +43,14 @@ class Requests(Case):
     def test_keeps_a_clients_request_id(self):
         self.send("/openai/v1/models", "GET", headers={"x-request-id": "mine"})
         self.assertEqual(self.header("x-request-id"), ["mine"])
+        self.assertEqual(self.header("x-vault-correlation-id"), ["txn-1"])
+
+    def test_one_id_is_enough_where_the_audit_log_has_it(self):
+        self.redeemer.answer = lambda ask: grant(txn=ask["request_id"])
+        _, headers, _ = self.send("/openai/v1/models", "GET", headers={"x-vault-correlation-id": "forged"})
+        self.assertEqual(self.header("x-request-id"), [headers["x-vault-request-id"]])
+        self.assertEqual(self.header("x-vault-correlation-id"), [])
+        self.assertNotIn("x-vault-correlation-id", headers)
 
     def test_takes_the_token_from_every_carrier(self):
         for name, value in (("x-api-key", token()), ("api-key", token()), ("x-goog-api-key", token()),
