@@ -541,7 +541,7 @@ ADMIN = {"administrator", "source"}
 MUST_SAY = {
     ("vault.init", "allow"): ADMIN, ("vault.start", "allow"): {"subject"}, ("vault.stop", "allow"): {"subject"},
     ("vault.reload", "allow"): set(), ("vault.seal", "allow"): ADMIN, ("vault.unseal", "allow"): set(), ("role.restart", "error"): {"subject"},
-    ("issuer.put", "allow"): ADMIN | {"tenant", "subject"}, ("policy.activate", "allow"): ADMIN | {"tenant", "subject"},
+    ("issuer.put", "allow"): ADMIN | {"tenant", "subject"}, ("policy.activate", "allow"): ADMIN | {"tenant", "subject", "policy_set"},
     ("credential.put", "allow"): ADMIN | {"tenant", "credential", "credential_version"}, ("forwarder.enrol", "allow"): ADMIN | {"subject"},
     ("token.issue", "allow"): WHO | {"credential", "groups", "policies", "policy_set", "token_id"},
     ("token.issue", "deny"): {"source", "correlation", "tenant", "reason"},
@@ -589,6 +589,8 @@ def every_event_is_in_the_log_and_whole():
             need(found, f"{operation} {outcome} is not in the log")
             for entry in found:
                 need(members <= set(entry), f"{operation} {outcome} lacks {members - set(entry)}: {entry}")
+        decided = [entry["policy_set"] for entry in entries if entry["operation"] in ("policy.activate", "token.issue", "token.redeem") and "policy_set" in entry]
+        need(len(decided) > 3 and len(set(decided)) == 1, "the set that decided is not the one that was put in force")
         need([entry["sequence"] for entry in entries] == list(range(1, len(entries) + 1)), "a gap")
         text = json.dumps(entries)
         for secret in secrets:

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "libvault/base/b64u.h"
 #include "libvault/base/clock.h"
 #include "libvault/base/hex.h"
 #include "libvault/crypto/digest.h"
@@ -139,6 +140,7 @@ static void upload_step(struct admin_work *work) {
                                              .value = bytes_of_text(text),
                                              .expected_revision = upload->active_revision};
     work->operation = "policy.activate";
+    b64u_encode_text(bytes_of(upload->set.hash, sizeof upload->set.hash), work->policy_set);
     work_commit(work, changes, count);
     free(text);
 }

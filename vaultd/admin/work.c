@@ -49,6 +49,7 @@ struct bytes work_event(struct admin_work *work, enum audit_outcome outcome, con
         .administrator = bytes_of_text(work->caller.name),
         .source = bytes_of_text(work->caller.source),
         .credential = bytes_of_text(work->credential),
+        .policy_set = bytes_of_text(work->policy_set),
         .subject = bytes_of_text(work->subject),
         .reason = bytes_of_text(reason),
     };

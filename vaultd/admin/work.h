@@ -11,6 +11,7 @@
 #include "vaultd/admin/answer.h"
 #include "vaultd/admin/body.h"
 #include "vaultd/ipc/rotation_kind.h"
+#include "vaultd/policy/policy_cache.h"
 
 #define WORK_EVENT_MAX 8192
 
@@ -24,6 +25,7 @@ struct admin_work {
     char tenant_name[RECORD_NAME_MAX + 1];
     char subject[257];     // what the operation is about, for the audit
     char credential[RECORD_NAME_MAX + 1];
+    char policy_set[POLICY_HASH_TEXT_SIZE]; // hash of the set that comes into force; "": none
     unsigned status;       // of a successful answer
     json_t *reply;         // owned; what a successful answer says
     void *more;            // of one operation; freed with more_free
