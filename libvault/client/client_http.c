@@ -56,7 +56,8 @@ vlt_result client_http_open(const struct vault_settings *settings, struct fault 
     if (!vlt_is_ok(result))
         goto out;
     result = vlt_fail(VLT_UNAVAILABLE, "out of memory");
-    if (settings->ca_file && access(settings->ca_file, R_OK) != 0) {
+    bool needs_roots = settings->ca_file && !http->unix_path[0];
+    if (needs_roots && access(settings->ca_file, R_OK) != 0) {
         result = fault_set(fault, VLT_MALFORMED, "roots not readable",
                            "the roots in %s can not be read: %s", settings->ca_file,
                            strerror(errno));
