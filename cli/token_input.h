@@ -18,7 +18,8 @@ vlt_result key_read(const char *path, struct vault_key **ret_key, struct fault *
     {"--path", OPTION_LIST, "PATTERN", "limit to these paths, such as /v1/chat/*", 0},             \
     {"--method", OPTION_LIST, "METHOD", "limit to these methods", 0},                              \
     {"--tool", OPTION_LIST, "PATTERN", "limit to these tools", 0},                                 \
-    {"--max-tokens", OPTION_VALUE, "NUMBER", "most tokens of one answer", 0},                      \
+    {"--max-tokens", OPTION_VALUE, "NUMBER",                                                       \
+     "most tokens of output that one request may ask for", 0},                                     \
     {"--subject-token-file", OPTION_VALUE, "FILE",                                                 \
      "who you are: a token of your identity provider; \"-\": standard input "                      \
      "(VAULTCTL_SUBJECT_TOKEN_FILE, VAULTCTL_SUBJECT_TOKEN)", 0},                                  \

@@ -41,7 +41,8 @@ const char *limit_scan_key(struct limit_scan *scan, unsigned level, struct bytes
         const struct profile_limit_member *member = &scan->limit->members[i];
         bool is_parent = level == 1 && member->parent.size;
         struct bytes name = is_parent ? member->parent : member->member;
-        if (!is_here(scan, member, level) || !bytes_equal_nocase(key, name))
+        if (key.size != name.size || !is_here(scan, member, level) ||
+            !bytes_equal_nocase(key, name))
             continue;
         if (!bytes_equal(key, name))
             refused = "the body has a member that differs from a known one in case only";
