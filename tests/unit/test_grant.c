@@ -97,8 +97,9 @@ static void grant_rejects_and_survives_everything_else(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(grant_accepts_its_own_text),
-                                       cmocka_unit_test(grant_accepts_the_longest_names),
-                                       cmocka_unit_test(grant_rejects_and_survives_everything_else)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(grant_accepts_its_own_text),
+        cmocka_unit_test(grant_accepts_the_longest_names),
+        cmocka_unit_test(grant_rejects_and_survives_everything_else)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -138,7 +138,9 @@ void op_standing(struct http_exchange *x, const struct http_parameters *paramete
                    http_media_is(media, HTTP_JSON_MEDIA);
     if (!is_json || !vlt_is_ok(jsontext_parse(request->body, &limits, NULL, &root)) ||
         !is_question(root)) {
-        answer_malformed(x, "the body must be {\"grants\":[{\"grant\":…,\"request_id\":…}]}, at most 128 of them");
+        answer_malformed(
+            x,
+            "the body must be {\"grants\":[{\"grant\":…,\"request_id\":…}]}, at most 128 of them");
     } else if (!vlt_is_ok(redeemer_snapshot(redeemer))) {
         answer_refuse(x, &refusal_unavailable);
     } else {

@@ -154,7 +154,8 @@ static void send_secret(struct http_exchange *x, struct secret *body, uint64_t s
 // for each place that it goes to.
 static size_t answer_capacity(const struct redeem *redeem, const struct answer_open *answer) {
     size_t rendered = (answer->value.size + 256) * 2 * PROFILE_INJECT_MAX;
-    return rest_max_bytes(redeem) + (rendered < PROFILE_RENDERED_MAX ? rendered : PROFILE_RENDERED_MAX);
+    return rest_max_bytes(redeem) +
+           (rendered < PROFILE_RENDERED_MAX ? rendered : PROFILE_RENDERED_MAX);
 }
 
 static vlt_result render(const struct redeem *redeem, const struct answer_open *answer,
