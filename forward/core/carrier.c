@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "forward/core/carrier.h"
 
+#include "forward/core/byte_run.h"
 #include "libvault/base/b64u.h"
 #include "libvault/base/hex.h"
 
@@ -25,10 +26,12 @@ static const struct bytes stripped[] = {NAME("dpop"),
                                         NAME("http2-settings"),
                                         NAME("te")};
 
-// Most headers are none of these: their length tells before a text is compared.
+// Most headers are none of these: length and first letter tell before a text is
+// compared.
 static bool is_one_of(struct bytes name, const struct bytes *names, size_t count) {
     for (size_t i = 0; i < count; i++)
-        if (name.size == names[i].size && bytes_equal_nocase(name, names[i]))
+        if (name.size == names[i].size && (name.at[0] | 0x20) == names[i].at[0] &&
+            bytes_equal_nocase(name, names[i]))
             return true;
     return false;
 }
@@ -42,25 +45,13 @@ bool carrier_is_stripped(struct bytes name) {
            carrier_is_well_known(name);
 }
 
-// A table, because every byte of a token is looked at in every request.
-static size_t b64u_run(struct bytes text, size_t at) {
-#define EIGHT true, true, true, true, true, true, true, true
-    static const bool is_b64u[256] = {
-        ['-'] = true, ['_'] = true, ['0'] = EIGHT, true,  true,  ['A'] = EIGHT, EIGHT, EIGHT,
-        true,         true,         ['a'] = EIGHT, EIGHT, EIGHT, true,          true};
-#undef EIGHT
-    while (at < text.size && is_b64u[text.at[at]])
-        at++;
-    return at;
-}
-
 bool carrier_is_token(struct bytes text) {
     // '{"' in base64url begins with "ey".
     if (text.size > CARRIER_TOKEN_MAX || !bytes_begin_with(text, BYTES_LITERAL("ey")))
         return false;
     size_t begin = 0;
     for (unsigned part = 0; part < 3; part++) {
-        size_t end = b64u_run(text, begin);
+        size_t end = byte_run_b64u(text, begin);
         bool is_last = part == 2;
         if (end == begin || is_last != (end == text.size) || (!is_last && text.at[end] != '.'))
             return false;

@@ -3,14 +3,6 @@
 
 #include "forward/core/carrier.h"
 
-size_t head_size(struct bytes request) {
-    for (size_t i = 0; i + 4 <= request.size; i++)
-        if (request.at[i] == '\r' &&
-            bytes_begin_with(bytes_from(request, i), BYTES_LITERAL("\r\n\r\n")))
-            return i + 4;
-    return 0;
-}
-
 size_t head_capacity(struct bytes head, const struct head_change *change) {
     size_t size = head.size + change->host.size + change->request_id.size +
                   change->correlation.size + 96;
@@ -151,8 +143,9 @@ vlt_result head_rewrite(struct bytes head, const struct head_change *change,
         wire_put_raw(out, line);
         put_text(out, "\r\n");
     }
+    // Bytes behind the head are proxy_set_body's: not the body that was scanned.
     if (rest.size)
-        return vlt_fail(VLT_MALFORMED, "the head for the upstream goes on");
+        return vlt_fail(VLT_MALFORMED, "proxy_set_body is not possible with vault_redeem");
     if (!has_request_id)
         put_line(out, BYTES_LITERAL("x-request-id"), change->request_id);
     if (change->correlation.size &&

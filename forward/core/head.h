@@ -27,12 +27,9 @@ struct head_change {
 // An upper bound for the new head.
 size_t head_capacity(struct bytes head, const struct head_change *change);
 // `head`: request line and headers up to and including the empty line.
-// VLT_MALFORMED: not such a head, or two readings of it; VLT_DENIED: method or
+// VLT_MALFORMED: not such a head, something behind it, or two readings of it; VLT_DENIED: method or
 // path are not what was decided on; VLT_LIMIT: no room.
 vlt_result head_rewrite(struct bytes head, const struct head_change *change,
                         struct wire_writer *out) VLT_MUST_USE;
-
-// The first empty line of a request: the size of its head, 0 when there is none.
-size_t head_size(struct bytes request);
 
 #endif

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "forward/core/model_scan.h"
 
+#include "forward/core/byte_run.h"
 #include "forward/core/json_number.h"
-#include "forward/core/plain_run.h"
 
 // What may come next. STRING and below ESCAPE are inside a text; NUMBER and
 // WORD end by the first byte that does not belong to them.
@@ -273,7 +273,7 @@ static void hex_take(struct model_scan *s, uint8_t c) {
 static size_t string_run(const struct model_scan *s, struct bytes piece, size_t at) {
     if (s->utf8.left || (s->is_key && s->key_is_watched) || s->pending)
         return at;
-    return plain_run_end(piece, at);
+    return byte_run_json(piece, at);
 }
 
 // ---- Structure ----

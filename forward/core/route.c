@@ -8,9 +8,11 @@ static bool is_unreserved(uint8_t c) {
            c == '.' || c == '_' || c == '~';
 }
 
-// RFC 3986 section 3.3: pchar without its percent-encoded form.
+// RFC 3986 section 3.3: pchar without its percent-encoded form. A bit for each: the
+// punctuation from '!' to '@', then '@' to '_', then '`' to '~'.
 static bool may_stand_raw(uint8_t c) {
-    return is_unreserved(c) || (c && strchr("!$&'()*+,;=:@", c));
+    static const uint32_t sets[8] = {[1] = 0x2fff7fd2, [2] = 0x87ffffff, [3] = 0x47fffffe};
+    return sets[c >> 5] >> (c & 31) & 1;
 }
 
 static bool encoding_is_needed(struct bytes digits) {

@@ -139,10 +139,10 @@ bool vault_cache_key(vault_ctx_t *ctx) {
                                   ask->destination,
                                   ask->client_certificate,
                                   ask->source};
-    if (!digest)
+    if (!digest) {
         digest = EVP_MD_CTX_new();
-    if (!sha256)
         sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    }
     uint32_t sizes[sizeof parts / sizeof *parts];
     uint8_t small[512]; // most parts are a few bytes, and each update has its price
     size_t used = 0;

@@ -77,6 +77,14 @@ static ngx_int_t client_certificate(ngx_http_request_t *r, struct bytes *ret_dig
     return NGX_OK;
 }
 
+// Nearly always the path for the upstream is what the client called, or its end: then
+// it has been looked at.
+static bool is_plain(struct bytes path, struct bytes called) {
+    bool is_end = path.size && path.size <= called.size && path.at[0] == '/' &&
+                  bytes_equal(path, bytes_from(called, called.size - path.size));
+    return is_end || route_path_is_plain(path);
+}
+
 static ngx_int_t deny_path(vault_ctx_t *ctx) {
     vault_deny(ctx, NGX_HTTP_BAD_REQUEST, "ambiguous_path",
                "the path can be read in more than one way");
@@ -93,7 +101,7 @@ ngx_int_t vault_facts(vault_ctx_t *ctx, const vault_loc_conf_t *conf) {
         external_uri(r, conf, called, &ask->uri) != NGX_OK ||
         client_certificate(r, &ask->client_certificate) != NGX_OK)
         return NGX_ERROR;
-    if (!route_path_is_plain(ask->path))
+    if (!is_plain(ask->path, called))
         return deny_path(ctx);
     if (ask->proof.size && !ask->uri.size) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "vault: a DPoP proof needs vault_origin");

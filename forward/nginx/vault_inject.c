@@ -45,12 +45,6 @@ static ngx_int_t head_splice(ngx_http_request_t *r, vault_ctx_t *ctx,
     struct head_change change;
     struct wire_writer w;
     change_init(&change, ctx, conf);
-    // Bytes behind the head are proxy_set_body's: not the body that was scanned.
-    if (head_size(request) != request.size) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "vault: proxy_set_body is not possible here");
-        return NGX_ERROR;
-    }
     ngx_buf_t *head = ngx_create_temp_buf(r->pool, head_capacity(request, &change));
     if (!head || vault_wipe_later(ctx, head->start, (size_t)(head->end - head->start)) != NGX_OK)
         return NGX_ERROR;

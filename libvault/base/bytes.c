@@ -28,11 +28,9 @@ bool bytes_equal_text(struct bytes a, const char *text) {
 
 static uint8_t lower(uint8_t c) { return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c; }
 
-bool bytes_equal_nocase(struct bytes a, struct bytes b) {
-    if (a.size != b.size)
-        return false;
-    for (size_t i = 0; i < a.size; i++)
-        if (lower(a.at[i]) != lower(b.at[i]))
+bool bytes_match_nocase(const uint8_t *a, const uint8_t *b, size_t size) {
+    for (size_t i = 0; i < size; i++)
+        if (a[i] != b[i] && lower(a[i]) != lower(b[i]))
             return false;
     return true;
 }

@@ -24,8 +24,12 @@ static inline struct bytes bytes_of_text(const char *text) {
 // Not constant time: for public bytes only (secrets: secret_equal).
 bool bytes_equal(struct bytes a, struct bytes b);
 bool bytes_equal_text(struct bytes a, const char *text);
-// ASCII case-insensitive.
-bool bytes_equal_nocase(struct bytes a, struct bytes b);
+// ASCII case-insensitive. Names of headers are compared with many others, nearly all
+// of another length: that is seen without a call.
+bool bytes_match_nocase(const uint8_t *a, const uint8_t *b, size_t size);
+static inline bool bytes_equal_nocase(struct bytes a, struct bytes b) {
+    return a.size == b.size && bytes_match_nocase(a.at, b.at, a.size);
+}
 bool bytes_begin_with(struct bytes a, struct bytes prefix);
 // The part from `from` to the end; `from` beyond the end gives an empty view.
 struct bytes bytes_from(struct bytes a, size_t from);
