@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Inclusion and consistency proofs of transparency-dev/merkle: JSON with sizes,
-// base64 hashes and wantErr.
+// Inclusion and consistency proofs of transparency-dev/merkle: JSON with sizes, base64
+// hashes and wantErr; an object of it, or such objects anywhere in a file.
 #include "libvault/audit/merkle.h"
 #include "libvault/base/b64u.h"
 #include "libvault/base/jsontext.h"
@@ -98,21 +98,41 @@ static bool read_consistency(const json_t *test, bool *ret_holds) {
     return true;
 }
 
-static void visit(const char *path, struct bytes content) {
-    json_t *test = parse(content);
+// False: that object is no vector.
+static bool judge(const char *path, const json_t *test) {
     const json_t *wants_error = json_object_get(test, "wantErr"),
                  *about = json_object_get(test, "desc");
     bool holds = false;
-    if (json_is_boolean(wants_error) && json_object_get(test, "start") &&
-        json_object_get(test, "end"))
+    if (!json_is_boolean(wants_error))
+        return false;
+    if (json_object_get(test, "start") && json_object_get(test, "end")) {
         vectors_skip(path, 1, "a proof about a subtree: we neither make nor take them");
-    else if (json_is_boolean(wants_error) &&
-             (read_inclusion(test, &holds) || read_consistency(test, &holds)))
-        vectors_judge(path, json_is_string(about) ? json_string_value(about) : "proof",
-                      json_is_true(wants_error) ? "invalid" : "valid", holds);
-    else
-        vectors_foreign(path, test != NULL, "not a vector of a Merkle proof");
-    json_decref(test);
+        return true;
+    }
+    if (!read_inclusion(test, &holds) && !read_consistency(test, &holds))
+        return false;
+    vectors_judge(path, json_is_string(about) ? json_string_value(about) : "proof",
+                  json_is_true(wants_error) ? "invalid" : "valid", holds);
+    return true;
+}
+
+static unsigned find_proofs(const char *path, json_t *at) {
+    const char *member;
+    json_t *value;
+    size_t i;
+    unsigned found = 0;
+    if (json_is_object(at) && judge(path, at))
+        return 1;
+    json_object_foreach(at, member, value) found += find_proofs(path, value);
+    json_array_foreach(at, i, value) found += find_proofs(path, value);
+    return found;
+}
+
+static void visit(const char *path, struct bytes content) {
+    json_t *root = parse(content);
+    if (!find_proofs(path, root))
+        vectors_foreign(path, root != NULL, "not a vector of a Merkle proof");
+    json_decref(root);
 }
 
 void vectors_merkle(int count, char **paths) {

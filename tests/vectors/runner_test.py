@@ -7,7 +7,9 @@ usage: runner_test.py RUNNER
 Runs it on files that were emptied, damaged, mislabelled or are not there.
 Closes with "N passed, N failed".
 """
+import base64
 import copy
+import hashlib
 import json
 import os
 import re
@@ -96,6 +98,11 @@ def of_merkle_and_pages(folder):
     refuses("no wantErr", "merkle", written(folder, "proof.json", proof))
     del proof["treeSize"]
     refuses("no size", "merkle", written(folder, "proof.json", {**proof, "wantErr": True}))
+    leaf = base64.b64encode(hashlib.sha256(b"\0a").digest()).decode()
+    one = {"leafIdx": 0, "treeSize": 1, "leafHash": leaf, "root": leaf, "proof": None, "wantErr": False}
+    done, numbers = run("merkle", written(folder, "many.json", {"inclusion": [one, {**one, "leafIdx": 1, "wantErr": True}], "more": {"a": one}}))
+    expect("merkle: many in one file", done.returncode == 0 and numbers and numbers[:2] == [3, 0], done)
+    refuses("a list of what is none", "merkle", written(folder, "many.json", [{"wantErr": False}, [], 1]))
     page = '# A\n\n<!-- meta={"type": "%s"} -->\n```http\nGET / HTTP/1.1\n\n\n```\n\n```log\n%s\n```\n'
     seen = "off=0 message begin\noff=18 message complete"
     refuses("a type of case that nobody knows", "http1", written(folder, "a.md", page % ("x", seen)))
