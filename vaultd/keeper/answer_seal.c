@@ -24,7 +24,8 @@ static void finish(struct sealing *sealing, vlt_result result) {
 }
 
 static void seal_recorded(struct audit_wait *wait, vlt_result result) {
-    finish((struct sealing *)wait, result);
+    static const char why[] = "the vault is sealed, but that could not be recorded";
+    finish((struct sealing *)wait, vlt_is_ok(result) ? result : vlt_fail(VLT_UNAVAILABLE, why));
 }
 
 static void unsealed(struct unseal_wait *wait, vlt_result result) {
