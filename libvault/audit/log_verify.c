@@ -173,6 +173,31 @@ static vlt_result walk_all(struct walk *walk) {
     return verify_growth(walk);
 }
 
+static vlt_result walk_part(struct walk *walk, uint64_t bundle, uint64_t count) {
+    uint64_t bundles = (walk->checkpoint.size + TILE_WIDTH - 1) / TILE_WIDTH;
+    uint64_t end = bundles - bundle < count ? bundles : bundle + count;
+    for (uint64_t number = bundle; number < end; number++) {
+        VLT_TRY(verify_entries(walk, number));
+        VLT_TRY(verify_above(walk, 0, number));
+    }
+    return end == bundles ? verify_root(walk) : vlt_ok();
+}
+
+vlt_result log_verify_part(int folder, const struct checkpoint *checkpoint, uint64_t bundle,
+                           uint64_t count, struct fault *fault) {
+    const struct log_verify what = {.folder = folder};
+    struct walk walk = {.what = &what, .fault = fault, .checkpoint = *checkpoint};
+    if (bundle >= (checkpoint->size + TILE_WIDTH - 1) / TILE_WIDTH)
+        return vlt_fail(VLT_LIMIT, "a part beyond the end of the log");
+    VLT_TRY(log_pruned(folder, fault, &walk.pruned));
+    VLT_TRY(tile_reader_init(&walk.reader, folder, checkpoint->size));
+    walk.reader.fault = fault;
+    walk.source = tile_reader_source(&walk.reader);
+    vlt_result result = walk_part(&walk, bundle, count);
+    tile_reader_done(&walk.reader);
+    return result;
+}
+
 vlt_result log_verify(const struct log_verify *what, struct fault *fault,
                       struct log_verified *ret_verified) {
     struct walk walk = {.what = what, .fault = fault};

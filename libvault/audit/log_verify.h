@@ -44,5 +44,9 @@ vlt_result log_checkpoint_file(int folder, const char *file, const struct note_k
 // entry or tile. VLT_NOT_FOUND or VLT_MALFORMED: a file is missing or broken.
 vlt_result log_verify(const struct log_verify *what, struct fault *fault,
                       struct log_verified *ret_verified) VLT_MUST_USE;
+// Of a log whose checkpoint is known: `count` bundles from that number on, their hash
+// tiles and what these give above; with the last bundle the root, too. Errors as above.
+vlt_result log_verify_part(int folder, const struct checkpoint *checkpoint, uint64_t bundle,
+                           uint64_t count, struct fault *fault) VLT_MUST_USE;
 
 #endif

@@ -534,6 +534,40 @@ def an_altered_log_is_refused():
         wait_until("the refusal", lambda: "was altered" in lab.log(), 15)
 
 
+def files_that_are_taken_away_stop_decisions():
+    """Of what was published long ago, too, and only as long as they are away; nobody has to restart anything."""
+    with Lab("softhsm") as lab:
+        token = serve(lab)
+        Load(lab, token).run(700)
+        published(lab, 700)
+        away = f"{lab.folder}/away"
+
+        def status():
+            return lab.redeem(token).status
+        for name in ("tile/0/000", "tile/entries/001"):
+            path = f"{lab.audit_folder}/{name}"
+            os.rename(path, away)
+            wait_until("the refusal", lambda: status() == 503)
+            need(f"decisions stop: a file of the audit log is missing or was altered: {name}" in lab.log(), "the log does not name it")
+            told = lab.vaultctl_json("status")["audit"]
+            need(not told["records"] and "missing or was altered" in told["problem"], told)
+            need(lab.admin("GET", "/v1/ready").status == 503, "ready")
+            os.rename(away, path)
+            wait_until("service", lambda: status() == 200)
+        with open(f"{lab.audit_folder}/tile/entries/001", "r+b") as file:
+            file.seek(20000)
+            byte = file.read(1)
+            for put in (bytes([byte[0] ^ 1]), byte):
+                file.seek(20000)
+                file.write(put)
+                file.flush()
+                wait_until("it is noticed", lambda: status() == (503 if put != byte else 200))
+        need(lab.log().count("is whole again") == 3, "it does not say when it is good again")
+        count = len(lab.audit())
+        published(lab, count)
+        lab.vaultctl("audit", "verify", lab.audit_folder)
+
+
 # What each entry must say at least, by operation and outcome.
 WHO = {"principal", "client", "source", "correlation", "tenant"}
 REQUEST = WHO | {"forwarder", "host", "method", "path", "model"}
@@ -704,5 +738,5 @@ if __name__ == "__main__":
     run_cases(a_log_of_the_daemon_is_verified_by_others, every_answer_has_its_record_after_kill,
               a_web_server_serves_the_log, an_answer_carries_its_receipt, a_witness_sees_split_views_and_cuts,
               a_witness_is_locked_up_and_survives_kill, a_log_that_was_rolled_back_is_refused,
-              an_altered_log_is_refused, every_event_is_in_the_log_and_whole, persons_have_pseudonyms,
+              an_altered_log_is_refused, files_that_are_taken_away_stop_decisions, every_event_is_in_the_log_and_whole, persons_have_pseudonyms,
               what_nobody_uses_is_listed, the_key_of_the_log_is_replaced)

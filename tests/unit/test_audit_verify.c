@@ -165,6 +165,30 @@ static void verify_rejects_a_stand_in_that_is_not_full(void **state) {
     assert_ok(verify((struct log_verify){0}, &fault, &verified));
 }
 
+// The parts of a log are the log: each change is found in one of them.
+static void verify_accepts_and_rejects_by_parts(void **state) {
+    static const char *const files[] = {"tile/entries/000", "tile/entries/002.p/88", "tile/0/001",
+                                        "tile/0/002.p/88", "tile/1/000.p/2"};
+    struct log_verified verified;
+    assert_ok(verify((struct log_verify){0}, NULL, &verified));
+    for (size_t f = 0; f <= sizeof files / sizeof *files; f++) {
+        unsigned good = 0;
+        const char *file = f ? files[f - 1] : NULL;
+        if (file)
+            assert_int_equal(renameat(folder, file, folder, "away"), 0);
+        for (uint64_t bundle = 0; bundle < 3; bundle++)
+            good += vlt_is_ok(log_verify_part(folder, &verified.checkpoint, bundle, 1, NULL));
+        if (file)
+            assert_int_equal(renameat(folder, "away", folder, file), 0);
+        assert_true(file ? good < 3 : good == 3);
+    }
+    assert_ok(log_verify_part(folder, &verified.checkpoint, 1, 100, NULL));
+    assert_int_equal(log_verify_part(folder, &verified.checkpoint, 3, 1, NULL).class, VLT_LIMIT);
+    verified.checkpoint.root.at[0] ^= 1; // the root comes with the last part
+    assert_ok(log_verify_part(folder, &verified.checkpoint, 0, 2, NULL));
+    assert_int_equal(log_verify_part(folder, &verified.checkpoint, 2, 1, NULL).class, VLT_CRYPTO);
+}
+
 // ---- Pruned ----
 
 static void verify_accepts_a_pruned_log(void **state) {
@@ -214,6 +238,7 @@ int main(void) {
         cmocka_unit_test(verify_accepts_a_log),
         cmocka_unit_test(verify_rejects_each_changed_file),
         cmocka_unit_test(verify_rejects_a_stand_in_that_is_not_full),
+        cmocka_unit_test(verify_accepts_and_rejects_by_parts),
         cmocka_unit_test(verify_accepts_a_pruned_log),
         cmocka_unit_test(verify_rejects_a_pruned_log_beyond_its_word),
     };

@@ -4,13 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "vaultd/auditor/patrol.h"
 #include "vaultd/auditor/publisher.h"
 #include "vaultd/keeper/worker.h"
 #include "vaultd/log/log.h"
 
 #define TICK_MS 1000
 
-enum phase { PHASE_IDLE, PHASE_TILES, PHASE_SIGNING, PHASE_CHECKPOINT };
+enum phase { PHASE_IDLE, PHASE_TILES, PHASE_SIGNING, PHASE_CHECKPOINT, PHASE_PATROL };
 
 struct publication {
     struct worker_job job; // first: the worker's view of us
@@ -20,6 +21,8 @@ struct publication {
     struct event *tick;
     char origin[NOTE_NAME_MAX + 1];
     const char *refusal;
+    const char *damage; // of what was published, until the files are restored; NULL: none
+    struct patrol patrol;
     bool was_failing, is_ending;
     char delay[256]; // why it was failing
 
@@ -37,7 +40,7 @@ struct publication {
 };
 
 const char *publication_refusal(const struct publication *publication) {
-    return publication->refusal;
+    return publication->refusal ? publication->refusal : publication->damage;
 }
 
 const char *publication_delay(const struct publication *publication) {
@@ -61,6 +64,10 @@ static vlt_result make_tiles(struct publication *p) {
 static void run(struct worker_job *job) {
     struct publication *p = (struct publication *)job;
     p->fault = (struct fault){0};
+    if (p->phase == PHASE_PATROL) {
+        p->result = patrol_look(&p->patrol, log_file_folder_open(p->file), &p->start.at, &p->fault);
+        return;
+    }
     p->result = p->phase == PHASE_TILES
                     ? make_tiles(p)
                     : publisher_write_checkpoint(p->publisher, &p->note, &p->fault);
@@ -80,6 +87,21 @@ static void failed(struct publication *p, const char *why) {
     p->phase = PHASE_IDLE;
 }
 
+// What was altered is not added to. Files that come back are enough: nothing in memory
+// depends on them.
+static void patrolled(struct publication *p) {
+    p->phase = PHASE_IDLE;
+    if (!vlt_is_ok(p->result) && !p->damage)
+        log_error("decisions stop: %s: %s. Restore it; decisions then go on by themselves",
+                  p->result.reason, fault_or_reason(&p->fault, p->result));
+    if (vlt_is_ok(p->result) && p->damage && !p->patrol.is_doubtful)
+        log_notice("the audit log is whole again; decisions go on");
+    if (vlt_is_ok(p->result) && !p->patrol.is_doubtful)
+        p->damage = NULL;
+    else if (!vlt_is_ok(p->result))
+        p->damage = p->result.reason;
+}
+
 static void set_start(struct publication *p) {
     const struct checkpoint *at = log_file_checkpoint(p->file);
     p->start = (struct publisher_start){
@@ -93,6 +115,12 @@ static void submit_tiles(struct publication *p, uint64_t old_size) {
     p->phase = PHASE_TILES;
     p->until = log_file_durable(p->file);
     p->old_size = old_size;
+    set_start(p);
+    worker_submit(p->worker, &p->job);
+}
+
+static void submit_patrol(struct publication *p) {
+    p->phase = PHASE_PATROL;
     set_start(p);
     worker_submit(p->worker, &p->job);
 }
@@ -145,7 +173,9 @@ static void done(struct worker_job *job) {
     struct publication *p = (struct publication *)job;
     if (p->is_ending)
         return;
-    if (!vlt_is_ok(p->result) && p->result.class == VLT_CONFLICT) {
+    if (p->phase == PHASE_PATROL)
+        patrolled(p);
+    else if (!vlt_is_ok(p->result) && p->result.class == VLT_CONFLICT) {
         refuse(p, p->result.reason);
         log_error("%s", fault_or_reason(&p->fault, p->result));
     } else if (!vlt_is_ok(p->result)) {
@@ -160,15 +190,19 @@ static void done(struct worker_job *job) {
             log_notice("the audit log is published again");
         p->was_failing = false;
         p->delay[0] = 0;
-        p->phase = PHASE_IDLE;
+        submit_patrol(p);
     }
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *context) {
     struct publication *p = context;
     uint64_t signed_size = log_file_checkpoint(p->file)->size;
-    if (p->phase == PHASE_IDLE && !p->refusal && log_file_durable(p->file) > signed_size)
+    if (p->phase != PHASE_IDLE || p->refusal)
+        return;
+    if (!p->damage && log_file_durable(p->file) > signed_size)
         submit_tiles(p, signed_size);
+    else
+        submit_patrol(p);
 }
 
 // ---- Life ----

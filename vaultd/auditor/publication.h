@@ -7,7 +7,9 @@
 //                  ▲         │
 //                  └─────────┘ the keeper signed another size last: prove from there
 //
-// Any failure goes back to IDLE and is tried again with the next tick.
+// Any failure goes back to IDLE and is tried again with the next tick. After a
+// checkpoint, and where there is nothing new, the thread looks after old files
+// (patrol.h).
 // Used by the auditor's loop.
 #ifndef VLT_AUDITOR_PUBLICATION_H
 #define VLT_AUDITOR_PUBLICATION_H
@@ -26,7 +28,8 @@ void publication_free(struct publication *publication); // waits for the thread;
 // Starts the thread, in the sandbox.
 vlt_result publication_start(struct publication *publication, struct event_base *base) VLT_MUST_USE;
 void publication_set_keeper(struct publication *publication, struct channel *keeper); // NULL: gone
-// Not NULL: the log is not what was signed before, and nothing may be added to it.
+// Not NULL: the log is not what was signed before, or files of it are not (as long as
+// they are not), and nothing may be added to it.
 const char *publication_refusal(const struct publication *publication);
 // Why the last round failed, "" when it did not: entries are recorded, and are
 // published later.

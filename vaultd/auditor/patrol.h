@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// Looks after what was published long ago: a little of the log in each round, from the
+// first entry to the last and again, whether its files are there and are what was
+// signed. Nobody reads them otherwise until somebody has to prove something.
+//
+// Used by the publication's thread.
+#ifndef VLT_AUDITOR_PATROL_H
+#define VLT_AUDITOR_PATROL_H
+
+#include "libvault/audit/checkpoint.h"
+#include "libvault/base/fault.h"
+
+#define PATROL_BUNDLES 4 // of 256 entries, each round
+
+struct patrol {
+    uint64_t next; // bundle
+    bool is_doubtful;
+};
+// VLT_CONFLICT: a file of the log of that checkpoint is missing or is not what was
+// signed, also at a second look in the next round; `fault` names it. The same place is
+// looked at again until it is good.
+vlt_result patrol_look(struct patrol *patrol, int folder, const struct checkpoint *at,
+                       struct fault *fault) VLT_MUST_USE;
+
+#endif
