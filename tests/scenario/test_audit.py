@@ -203,7 +203,7 @@ def the_index_finds_the_same(lab):
         return lab.vaultctl("--json", "audit", "search", "--log", lab.audit_folder, *options).stdout
     questions = (("--correlation", "load-70001"), ("--decision", "deny", "--count", "70"), ("--principal", f"{lab.issuer}|nobody"),
                  ("--operation", "vault.init"), ("--credential", "openai-prod", "--decision", "allow", "--count", "50"),
-                 ("--since", "2099"), ("--principal", f"{lab.issuer}|alice", "--until", "2000"))
+                 ("--since", "2099-01-01"), ("--principal", f"{lab.issuer}|alice", "--until", "2000-01-01"))
     plain = [search("--no-index", *question) for question in questions]
     for _ in range(2):  # made, then used
         need([search("--index", folder, *question) for question in questions] == plain, "the index finds something else")

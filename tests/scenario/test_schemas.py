@@ -96,9 +96,8 @@ def defaults_of_the_configuration_are_as_published():
 
 def program_and_schema_refuse_the_same():
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("c", "k"):
-            with open(f"{folder}/{name}", "w") as out:
-                out.write("-")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=x.test",
+                        "-keyout", f"{folder}/k", "-out", f"{folder}/c"], check=True, capture_output=True)
         good = {"issuer": "https://x.test", "device": {"kind": "tpm"},
                 "broker": {"tls_certificate": f"{folder}/c", "tls_key": f"{folder}/k"}}
         document = schema("config")

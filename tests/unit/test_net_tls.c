@@ -80,7 +80,7 @@ static struct {
     unsigned calls, released;
 } h;
 static uint8_t secret[300000];
-enum { PAGES = 80, PAGE_BYTES = 12000 }; // more than the kernel holds for a client that does not read
+enum { PAGES = 80, PAGE_BYTES = 12000 }; // more than the kernel holds for who does not read
 
 static void on_release(void *ctx) { h.released++; }
 
