@@ -5,14 +5,12 @@
 #include "libvault/base/b64u.h"
 
 bool token_peek_has_limit(struct bytes token) {
-    // Inside of a text a quote follows a backslash, and so never a comma.
-    static const char limit[] = ",\"max_tokens\":";
+    // Inside of a text each quote follows a backslash.
+    static const char limit[] = "\"max_tokens\":";
     uint8_t claims[CARRIER_TOKEN_MAX];
     size_t size = 0;
     struct bytes payload = bytes_from(token, bytes_find(token, '.') + 1);
     payload.size = bytes_find(payload, '.');
-    if (payload.size > CARRIER_TOKEN_MAX ||
-        !vlt_is_ok(b64u_decode(payload, claims, sizeof claims, &size)))
-        return false;
-    return memmem(claims, size, limit, sizeof limit - 1) != NULL;
+    return vlt_is_ok(b64u_decode(payload, claims, sizeof claims, &size)) &&
+           memmem(claims, size, limit, sizeof limit - 1) != NULL;
 }

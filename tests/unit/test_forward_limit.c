@@ -127,6 +127,27 @@ static void limit_accepts_nothing_where_nothing_is_known(void **state) {
     expect(NULL, "{\"max_tokens\":\"5\",\"max_tokens\":1e99}", 0); // nobody's concern
 }
 
+// Members count in the object that they belong to, and a tool's name is none of theirs.
+static void limit_accepts_members_of_their_own_object_only(void **state) {
+    static const struct profile_limit two = {
+        .member_count = 2,
+        .members = {{PROFILE_LIMIT_MOST, BYTES_LITERAL("a"), BYTES_LITERAL("x")},
+                    {PROFILE_LIMIT_MOST, BYTES_LITERAL("b"), BYTES_LITERAL("y")}}};
+    expect(&two, "{\"a\":{\"x\":5}}", 5);
+    expect(&two, "{\"b\":{\"y\":6}}", 6);
+    expect(&two, "{\"a\":{\"y\":5}}", 0);
+    expect(&two, "{\"b\":{\"x\":5,\"y\":null}}", 0);
+    static const char body[] = "{\"a\":{\"name\":7,\"x\":5},\"method\":\"tools/call\","
+                               "\"params\":{\"name\":\"t\",\"x\":8}}";
+    struct model_scan s;
+    model_scan_init(&s, NULL, true);
+    model_scan_count(&s, &two);
+    assert_true(vlt_is_ok(model_scan_feed(&s, bytes_of_text(body))));
+    assert_true(vlt_is_ok(model_scan_end(&s)));
+    assert_int_equal(model_scan_max_tokens(&s), 5);
+    assert_true(bytes_equal_text(model_scan_tool(&s), "t"));
+}
+
 static void limit_rejects_what_is_no_whole_number_or_has_two_readings(void **state) {
     static const char *const bad[] = {
         "{\"max_tokens\":5,\"max_tokens\":5}",
@@ -291,6 +312,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(limit_accepts_what_each_provider_calls_it),
         cmocka_unit_test(limit_accepts_nothing_where_nothing_is_known),
+        cmocka_unit_test(limit_accepts_members_of_their_own_object_only),
         cmocka_unit_test(limit_rejects_what_is_no_whole_number_or_has_two_readings),
         cmocka_unit_test(limit_survives_mutation),
         cmocka_unit_test(profile_rejects_limits_that_say_nothing),
