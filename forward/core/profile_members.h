@@ -5,11 +5,19 @@
 
 #include "forward/core/profile.h"
 
+// Something that is put into a request, by templates.
+struct profile_item {
+    const char *name, *format;
+    bool in_query, is_optional;
+    bool is_named; // the name has no placeholder, and was checked
+};
+
 struct profile {
     json_t *root; // owned; every text below is borrowed from it
     json_t *parameters, *inject, *token_in, *model, *environment; // never NULL, may be empty
-    // What a forwarder looks at for each request, taken out of the JSON once.
-    size_t carrier_count, model_count;
+    // What is looked at for each request, taken out of the JSON once.
+    size_t item_count, carrier_count, model_count;
+    struct profile_item items[PROFILE_INJECT_MAX];
     struct profile_carrier carriers[PROFILE_PLACES_MAX];
     struct profile_model_place models[PROFILE_PLACES_MAX];
     size_t limit_count;

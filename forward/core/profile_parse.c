@@ -42,7 +42,7 @@ static bool place_is(const json_t *item, const char *place) {
     return in && !strcmp(in, place);
 }
 
-static vlt_result check_inject(const struct profile *profile, struct fault *fault) {
+static vlt_result take_inject(struct profile *profile, struct fault *fault) {
     static const char *const members[] = {"in", "name", "format", "optional", NULL};
     size_t index;
     const json_t *item;
@@ -59,10 +59,12 @@ static vlt_result check_inject(const struct profile *profile, struct fault *faul
         if (!name || !format || !template_is_sound(profile, name, false) ||
             !template_is_sound(profile, format, true))
             return wrong(fault, "an injected item needs a name and a format of known placeholders");
-        if (!strchr(name, '{') &&
-            !(in_query ? profile_is_query_name(name) : profile_is_header_name(name)))
+        bool is_named = !strchr(name, '{');
+        if (is_named && !(in_query ? profile_is_query_name(name) : profile_is_header_name(name)))
             return wrong(fault,
                          "a credential may not be put into a header or parameter of this name");
+        profile->items[profile->item_count++] = (struct profile_item){
+            name, format, in_query, json_is_true(json_object_get(item, "optional")), is_named};
     }
     return vlt_ok();
 }
@@ -194,7 +196,7 @@ static vlt_result profile_check_parts(struct profile *profile, struct fault *fau
         return wrong(fault, "a member of the profile is of the wrong type");
     VLT_TRY(check_names(profile, fault));
     VLT_TRY(check_parameters(profile, fault));
-    VLT_TRY(check_inject(profile, fault));
+    VLT_TRY(take_inject(profile, fault));
     VLT_TRY(take_carriers(profile, fault));
     VLT_TRY(take_models(profile, fault));
     VLT_TRY(profile_take_limits(profile, fault));

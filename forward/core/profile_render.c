@@ -116,25 +116,25 @@ static void put_template(struct render *r, const struct source *from, const char
     } while (piece.placeholder.at);
 }
 
-// A name is checked after rendering, because it may come from a parameter.
-static void put_name(struct render *r, const struct source *from, const json_t *item,
-                     bool in_query) {
+// A name that comes from a parameter is checked after rendering.
+static void put_name(struct render *r, const struct source *from,
+                     const struct profile_item *item) {
     size_t begin = r->size;
-    put_template(r, from, json_string_value(json_object_get(item, "name")));
+    put_template(r, from, item->name);
     char name[PROFILE_NAME_MAX + 1];
-    if (!vlt_is_ok(r->result))
+    if (item->is_named || !vlt_is_ok(r->result))
         return;
     if (!bytes_to_text(bytes_of(r->at + begin, r->size - begin), name, sizeof name) ||
-        !(in_query ? profile_is_query_name(name) : profile_is_header_name(name)))
+        !(item->in_query ? profile_is_query_name(name) : profile_is_header_name(name)))
         fail(r, VLT_MALFORMED,
              "a credential may not be put into a header or parameter of this name");
 }
 
 // An optional item is left out when the credential has no such parameter.
-static bool item_is_wanted(const struct source *from, const json_t *item) {
-    if (!json_is_true(json_object_get(item, "optional")))
+static bool item_is_wanted(const struct source *from, const struct profile_item *item) {
+    if (!item->is_optional)
         return true;
-    const char *template = json_string_value(json_object_get(item, "format"));
+    const char *template = item->format;
     struct profile_piece piece = {0};
     while (profile_piece_next(&template, &piece) && piece.placeholder.at)
         if (!bytes_equal_text(piece.placeholder, "secret") &&
@@ -143,12 +143,13 @@ static bool item_is_wanted(const struct source *from, const json_t *item) {
     return true;
 }
 
-static void put_item(struct render *r, const struct source *from, const json_t *item) {
-    bool in_query = !strcmp(json_string_value(json_object_get(item, "in")), "query");
-    put_text(r, in_query ? "{\"in\":\"query\",\"name\":\"" : "{\"in\":\"header\",\"name\":\"");
-    put_name(r, from, item, in_query);
+static void put_item(struct render *r, const struct source *from,
+                     const struct profile_item *item) {
+    put_text(r, item->in_query ? "{\"in\":\"query\"" : "{\"in\":\"header\"");
+    put_text(r, ",\"name\":\"");
+    put_name(r, from, item);
     put_text(r, "\",\"value\":\"");
-    put_template(r, from, json_string_value(json_object_get(item, "format")));
+    put_template(r, from, item->format);
     put_text(r, "\"}");
 }
 
@@ -160,14 +161,12 @@ vlt_result profile_render(const struct profile *profile, const json_t *parameter
         return vlt_fail(VLT_LIMIT, "the credential is too long");
     struct render r = {.at = at, .capacity = capacity, .result = vlt_ok()};
     const struct source from = {profile, parameters, secret};
-    size_t index;
-    const json_t *item;
     const char *separator = "[";
-    json_array_foreach(profile->inject, index, item) {
-        if (!item_is_wanted(&from, item))
+    for (size_t i = 0; i < profile->item_count; i++) {
+        if (!item_is_wanted(&from, &profile->items[i]))
             continue;
         put_text(&r, separator);
-        put_item(&r, &from, item);
+        put_item(&r, &from, &profile->items[i]);
         separator = ",";
     }
     put_text(&r, "]");

@@ -30,13 +30,24 @@ static uint64_t load(const uint8_t *at) {
 
 // ---- Encode ----
 
+// The bytes of a word as gcc and clang compute with them at once.
+typedef uint8_t lanes __attribute__((vector_size(8)));
+
+// Each range of the alphabet lies at another distance from its values than the range
+// before it: what is added there changes at its first value.
 static uint64_t characters_of(uint64_t values, struct alphabet alphabet) {
-    uint64_t offset = within(values, 0, 25) & EACH('A');
-    offset |= within(values, 26, 51) & EACH('a' - 26);
-    offset |= within(values, 52, 61) & EACH((uint8_t)('0' - 52) & 0x7F);
-    offset |= within(values, 62, 62) & EACH((uint8_t)(alphabet.c62 - 62) & 0x7F);
-    offset |= within(values, 63, 63) & EACH((uint8_t)(alphabet.c63 - 63) & 0x7F);
-    return add(values, offset);
+    const uint8_t lower = 'a' - 26 - 'A', digit = (uint8_t)('0' - 52 - ('a' - 26)),
+                  c62 = (uint8_t)(alphabet.c62 - 62 - ('0' - 52)),
+                  c63 = (uint8_t)(alphabet.c63 - 63 - (alphabet.c62 - 62));
+    lanes value;
+    memcpy(&value, &values, sizeof value);
+    lanes character = value + (uint8_t)'A';
+    character += (lanes)(value > 25) & lower;
+    character += (lanes)(value > 51) & digit;
+    character += (lanes)(value > 61) & c62;
+    character += (lanes)(value > 62) & c63;
+    memcpy(&values, &character, sizeof values);
+    return values;
 }
 
 // 48 bits become eight bytes of six.
@@ -47,9 +58,8 @@ static uint64_t spread(uint64_t bits) {
 }
 
 static uint64_t encode_six(const uint8_t *at, struct alphabet alphabet) {
-    uint64_t bits = 0;
-    for (int i = 0; i < 6; i++)
-        bits = bits << 8 | at[i];
+    uint32_t first = (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+    uint64_t bits = (uint64_t)first << 16 | (uint64_t)at[4] << 8 | at[5];
     return characters_of(spread(bits), alphabet);
 }
 
@@ -58,10 +68,22 @@ static void put_characters(uint64_t word, size_t count, char *text) {
         text[i] = (char)(word >> (56 - 8 * i));
 }
 
+// All eight, which a compiler makes one move of.
+static void put_eight(uint64_t word, char *text) {
+    text[0] = (char)(word >> 56);
+    text[1] = (char)(word >> 48);
+    text[2] = (char)(word >> 40);
+    text[3] = (char)(word >> 32);
+    text[4] = (char)(word >> 24);
+    text[5] = (char)(word >> 16);
+    text[6] = (char)(word >> 8);
+    text[7] = (char)word;
+}
+
 static void encode(struct bytes bytes, struct alphabet alphabet, char *text) {
     size_t at = 0;
     for (; bytes.size - at >= 6; at += 6, text += 8)
-        put_characters(encode_six(bytes.at + at, alphabet), 8, text);
+        put_eight(encode_six(bytes.at + at, alphabet), text);
     if (at == bytes.size)
         return;
     uint8_t last[6] = {0};

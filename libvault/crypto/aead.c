@@ -67,7 +67,8 @@ vlt_result gcm_open(const uint8_t *key, size_t key_bytes, struct bytes iv, struc
         done = context &&
                EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, AEAD_TAG_SIZE, expected) == 1 &&
                feed(context, NULL, aad.at, aad.size) &&
-               feed(context, secret_borrow_room(plaintext), ciphertext.at, ciphertext.size) &&
+               feed(context, secret_borrow_room_of(plaintext, ciphertext.size), ciphertext.at,
+                    ciphertext.size) &&
                EVP_CipherFinal_ex(context, none, &written) == 1;
         secret_release_sized(plaintext, ciphertext.size);
     }

@@ -12,6 +12,7 @@
 
 struct secret {
     size_t capacity, size;
+    size_t touched; // from here on there are zeros
     uint64_t guard; // the same word stands behind the bytes
     uint8_t at[];
 };
@@ -40,7 +41,7 @@ struct secret *secret_new(size_t capacity) {
     if (!secret)
         return NULL;
     secret->capacity = capacity;
-    secret->size = 0;
+    secret->size = secret->touched = 0;
     secret->guard = guard_word;
     memset(secret->at, 0, capacity);
     memcpy(secret->at + capacity, &guard_word, sizeof guard_word);
@@ -63,7 +64,7 @@ vlt_result secret_set(struct secret *secret, const void *at, size_t size) {
     secret_wipe(secret);
     if (size)
         memcpy(secret->at, at, size);
-    secret->size = size;
+    secret->size = secret->touched = size;
     return vlt_ok();
 }
 
@@ -71,6 +72,7 @@ vlt_result secret_set_random(struct secret *secret, size_t size) {
     if (size > secret->capacity)
         return vlt_fail(VLT_LIMIT, "secret is too long");
     secret_wipe(secret);
+    secret->touched = size;
     if (RAND_priv_bytes(secret->at, (int)size) != 1) {
         secret_wipe(secret);
         return vlt_fail(VLT_UNAVAILABLE, "no random bytes");
@@ -80,13 +82,22 @@ vlt_result secret_set_random(struct secret *secret, size_t size) {
 }
 
 void secret_wipe(struct secret *secret) {
-    secret_cleanse(secret->at, secret->capacity);
-    secret->size = 0;
+    secret_cleanse(secret->at, secret->touched);
+    secret->size = secret->touched = 0;
 }
 
 const uint8_t *secret_borrow(const struct secret *secret) { return secret->at; }
 
-uint8_t *secret_borrow_room(struct secret *secret) { return secret->at; }
+uint8_t *secret_borrow_room(struct secret *secret) {
+    return secret_borrow_room_of(secret, secret->capacity);
+}
+
+uint8_t *secret_borrow_room_of(struct secret *secret, size_t size) {
+    assert(size <= secret->capacity);
+    if (secret->touched < size)
+        secret->touched = size;
+    return secret->at;
+}
 
 void secret_release_sized(struct secret *secret, size_t size) {
     assert(size <= secret->capacity);

@@ -65,6 +65,8 @@ void secret_wipe(struct secret *secret); // content gone, size 0
 const uint8_t *secret_borrow(const struct secret *secret);
 // Writable room of `capacity` bytes; secret_release_sized fixes the new size.
 uint8_t *secret_borrow_room(struct secret *secret);
+// The same for who writes no more than `size` bytes: a wipe then costs no more than they.
+uint8_t *secret_borrow_room_of(struct secret *secret, size_t size);
 void secret_release_sized(struct secret *secret, size_t size);
 void secret_release(const struct secret *secret);
 

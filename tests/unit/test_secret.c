@@ -98,6 +98,32 @@ static void secret_equal_rejects_any_difference(void **state) {
     }
 }
 
+// Whatever was written, however large it was said to be in the end.
+static void secret_wipe_reaches_all_that_was_written(void **state) {
+    static const uint8_t zeros[64];
+    struct secret *s = secret_new(64);
+    for (unsigned way = 0; way < 5; way++) {
+        if (way == 0)
+            memset(secret_borrow_room(s), 0xA5, 64);
+        else if (way == 1)
+            memset(secret_borrow_room_of(s, 40), 0xA5, 40);
+        else if (way == 2)
+            assert_true(vlt_is_ok(secret_set_random(s, 50)));
+        else if (way == 3)
+            assert_true(vlt_is_ok(secret_set(s, "0123456789", 10)));
+        else
+            memset(secret_borrow_room_of(s, 64), 0xA5, 64);
+        if (way > 2) // less than what was written before
+            memset(secret_borrow_room_of(s, 5), 0x5A, 5);
+        secret_release_sized(s, 3);
+        secret_wipe(s);
+        assert_int_equal(secret_size(s), 0);
+        assert_memory_equal(secret_borrow(s), zeros, 64);
+        secret_release(s);
+    }
+    secret_free(s);
+}
+
 static void secret_free_wipes(void **state) {
     struct secret *s = secret_new(64);
     memset(secret_borrow_room(s), 0xA5, 64);
@@ -368,6 +394,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(secret_accepts_content),
         cmocka_unit_test(secret_rejects_what_does_not_fit),
         cmocka_unit_test(secret_equal_rejects_any_difference),
+        cmocka_unit_test(secret_wipe_reaches_all_that_was_written),
         cmocka_unit_test(secret_free_wipes),
         cmocka_unit_test(heap_rejects_more_than_it_has),
         cmocka_unit_test(heap_survives_random_use),

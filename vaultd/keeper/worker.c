@@ -64,9 +64,11 @@ static void *thread_main(void *context) {
         pthread_mutex_lock(&worker->lock);
         worker->running = NULL;
         list_append(&worker->finished, job);
+        pthread_mutex_unlock(&worker->lock); // whoever is woken wants it
         // Can only fail when 2^64 wake-ups were not seen.
         ssize_t written = write(worker->wake_fd, &one, sizeof one);
         (void)written;
+        pthread_mutex_lock(&worker->lock);
     }
     worker->is_left = true;
     pthread_cond_signal(&worker->has_left);
@@ -193,8 +195,8 @@ void worker_submit(struct worker *worker, struct worker_job *job) {
     }
     pthread_mutex_lock(&worker->lock);
     list_append(&worker->waiting, job);
-    pthread_cond_signal(&worker->has_work);
     pthread_mutex_unlock(&worker->lock);
+    pthread_cond_signal(&worker->has_work);
 }
 
 struct worker_job *worker_running(struct worker *worker, int64_t *ret_since_ms) {

@@ -39,18 +39,21 @@ static const struct record_forwarder *find_known(const struct forwarders *forwar
     return NULL;
 }
 
-static void remember(struct forwarders *forwarders, const struct http_peer *peer,
-                     const struct record_forwarder *forwarder) {
+static const struct record_forwarder *remember(struct forwarders *forwarders,
+                                               const struct http_peer *peer,
+                                               const struct record_forwarder *forwarder) {
     size_t i = forwarders->next++ % FORWARDERS_KNOWN;
     forwarders->known[i].is_used = true;
     forwarders->known[i].is_unix = peer->is_unix;
     forwarders->known[i].uid = peer->uid;
     memcpy(forwarders->known[i].thumbprint, peer->thumbprint, 32);
     forwarders->known[i].forwarder = *forwarder;
+    return &forwarders->known[i].forwarder;
 }
 
 vlt_result forwarder_find(struct forwarders *forwarders, struct store *store,
-                          const struct http_peer *peer, struct record_forwarder *ret_forwarder) {
+                          const struct http_peer *peer,
+                          const struct record_forwarder **ret_forwarder) {
     struct record_forwarder candidate;
     struct search search = {.peer = peer, .found = &candidate};
     uint64_t revision = store_snapshot_revision(store);
@@ -58,15 +61,14 @@ vlt_result forwarder_find(struct forwarders *forwarders, struct store *store,
         *forwarders = (struct forwarders){.revision = revision};
     const struct record_forwarder *known = find_known(forwarders, peer);
     if (known) {
-        *ret_forwarder = *known;
+        *ret_forwarder = known;
         return vlt_ok();
     }
     VLT_TRY(store_each(store, STORE_SYSTEM_TENANT, STORE_FORWARDER, bytes_of(NULL, 0),
                        bytes_of(NULL, 0), look, &search));
     if (!search.is_found)
         return vlt_fail(VLT_DENIED, "no forwarder is enrolled with this uid or certificate");
-    remember(forwarders, peer, &candidate);
-    *ret_forwarder = candidate;
+    *ret_forwarder = remember(forwarders, peer, &candidate);
     return vlt_ok();
 }
 

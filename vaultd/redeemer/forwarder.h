@@ -20,10 +20,11 @@ struct forwarders {
     } known[FORWARDERS_KNOWN];
 };
 
-// Within an open snapshot. VLT_DENIED when nobody is enrolled with that identity.
+// Within an open snapshot; the forwarder is borrowed until the next call. VLT_DENIED when
+// nobody is enrolled with that identity.
 vlt_result forwarder_find(struct forwarders *forwarders, struct store *store,
                           const struct http_peer *peer,
-                          struct record_forwarder *ret_forwarder) VLT_MUST_USE;
+                          const struct record_forwarder **ret_forwarder) VLT_MUST_USE;
 bool forwarder_serves(const struct record_forwarder *forwarder, struct bytes tenant);
 
 #endif

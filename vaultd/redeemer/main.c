@@ -6,6 +6,7 @@
 
 #include "libvault/base/clock.h"
 #include "libvault/crypto/jws_headers.h"
+#include "libvault/secret/secret.h"
 #include "vaultd/log/log.h"
 #include "vaultd/net/tls.h"
 #include "vaultd/redeemer/redeemer.h"
@@ -72,13 +73,15 @@ static vlt_result start(struct redeemer *redeemer, const struct tell_settings_re
     redeemer->policies = policy_cache_new();
     redeemer->decider = decider_new();
     redeemer->verdicts = verdict_memo_new();
+    redeemer->rendered = secret_new(PROFILE_RENDERED_MAX);
     redeemer->headers = jws_headers_new();
     // Not the same numbers again after a restart: forwarders may hold old answers.
     redeemer->epoch = (uint64_t)clock_now_us();
     redeemer->heartbeat =
         event_new(role_base(redeemer->role), -1, EV_PERSIST, on_heartbeat, redeemer);
     if (!redeemer->tokens || !redeemer->policies || !redeemer->decider || !redeemer->verdicts ||
-        !redeemer->headers || !redeemer->heartbeat || event_add(redeemer->heartbeat, &second) != 0)
+        !redeemer->rendered || !redeemer->headers || !redeemer->heartbeat ||
+        event_add(redeemer->heartbeat, &second) != 0)
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
     return start_server(redeemer, got);
 }
@@ -196,6 +199,7 @@ static void done(struct redeemer *redeemer) {
     policy_cache_free(redeemer->policies);
     decider_free(redeemer->decider);
     verdict_memo_free(redeemer->verdicts);
+    secret_free(redeemer->rendered);
     jws_headers_free(redeemer->headers);
     profile_set_free(redeemer->profiles);
     store_close(redeemer->store);

@@ -89,10 +89,9 @@ static vlt_result check_all(struct asking *asking, const json_t *grants) {
 }
 
 static void answer(struct redeemer *redeemer, struct http_exchange *x, const json_t *grants) {
-    struct record_forwarder forwarder;
-    struct asking asking = {.redeemer = redeemer, .forwarder = &forwarder};
+    struct asking asking = {.redeemer = redeemer};
     vlt_result result = forwarder_find(&redeemer->forwarders, redeemer->store,
-                                       http_exchange_peer(x), &forwarder);
+                                       http_exchange_peer(x), &asking.forwarder);
     if (result.class == VLT_DENIED) {
         answer_refuse(x, &refusal_denied); // to the forwarder: everything has ended
         return;

@@ -49,7 +49,7 @@ void watchers_end(struct redeemer *redeemer) {
 }
 
 static bool is_enrolled(struct redeemer *redeemer, struct http_exchange *x) {
-    struct record_forwarder forwarder;
+    const struct record_forwarder *forwarder;
     if (!vlt_is_ok(redeemer_snapshot(redeemer)))
         return false;
     bool is_known = vlt_is_ok(

@@ -18,9 +18,9 @@ struct redeem {
     struct redeemer *redeemer;
     struct http_exchange *x;
     struct redeem_request request;
-    struct record_forwarder forwarder;
-    // Found out on the way; views live as long as the token cache's entry, that
-    // is until this turn of the loop ends.
+    // Found out on the way; what is borrowed is so from caches, that is until this
+    // turn of the loop ends. NULL until it is found.
+    const struct record_forwarder *forwarder;
     const struct token_claims *claims;
     uint8_t token_sha256[32];
     uint8_t proof_id[32];

@@ -104,31 +104,41 @@ static void put_rest(const struct redeem *redeem, const struct profile *profile,
     buf_put_byte(out, '}');
 }
 
-static size_t rest_max_bytes(const struct redeem *redeem) {
-    return REST_MAX_BYTES + strlen(redeem->grant);
+// A body of exactly its size: wiping and zeroing room that is never used costs more
+// than the rest of an answer.
+static vlt_result join(struct bytes rendered, struct bytes rest, struct secret **ret_body) {
+    static const char head[] = "{\"inject\":";
+    size_t head_bytes = sizeof head - 1, size = head_bytes + rendered.size + rest.size;
+    struct secret *body = secret_new(size);
+    if (!body)
+        return vlt_fail(VLT_UNAVAILABLE, "no locked memory is left");
+    uint8_t *at = secret_borrow_room(body);
+    memcpy(at, head, head_bytes);
+    memcpy(at + head_bytes, rendered.at, rendered.size);
+    memcpy(at + head_bytes + rendered.size, rest.at, rest.size);
+    secret_release_sized(body, size);
+    *ret_body = body;
+    return vlt_ok();
 }
 
 static vlt_result compose(const struct redeem *redeem, const struct profile *profile,
                           const json_t *parameters, const struct answer_open *answer,
-                          struct secret *body) {
-    static const char head[] = "{\"inject\":";
+                          struct secret **ret_body) {
+    struct secret *room = redeem->redeemer->rendered; // for one answer after the other
     struct buf rest;
-    size_t rendered = 0;
-    uint8_t *at = secret_borrow_room(body);
-    memcpy(at, head, sizeof head - 1);
-    vlt_result result = profile_render(profile, parameters, answer->value, at + sizeof head - 1,
-                                       secret_capacity(body) - rest_max_bytes(redeem), &rendered);
-    size_t size = sizeof head - 1 + rendered;
-    buf_init(&rest, rest_max_bytes(redeem) - sizeof head);
-    put_rest(redeem, profile, answer, &rest);
-    if (vlt_is_ok(result) && (buf_failed(&rest) || size + rest.size > secret_capacity(body)))
-        result = vlt_fail(VLT_LIMIT, "the answer is too long");
+    size_t size = 0;
+    uint8_t *at = secret_borrow_room(room);
+    vlt_result result =
+        profile_render(profile, parameters, answer->value, at, secret_capacity(room), &size);
     if (vlt_is_ok(result)) {
-        memcpy(at + size, rest.at, rest.size);
-        size += rest.size;
+        buf_init(&rest, REST_MAX_BYTES + strlen(redeem->grant));
+        put_rest(redeem, profile, answer, &rest);
+        result = buf_failed(&rest) ? vlt_fail(VLT_LIMIT, "the answer is too long")
+                                   : join(bytes_of(at, size), buf_bytes(&rest), ret_body);
+        buf_done(&rest);
     }
-    buf_done(&rest);
-    secret_release_sized(body, vlt_is_ok(result) ? size : 0);
+    secret_cleanse(at, size); // all that was written
+    secret_release_sized(room, 0);
     return result;
 }
 
@@ -149,15 +159,6 @@ static void send_secret(struct http_exchange *x, struct secret *body, uint64_t s
                                free_secret, body);
 }
 
-// Wiping and zeroing what is never used costs more than the rest of an answer, so
-// room is made for this credential: at most doubled by escapes and base64, once
-// for each place that it goes to.
-static size_t answer_capacity(const struct redeem *redeem, const struct answer_open *answer) {
-    size_t rendered = (answer->value.size + 256) * 2 * PROFILE_INJECT_MAX;
-    return rest_max_bytes(redeem) +
-           (rendered < PROFILE_RENDERED_MAX ? rendered : PROFILE_RENDERED_MAX);
-}
-
 static vlt_result render(const struct redeem *redeem, const struct answer_open *answer,
                          struct secret **ret_body) {
     char name[RECORD_NAME_MAX + 1];
@@ -169,16 +170,9 @@ static vlt_result render(const struct redeem *redeem, const struct answer_open *
         return vlt_fail(VLT_UNAVAILABLE, "the credential's profile is not installed");
     if (answer->parameters.size && !bytes_equal_text(answer->parameters, "{}"))
         VLT_TRY(jsontext_parse(answer->parameters, &jsontext_token_limits, NULL, &parameters));
-    struct secret *body = secret_new(answer_capacity(redeem, answer));
-    vlt_result result = body ? compose(redeem, profile, parameters, answer, body)
-                             : vlt_fail(VLT_UNAVAILABLE, "no locked memory is left");
+    vlt_result result = compose(redeem, profile, parameters, answer, ret_body);
     json_decref(parameters);
-    if (!vlt_is_ok(result)) {
-        secret_free(body);
-        return result;
-    }
-    *ret_body = body;
-    return vlt_ok();
+    return result;
 }
 
 static bool is_reason(vlt_result result, const char *reason) {

@@ -17,9 +17,10 @@ void redeem_event(const struct redeem *redeem, enum audit_outcome outcome, const
                                 .model = r->model,
                                 .tool = r->tool,
                                 .max_tokens = r->max_tokens,
-                                .forwarder = bytes_of_text(redeem->forwarder.name),
                                 .source = r->source,
                                 .correlation = bytes_of_text(redeem->correlation)};
+    if (redeem->forwarder)
+        event.forwarder = bytes_of_text(redeem->forwarder->name);
     if (redeem->claims) {
         event.tenant = redeem->claims->tenant;
         event.principal = redeem->claims->principal;

@@ -12,7 +12,7 @@ static struct bytes source_of(const struct redeem *redeem) {
 static vlt_result find_tenant(struct redeem *redeem, uint32_t *ret_number) {
     struct redeemer *redeemer = redeem->redeemer;
     struct record_tenant tenant;
-    if (!forwarder_serves(&redeem->forwarder, redeem->claims->tenant))
+    if (!forwarder_serves(redeem->forwarder, redeem->claims->tenant))
         return vlt_fail(VLT_DENIED, "the forwarder does not serve this tenant");
     VLT_TRY(tenant_view_find(&redeemer->tenants, redeemer->store, redeem->claims->tenant, &tenant));
     if (tenant.disabled)
@@ -47,7 +47,7 @@ static struct decide_question question_of(const struct redeem *redeem,
                                     .model = r->model,
                                     .tool = r->tool,
                                     .max_tokens = r->max_tokens,
-                                    .forwarder = bytes_of_text(redeem->forwarder.name),
+                                    .forwarder = bytes_of_text(redeem->forwarder->name),
                                     .token_age_s = now_s - claims->issued_at};
 }
 
@@ -104,7 +104,7 @@ vlt_result redeem_judge(struct redeem *redeem) {
     const struct redeem_request *r = &redeem->request;
     uint64_t revision = store_snapshot_revision(redeemer->store);
     const struct verdict_question question = {
-        redeem->token_sha256, bytes_of_text(redeem->forwarder.name), source_of(redeem),
+        redeem->token_sha256, bytes_of_text(redeem->forwarder->name), source_of(redeem),
         r->method, r->destination, r->path, r->model, r->tool, r->max_tokens};
     bool is_momentary = false;
     if (!verdict_memo_find(redeemer->verdicts, &question, revision, &redeem->verdict)) {

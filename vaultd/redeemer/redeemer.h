@@ -43,6 +43,7 @@ struct redeemer {
     struct decider *decider;
     struct verdict_memo *verdicts;
     struct jws_headers *headers; // of proofs
+    struct secret *rendered;     // room for what a credential becomes, before its size is known
     uint64_t epoch;                   // grows with every change that may end an answer
     // The revision of the store when something that ends what has begun was last
     // changed: the same in every redeemer of this vault.
