@@ -18,7 +18,8 @@
 // Every byte of every text escaped as \u0000, and the names: still an entry of a log.
 #define TEXT_WORST(name, max) (6 * (max) + sizeof #name + 5) +
 _Static_assert(AUDIT_TEXTS(TEXT_WORST) 512 <= TILE_ENTRY_MAX, "an event can be too long for a log");
-#define TEXT_FITS(name, max) _Static_assert((max) <= TEXT_MAX, "a member that put_cut can not hold");
+#define TEXT_FITS(name, max)                                                                       \
+    _Static_assert((max) <= TEXT_MAX, "a member that put_cut can not hold");
 AUDIT_TEXTS(TEXT_FITS)
 
 const char *audit_kind_name(enum audit_kind kind) {
@@ -51,11 +52,10 @@ static void put_cut(struct wire_writer *w, struct bytes text, size_t max) {
         memcpy(mark, CUT_SIGN "sha256:", sizeof CUT_SIGN "sha256:");
         b64u_encode_text(bytes_of(digest, sizeof digest), mark + strlen(mark));
     }
-    size_t mark_bytes = strlen(mark);
-    struct bytes kept = beginning(text, max - mark_bytes);
+    struct bytes end = bytes_of_text(mark), kept = beginning(text, max - end.size);
     memcpy(room, kept.at, kept.size);
-    memcpy(room + kept.size, mark, mark_bytes);
-    wire_put_bytes(w, bytes_of(room, kept.size + mark_bytes));
+    memcpy(room + kept.size, end.at, end.size);
+    wire_put_bytes(w, bytes_of(room, kept.size + end.size));
 }
 
 static void put_member(struct wire_writer *w, struct bytes text, size_t max) {
