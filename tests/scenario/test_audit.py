@@ -423,6 +423,41 @@ def a_witness_sees_split_views_and_cuts():
             witness.stop()
 
 
+def a_witness_tells_two_logs_of_one_key_apart():
+    """Somebody copies the whole vault, device and all, and goes on with both: each log is whole by itself and signed by the same key."""
+    with Lab("softhsm") as lab:
+        load = Load(lab, serve(lab))
+        load.run(300)
+        published(lab, 300)
+        lab.stop()
+        parts = [(part, f"{lab.folder}/twin.{os.path.basename(part)}") for part in (lab.audit_folder, lab.store_folder, lab.device.folder)]
+        for part, twin in parts:
+            run("cp", "-a", part, twin)
+        key, witness = vkey(lab), Witness(lab, vkey(lab))
+        try:
+            lab.start()
+            load.run(150)
+            published(lab, 450)
+            ask_witness(lab, witness, lab.audit_folder)
+            shown = checkpoint_size(lab)
+            lab.stop()
+            for part, twin in parts:
+                run("rm", "-rf", part)
+                run("mv", twin, part)
+            lab.start()
+            load.run(400)
+            published(lab, shown + 1)
+            lab.vaultctl("audit", "verify", lab.audit_folder, "--key", key)
+            split = ask_witness(lab, witness, lab.audit_folder, check=False)
+            need(split.returncode == 5 and "(422)" in split.stderr, f"{split.returncode} {split.stderr}")
+            # Whoever kept what the other one was shown sees it, too.
+            policy = lab.put_file("policy", f"log {key}\nwitness w {witness.key}\nquorum w\n")
+            split = lab.vaultctl("audit", "verify", lab.audit_folder, "--key", key, "--policy", policy, "--cosigned", f"{lab.folder}/cosigned", check=False)
+            need(split.returncode != 0 and "it was rewritten" in split.stderr, split.stderr)
+        finally:
+            witness.stop()
+
+
 def a_witness_is_locked_up_and_survives_kill():
     with Lab("softhsm") as lab:
         load = Load(lab, serve(lab))
@@ -737,6 +772,6 @@ def the_key_of_the_log_is_replaced():
 if __name__ == "__main__":
     run_cases(a_log_of_the_daemon_is_verified_by_others, every_answer_has_its_record_after_kill,
               a_web_server_serves_the_log, an_answer_carries_its_receipt, a_witness_sees_split_views_and_cuts,
-              a_witness_is_locked_up_and_survives_kill, a_log_that_was_rolled_back_is_refused,
+              a_witness_tells_two_logs_of_one_key_apart, a_witness_is_locked_up_and_survives_kill, a_log_that_was_rolled_back_is_refused,
               an_altered_log_is_refused, files_that_are_taken_away_stop_decisions, every_event_is_in_the_log_and_whole, persons_have_pseudonyms,
               what_nobody_uses_is_listed, the_key_of_the_log_is_replaced)
