@@ -27,13 +27,16 @@ static bool take_one(const char **at, const char *allowed) {
     return true;
 }
 
-// "2026-11" or "2026-11-21".
+// "2026", "2026-11" or "2026-11-21".
 static bool take_date(const char **at, struct tm *date) {
     date->tm_mday = 1;
-    if (!take_number(at, 4, 1970, 9999, &date->tm_year) || !take_one(at, "-") ||
-        !take_number(at, 2, 1, 12, &date->tm_mon))
+    if (!take_number(at, 4, 1970, 9999, &date->tm_year))
         return false;
     date->tm_year -= 1900;
+    if (!take_one(at, "-"))
+        return true;
+    if (!take_number(at, 2, 1, 12, &date->tm_mon))
+        return false;
     date->tm_mon -= 1;
     return !take_one(at, "-") || take_number(at, 2, 1, 31, &date->tm_mday);
 }
@@ -81,7 +84,7 @@ vlt_result timestamp_normal(const char *text, char ret_text[CLOCK_TEXT_SIZE]) {
     int ms = 0, offset_s = 0;
     bool is_good = take_date(&at, &date);
     int day = date.tm_mday;
-    if (is_good && take_one(&at, "Tt "))
+    if (is_good && at - text == sizeof "2026-11-21" - 1 && take_one(&at, "Tt "))
         is_good = take_clock(&at, &date, &ms) && take_zone(&at, &offset_s);
     if (!is_good || *at)
         return vlt_fail(VLT_MALFORMED, "not a time");

@@ -7,8 +7,8 @@
 #include "libvault/base/clock.h"
 #include "libvault/base/result.h"
 
-// RFC 3339 (with Z or an offset), or the beginning of one, in UTC: 2026-11,
-// 2026-11-21, 2026-11-21T10:30, 2026-11-21T10:30:05.25; a space may stand for the T.
+// RFC 3339 (with Z or an offset), or the beginning of one, in UTC: 2026,
+// 2026-11, 2026-11-21, 2026-11-21T10:30, 2026-11-21T10:30:05.25; a space may stand for the T.
 // What is missing is the least there is. Written as clock_text writes it, rounded up
 // to its milliseconds: an entry of the log is not before the time if and only if its
 // text is not before that text. VLT_MALFORMED: no time, or no day of the calendar.

@@ -21,6 +21,7 @@ static void is(const char *text, const char *normal) {
 }
 
 static void timestamp_accepts_times_and_their_beginnings(void **state) {
+    is("2026", "2026-01-01T00:00:00.000Z");
     is("2026-11", "2026-11-01T00:00:00.000Z");
     is("2026-11-21", "2026-11-21T00:00:00.000Z");
     is("2026-11-21T10:30", "2026-11-21T10:30:00.000Z");
@@ -51,8 +52,10 @@ static void timestamp_accepts_the_order_of_texts(void **state) {
 static void timestamp_rejects_what_is_no_time(void **state) {
     static const char *const bad[] = {"",
                                       "yesterday",
-                                      "2026",
                                       "2026-",
+                                      "2026T10:30",
+                                      "2026-11T10:30",
+                                      "20261121",
                                       "2026-1",
                                       "2026-13",
                                       "2026-00",
