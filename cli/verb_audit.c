@@ -78,7 +78,32 @@ static int page_print(struct command *command, const json_t *page) {
     return fflush(stdout) == 0 ? EXIT_OK : EXIT_FAILED;
 }
 
-static int page_fetch(struct command *command, const char *query, json_t **ret_page) {
+// While the vault or its auditor restarts, whoever follows waits and is told once.
+static int page_fetch_again(struct command *command, const struct vault_call *call,
+                            json_t **ret_page) {
+    const struct timespec pause = {0, FOLLOW_INTERVAL_NS};
+    bool was_told = false;
+    for (;;) {
+        struct fault fault = {0};
+        int status = EXIT_FAILED;
+        struct vault *vault = command_admin(command, &status);
+        if (!vault)
+            return status;
+        vlt_result result = vault_call(vault, call, &fault, ret_page, NULL);
+        if (vlt_is_ok(result))
+            return EXIT_OK;
+        if (result.class != VLT_UNAVAILABLE)
+            return command_fail(command, result, &fault);
+        if (!was_told)
+            fprintf(stderr, "vaultctl: %s; waiting for it\n", fault_or_reason(&fault, result));
+        was_told = true;
+        nanosleep(&pause, NULL);
+    }
+}
+
+// `is_following`: entries were shown, and more are waited for.
+static int page_fetch(struct command *command, const char *query, bool is_following,
+                      json_t **ret_page) {
     struct buf path;
     buf_init(&path, 512);
     buf_put_format(&path, "/v1/audit?%s", query);
@@ -87,7 +112,10 @@ static int page_fetch(struct command *command, const char *query, json_t **ret_p
         vault_put_segment(&path, command->tenant);
     }
     const struct vault_call call = {.method = "GET", .path = buf_text(&path)};
-    int status = call.path ? command_call(command, &call, ret_page) : EXIT_FAILED;
+    int status = EXIT_FAILED;
+    if (call.path)
+        status = is_following ? page_fetch_again(command, &call, ret_page)
+                              : command_call(command, &call, ret_page);
     buf_done(&path);
     return status;
 }
@@ -99,10 +127,11 @@ static int run_tail(struct command *command) {
         count == 0)
         return command_usage(command, "%s", fault.text[0] ? fault.text : "--count must be above 0");
     char query[64];
+    bool is_following = false;
     snprintf(query, sizeof query, "count=%lu", count);
     for (;;) {
         json_t *page = NULL;
-        int status = page_fetch(command, query, &page);
+        int status = page_fetch(command, query, is_following, &page);
         if (status == EXIT_OK)
             status = page_print(command, page);
         long long next = (long long)json_integer_value(json_object_get(page, "next"));
@@ -111,6 +140,7 @@ static int run_tail(struct command *command) {
         if (status != EXIT_OK || !command_flag(command, "--follow"))
             return status;
         snprintf(query, sizeof query, "first=%lld&count=%d", next, COUNT_MAX);
+        is_following = true;
         const struct timespec pause = {0, FOLLOW_INTERVAL_NS};
         if (!has_more)
             nanosleep(&pause, NULL);

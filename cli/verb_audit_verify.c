@@ -145,6 +145,19 @@ static int run_verify(struct command *command) {
 
 // ---- Proofs ----
 
+static vlt_result read_entry(const struct audit_log *log, struct tile_reader *reader,
+                             uint64_t index, struct bytes *ret_entry) {
+    uint64_t pruned = 0;
+    vlt_result result = tile_reader_entry(reader, index, ret_entry);
+    if (result.class != VLT_NOT_FOUND || log->archive >= 0)
+        return result;
+    VLT_TRY(log_pruned(log->folder, reader->fault, &pruned));
+    return index < pruned ? fault_set(reader->fault, VLT_NOT_FOUND, "the entry was pruned",
+                                      "entry %llu was pruned: give its archive with --archive",
+                                      (unsigned long long)index + 1)
+                          : result;
+}
+
 static vlt_result make_proof(const struct audit_log *log, uint64_t index, struct fault *fault,
                              struct buf *out, struct buf *entry_out) {
     struct checkpoint checkpoint;
@@ -158,6 +171,7 @@ static vlt_result make_proof(const struct audit_log *log, uint64_t index, struct
         result = tile_reader_init(&reader, log->folder, checkpoint.size);
     if (vlt_is_ok(result)) {
         reader.fault = fault;
+        reader.archive = log->archive;
         const struct merkle_source source = tile_reader_source(&reader);
         if (index >= checkpoint.size)
             result =
@@ -167,7 +181,7 @@ static vlt_result make_proof(const struct audit_log *log, uint64_t index, struct
         if (vlt_is_ok(result))
             result = merkle_inclusion_prove(&source, index, checkpoint.size, &proof.proof);
         if (vlt_is_ok(result))
-            result = tile_reader_entry(&reader, index, &entry);
+            result = read_entry(log, &reader, index, &entry);
         proof.checkpoint = buf_bytes(&note);
         if (vlt_is_ok(result)) // what is handed out holds
             result = tlog_proof_verify(&proof, entry, &log->key, &checkpoint);
@@ -279,6 +293,7 @@ static const struct option_spec verify_options[] = {
     {0}};
 static const struct option_spec prove_options[] = {
     AUDIT_LOG_OPTIONS,
+    AUDIT_ARCHIVE_OPTION,
     {"--output", OPTION_VALUE, "FILE", "where to write the proof (default: standard output)", 'o'},
     {"--entry", OPTION_VALUE, "FILE", "where to write the entry itself, byte for byte", 0},
     {0}};

@@ -148,7 +148,7 @@ _vaultctl() {
         "audit show") options=" --log --key --archive --index --no-index" ;;
         "audit export") options=" --log --key --archive --first --last" ;;
         "audit verify") options=" --log --key --archive --from --policy --cosigned" ;;
-        "audit prove") options=" --log --key --output --entry" ;;
+        "audit prove") options=" --log --key --archive --output --entry" ;;
         "audit check") options=" --key" ;;
         "audit witness") options=" --log --key --witness-key --output" ;;
         "audit archive") options=" --log --key --to" ;;

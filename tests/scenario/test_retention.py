@@ -109,6 +109,12 @@ def searches_know_what_was_pruned(lab, log, archive):
     need(found and found[0] == 257 and "entries 1 to 256 were pruned" in said, f"{found[:1]} {said}")
     found, said = search(*credential, "--archive", archive)
     need(found[0] < 20 and 256 in found and not said, f"{found[:1]} {said}")
+    proof = lab.vaultctl("audit", "prove", "3", "--log", log, check=False)
+    need(proof.returncode == 4 and "was pruned: give its archive" in proof.stderr, proof.stderr)
+    lab.vaultctl("audit", "prove", "3", "--log", log, "--archive", archive, "-o", f"{lab.folder}/p3", "--entry", f"{lab.folder}/e3")
+    lab.vaultctl("audit", "check", f"{lab.folder}/p3", f"{lab.folder}/e3", "--key", f"{log}/vkey")
+    answer = lab.admin("GET", "/v1/audit/3/proof")
+    need(answer.status == 404 and "was pruned" in answer.json["detail"], answer)
     need(search("export")[0][0] == 257 and search("export", "--archive", archive)[0][0] == 1, "export")
     need(search("export", "--first", "300", "--last", "300") == ([300], ""), "what is there needs no word")
     inventory = [lab.vaultctl_json("audit", "inventory", "--log", log, *index, *more)["identities"] for more in ((), ("--archive", archive))]

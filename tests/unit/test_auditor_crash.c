@@ -275,6 +275,37 @@ static void open_rejects_a_shorter_journal(void **state) {
     assert_int_equal(open_again().class, VLT_CONFLICT);
 }
 
+// Reading goes on behind what was pruned, and says how far it has got.
+static void read_accepts_a_pruned_log(void **state) {
+    struct log_file *file;
+    struct publisher *publisher = NULL;
+    struct buf lines;
+    uint64_t next = 0;
+    assert_ok(log_file_open(folder, &fault, &file));
+    assert_ok(add_some(file, 600));
+    assert_ok(spare_make(log_file_folder_open(file), &fault));
+    log_file_set_spare(file);
+    assert_ok(add_some(file, 600)); // in a file of their own
+    assert_ok(publish(file, &publisher));
+    buf_init(&lines, 1 << 20);
+    assert_ok(log_file_read(file, 1, 2, bytes_of(NULL, 0), &lines, &next)); // from tiles
+    assert_int_equal(next, 3);
+    assert_ok(tile_file_write(log_file_folder_open(file), "pruned", BYTES_LITERAL("512\n"), false,
+                              &fault));
+    assert_int_equal(unlinkat(log_file_folder_open(file), "tile/entries/000", 0), 0);
+    assert_int_equal(unlinkat(log_file_folder_open(file), "tile/entries/001", 0), 0);
+    buf_clear(&lines);
+    assert_ok(log_file_read(file, 1, 2, bytes_of(NULL, 0), &lines, &next));
+    assert_int_equal(next, 515);
+    assert_non_null(strstr(buf_text(&lines), "\"sequence\":513,"));
+    buf_clear(&lines);
+    assert_ok(log_file_read(file, UINT64_MAX, 1000, bytes_of(NULL, 0), &lines, &next));
+    assert_int_equal(next, 1201);
+    buf_done(&lines);
+    publisher_close(publisher);
+    log_file_close(file);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(log_survives_kill_at_random_instants, make_folder,
@@ -282,6 +313,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(log_survives_full_disk, make_folder, drop_folder),
         cmocka_unit_test_setup_teardown(open_rejects_what_was_changed, make_folder, drop_folder),
         cmocka_unit_test_setup_teardown(open_rejects_a_shorter_journal, make_folder, drop_folder),
+        cmocka_unit_test_setup_teardown(read_accepts_a_pruned_log, make_folder, drop_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

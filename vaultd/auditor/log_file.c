@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "libvault/audit/tile.h"
+#include "libvault/audit/log_verify.h"
 #include "vaultd/auditor/journal_lock.h"
 #include "vaultd/auditor/publisher.h"
 #include "vaultd/auditor/spare.h"
@@ -298,10 +298,10 @@ struct reading {
 
 static bool take_line(struct bytes line, uint64_t sequence, void *context) {
     struct reading *reading = context;
-    if (sequence < reading->next)
-        return true;
-    if (sequence >= reading->end)
-        return false;
+    if (sequence > reading->next) // what lies between was pruned
+        reading->end += sequence - reading->next;
+    if (sequence < reading->next || sequence >= reading->end)
+        return sequence < reading->next;
     if (line_is_of(line, reading->tenant)) {
         if (reading->left == 0 || line.size + 1 > reading->out->max - reading->out->size)
             return false;
@@ -313,14 +313,16 @@ static bool take_line(struct bytes line, uint64_t sequence, void *context) {
     return true;
 }
 
-// Entries from `from` on that the journal does not hold any more.
+// Entries from `from` on that the journal does not hold any more; not what was pruned.
 static vlt_result each_tiled(struct log_file *file, uint64_t from, segment_line_fn *each,
                              void *context, bool *ret_goes_on) {
     struct tile_reader reader;
-    uint64_t end = file->segments[0].first;
+    uint64_t end = file->segments[0].first, pruned = 0;
+    VLT_TRY(log_pruned(file->folder, NULL, &pruned));
     vlt_result result = tile_reader_init(&reader, file->folder, in_full_tiles(file));
     *ret_goes_on = true;
-    for (uint64_t sequence = from; vlt_is_ok(result) && *ret_goes_on && sequence < end;) {
+    for (uint64_t sequence = from > pruned ? from : pruned + 1;
+         vlt_is_ok(result) && *ret_goes_on && sequence < end;) {
         struct bytes bundle, entry;
         uint64_t number = (sequence - 1) / TILE_WIDTH, at = number * TILE_WIDTH + 1;
         result = tile_reader_bundle(&reader, number, &bundle);
