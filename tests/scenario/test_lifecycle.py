@@ -67,9 +67,6 @@ def forwarders_drop_answers_after_a_seal_and_with_a_new_keeper():
 def a_killed_role_is_replaced():
     with Lab() as lab:
         key, token = ready(lab)
-        follower = subprocess.Popen([f"{lab.prefix}/bin/vaultctl", "--json", "audit", "tail", "-f", "--count", "1"], stdout=subprocess.PIPE,
-                                    stderr=subprocess.PIPE, text=True, env={**os.environ, "VAULTCTL_SERVER": f"unix:{lab.admin_socket}"})
-        need(follower.stdout.readline(), "the follower shows nothing")
         for role in ("broker", "admin", "redeemer", "keeper", "auditor"):
             before = lab.pids()
             os.kill(before[role], signal.SIGKILL)
@@ -79,14 +76,28 @@ def a_killed_role_is_replaced():
             same = [other for other in before if other != role and after.get(other) == before[other]]
             need(len(same) == len(before) - 1, f"more than the {role} was replaced: {before} {after}")
             lab.vaultctl("status")
-        lab.vaultctl("tenant", "create", "last")
-        followed = iter(follower.stdout.readline, "")
-        need(any(json.loads(line).get("subject") == "last" for line in followed), "the follower stopped")
-        follower.terminate()
-        need("waiting for it" in follower.communicate(timeout=10)[1], "the follower was not told that it waits")
         operations = [entry["operation"] for entry in lab.audit()]
         need(operations.count("role.restart") >= 4, operations)
         need("admin: vault.init by uid " in lab.log() and "  by" not in lab.log(), "words of the log stand apart")
+
+
+def who_follows_the_log_waits_for_a_restart():
+    with Lab() as lab:
+        ready(lab)
+        follower = subprocess.Popen([f"{lab.prefix}/bin/vaultctl", "--json", "audit", "tail", "-f", "--count", "1"], stdout=subprocess.PIPE,
+                                    stderr=subprocess.PIPE, text=True, env={**os.environ, "VAULTCTL_SERVER": f"unix:{lab.admin_socket}"})
+        need(follower.stdout.readline(), "the follower shows nothing")
+        try:
+            lab.stop()
+            waits = follower.stderr.readline()
+            need("waiting for it" in waits, waits)
+            lab.start()
+            wait_until("an unsealed vault", lambda: lab.vaultctl("tenant", "create", "last", check=False).returncode == 0)
+            followed = iter(follower.stdout.readline, "")
+            need(any(json.loads(line).get("subject") == "last" for line in followed), "the follower stopped")
+        finally:
+            follower.kill()
+            follower.communicate()
 
 
 def acknowledged_writes_survive_kill():
@@ -253,6 +264,7 @@ def seal_ends_every_release():
 
 if __name__ == "__main__":
     run_cases(forwarders_drop_answers_after_a_seal_and_with_a_new_keeper, a_killed_role_is_replaced,
+              who_follows_the_log_waits_for_a_restart,
               acknowledged_writes_survive_kill, a_reload_keeps_connections, a_bad_reload_changes_nothing,
               sigterm_finishes_what_is_in_flight, decisions_stop_when_the_audit_log_is_full, nothing_is_released_without_an_auditor,
               a_replaced_audit_file_is_noticed, seal_ends_every_release)
