@@ -69,10 +69,11 @@ const char *limit_scan_value(struct limit_scan *scan, uint8_t first) {
     if (is_number)
         return NULL;
     scan->pending = NULL;
-    if ((use == PROFILE_LIMIT_MOST && first == 'n') ||
+    bool may_be_none = first == 'n' || (first == '-' && use == PROFILE_LIMIT_MOST);
+    if ((use == PROFILE_LIMIT_MOST && may_be_none) ||
         (use == PROFILE_LIMIT_SINGLE && first == '['))
         scan->is_unlimited = true;
-    return use == PROFILE_LIMIT_SINGLE || first == 'n' ? NULL : wrong_type;
+    return use == PROFILE_LIMIT_SINGLE || may_be_none ? NULL : wrong_type;
 }
 
 const char *limit_scan_digit(struct limit_scan *scan, uint8_t c) {

@@ -4,7 +4,7 @@
 // grammar and says where it stands.
 //
 // The largest of several limits counts, times the largest of the multipliers. What
-// the provider might read as no limit (null, 0, a list of prompts where one is
+// the provider might read as no limit (null, 0, -1, a list of prompts where one is
 // expected) is none: better a request too many refused than one let through. What
 // is no whole number at all, or could be read in two ways, is refused.
 #ifndef VLT_FORWARD_LIMIT_SCAN_H

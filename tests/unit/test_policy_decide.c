@@ -179,8 +179,8 @@ static void decide_accepts_answers_that_hold_for_every_number(void **state) {
     static const char *const one[] = {
         "permit(principal, action, resource) when { context.maxTokens <= 4096 };",
         "permit(principal, action, resource) when { context[\"maxTokens\"] <= 4096 };",
-        "permit(principal, action, resource); forbid(principal, action, resource) unless { "
-        "context has maxTokens };",
+        ("permit(principal, action, resource); forbid(principal, action, resource) unless { "
+         "context has maxTokens };"),
         "permit(principal, action, resource) when { context == {} };"};
     for (size_t i = 0; i < sizeof every / sizeof *every; i++)
         if (reads_max_tokens(every[i]))
