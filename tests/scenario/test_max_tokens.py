@@ -146,14 +146,15 @@ def the_forwarder_holds_each_request_to_it():
                 need(status({"model": "m", "max_tokens": number})[0] == 200, number)
             need(opened() == before, "numbers inside the limit share one answer")
             for body, code in (({"max_tokens": 101}, "max_tokens_exceeded"), ({"max_tokens": 40, "n": 3}, "max_tokens_exceeded"), ({}, "max_tokens_required"),
-                               ({"max_tokens": 5, "max_completion_tokens": 101}, "max_tokens_exceeded"), ({"max_tokens": None}, "max_tokens_required")):
+                               ({"max_tokens": 5, "max_completion_tokens": 101}, "max_tokens_exceeded"), ({"max_tokens": None}, "max_tokens_required"),
+                               ({"max_tokens": -1}, "max_tokens_required")):
                 answer, error = status({"model": "m", **body})
                 need(answer == 403 and error["type"] == "permission_error" and error["code"] == code, (body, answer, error))
-            answer, error = status({"model": "m", "max_tokens": -1})
+            answer, error = status({"model": "m", "max_tokens": 1.5})
             need(answer == 400 and error["type"] == "invalid_request_error", (answer, error))
-            for body in ({"model": "m"}, {"model": "m", "max_tokens": 10 ** 6}):
+            for body in ({"model": "m"}, {"model": "m", "max_tokens": 10 ** 6}, {"model": "m", "max_tokens": -1}):
                 need(status(body, free)[0] == 200, "a token without a limit")
-            need(len(front.provider.seen_since(begun)) == 5, "the provider saw what was refused")
+            need(len(front.provider.seen_since(begun)) == 6, "the provider saw what was refused")
 
 
 if __name__ == "__main__":

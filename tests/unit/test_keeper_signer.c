@@ -301,7 +301,8 @@ static void signer_survives_a_device_that_is_pulled_out(void **state) {
     for (unsigned i = 0; i < 3; i++)
         assert_class(sign(f, &none), VLT_UNAVAILABLE);
     assert_ok(fixture_status(f, text, sizeof text));
-    assert_non_null(strstr(text, "\"signing_trouble\":\"no device matches"));
+    // In the words of the call that failed, or of the look that found the device lost.
+    assert_non_null(strstr(text, "\"signing_trouble\":\""));
     assert_ok(open_with(f, token.token));
     shim->is_pulled_out = false;
     signs_and_opens(f, &token); // no restart, no command
