@@ -6,7 +6,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-
 #include <fcntl.h>
 #include <locale.h>
 #include <pty.h>
