@@ -35,15 +35,18 @@ static vlt_result draw_few(uint8_t *at, size_t size) {
     return vlt_ok();
 }
 
+static vlt_result draw(uint8_t *at, size_t size) {
+    return size <= FEW_BYTES ? draw_few(at, size) : random_bytes(at, size);
+}
+
 vlt_result random_text(size_t entropy_bytes, char *text) {
     uint8_t drawn[32];
-    if (entropy_bytes > sizeof drawn)
-        return vlt_fail(VLT_BUG, "random text is too long");
-    if (entropy_bytes <= FEW_BYTES)
-        VLT_TRY(draw_few(drawn, entropy_bytes));
-    else
-        VLT_TRY(random_bytes(drawn, entropy_bytes));
-    b64u_encode_text(bytes_of(drawn, entropy_bytes), text);
+    if (entropy_bytes == 0 || entropy_bytes > sizeof drawn)
+        return vlt_fail(VLT_BUG, "random text is empty or too long");
+    do { // one in 64 would begin with "-": an option, where a person hands it to a program
+        VLT_TRY(draw(drawn, entropy_bytes));
+        b64u_encode_text(bytes_of(drawn, entropy_bytes), text);
+    } while (text[0] == '-');
     secret_cleanse(drawn, sizeof drawn);
     return vlt_ok();
 }

@@ -128,6 +128,11 @@ static void random_survives_a_glance(void **state) {
     assert_ok(random_text(16, text));
     assert_int_equal(strlen(text), 22);
     assert_class(random_text(33, text), VLT_BUG);
+    assert_class(random_text(0, text), VLT_BUG);
+    for (int i = 0; i < 4096; i++) {
+        assert_ok(random_text(i % 2 ? 16 : 32, text));
+        assert_true(text[0] != '-'); // or it would be an option in a command line
+    }
 }
 
 int main(void) {
