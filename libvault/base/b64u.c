@@ -4,34 +4,16 @@
 // Eight characters are worked on at once, in the bytes of one word, and without a
 // table: nothing may depend on memory that a neighbour can observe, because JWE
 // parts and secrets pass through here too.
-#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
-#define TOPS EACH(0x80)
 
 struct alphabet { // the two characters that are not alike everywhere
     uint8_t c62, c63;
 };
 static const struct alphabet url_alphabet = {'-', '_'}, std_alphabet = {'+', '/'};
 
-// All bits of each byte that is `from` to `to`. Every byte is below 0x80.
-static uint64_t within(uint64_t word, uint8_t from, uint8_t to) {
-    uint64_t at_least = (word | TOPS) - EACH(from), beyond = (word | TOPS) - EACH(to + 1u);
-    return ((at_least & ~beyond & TOPS) >> 7) * 0xFF;
-}
-
-// Adds byte by byte, modulo 128. Every byte is below 0x80.
-static uint64_t add(uint64_t word, uint64_t more) { return (word + more) & ~TOPS; }
-
-static uint64_t load(const uint8_t *at) {
-    uint64_t word = 0;
-    for (int i = 0; i < 8; i++)
-        word = word << 8 | at[i];
-    return word;
-}
-
-// ---- Encode ----
-
 // The bytes of a word as gcc and clang compute with them at once.
 typedef uint8_t lanes __attribute__((vector_size(8)));
+
+// ---- Encode ----
 
 // Each range of the alphabet lies at another distance from its values than the range
 // before it: what is added there changes at its first value.
@@ -113,19 +95,32 @@ void b64_encode(struct bytes bytes, struct buf *out) {
 
 // ---- Decode ----
 
+static uint64_t load(const uint8_t *at) {
+    return (uint64_t)at[0] << 56 | (uint64_t)at[1] << 48 | (uint64_t)at[2] << 40 |
+           (uint64_t)at[3] << 32 | (uint64_t)at[4] << 24 | (uint64_t)at[5] << 16 |
+           (uint64_t)at[6] << 8 | at[7];
+}
+
+// All bits of each byte that is `from` to `to`.
+static lanes within(lanes character, uint8_t from, uint8_t to) {
+    return (lanes)((lanes)(character - from) <= (uint8_t)(to - from));
+}
+
 // Sets a bit of *bad when a character is not of the alphabet.
 static uint64_t values_of(uint64_t characters, struct alphabet alphabet, uint64_t *bad) {
-    uint64_t word = characters & ~TOPS;
-    uint64_t upper = within(word, 'A', 'Z'), lower = within(word, 'a', 'z'),
-             digit = within(word, '0', '9');
-    uint64_t is_62 = within(word, alphabet.c62, alphabet.c62),
-             is_63 = within(word, alphabet.c63, alphabet.c63);
-    *bad |= (characters & TOPS) | ~(upper | lower | digit | is_62 | is_63);
-    uint64_t offset =
-        (upper & EACH(128 - 'A')) | (lower & EACH(128 + 26 - 'a')) | (digit & EACH(52 - '0'));
-    offset |= (is_62 & EACH((uint8_t)(62 - alphabet.c62) & 0x7F)) |
-              (is_63 & EACH((uint8_t)(63 - alphabet.c63) & 0x7F));
-    return add(word, offset) & EACH(0x3F);
+    uint64_t values, known;
+    lanes character;
+    memcpy(&character, &characters, sizeof character);
+    lanes upper = within(character, 'A', 'Z'), lower = within(character, 'a', 'z'),
+          digit = within(character, '0', '9'), is_62 = (lanes)(character == alphabet.c62),
+          is_63 = (lanes)(character == alphabet.c63);
+    lanes value = (upper & (character - 'A')) | (lower & (character - ('a' - 26))) |
+                  (digit & (character + (52 - '0'))) | (is_62 & 62) | (is_63 & 63);
+    lanes any = upper | lower | digit | is_62 | is_63;
+    memcpy(&values, &value, sizeof values);
+    memcpy(&known, &any, sizeof known);
+    *bad |= ~known;
+    return values;
 }
 
 // Eight bytes of six bits become 48 bits.
@@ -135,9 +130,19 @@ static uint64_t gather(uint64_t values) {
     return (values & UINT64_C(0x00FFFFFF00000000)) >> 8 | (values & UINT64_C(0x0000000000FFFFFF));
 }
 
-static void store(uint64_t bits, size_t count, uint8_t *out) {
+static void put_bytes(uint64_t bits, size_t count, uint8_t *out) {
     for (size_t i = 0; i < count; i++)
         out[i] = (uint8_t)(bits >> (40 - 8 * i));
+}
+
+// All six, which a compiler makes two moves of.
+static void put_six(uint64_t bits, uint8_t *out) {
+    out[0] = (uint8_t)(bits >> 40);
+    out[1] = (uint8_t)(bits >> 32);
+    out[2] = (uint8_t)(bits >> 24);
+    out[3] = (uint8_t)(bits >> 16);
+    out[4] = (uint8_t)(bits >> 8);
+    out[5] = (uint8_t)bits;
 }
 
 static vlt_result decode(struct bytes text, struct alphabet alphabet, uint8_t *out, size_t capacity,
@@ -149,12 +154,12 @@ static vlt_result decode(struct bytes text, struct alphabet alphabet, uint8_t *o
     if (size > capacity)
         return vlt_fail(VLT_LIMIT, "base64: too long");
     for (; text.size - at >= 8; at += 8, left -= 6, out += 6)
-        store(gather(values_of(load(text.at + at), alphabet, &bad)), 6, out);
+        put_six(gather(values_of(load(text.at + at), alphabet, &bad)), out);
     if (at < text.size) {
         uint8_t last[8] = "AAAAAAAA"; // zeros behind what is left
         memcpy(last, text.at + at, text.size - at);
         bits = gather(values_of(load(last), alphabet, &bad));
-        store(bits, left, out);
+        put_bytes(bits, left, out);
     }
     if (bad)
         return vlt_fail(VLT_MALFORMED, "base64: character outside the alphabet");
