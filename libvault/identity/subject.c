@@ -101,7 +101,7 @@ static vlt_result verify_parts(const struct jws_parts *parts,
     if (!(issuer->algorithms & JWS_BIT(parts->alg)))
         return vlt_fail(VLT_CRYPTO, "an algorithm that the issuer is not allowed");
     VLT_TRY(verify_signature(parts, issuer, ret_await));
-    VLT_TRY(claims_read_registered(parts->payload, subject->claims, &seen->registered));
+    VLT_TRY(claims_read_registered(subject->claims, &seen->registered));
     VLT_TRY(claims_check(issuer, expected, subject->claims, &seen->registered));
     subject->issued_at = seen->registered.iat;
     subject->expires_at = seen->registered.exp;

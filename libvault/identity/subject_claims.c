@@ -13,14 +13,27 @@ static struct bytes text_of(const json_t *text) {
 
 // ---- Registered claims ----
 
-static bool times_are_numbers(const json_t *claims) {
-    static const char *const names[] = {"exp", "nbf", "iat", "auth_time"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const json_t *value = json_object_get(claims, names[i]);
-        if (value && (!json_is_integer(value) || json_integer_value(value) < 1 ||
-                      json_integer_value(value) > YEAR_9999))
+static const char *const time_names[] = {"exp", "nbf", "iat", "auth_time"};
+#define TIMES (sizeof time_names / sizeof *time_names)
+
+static bool time_is_in_range(const json_t *value) {
+    return json_is_integer(value) && json_integer_value(value) >= 1 &&
+           json_integer_value(value) <= YEAR_9999;
+}
+
+// The times alone, as an object of their own. Each has at most twelve digits.
+static bool times_text(const json_t *claims, char text[static 128]) {
+    size_t size = 1;
+    memcpy(text, "{", 2);
+    for (size_t i = 0; i < TIMES; i++) {
+        const json_t *value = json_object_get(claims, time_names[i]);
+        if (value && !time_is_in_range(value))
             return false;
+        if (value)
+            size += (size_t)snprintf(text + size, 128 - size, "%s\"%s\":%lld", size > 1 ? "," : "",
+                                     time_names[i], (long long)json_integer_value(value));
     }
+    memcpy(text + size, "}", 2);
     return true;
 }
 
@@ -30,24 +43,18 @@ static int64_t time_of(jwt_t *jwt, const char *name) {
     return at > 0 ? at : 0;
 }
 
-vlt_result claims_read_registered(struct bytes payload, const json_t *claims,
-                                  struct registered_claims *ret) {
-    if (!json_is_object(claims) || !times_are_numbers(claims))
-        return vlt_fail(VLT_MALFORMED, "a time of the token is not a number in range");
-    char *text = malloc(payload.size + 1);
+vlt_result claims_read_registered(const json_t *claims, struct registered_claims *ret) {
+    char text[128];
     jwt_t *jwt = NULL;
-    if (text) {
-        memcpy(text, payload.at, payload.size);
-        text[payload.size] = 0;
-    }
-    bool is_read = text && jwt_new(&jwt) == 0 && jwt_add_grants_json(jwt, text) == 0;
+    if (!json_is_object(claims) || !times_text(claims, text))
+        return vlt_fail(VLT_MALFORMED, "a time of the token is not a number in range");
+    bool is_read = jwt_new(&jwt) == 0 && jwt_add_grants_json(jwt, text) == 0;
     if (is_read)
         *ret = (struct registered_claims){.exp = time_of(jwt, "exp"),
                                           .nbf = time_of(jwt, "nbf"),
                                           .iat = time_of(jwt, "iat"),
                                           .auth_time = time_of(jwt, "auth_time")};
     jwt_free(jwt);
-    free(text);
     return is_read ? vlt_ok() : vlt_fail(VLT_MALFORMED, "libjwt does not read the claims");
 }
 

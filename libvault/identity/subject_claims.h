@@ -5,12 +5,14 @@
 
 #include "libvault/identity/subject.h"
 
-// Registered claims, read by libjwt once the strict parser has seen the text and
-// the types are known to be right (libjwt reads a text `exp` as 0).
+// Registered claims, read by libjwt once the strict parser has read the text and the
+// types are known to be right (libjwt reads a text `exp` as 0). libjwt is given them
+// alone, as that parser read them: another reading of the whole text could differ
+// from what was checked.
 struct registered_claims {
     int64_t exp, nbf, iat, auth_time; // 0: absent
 };
-vlt_result claims_read_registered(struct bytes payload, const json_t *claims,
+vlt_result claims_read_registered(const json_t *claims,
                                   struct registered_claims *ret) VLT_MUST_USE;
 // aud, azp, exp, nbf, iat, age, and the issuer's requirements. VLT_DENIED.
 vlt_result claims_check(const struct issuer *issuer, const struct subject_expectation *expected,

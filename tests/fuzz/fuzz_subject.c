@@ -35,7 +35,7 @@ static void read_payload(struct bytes payload) {
     if (!subject)
         abort();
     if (vlt_is_ok(jsontext_parse(payload, &jsontext_token_limits, NULL, &subject->claims)) &&
-        vlt_is_ok(claims_read_registered(payload, subject->claims, &registered))) {
+        vlt_is_ok(claims_read_registered(subject->claims, &registered))) {
         vlt_result checked = claims_check(&issuer, &expected, subject->claims, &registered);
         if (vlt_is_ok(checked) && registered.exp + SUBJECT_SKEW_S <= expected.now_s)
             abort();
