@@ -69,7 +69,7 @@ static bool level_is_watched(const struct model_scan *s) {
 static bool key_fits(struct model_scan *s, const char *name) {
     if (!*name || !bytes_equal_nocase(bytes_of(s->key, s->key_size), bytes_of_text(name)))
         return false;
-    if (s->key_is_variant || !bytes_equal_text(bytes_of(s->key, s->key_size), name))
+    if (!bytes_equal_text(bytes_of(s->key, s->key_size), name))
         fail(s, VLT_MALFORMED, "the body has a member that differs from a known one in case only");
     return true;
 }
@@ -98,8 +98,7 @@ static void key_end(struct model_scan *s) {
             s->pending = capture;
         }
     }
-    refuse(s, limit_scan_key(&s->limit, s->depth, bytes_of(s->key, s->key_size),
-                             s->key_is_variant));
+    refuse(s, limit_scan_key(&s->limit, s->depth, bytes_of(s->key, s->key_size)));
 }
 
 // ---- Containers ----
@@ -154,7 +153,7 @@ static void string_begin(struct model_scan *s, bool is_key) {
     s->is_key = is_key;
     if (is_key) {
         s->key_size = 0;
-        s->key_is_escaped = s->key_is_variant = false;
+        s->key_is_escaped = false;
         s->key_is_watched = level_is_watched(s);
     } else if (s->depth == 0 || s->key_is_parent) {
         scalar_begins(s);
@@ -205,33 +204,10 @@ static void value_begin(struct model_scan *s, uint8_t c) {
 
 // ---- Texts ----
 
-// Letters beyond ASCII that are one of ASCII in other case (Unicode, CaseFolding.txt; for
-// Turkish i, SpecialCasing.txt): Go takes "param\u017f" for "params".
-static void key_fold(struct model_scan *s) {
-    static const struct {
-        char utf8[4], letter;
-    } variants[] = {{"\xe2\x84\xaa", 'k'}, {"\xc5\xbf", 's'}, {"\xc4\xb0", 'i'}, {"\xc4\xb1", 'i'}};
-    for (size_t i = 0; i < sizeof variants / sizeof *variants; i++) {
-        size_t size = strlen(variants[i].utf8);
-        if (s->key_size < size || memcmp(s->key + s->key_size - size, variants[i].utf8, size) != 0)
-            continue;
-        s->key_size -= size;
-        s->key[s->key_size++] = (uint8_t)variants[i].letter;
-        s->key_is_variant = true;
-    }
-}
-
-static void key_keep(struct model_scan *s, uint8_t c) {
-    if (!s->key_is_watched || s->key_size == sizeof s->key)
-        return;
-    s->key[s->key_size++] = c;
-    if (c >= 0x80)
-        key_fold(s);
-}
-
 static void string_keep(struct model_scan *s, uint8_t c) {
     if (s->is_key) {
-        key_keep(s, c);
+        if (s->key_is_watched && s->key_size < sizeof s->key)
+            s->key[s->key_size++] = c;
     } else if (s->pending) {
         if (s->pending->size == sizeof s->pending->text)
             fail(s, VLT_LIMIT, "the model or tool in the body is too long");

@@ -10,6 +10,7 @@
 
 struct subject_cache {
     struct subject_seen places[PLACES];
+    uint64_t refused[PLACES]; // of the key that last found its place taken
 };
 
 struct subject_cache *subject_cache_new(void) { return calloc(1, sizeof(struct subject_cache)); }
@@ -48,8 +49,21 @@ const struct subject_seen *subject_cache_find(struct subject_cache *cache,
     return is_of(place, key) ? place : NULL;
 }
 
+// Part of a key, other than what chooses its place. Two keys that share it gain nothing:
+// it decides only whether a token that was verified is remembered.
+static uint64_t mark_of(const uint8_t key[SUBJECT_CACHE_KEY_SIZE]) {
+    uint64_t mark;
+    memcpy(&mark, key + SUBJECT_CACHE_KEY_SIZE - sizeof mark, sizeof mark);
+    return mark;
+}
+
 void subject_cache_put(struct subject_cache *cache, const struct subject_seen *seen) {
     struct subject_seen *place = place_of(cache, seen->key);
+    uint64_t *refused = &cache->refused[place - cache->places], mark = mark_of(seen->key);
+    if (place->subject && *refused != mark) {
+        *refused = mark;
+        return;
+    }
     empty(place);
     *place = *seen;
     subject_hold(place->subject);

@@ -337,6 +337,33 @@ static void test_subject_cache_accepts_the_same_token_again(void **state) {
     free(token);
 }
 
+// Whether the cache holds the key; its place is that of every key beginning with two zeros.
+static bool is_remembered(struct subject_cache *subjects, uint8_t last) {
+    const uint8_t key[SUBJECT_CACHE_KEY_SIZE] = {[SUBJECT_CACHE_KEY_SIZE - 1] = last};
+    return subject_cache_find(subjects, key) != NULL;
+}
+static void remember(struct subject_cache *subjects, uint8_t last) {
+    struct subject_seen seen = {.key = {[SUBJECT_CACHE_KEY_SIZE - 1] = last},
+                                .subject = calloc(1, sizeof *seen.subject)};
+    seen.subject->holders = 1;
+    subject_cache_put(subjects, &seen);
+    subject_free(seen.subject);
+}
+
+static void test_subject_cache_rejects_a_newcomer_until_it_comes_again(void **state) {
+    struct subject_cache *subjects = subject_cache_new();
+    remember(subjects, 1);
+    assert_true(is_remembered(subjects, 1));
+    for (uint8_t once = 2; once < 9; once++)
+        remember(subjects, once);
+    assert_true(is_remembered(subjects, 1) && !is_remembered(subjects, 8));
+    remember(subjects, 7); // not twice in a row
+    assert_true(is_remembered(subjects, 1) && !is_remembered(subjects, 7));
+    remember(subjects, 7);
+    assert_true(is_remembered(subjects, 7) && !is_remembered(subjects, 1));
+    subject_cache_free(subjects);
+}
+
 static void test_subject_cache_rejects_what_has_ended(void **state) {
     struct jwk *const keys[] = {es256, rs256, eddsa};
     struct subject *subject = NULL;
@@ -432,6 +459,7 @@ int main(void) {
         cmocka_unit_test(test_subject_rejects_other_keys),
         cmocka_unit_test(test_subject_rejects_other_tenant_and_disabled_issuer),
         cmocka_unit_test(test_subject_cache_accepts_the_same_token_again),
+        cmocka_unit_test(test_subject_cache_rejects_a_newcomer_until_it_comes_again),
         cmocka_unit_test(test_subject_cache_rejects_what_has_ended),
         cmocka_unit_test(test_subject_rejects_missing_requirement),
         cmocka_unit_test(test_subject_rejects_too_many_groups),

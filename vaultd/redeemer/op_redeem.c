@@ -25,18 +25,13 @@ static vlt_result verify_token(struct redeem *redeem) {
     const struct token_expectation expected = {.keys = redeemer->keys.set,
                                                .issuer_base = bytes_of_text(redeemer->issuer),
                                                .now_s = clock_now_s()};
-    const struct token_verified *verified;
-    VLT_TRY(token_cache_verify(redeemer->tokens, redeem->request.token, &expected,
-                               redeem->token_sha256, &verified));
-    redeem->claims = &verified->claims;
-    redeem->kid = verified->kid;
-    return vlt_ok();
+    return token_cache_verify(redeemer->tokens, redeem->request.token, &expected,
+                              redeem->token_sha256, &redeem->claims);
 }
 
 static void ask_keeper(struct redeem *redeem) {
     const struct redeem_request *r = &redeem->request;
-    redeem->grant = grant_text_new(redeem->claims, redeem->kid, redeem->verdict.credential,
-                                   redeem->verdict.created_at);
+    redeem->grant = grant_text_new(redeem->claims, bytes_of_text(redeem->verdict.credential));
     if (!redeem->grant) {
         redeem_refuse(redeem, &refusal_unavailable, "out of memory");
         return;
@@ -76,6 +71,7 @@ static void decide_and_ask(struct redeem *redeem) {
     const char *reason = "";
     vlt_result result = verify_token(redeem);
     if (!vlt_is_ok(result)) {
+        redeem->claims = NULL;
         redeem_refuse(redeem, refusal_of(result, &refusal_bad_token), result.reason);
         return;
     }
