@@ -2,6 +2,7 @@
 #include "vaultd/net/http_connection.h"
 
 #include <event2/bufferevent_ssl.h>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <stdlib.h>
@@ -11,7 +12,7 @@
 // Reading stays on while a request is being answered, so that a peer that goes
 // is noticed; HTTP_READ_AHEAD bounds what it may send meanwhile. IN_KEEP: a larger
 // input buffer is given back between requests.
-enum { IN_KEEP = 16384, LINGER_MS = 1000 };
+enum { IN_KEEP = 16384, LINGER_MS = 1000, TLS_ROOM = 256 << 10 };
 
 // ---- open and close --------------------------------------------------------
 
@@ -19,15 +20,24 @@ static void on_read(struct bufferevent *bev, void *ctx);
 static void on_write(struct bufferevent *bev, void *ctx);
 static void on_event(struct bufferevent *bev, short what, void *ctx);
 
+// libevent does not survive memory that runs out while it makes a bufferevent. In some
+// roles all of it is one locked heap, which a few hundred handshakes fill: who comes
+// last is refused while there is still room for those who are here.
+static bool has_tls_room(void) {
+    void *room = OPENSSL_malloc(TLS_ROOM);
+    OPENSSL_free(room);
+    return room != NULL;
+}
+
 // Takes the descriptor, also on failure.
 static bool open_tls(struct http_connection *c, evutil_socket_t fd) {
     struct http_server *server = c->server;
-    SSL *ssl = server->tls ? SSL_new(server->tls) : NULL;
-    if (ssl)
+    SSL *ssl = server->tls && has_tls_room() ? SSL_new(server->tls) : NULL;
+    if (ssl) // is libevent's from now on, also on failure
         c->bev = bufferevent_openssl_socket_new(server->base, fd, ssl, BUFFEREVENT_SSL_ACCEPTING,
                                                 BEV_OPT_CLOSE_ON_FREE);
     if (!c->bev) {
-        SSL_free(ssl);
+        ERR_clear_error();
         close(fd);
         return false;
     }

@@ -55,7 +55,7 @@ extern const struct http_server_settings http_server_settings_default;
 struct http_server_counters {
     uint64_t connections;         // accepted since start
     uint64_t connections_now;
-    uint64_t connections_refused; // at the maximum and none idle
+    uint64_t connections_refused; // at the maximum and none idle, or no memory
     uint64_t requests;            // given to the handler
     uint64_t requests_refused;    // answered by the codec with an error
     uint64_t timeouts;            // connections closed by a deadline
