@@ -8,7 +8,7 @@
 #include "libvault/base/result.h"
 
 #define ANSWER_INJECT_MAX 8
-#define ANSWER_REMOVE_MAX 32
+#define ANSWER_REMOVE_MAX 16 // the well-known carriers, and PROFILE_PLACES_MAX
 #define ANSWER_HEADERS_MAX 8
 #define ANSWER_GRANT_MAX 8192
 
@@ -37,7 +37,7 @@ static inline bool answer_holds_for(const struct answer *answer, uint64_t max_to
 // An answer as one row of bytes, for a cache. VLT_LIMIT when it does not fit.
 vlt_result answer_pack(const struct answer *answer, uint8_t *at, size_t capacity,
                        size_t *ret_size) VLT_MUST_USE;
-// The views lie in `packed`.
+// The views lie in `packed`; on failure *ret_answer is an answer without anything.
 vlt_result answer_unpack(struct bytes packed, struct answer *ret_answer) VLT_MUST_USE;
 
 struct denial {

@@ -32,34 +32,48 @@ vlt_result answer_pack(const struct answer *answer, uint8_t *at, size_t capacity
     return vlt_ok();
 }
 
+static void get_inject(struct wire_reader *r, struct answer *answer) {
+    answer->inject_count = wire_get_u8(r);
+    if (answer->inject_count > ANSWER_INJECT_MAX) {
+        r->failed = true;
+        return;
+    }
+    for (size_t i = 0; i < answer->inject_count; i++) {
+        answer->inject[i].in_query = wire_get_u8(r);
+        answer->inject[i].name = wire_get_bytes(r, r->size);
+        answer->inject[i].value = wire_get_bytes(r, r->size);
+    }
+}
+
+static void get_remove(struct wire_reader *r, struct answer *answer) {
+    answer->remove_count = wire_get_u8(r);
+    if (answer->remove_count > ANSWER_REMOVE_MAX) {
+        r->failed = true;
+        return;
+    }
+    for (size_t i = 0; i < answer->remove_count; i++)
+        answer->remove[i] = wire_get_bytes(r, r->size);
+}
+
+// Written where the caller wants it: an answer is large, and this is in the way of each
+// request.
 vlt_result answer_unpack(struct bytes packed, struct answer *ret_answer) {
     struct wire_reader r;
-    struct answer answer = {0};
     wire_reader_init(&r, packed);
-    answer.inject_count = wire_get_u8(&r);
-    if (answer.inject_count > ANSWER_INJECT_MAX)
-        return vlt_fail(VLT_MALFORMED, "a kept answer");
-    for (size_t i = 0; i < answer.inject_count; i++) {
-        answer.inject[i].in_query = wire_get_u8(&r);
-        answer.inject[i].name = wire_get_bytes(&r, packed.size);
-        answer.inject[i].value = wire_get_bytes(&r, packed.size);
-    }
-    answer.remove_count = wire_get_u8(&r);
-    if (answer.remove_count > ANSWER_REMOVE_MAX)
-        return vlt_fail(VLT_MALFORMED, "a kept answer");
-    for (size_t i = 0; i < answer.remove_count; i++)
-        answer.remove[i] = wire_get_bytes(&r, packed.size);
-    answer.upstream = wire_get_bytes(&r, packed.size);
-    answer.credential = wire_get_bytes(&r, packed.size);
-    answer.txn = wire_get_bytes(&r, packed.size);
-    answer.cache_s = wire_get_u64(&r);
-    answer.epoch = wire_get_u64(&r);
-    answer.standing = wire_get_u64(&r);
-    answer.grant = wire_get_bytes(&r, packed.size);
-    answer.model_required = wire_get_u8(&r);
-    answer.max_tokens_from = wire_get_u64(&r);
-    answer.max_tokens_to = wire_get_u64(&r);
-    VLT_TRY(wire_reader_end(&r));
-    *ret_answer = answer;
-    return vlt_ok();
+    get_inject(&r, ret_answer);
+    get_remove(&r, ret_answer);
+    ret_answer->upstream = wire_get_bytes(&r, packed.size);
+    ret_answer->credential = wire_get_bytes(&r, packed.size);
+    ret_answer->txn = wire_get_bytes(&r, packed.size);
+    ret_answer->cache_s = wire_get_u64(&r);
+    ret_answer->epoch = wire_get_u64(&r);
+    ret_answer->standing = wire_get_u64(&r);
+    ret_answer->grant = wire_get_bytes(&r, packed.size);
+    ret_answer->model_required = wire_get_u8(&r);
+    ret_answer->max_tokens_from = wire_get_u64(&r);
+    ret_answer->max_tokens_to = wire_get_u64(&r);
+    vlt_result result = wire_reader_end(&r);
+    if (!vlt_is_ok(result))
+        *ret_answer = (struct answer){0};
+    return result;
 }

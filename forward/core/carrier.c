@@ -26,8 +26,15 @@ static const struct bytes stripped[] = {NAME("dpop"),
                                         NAME("http2-settings"),
                                         NAME("te")};
 
-// Most headers are none of these: length and first letter tell before a text is
-// compared.
+// Of the letters with which these begin. Most headers begin with another one.
+#define LETTER(c) (UINT32_C(1) << ((c) & 31))
+static bool may_be_carrier(struct bytes name) {
+    static const uint32_t letters = LETTER('a') | LETTER('d') | LETTER('h') | LETTER('k') |
+                                    LETTER('p') | LETTER('t') | LETTER('x');
+    return name.size && (letters & LETTER(name.at[0]));
+}
+
+// Length and first letter tell most apart before a text is compared.
 static bool is_one_of(struct bytes name, const struct bytes *names, size_t count) {
     for (size_t i = 0; i < count; i++)
         if (name.size == names[i].size && (name.at[0] | 0x20) == names[i].at[0] &&
@@ -37,12 +44,13 @@ static bool is_one_of(struct bytes name, const struct bytes *names, size_t count
 }
 
 bool carrier_is_well_known(struct bytes name) {
-    return is_one_of(name, carrier_well_known, CARRIER_WELL_KNOWN_COUNT);
+    return may_be_carrier(name) && is_one_of(name, carrier_well_known, CARRIER_WELL_KNOWN_COUNT);
 }
 
 bool carrier_is_stripped(struct bytes name) {
-    return is_one_of(name, stripped, sizeof stripped / sizeof *stripped) ||
-           carrier_is_well_known(name);
+    return may_be_carrier(name) &&
+           (is_one_of(name, stripped, sizeof stripped / sizeof *stripped) ||
+            is_one_of(name, carrier_well_known, CARRIER_WELL_KNOWN_COUNT));
 }
 
 bool carrier_is_token(struct bytes text) {

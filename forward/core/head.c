@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "forward/core/head.h"
 
+#include "forward/core/byte_run.h"
 #include "forward/core/carrier.h"
 
 size_t head_capacity(struct bytes head, const struct head_change *change) {
@@ -114,11 +115,37 @@ static bool header_is_stripped(struct bytes name, const struct head_change *chan
 }
 
 static vlt_result next_line(struct bytes *rest, struct bytes *ret_line) {
-    size_t end = bytes_find(*rest, '\r');
-    if (end + 1 >= rest->size || rest->at[end + 1] != '\n' || bytes_find(*rest, '\n') != end + 1)
+    size_t end = rest->size ? byte_run_line(*rest, 0) : 0;
+    if (rest->size - end < 2 || rest->at[end] != '\r' || rest->at[end + 1] != '\n')
         return vlt_fail(VLT_MALFORMED, "a line of the head for the upstream");
     *ret_line = bytes_of(rest->at, end);
     *rest = bytes_from(*rest, end + 2);
+    return vlt_ok();
+}
+
+// Headers up to the empty line, which is taken. What stays mostly stands together: it is
+// copied together.
+static vlt_result put_headers(struct wire_writer *w, struct bytes *rest,
+                              const struct head_change *change, bool *has_request_id) {
+    struct bytes line, kept = bytes_of(rest->at, 0);
+    for (;;) {
+        VLT_TRY(next_line(rest, &line));
+        if (line.size == 0)
+            break;
+        size_t colon = bytes_find(line, ':');
+        if (colon == 0 || colon == line.size)
+            return vlt_fail(VLT_MALFORMED, "a header for the upstream");
+        struct bytes name = bytes_of(line.at, colon);
+        *has_request_id =
+            *has_request_id || bytes_equal_nocase(name, BYTES_LITERAL("x-request-id"));
+        if (header_is_stripped(name, change)) {
+            wire_put_raw(w, kept);
+            kept = bytes_of(line.at + line.size + 2, 0);
+        } else {
+            kept.size += line.size + 2;
+        }
+    }
+    wire_put_raw(w, kept);
     return vlt_ok();
 }
 
@@ -129,20 +156,7 @@ vlt_result head_rewrite(struct bytes head, const struct head_change *change,
     VLT_TRY(next_line(&rest, &line));
     VLT_TRY(put_request_line(out, line, change));
     put_line(out, BYTES_LITERAL("Host"), change->host);
-    for (;;) {
-        VLT_TRY(next_line(&rest, &line));
-        if (line.size == 0)
-            break;
-        size_t colon = bytes_find(line, ':');
-        if (colon == 0 || colon == line.size)
-            return vlt_fail(VLT_MALFORMED, "a header for the upstream");
-        struct bytes name = bytes_of(line.at, colon);
-        has_request_id = has_request_id || bytes_equal_nocase(name, BYTES_LITERAL("x-request-id"));
-        if (header_is_stripped(name, change))
-            continue;
-        wire_put_raw(out, line);
-        put_text(out, "\r\n");
-    }
+    VLT_TRY(put_headers(out, &rest, change, &has_request_id));
     // Bytes behind the head are proxy_set_body's: not the body that was scanned.
     if (rest.size)
         return vlt_fail(VLT_MALFORMED, "proxy_set_body is not possible with vault_redeem");

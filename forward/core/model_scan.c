@@ -204,15 +204,19 @@ static void value_begin(struct model_scan *s, uint8_t c) {
 
 // ---- Texts ----
 
-static void string_keep(struct model_scan *s, uint8_t c) {
+static void string_keep(struct model_scan *s, struct bytes run) {
     if (s->is_key) {
-        if (s->key_is_watched && s->key_size < sizeof s->key)
-            s->key[s->key_size++] = c;
+        size_t room = s->key_is_watched ? sizeof s->key - s->key_size : 0;
+        size_t size = run.size < room ? run.size : room;
+        memcpy(s->key + s->key_size, run.at, size);
+        s->key_size += size;
     } else if (s->pending) {
-        if (s->pending->size == sizeof s->pending->text)
+        if (run.size > sizeof s->pending->text - s->pending->size) {
             fail(s, VLT_LIMIT, "the model or tool in the body is too long");
-        else
-            s->pending->text[s->pending->size++] = c;
+            return;
+        }
+        memcpy(s->pending->text + s->pending->size, run.at, run.size);
+        s->pending->size += run.size;
     }
 }
 
@@ -234,7 +238,7 @@ static void string_take(struct model_scan *s, uint8_t c) {
     if (s->utf8.left || c >= 0x80) {
         if (!utf8_step(&s->utf8, c))
             fail(s, VLT_MALFORMED, "the body is not UTF-8");
-        string_keep(s, c);
+        string_keep(s, bytes_of(&c, 1));
     } else if (c == '"') {
         string_end(s);
     } else if (c == '\\') {
@@ -242,7 +246,7 @@ static void string_take(struct model_scan *s, uint8_t c) {
     } else if (c < 0x20) {
         malformed(s);
     } else {
-        string_keep(s, c);
+        string_keep(s, bytes_of(&c, 1));
     }
 }
 
@@ -254,7 +258,7 @@ static void escape_take(struct model_scan *s, uint8_t c) {
     if (s->is_key)
         s->key_is_escaped = true;
     else if (s->pending && c == '/')
-        string_keep(s, '/'); // PHP writes every slash so
+        string_keep(s, BYTES_LITERAL("/")); // PHP writes every slash so
     else if (s->pending)
         fail(s, VLT_MALFORMED, "the model or tool in the body is spelled with escapes");
     s->hex_left = 4;
@@ -269,11 +273,12 @@ static void hex_take(struct model_scan *s, uint8_t c) {
         s->state = STRING;
 }
 
-// Most of a body is text that nobody watches.
-static size_t string_run(const struct model_scan *s, struct bytes piece, size_t at) {
-    if (s->utf8.left || (s->is_key && s->key_is_watched) || s->pending)
-        return at;
-    return byte_run_json(piece, at);
+// Most of a body is text. Returns the place of what must be looked at by itself.
+static size_t string_run(struct model_scan *s, struct bytes piece, size_t at) {
+    size_t end = s->utf8.left ? at : byte_run_json(piece, at);
+    if (end > at)
+        string_keep(s, bytes_of(piece.at + at, end - at));
+    return end;
 }
 
 // ---- Structure ----

@@ -6,7 +6,6 @@
 // Whatever leaves the cache is wiped.
 #include "forward/nginx/vault_module.h"
 
-#include <openssl/evp.h>
 #include <sys/mman.h>
 
 #define PACKED_MAX 8192
@@ -125,44 +124,6 @@ char *vault_cache_zone(ngx_conf_t *cf, vault_main_conf_t *main_conf, ngx_str_t s
     return NGX_CONF_OK;
 }
 
-// Everything on which the decision depends, but for the number of tokens: the answer says for
-// which it holds. First how long each part is.
-bool vault_cache_key(vault_ctx_t *ctx) {
-    static EVP_MD_CTX *digest;
-    static EVP_MD *sha256;
-    const struct ask *ask = &ctx->ask;
-    const struct bytes parts[] = {ask->token,
-                                  ask->method,
-                                  ask->path,
-                                  ask->model,
-                                  ask->tool,
-                                  ask->destination,
-                                  ask->client_certificate,
-                                  ask->source};
-    if (!digest) {
-        digest = EVP_MD_CTX_new();
-        sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-    }
-    uint32_t sizes[sizeof parts / sizeof *parts];
-    uint8_t small[512]; // most parts are a few bytes, and each update has its price
-    size_t used = 0;
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        sizes[i] = (uint32_t)parts[i].size;
-    bool done = digest && sha256 && EVP_DigestInit_ex(digest, sha256, NULL) &&
-                EVP_DigestUpdate(digest, sizes, sizeof sizes);
-    for (size_t i = 0; done && i < sizeof parts / sizeof *parts; i++) {
-        bool fits = parts[i].size <= sizeof small - used;
-        if (fits && parts[i].size)
-            ngx_memcpy(small + used, parts[i].at, parts[i].size);
-        used += fits ? parts[i].size : 0;
-        done = fits || (EVP_DigestUpdate(digest, small, used) &&
-                        EVP_DigestUpdate(digest, parts[i].at, parts[i].size));
-        used = fits ? used : 0;
-    }
-    done = done && EVP_DigestUpdate(digest, small, used);
-    return done && EVP_DigestFinal_ex(digest, ctx->key, NULL);
-}
-
 bool vault_cache_get(vault_ctx_t *ctx, const vault_main_conf_t *conf) {
     ngx_slab_pool_t *pool = pool_of(conf);
     shared_t *shared = shared_of(conf);
@@ -183,14 +144,13 @@ bool vault_cache_get(vault_ctx_t *ctx, const vault_main_conf_t *conf) {
         ngx_queue_insert_head(&shared->used, &entry->used);
     }
     ngx_shmtx_unlock(&pool->mutex);
-    // Kept for other numbers: the redeemer is asked about this one.
-    struct answer kept;
     if (!copy || vault_wipe_later(ctx, copy, size) != NGX_OK ||
-        !vlt_is_ok(answer_unpack(bytes_of(copy, size), &kept)) ||
-        !answer_holds_for(&kept, ctx->ask.max_tokens))
+        !vlt_is_ok(answer_unpack(bytes_of(copy, size), &ctx->answer)))
         return false;
-    ctx->answer = kept;
-    return true;
+    if (answer_holds_for(&ctx->answer, ctx->ask.max_tokens))
+        return true;
+    ctx->answer = (struct answer){0}; // for other numbers: the redeemer is asked about this one
+    return false;
 }
 
 static entry_t *entry_new(ngx_slab_pool_t *pool, shared_t *shared, size_t size) {

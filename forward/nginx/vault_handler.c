@@ -48,7 +48,7 @@ static bool may_cache(const vault_ctx_t *ctx, const vault_loc_conf_t *conf) {
 
 static void decide(vault_ctx_t *ctx, const vault_loc_conf_t *conf,
                    const vault_main_conf_t *main_conf) {
-    if (may_cache(ctx, conf) && vault_cache_key(ctx) && vault_cache_get(ctx, main_conf)) {
+    if (may_cache(ctx, conf) && vault_key_make(ctx) && vault_cache_get(ctx, main_conf)) {
         ctx->is_from_cache = 1;
         ctx->state = VAULT_GRANTED;
         return;

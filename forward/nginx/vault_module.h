@@ -190,9 +190,11 @@ extern ngx_http_request_body_filter_pt vault_next_body_filter;
 void vault_link_ask(vault_ctx_t *ctx, const vault_loc_conf_t *conf);
 void vault_link_cancel(vault_ctx_t *ctx);
 
+// vault_key.c: into ctx->key. False: nothing can be looked up or kept.
+bool vault_key_make(vault_ctx_t *ctx);
+
 // vault_cache.c
 char *vault_cache_zone(ngx_conf_t *cf, vault_main_conf_t *main_conf, ngx_str_t size);
-bool vault_cache_key(vault_ctx_t *ctx); // false: nothing can be looked up or kept
 // Also notes the generation, so that an answer may be kept.
 bool vault_cache_get(vault_ctx_t *ctx, const vault_main_conf_t *main_conf);
 void vault_cache_put(vault_ctx_t *ctx, const vault_main_conf_t *main_conf, time_t lifetime_s);

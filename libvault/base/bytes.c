@@ -16,6 +16,9 @@ bool bytes_equal(struct bytes a, struct bytes b) {
     for (; a.size - i >= sizeof(uint64_t); i += sizeof(uint64_t))
         if (word_at(a.at + i) != word_at(b.at + i))
             return false;
+    if (i && i < a.size) // the last word, whatever of it was compared before
+        return word_at(a.at + a.size - sizeof(uint64_t)) ==
+               word_at(b.at + a.size - sizeof(uint64_t));
     for (; i < a.size; i++)
         if (a.at[i] != b.at[i])
             return false;
@@ -37,19 +40,6 @@ bool bytes_match_nocase(const uint8_t *a, const uint8_t *b, size_t size) {
 
 bool bytes_begin_with(struct bytes a, struct bytes prefix) {
     return a.size >= prefix.size && bytes_equal(bytes_of(a.at, prefix.size), prefix);
-}
-
-struct bytes bytes_from(struct bytes a, size_t from) {
-    if (from >= a.size)
-        return bytes_of(NULL, 0);
-    return bytes_of(a.at + from, a.size - from);
-}
-
-size_t bytes_find(struct bytes a, uint8_t c) {
-    if (a.size == 0)
-        return 0;
-    const uint8_t *hit = memchr(a.at, c, a.size);
-    return hit ? (size_t)(hit - a.at) : a.size;
 }
 
 struct bytes bytes_of_number(uint64_t number, char room[20]) {

@@ -32,9 +32,14 @@ static inline bool bytes_equal_nocase(struct bytes a, struct bytes b) {
 }
 bool bytes_begin_with(struct bytes a, struct bytes prefix);
 // The part from `from` to the end; `from` beyond the end gives an empty view.
-struct bytes bytes_from(struct bytes a, size_t from);
+static inline struct bytes bytes_from(struct bytes a, size_t from) {
+    return from < a.size ? bytes_of(a.at + from, a.size - from) : bytes_of(NULL, 0);
+}
 // First place of `c`, or a.size when absent.
-size_t bytes_find(struct bytes a, uint8_t c);
+static inline size_t bytes_find(struct bytes a, uint8_t c) {
+    const uint8_t *hit = a.size ? (const uint8_t *)memchr(a.at, c, a.size) : NULL;
+    return hit ? (size_t)(hit - a.at) : a.size;
+}
 // The number in decimal, a view of a part of room.
 struct bytes bytes_of_number(uint64_t number, char room[20]);
 // Copies into text and terminates; false (text untouched) when it does not fit

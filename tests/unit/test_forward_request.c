@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -255,6 +256,52 @@ static void head_rejects_another_request(void **state) {
                          VLT_MALFORMED);
 }
 
+// What stays is copied together, however what goes stands between it.
+static void head_survives_every_mixture(void **state) {
+    const struct answer answer = {.inject_count = 0};
+    const struct head_change change = change_of(&answer);
+    for (unsigned mixture = 0; mixture < 64; mixture++) {
+        char head[512] = "POST /v1/x HTTP/1.1\r\n", text[512];
+        char wanted[512] = "POST /v1/x HTTP/1.1\r\nHost: api.example\r\n";
+        for (unsigned i = 0; i < 6; i++) {
+            char line[32];
+            snprintf(line, sizeof line, "%s: %u\r\n", mixture >> i & 1 ? "te" : "accept", i);
+            strncat(head, line, sizeof head - strlen(head) - 1);
+            if (!(mixture >> i & 1))
+                strncat(wanted, line, sizeof wanted - strlen(wanted) - 1);
+        }
+        strncat(head, "\r\n", sizeof head - strlen(head) - 1);
+        strncat(wanted, "x-request-id: r1\r\n\r\n", sizeof wanted - strlen(wanted) - 1);
+        assert_true(vlt_is_ok(rewrite(head, &change, sizeof text - 1, text)));
+        assert_string_equal(text, wanted);
+    }
+}
+
+static void header_is_known_in_either_case(void **state) {
+    static const char *const carriers[] = {"authorization", "x-api-key", "api-key",
+                                           "x-goog-api-key"};
+    static const char *const others[] = {
+        "dpop",           "proxy-authorization", "x-http-method-override", "x-http-method",
+        "x-method-override", "x-original-url",   "x-rewrite-url",          "proxy-connection",
+        "keep-alive",     "http2-settings",      "te"};
+    static const char *const stay[] = {"",       "host",   "accept",        "x-request-id",
+                                       "cookie", "dpop-x", "authorizatiom", "content-type"};
+    for (size_t i = 0; i < sizeof carriers / sizeof *carriers; i++) {
+        char upper[32] = "";
+        for (size_t j = 0; carriers[i][j]; j++)
+            upper[j] = (char)toupper((unsigned char)carriers[i][j]);
+        assert_true(carrier_is_well_known(bytes_of_text(carriers[i])));
+        assert_true(carrier_is_well_known(bytes_of_text(upper)));
+        assert_true(carrier_is_stripped(bytes_of_text(upper)));
+    }
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        assert_true(carrier_is_stripped(bytes_of_text(others[i])));
+        assert_false(carrier_is_well_known(bytes_of_text(others[i])));
+    }
+    for (size_t i = 0; i < sizeof stay / sizeof *stay; i++)
+        assert_false(carrier_is_stripped(bytes_of_text(stay[i])));
+}
+
 // Every byte at every place of a text that is longer than what is looked at at once.
 static void run_accepts_only_its_own_bytes(void **state) {
     static const char b64u[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -262,6 +309,7 @@ static void run_accepts_only_its_own_bytes(void **state) {
     for (unsigned c = 0; c < 256; c++) {
         bool is_b64u = c && strchr(b64u, (int)c), is_json = c >= 0x20 && c < 0x80 && c != '"' &&
                                                            c != '\\';
+        bool is_line = c != '\r' && c != '\n';
         for (size_t at = 0; at < sizeof text; at++) {
             memset(text, 'a', sizeof text);
             text[at] = (uint8_t)c;
@@ -271,6 +319,8 @@ static void run_accepts_only_its_own_bytes(void **state) {
                                  is_b64u ? sizeof text : end);
                 assert_int_equal(byte_run_json(bytes_of(text, sizeof text), from),
                                  is_json ? sizeof text : end);
+                assert_int_equal(byte_run_line(bytes_of(text, sizeof text), from),
+                                 is_line ? sizeof text : end);
             }
         }
     }
@@ -309,6 +359,8 @@ int main(void) {
         cmocka_unit_test(head_accepts_and_replaces),
         cmocka_unit_test(head_accepts_a_correlation),
         cmocka_unit_test(head_rejects_another_request),
+        cmocka_unit_test(head_survives_every_mixture),
+        cmocka_unit_test(header_is_known_in_either_case),
         cmocka_unit_test(head_survives_every_capacity),
         cmocka_unit_test(run_accepts_only_its_own_bytes),
         cmocka_unit_test(path_accepts_what_may_stand_raw),

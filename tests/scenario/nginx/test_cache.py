@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cache, the watch, and a redeemer that is gone."""
 import json
+import socket
 import statistics
 import time
 import unittest
@@ -62,6 +63,34 @@ class Cache(Case):
             for ask in asks:
                 self.assertEqual(ask(), 200)
         self.assertEqual(len(self.redeemer.asks), len(asks))
+
+    def test_keeps_apart_what_comes_over_one_connection(self):
+        """A connection remembers its last question: another one, or a forged token, must not get its answer."""
+        s = socket.create_connection(("127.0.0.1", self.port), 10)
+        answers = s.makefile("rb")
+
+        def one(text, path="/cached/v1/models"):
+            s.sendall(f"GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {text}\r\n\r\n".encode())
+            status, size = int(answers.readline().split()[1]), 0
+            while (line := answers.readline().strip()):
+                if line.lower().startswith(b"content-length:"):
+                    size = int(line.split(b":")[1])
+            answers.read(size)
+            return status
+        alice, large = token("alice"), token("large" * 800)  # the last is not remembered, only hashed
+        places = [len(alice) - 1, len(alice) - 17, len(alice) - 64, 60]
+        forged = [alice[:at] + ("B" if alice[at] == "A" else "A") + alice[at + 1:] for at in places]
+        self.redeemer.answer = lambda ask: (deny(401, "revoked", "authentication_error") if ask["token"] in forged
+                                            else grant(epoch=self.redeemer.epoch))
+        for text in (alice, large, token("bo"), alice):
+            self.assertEqual([one(text) for _ in range(3)], [200] * 3)
+        self.assertEqual([one(alice, "/cached/v1/modelz"), one(alice), one(large)], [200] * 3)
+        self.assertEqual(len(self.redeemer.asks), 4)
+        for text in forged:
+            self.assertEqual([one(alice), one(text), one(text), one(alice)], [200, 401, 401, 200])
+        self.assertEqual(len(self.redeemer.asks), 4 + 2 * len(forged))
+        answers.close()
+        s.close()
 
     def test_keeps_nothing_where_it_may_not(self):
         proof = {"dpop": token("proof"), "authorization": "DPoP " + token()}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// The key under which an answer is kept: SHA-256 of everything that the decision depends
+// on, but for the number of tokens (the answer says for which it holds). Of the whole
+// token, so that a forged one never meets a kept answer; and a hash, so that no token is
+// in the shared memory.
+//
+// Clients send one question many times over a connection, so each connection remembers
+// its last one: comparing costs a tenth of hashing. It is wiped with the connection.
+#include "forward/nginx/vault_module.h"
+
+#include <openssl/evp.h>
+
+#define PARTS 8
+#define REMEMBERED_MAX 4096 // longer questions are hashed each time
+
+typedef struct {
+    size_t size, capacity;
+    uint8_t *question; // sizes of the parts, then the parts; NULL: none
+    uint8_t key[VAULT_KEY_BYTES];
+} memory_t;
+
+typedef struct {
+    struct bytes parts[PARTS];
+    uint32_t sizes[PARTS];
+    size_t size; // of all, and their sizes
+} question_t;
+
+static void question_init(question_t *question, const struct ask *ask) {
+    *question =
+        (question_t){.parts = {ask->token, ask->method, ask->path, ask->model, ask->tool,
+                               ask->destination, ask->client_certificate, ask->source},
+                     .size = sizeof question->sizes};
+    for (size_t i = 0; i < PARTS; i++) {
+        question->sizes[i] = (uint32_t)question->parts[i].size;
+        question->size += question->parts[i].size;
+    }
+}
+
+static void question_write(const question_t *question, uint8_t *at) {
+    at = ngx_cpymem(at, question->sizes, sizeof question->sizes);
+    for (size_t i = 0; i < PARTS; i++)
+        if (question->parts[i].size)
+            at = ngx_cpymem(at, question->parts[i].at, question->parts[i].size);
+}
+
+// In constant time: clients of a proxy before this one may share its connection, and
+// the time must not tell them how much of another's token they guessed. Sixteen bytes
+// at once (GCC's and clang's vectors), because this is the price of what is remembered.
+static bool token_is(struct bytes token, const uint8_t *remembered) {
+    typedef uint64_t lanes __attribute__((vector_size(16)));
+    lanes a, b, all = {0};
+    size_t at = 0;
+    uint8_t rest = 0;
+    for (; token.size - at >= sizeof a; at += sizeof a) {
+        ngx_memcpy(&a, token.at + at, sizeof a);
+        ngx_memcpy(&b, remembered + at, sizeof b);
+        all |= a ^ b;
+    }
+    for (; at < token.size; at++)
+        rest |= token.at[at] ^ remembered[at];
+    return (all[0] | all[1] | rest) == 0;
+}
+
+static bool is_remembered(const memory_t *memory, const question_t *question) {
+    if (memory->size != question->size ||
+        ngx_memcmp(memory->question, question->sizes, sizeof question->sizes))
+        return false;
+    const uint8_t *at = memory->question + sizeof question->sizes;
+    if (!token_is(question->parts[0], at))
+        return false;
+    for (size_t i = 1; i < PARTS; i++) {
+        at += question->parts[i - 1].size;
+        if (question->parts[i].size &&
+            ngx_memcmp(at, question->parts[i].at, question->parts[i].size))
+            return false;
+    }
+    return true;
+}
+
+static void forget(void *at) {
+    memory_t *memory = at;
+    if (memory->question) {
+        explicit_bzero(memory->question, memory->capacity);
+        ngx_free(memory->question);
+    }
+    *memory = (memory_t){0};
+}
+
+// NULL: out of memory.
+static memory_t *memory_of(ngx_http_request_t *r) {
+    ngx_connection_t *c = r->connection;
+#if (NGX_HTTP_V2)
+    if (r->stream)
+        c = r->stream->connection->connection;
+#endif
+    ngx_pool_cleanup_t *at = c->pool->cleanup;
+    while (at && at->handler != forget)
+        at = at->next;
+    if (!at && (at = ngx_pool_cleanup_add(c->pool, sizeof(memory_t)))) {
+        *(memory_t *)at->data = (memory_t){0};
+        at->handler = forget;
+    }
+    return at ? at->data : NULL;
+}
+
+static bool hash(const uint8_t *text, size_t size, uint8_t *ret_key) {
+    static EVP_MD_CTX *digest; // of this worker, with everything that OpenSSL looks up
+    static EVP_MD *sha256;
+    if (!digest) {
+        digest = EVP_MD_CTX_new();
+        sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    }
+    return digest && sha256 && EVP_DigestInit_ex(digest, sha256, NULL) &&
+           EVP_DigestUpdate(digest, text, size) && EVP_DigestFinal_ex(digest, ret_key, NULL);
+}
+
+// Hashes the question where it is then remembered.
+static bool learn(memory_t *memory, const question_t *question) {
+    if (memory->capacity < question->size) {
+        forget(memory);
+        memory->question = ngx_alloc(question->size, ngx_cycle->log);
+        memory->capacity = memory->question ? question->size : 0;
+    }
+    memory->size = 0; // until the key is known
+    if (!memory->question)
+        return false;
+    question_write(question, memory->question);
+    if (!hash(memory->question, question->size, memory->key))
+        return false;
+    memory->size = question->size;
+    return true;
+}
+
+bool vault_key_make(vault_ctx_t *ctx) {
+    question_t question;
+    question_init(&question, &ctx->ask);
+    if (question.size > REMEMBERED_MAX) {
+        uint8_t *room = ngx_pnalloc(ctx->request->pool, question.size);
+        if (room)
+            question_write(&question, room);
+        return room && hash(room, question.size, ctx->key);
+    }
+    memory_t *memory = memory_of(ctx->request);
+    if (!memory || (!is_remembered(memory, &question) && !learn(memory, &question)))
+        return false;
+    ngx_memcpy(ctx->key, memory->key, VAULT_KEY_BYTES);
+    return true;
+}
