@@ -10,6 +10,7 @@ VAULT_DISK_FAULTS=300 makes it hundreds."""
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -189,6 +190,40 @@ def a_disk_that_turns_read_only_stops_decisions():
             disk.done()
 
 
+def a_role_that_waits_for_its_disk_is_left_alone():
+    """It is silent, and a new one would wait as well. When the disk is back and it is silent still, it is replaced."""
+    with Lab("softhsm", config={"hang_s": 3}) as lab:
+        disk = Disk(lab)
+        try:
+            load = Load(lab, serve(lab))
+            if not disk.loop:
+                print("     no loop devices here: left out", flush=True)
+                return
+            auditor = lab.pids()["auditor"]
+            run("fsfreeze", "-f", disk.folder)
+            threading.Thread(target=load.run, args=(1,), daemon=True).start()
+            wait_until("a thread in state D", lambda: " D " in thread_states(auditor), 10)
+            os.kill(auditor, signal.SIGSTOP)
+            wait_until("a word about it", lambda: "auditor 0 has not answered for 3 s and is left alone: it waits for a disk" in lab.log(), 10)
+            time.sleep(1)
+            need(lab.pids().get("auditor") == auditor and "it is replaced" not in lab.log(), "it was replaced")
+            run("fsfreeze", "-u", disk.folder)
+            wait_until("a new auditor", lambda: lab.pids().get("auditor") not in (None, auditor), 10)
+            wait_until("service", lambda: serves(lab, load), 20)
+        finally:
+            subprocess.run(["fsfreeze", "-u", disk.folder], stderr=subprocess.DEVNULL, check=False)
+            lab.stop(9)
+            disk.done()
+
+
+def thread_states(pid):
+    states = []
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/stat") as text:
+            states.append(text.read().rsplit(")", 1)[1].split()[0])
+    return f" {' '.join(states)} "
+
+
 if __name__ == "__main__":
     if os.getuid() != 0:
         print("only root can mount: left out\n0 passed, 0 failed")
@@ -196,4 +231,5 @@ if __name__ == "__main__":
     if os.environ.get("VAULT_OWN_MOUNTS") != "1":
         os.environ["VAULT_OWN_MOUNTS"] = "1"
         os.execvp("unshare", ["unshare", "--mount", sys.executable, os.path.abspath(__file__), *sys.argv[1:]])
-    run_cases(every_answer_has_its_record_whatever_the_disk_does, a_disk_that_turns_read_only_stops_decisions)
+    run_cases(every_answer_has_its_record_whatever_the_disk_does, a_disk_that_turns_read_only_stops_decisions,
+              a_role_that_waits_for_its_disk_is_left_alone)
