@@ -134,5 +134,32 @@ def a_receiver_that_is_behind_keeps_its_entries():
         need(bundles(lab.audit_folder) == ["000"], "pruned all the same")
 
 
+def what_the_vaults_own_archive_does_not_have_stays():
+    """Whoever administers may be careless, or somebody else."""
+    with Lab("softhsm") as lab:
+        archive = f"{lab.folder}/archive"
+        lab.extra["audit"] = {"archive": archive}
+        lab.write_config()
+        token = serve(lab)
+        decide(lab, token, 600)
+
+        def prune(entries):
+            answer = lab.admin("POST", "/v1/audit/prune", {"entries": entries})
+            return answer.status, answer.json.get("detail", answer.json.get("pruned"))
+        need(prune(512) == (503, "audit.archive can not be read"), prune(512))
+        lab.vaultctl("audit", "archive", "--log", lab.audit_folder, "--to", archive)
+        os.chmod(archive, 0o755)
+        os.rename(f"{archive}/tile/entries/001", f"{archive}/elsewhere")
+        need(prune(512) == (409, "audit.archive does not have these entries"), prune(512))
+        need(bundles(lab.audit_folder)[:2] == ["000", "001"], bundles(lab.audit_folder))
+        need(prune(256) == (200, 256), prune(256))
+        os.rename(f"{archive}/elsewhere", f"{archive}/tile/entries/001")
+        need(prune(512) == (200, 512), prune(512))
+        need(bundles(lab.audit_folder)[:1] != ["001"], bundles(lab.audit_folder))
+        said = [(entry["outcome"], entry.get("reason")) for entry in lab.audit() if entry["operation"] == "audit.prune"]
+        need(("error", "audit.archive does not have these entries") in said and said[-1] == ("allow", None), said)
+        lab.vaultctl("audit", "verify", lab.audit_folder, "--archive", archive)
+
+
 if __name__ == "__main__":
-    run_cases(entries_move_to_an_archive, a_receiver_that_is_behind_keeps_its_entries)
+    run_cases(entries_move_to_an_archive, a_receiver_that_is_behind_keeps_its_entries, what_the_vaults_own_archive_does_not_have_stays)

@@ -15,7 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 sys.path.insert(0, f"{HERE}/lib")
 from lab import Lab, TREE, need, run, run_cases, wait_until  # noqa: E402
-from test_audit import Load, all_recorded, serve, serves  # noqa: E402
+from test_audit import Load, all_recorded, published, serve, serves, vkey  # noqa: E402
 from test_disk_faults import Disk, stops  # noqa: E402
 
 # The supervisor gives a role a fixed environment: this stands in the auditor's place and adds to it.
@@ -152,6 +152,22 @@ def the_end_of_a_full_disk_is_for_administration():
             disk.done()
 
 
+def pruning_and_publishing_do_not_write_at_once():
+    with SlowLab("softhsm") as lab:
+        load = Load(lab, serve(lab))
+        load.run(1400)
+        published(lab, 1400)
+        lab.slow(200_000)
+        for step in range(1, 6):
+            load.run(64)  # so that there is something to publish
+            answer = lab.admin("POST", "/v1/audit/prune", {"entries": 256 * step})
+            need(answer.status == 200 and answer.json["pruned"] == 256 * step, answer)
+        lab.slow(0)
+        published(lab, 1720)
+        lab.vaultctl("audit", "verify", lab.audit_folder, "--key", vkey(lab))
+        need(serves(lab, load), "decisions")
+
+
 def a_log_that_can_be_written_again_says_so():
     """Nobody asks for anything: readiness comes back by itself."""
     with Lab("softhsm") as lab:
@@ -176,5 +192,5 @@ if __name__ == "__main__":
     if os.environ.get("VAULT_OWN_MOUNTS") != "1":
         os.environ["VAULT_OWN_MOUNTS"] = "1"
         os.execvp("unshare", ["unshare", "--mount", sys.executable, os.path.abspath(__file__), *sys.argv[1:]])
-    run_cases(decisions_wait_for_a_slow_disk, nothing_is_lost_when_the_auditor_dies_in_a_sync,
+    run_cases(decisions_wait_for_a_slow_disk, nothing_is_lost_when_the_auditor_dies_in_a_sync, pruning_and_publishing_do_not_write_at_once,
               the_end_of_a_full_disk_is_for_administration, a_log_that_can_be_written_again_says_so)

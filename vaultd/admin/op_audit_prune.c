@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pruning the audit log: recorded, and refused while a receiver still needs the
-// entries. That an archive has them is verified by who asks (vaultctl audit prune):
-// this role can not see it.
+// entries. That an archive has them is verified by who asks (vaultctl audit prune),
+// and by the auditor where it knows one.
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -2,6 +2,7 @@
 // The auditor: takes events from every role, makes them durable in groups, and
 // only then answers. It has its own uid, listens to nobody outside, and never
 // reads what it has written except when the admin role asks (`read`, `prove`).
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "libvault/audit/pseudonym.h"
@@ -10,11 +11,11 @@
 #include "libvault/crypto/crypto.h"
 #include "vaultd/auditor/group.h"
 #include "vaultd/auditor/log_state.h"
+#include "vaultd/auditor/pruning.h"
 #include "vaultd/auditor/publication.h"
 #include "vaultd/auditor/receipt.h"
 #include "vaultd/auditor/repeats.h"
 #include "vaultd/auditor/reserve.h"
-#include "vaultd/auditor/retention.h"
 #include "vaultd/auditor/spare.h"
 #include "vaultd/auditor/speaker.h"
 #include "vaultd/log/log.h"
@@ -28,6 +29,7 @@ struct auditor {
     struct spare *spare;
     uint8_t pseudonym_key[PSEUDONYM_KEY_MAX];
     size_t pseudonym_key_bytes; // 0: persons stand in the log as they are
+    char archive[IPC_TEXT_MAX + 1]; // what is not there is not pruned; empty: not known here
     struct repeats *repeats;
     struct reserve reserve;
     struct event *tick;
@@ -155,25 +157,38 @@ static void answer_read(struct auditor *auditor, struct ipc_call *call, struct b
 
 // ---- Pruning ----
 
-struct pruning {
+struct asked_pruning {
     struct auditor *auditor;
     uint64_t until;
 };
 
+// The log says that it was pruned: say what came of it.
+static void not_pruned(uint64_t until, const char *why, void *context) {
+    struct auditor *auditor = context;
+    char subject[64];
+    uint64_t sequence;
+    snprintf(subject, sizeof subject, "entries 1 to %llu", (unsigned long long)until);
+    struct audit_event event = {.kind = AUDIT_VAULT,
+                                .outcome = AUDIT_ERROR,
+                                .operation = BYTES_LITERAL("audit.prune"),
+                                .subject = bytes_of_text(subject),
+                                .reason = bytes_of_text(why)};
+    complete(auditor, &event);
+    if (vlt_is_ok(log_file_add(auditor->file, &event, &sequence)))
+        group_write_soon(auditor->group);
+}
+
 // Its record is on the disk, or could not be written.
 static void prune(struct ipc_call *call, vlt_result result, uint64_t sequence, void *context) {
-    const struct pruning pruning = *(struct pruning *)context;
-    struct log_file *file = pruning.auditor->file;
-    struct answer_prune answer = {0};
-    struct fault fault = {0};
+    const struct asked_pruning asked = *(struct asked_pruning *)context;
+    struct auditor *auditor = asked.auditor;
+    const struct pruning_order order = {call, asked.until, auditor->archive};
     free(context);
-    if (vlt_is_ok(result)) {
-        result = retention_prune(log_file_folder_open(file), log_file_checkpoint(file),
-                                 pruning.until, &fault, &answer.pruned);
-        if (!vlt_is_ok(result))
-            log_error("the audit log is not pruned: %s", fault_or_reason(&fault, result));
-    }
-    reply_prune(call, result, &answer);
+    if (vlt_is_ok(result))
+        pruning_begin(publication_worker(auditor->publication), auditor->file, &order, not_pruned,
+                      auditor);
+    else
+        reply_failure(call, result);
 }
 
 static vlt_result record_prune(struct auditor *auditor, const struct ask_prune *ask,
@@ -189,13 +204,13 @@ static vlt_result record_prune(struct auditor *auditor, const struct ask_prune *
     event.at_us = event.repeats = 0;
     complete(auditor, &event);
     VLT_TRY(log_file_add(auditor->file, &event, &sequence));
-    struct pruning *pruning = malloc(sizeof *pruning);
-    if (!pruning)
+    struct asked_pruning *asked = malloc(sizeof *asked);
+    if (!asked)
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
-    *pruning = (struct pruning){auditor, ask->until};
-    vlt_result result = group_wait(auditor->group, sequence, call, prune, pruning);
+    *asked = (struct asked_pruning){auditor, ask->until};
+    vlt_result result = group_wait(auditor->group, sequence, call, prune, asked);
     if (!vlt_is_ok(result))
-        free(pruning);
+        free(asked);
     return result;
 }
 
@@ -319,6 +334,8 @@ static vlt_result settings(struct role *role, struct bytes frame, bool is_first,
     char folder[IPC_TEXT_MAX + 1], origin[IPC_TEXT_MAX + 1];
     VLT_TRY(tell_settings_auditor_decode(frame, &got));
     log_set_level((enum log_level)got.log_level);
+    if (!bytes_to_text(got.archive, auditor->archive, sizeof auditor->archive))
+        return vlt_fail(VLT_MALFORMED, "audit.archive is not a path");
     auditor->pseudonym_key_bytes = got.pseudonym_key.size;
     if (got.pseudonym_key.size)
         memcpy(auditor->pseudonym_key, got.pseudonym_key.at, got.pseudonym_key.size);

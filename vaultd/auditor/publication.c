@@ -47,6 +47,10 @@ const char *publication_delay(const struct publication *publication) {
     return publication->delay;
 }
 
+struct worker *publication_worker(const struct publication *publication) {
+    return publication->worker;
+}
+
 // ---- On the thread ----
 
 static vlt_result make_tiles(struct publication *p) {

@@ -20,6 +20,7 @@
 #include "vaultd/ipc/channel.h"
 
 struct publication;
+struct worker;
 // Proves first that journal and tiles give the root of the last checkpoint;
 // VLT_CONFLICT when they do not. The file must outlive the publication.
 vlt_result publication_new(struct log_file *file, const char *origin, struct fault *fault,
@@ -27,6 +28,8 @@ vlt_result publication_new(struct log_file *file, const char *origin, struct fau
 void publication_free(struct publication *publication); // waits for the thread; NULL is fine
 // Starts the thread, in the sandbox.
 vlt_result publication_start(struct publication *publication, struct event_base *base) VLT_MUST_USE;
+// Its thread: what is submitted there runs before or after what it writes, never meanwhile.
+struct worker *publication_worker(const struct publication *publication);
 void publication_set_keeper(struct publication *publication, struct channel *keeper); // NULL: gone
 // Not NULL: the log is not what was signed before, or files of it are not (as long as
 // they are not), and nothing may be added to it.

@@ -2,7 +2,9 @@
 #include "vaultd/auditor/retention.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "libvault/audit/log_verify.h"
@@ -14,8 +16,67 @@ static vlt_result say_pruned(int folder, uint64_t until, struct fault *fault) {
     return tile_file_write(folder, "pruned", bytes_of(line, (size_t)size), true, fault);
 }
 
-vlt_result retention_prune(int folder, const struct checkpoint *at, uint64_t until,
-                           struct fault *fault, uint64_t *ret_pruned) {
+// ---- The archive ----
+
+// What goes here would go there, too.
+static bool is_one_file(int folder, int archive, const char *path) {
+    struct stat ours, theirs;
+    return fstatat(folder, path, &ours, 0) == 0 && fstatat(archive, path, &theirs, 0) == 0 &&
+           ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
+}
+
+static vlt_result compare(int folder, int archive, const char *path, struct buf *ours,
+                          struct buf *theirs, struct fault *fault) {
+    buf_clear(ours);
+    buf_clear(theirs);
+    vlt_result result = tile_file_read(folder, path, TILE_BUNDLE_MAX, fault, ours);
+    if (result.class == VLT_NOT_FOUND)
+        return vlt_ok(); // gone already
+    VLT_TRY(result);
+    result = tile_file_read(archive, path, TILE_BUNDLE_MAX, fault, theirs);
+    if (result.class == VLT_UNAVAILABLE)
+        return vlt_fail(VLT_UNAVAILABLE, "audit.archive can not be read");
+    if (vlt_is_ok(result) && bytes_equal(buf_bytes(ours), buf_bytes(theirs)) &&
+        !is_one_file(folder, archive, path))
+        return vlt_ok();
+    return fault_set(fault, VLT_CONFLICT, "audit.archive does not have these entries",
+                     "audit.archive does not have %s as the log has it", path);
+}
+
+static vlt_result compare_all(int folder, int archive, uint64_t from, uint64_t until,
+                              struct fault *fault) {
+    char path[TILE_PATH_MAX];
+    struct buf ours, theirs;
+    vlt_result result = vlt_ok();
+    buf_init(&ours, TILE_BUNDLE_MAX);
+    buf_init(&theirs, TILE_BUNDLE_MAX);
+    for (uint64_t number = from / TILE_WIDTH; vlt_is_ok(result) && number < until / TILE_WIDTH;
+         number++) {
+        tile_path(TILE_ENTRIES, number, TILE_WIDTH, path);
+        result = compare(folder, archive, path, &ours, &theirs, fault);
+    }
+    buf_done(&ours);
+    buf_done(&theirs);
+    return result;
+}
+
+static vlt_result check_archive(int folder, const char *archive, uint64_t from, uint64_t until,
+                                struct fault *fault) {
+    if (!archive[0])
+        return vlt_ok(); // who asked has looked
+    int theirs = open(archive, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (theirs < 0)
+        return fault_set(fault, VLT_UNAVAILABLE, "audit.archive can not be read",
+                         "audit.archive %s can not be opened: %s", archive, strerror(errno));
+    vlt_result result = compare_all(folder, theirs, from, until, fault);
+    close(theirs);
+    return result;
+}
+
+// ---- Pruning ----
+
+vlt_result retention_prune(int folder, const char *archive, const struct checkpoint *at,
+                           uint64_t until, struct fault *fault, uint64_t *ret_pruned) {
     char path[TILE_PATH_MAX];
     uint64_t pruned = 0;
     if (until % TILE_WIDTH || until > at->size / TILE_WIDTH * TILE_WIDTH)
@@ -27,6 +88,7 @@ vlt_result retention_prune(int folder, const struct checkpoint *at, uint64_t unt
     uint64_t from = pruned > RETENTION_STEP ? pruned - RETENTION_STEP : 0;
     if (until > pruned + RETENTION_STEP)
         until = pruned + RETENTION_STEP;
+    VLT_TRY(check_archive(folder, archive, from, until, fault));
     if (until > pruned)
         VLT_TRY(say_pruned(folder, until, fault));
     for (uint64_t number = from / TILE_WIDTH; number < until / TILE_WIDTH; number++) {

@@ -112,6 +112,7 @@
     FIELD(BYTES, directory, IPC_TEXT_MAX)                                                          \
     FIELD(BYTES, origin, IPC_TEXT_MAX)      /* name of the log */                                  \
     FIELD(BYTES, pseudonym_key, 256)        /* empty: persons stand in the log as they are */      \
+    FIELD(BYTES, archive, IPC_TEXT_MAX)     /* empty: who asks to prune knows one */               \
     FIELD(U8, log_level, 0)
 #define TELL_SETTINGS_SHIPPER_FIELDS(FIELD)                                                        \
     FIELD(BYTES, log, IPC_TEXT_MAX)         /* folder of the audit log */                          \

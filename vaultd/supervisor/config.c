@@ -84,7 +84,7 @@ static const cyaml_schema_field_t config_keeper_fields[] = {
     NUMBER(config_keeper, device_restart_s), CYAML_FIELD_END};
 static const cyaml_schema_field_t config_audit_fields[] = {
     TEXT(config_audit, directory), TEXT(config_audit, origin), TEXT(config_audit, pseudonym_key),
-    CYAML_FIELD_END};
+    TEXT(config_audit, archive), CYAML_FIELD_END};
 static const cyaml_schema_field_t config_shipping_fields[] = {
     TEXT(config_shipping, positions),    TEXT(config_shipping, syslog),
     TEXT(config_shipping, syslog_ca),    TEXT(config_shipping, syslog_certificate),

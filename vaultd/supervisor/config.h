@@ -59,6 +59,7 @@ struct config_keeper {
 struct config_audit {
     char *directory, *origin;
     char *pseudonym_key; // file; empty: persons stand in the log as they are
+    char *archive;       // folder: what is not there is not pruned; empty: who asks has looked
 };
 struct config_shipping { // empty: that kind of receiver is not used
     char *positions;     // folder: how far each receiver has got

@@ -95,6 +95,7 @@ static vlt_result check_paths(const struct checking *checking, const struct conf
         {"profiles", c->profiles},
         {"recipes", c->recipes},
         {"audit.directory", c->audit.directory},
+        {"audit.archive", c->audit.archive[0] ? c->audit.archive : "/"},
         {"shipping.positions", c->shipping.positions},
     };
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)

@@ -57,7 +57,8 @@ static bool set_text_defaults(struct config *c) {
            set_text(&c->users.keeper, "") && set_text(&c->users.auditor, "") &&
            set_text(&c->users.shipper, "") && set_text(&c->tokens.signing_key, "memory") &&
            set_text(&c->audit.directory, "/var/lib/vaultd/audit") &&
-           set_text(&c->audit.origin, "") && set_text(&c->audit.pseudonym_key, "");
+           set_text(&c->audit.origin, "") && set_text(&c->audit.pseudonym_key, "") &&
+           set_text(&c->audit.archive, "");
 }
 
 static void set_number_defaults(struct config *c) {

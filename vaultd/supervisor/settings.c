@@ -338,6 +338,7 @@ static void tell_auditor(struct channel *channel, const struct config *c,
     const char *origin = c->audit.origin[0] ? c->audit.origin : c->issuer + strlen("https://");
     struct tell_settings_auditor tell = {.directory = T(c->audit.directory), .origin = T(origin),
                                          .pseudonym_key = T(f->pseudonym_key),
+                                         .archive = T(c->audit.archive),
                                          .log_level = log_level_number(c->log_level)};
     tell_settings_auditor(channel, &tell, -1);
 }
