@@ -5,6 +5,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "libvault/base/jsontext_tree.h"
+
 const struct jsontext_limits jsontext_token_limits = {.max_bytes = 16384, .max_depth = 16};
 const struct jsontext_limits jsontext_document_limits = {.max_bytes = 1 << 20, .max_depth = 32};
 
@@ -284,17 +286,9 @@ vlt_result jsontext_parse(struct bytes text, const struct jsontext_limits *limit
                           struct fault *fault, json_t **ret_root) {
     VLT_TRY(jsontext_check(text, limits, fault));
     struct scan scan = {.text = text, .limits = limits};
-    size_t flags = JSON_DECODE_ANY | (limits->allow_duplicates ? 0 : JSON_REJECT_DUPLICATES) |
-                   (limits->allow_nul ? JSON_ALLOW_NUL : 0);
-    json_error_t error;
-    json_t *root = json_loadb((const char *)text.at, text.size, flags, &error);
-    if (!root) {
-        scan.at = error.position > 0 ? (size_t)error.position : 0;
-        scan.wrong = json_error_code(&error) == json_error_duplicate_key
-                         ? "two members have the same name"
-                         : "not acceptable JSON";
-        return refused(&scan, fault);
-    }
+    json_t *root = jsontext_tree(text, limits, &scan.wrong, &scan.at);
+    if (!root)
+        return scan.wrong ? refused(&scan, fault) : vlt_fail(VLT_UNAVAILABLE, "out of memory");
     *ret_root = root;
     return vlt_ok();
 }

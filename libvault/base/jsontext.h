@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Strict JSON (RFC 8259, I-JSON RFC 7493) in front of jansson, and its canonical
-// form (RFC 8785).
+// Strict JSON (RFC 8259, I-JSON RFC 7493), read into jansson's trees, and its
+// canonical form (RFC 8785).
 //
-// Jansson alone is lenient where a token must not be: it takes 2048 levels,
-// lets a real number underflow to zero, and tells nothing about size. This
-// parser walks the text once, refuses with the position, and only then lets
-// jansson build the tree.
+// Jansson's own parser is lenient where a token must not be: it takes 2048 levels,
+// lets a real number underflow to zero, and tells nothing about size. This one walks
+// the text, refuses with the position, and only then builds the tree.
 #ifndef VLT_BASE_JSONTEXT_H
 #define VLT_BASE_JSONTEXT_H
 
@@ -28,12 +27,13 @@ extern const struct jsontext_limits jsontext_token_limits;
 extern const struct jsontext_limits jsontext_document_limits;
 
 // The caller owns *ret_root (json_decref). VLT_MALFORMED or VLT_LIMIT; `fault`
-// (may be NULL) gets line, column and what was expected there.
+// (may be NULL) gets line, column and what was expected there. VLT_UNAVAILABLE: no
+// memory.
 vlt_result jsontext_parse(struct bytes text, const struct jsontext_limits *limits,
                           struct fault *fault, json_t **ret_root) VLT_MUST_USE;
 
 // The grammar and the limits alone: what jsontext_parse does before it builds
-// the tree. (Duplicates are found only there.)
+// the tree. (Duplicates, and \u0000 in a name, are found only there.)
 vlt_result jsontext_check(struct bytes text, const struct jsontext_limits *limits,
                           struct fault *fault) VLT_MUST_USE;
 
