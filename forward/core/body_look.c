@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "forward/core/body_look.h"
 
-void body_look_init(struct body_look *look, bool arrays_count) {
-    *look = (struct body_look){.kind = BODY_UNDECIDED, .arrays_count = arrays_count};
+void body_look_init(struct body_look *look) {
+    *look = (struct body_look){.kind = BODY_UNDECIDED};
 }
 
 static bool is_white(uint8_t c) {
@@ -20,7 +20,7 @@ size_t body_look_take(struct body_look *look, struct bytes piece) {
     size_t at = 0;
     for (; at < piece.size && look->kind == BODY_UNDECIDED; at++) {
         uint8_t c = piece.at[at];
-        if (c == '{' || (c == '[' && look->arrays_count)) {
+        if (c == '{') {
             look->kind = look->is_odd ? BODY_IS_ODD_JSON : BODY_IS_JSON;
             break; // the scan begins with it
         }

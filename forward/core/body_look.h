@@ -13,11 +13,10 @@ enum body_kind { BODY_UNDECIDED, BODY_IS_JSON, BODY_IS_ODD_JSON, BODY_IS_OTHER }
 
 struct body_look {
     enum body_kind kind;
-    bool arrays_count; // a JSON-RPC batch is an array
-    bool is_odd;       // began with a byte order mark or a NUL: UTF-16, or a BOM
+    bool is_odd; // began with a byte order mark or a NUL: UTF-16, or a BOM
 };
 
-void body_look_init(struct body_look *look, bool arrays_count);
+void body_look_init(struct body_look *look);
 // Takes bytes until the kind is known and returns how many it passed over. White
 // space before JSON (RFC 8259 section 2) may be left out of what is scanned.
 // BODY_IS_ODD_JSON: some parsers read it as JSON, ours does not.

@@ -92,8 +92,10 @@ static ngx_int_t body_read(vault_ctx_t *ctx, bool is_json, const wanted_t *wante
         return NGX_ERROR;
     model_scan_init(ctx->scan, wanted->member, wanted->has_tool);
     model_scan_count(ctx->scan, wanted->limit);
-    body_look_init(&ctx->look, wanted->has_tool);
-    if (is_json)
+    body_look_init(&ctx->look);
+    // To an MCP server nothing else is sent, and what a lenient parser reads as JSON behind
+    // a comment, say, would be a call that nobody sees.
+    if (is_json || wanted->has_tool)
         ctx->look.kind = BODY_IS_JSON;
     ctx->scan_result = vlt_ok();
     ctx->state = VAULT_READING;

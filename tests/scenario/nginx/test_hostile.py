@@ -153,6 +153,8 @@ class Hostile(Case):
             self.refused(self.send("/openai/v1/x", body=body, headers=plain), 400, "ambiguous_body")
         call = '[{"jsonrpc":"2.0","method":"tools/call","params":{"name":"rm"}}]'
         self.refused(self.send("/mcp/", body=call, headers=plain), 400, "ambiguous_body")
+        for body in ("/**/" + call[1:-1], "\u00a0" + call[1:-1], ")]}'\n" + call[1:-1], "text", " "):  # lenient parsers read these
+            self.refused(self.send("/mcp/", body=body.encode(), headers=plain), 400, "ambiguous_body")
         self.assertEqual(self.redeemer.asks, [])
 
     def test_leaves_bodies_that_are_no_json(self):
