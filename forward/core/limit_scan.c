@@ -35,7 +35,8 @@ static bool is_here(const struct limit_scan *scan, const struct profile_limit_me
     return level == 1 || (scan->parent_is_open && bytes_equal(member->parent, scan->parent));
 }
 
-const char *limit_scan_key(struct limit_scan *scan, unsigned level, struct bytes key) {
+const char *limit_scan_key(struct limit_scan *scan, unsigned level, struct bytes key,
+                           bool is_variant) {
     const char *refused = NULL;
     for (size_t i = 0; scan->limit && i < scan->limit->member_count && !refused; i++) {
         const struct profile_limit_member *member = &scan->limit->members[i];
@@ -44,7 +45,7 @@ const char *limit_scan_key(struct limit_scan *scan, unsigned level, struct bytes
         if (key.size != name.size || !is_here(scan, member, level) ||
             !bytes_equal_nocase(key, name))
             continue;
-        if (!bytes_equal(key, name))
+        if (is_variant || !bytes_equal(key, name))
             refused = "the body has a member that differs from a known one in case only";
         else
             refused = is_parent ? parent_begin(scan, name) : member_begin(scan, i);

@@ -26,8 +26,10 @@ struct limit_scan {
 
 void limit_scan_init(struct limit_scan *scan, const struct profile_limit *limit);
 // Each returns why the body must be refused, or NULL.
-// The name of a member at level 1 (of the top object) or 2.
-const char *limit_scan_key(struct limit_scan *scan, unsigned level, struct bytes key);
+// The name of a member at level 1 (of the top object) or 2; is_variant: it was not spelled so,
+// but some readers take it for this.
+const char *limit_scan_key(struct limit_scan *scan, unsigned level, struct bytes key,
+                           bool is_variant);
 // The first byte of a value, when limit_scan_waits.
 const char *limit_scan_value(struct limit_scan *scan, uint8_t first);
 // Each byte of a number, the first too, while `pending`.

@@ -3,6 +3,7 @@
 
 #include "forward/core/byte_run.h"
 #include "forward/core/json_number.h"
+#include "forward/core/key_fold.h"
 
 // What may come next. STRING and below ESCAPE are inside a text; NUMBER and
 // WORD end by the first byte that does not belong to them.
@@ -69,7 +70,7 @@ static bool level_is_watched(const struct model_scan *s) {
 static bool key_fits(struct model_scan *s, const char *name) {
     if (!*name || !bytes_equal_nocase(bytes_of(s->key, s->key_size), bytes_of_text(name)))
         return false;
-    if (!bytes_equal_text(bytes_of(s->key, s->key_size), name))
+    if (s->key_is_variant || !bytes_equal_text(bytes_of(s->key, s->key_size), name))
         fail(s, VLT_MALFORMED, "the body has a member that differs from a known one in case only");
     return true;
 }
@@ -98,7 +99,8 @@ static void key_end(struct model_scan *s) {
             s->pending = capture;
         }
     }
-    refuse(s, limit_scan_key(&s->limit, s->depth, bytes_of(s->key, s->key_size)));
+    refuse(s, limit_scan_key(&s->limit, s->depth, bytes_of(s->key, s->key_size),
+                             s->key_is_variant));
 }
 
 // ---- Containers ----
@@ -153,7 +155,7 @@ static void string_begin(struct model_scan *s, bool is_key) {
     s->is_key = is_key;
     if (is_key) {
         s->key_size = 0;
-        s->key_is_escaped = false;
+        s->key_is_escaped = s->key_is_variant = false;
         s->key_is_watched = level_is_watched(s);
     } else if (s->depth == 0 || s->key_is_parent) {
         scalar_begins(s);
@@ -239,6 +241,8 @@ static void string_take(struct model_scan *s, uint8_t c) {
         if (!utf8_step(&s->utf8, c))
             fail(s, VLT_MALFORMED, "the body is not UTF-8");
         string_keep(s, bytes_of(&c, 1));
+        if (s->is_key && key_fold(s->key, &s->key_size))
+            s->key_is_variant = true;
     } else if (c == '"') {
         string_end(s);
     } else if (c == '\\') {

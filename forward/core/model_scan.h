@@ -5,9 +5,9 @@
 //
 // What the vault decides on must be what the provider acts on. So every body
 // that two parsers could read in two ways is refused: a watched member that
-// comes twice, differs in case only (Go matches names without case), or is
-// spelled with escapes; a body that is not one JSON object, or goes on after
-// it; broken UTF-8; more than MODEL_SCAN_DEPTH levels.
+// comes twice, differs in case only (Go matches names without case, beyond ASCII
+// too: U+017F is an "s"), or is spelled with escapes; a body that is not one JSON
+// object, or goes on after it; broken UTF-8; more than MODEL_SCAN_DEPTH levels.
 //
 // Caller: the nginx module. Not thread-safe, no allocation, returns only.
 #ifndef VLT_FORWARD_MODEL_SCAN_H
@@ -35,6 +35,7 @@ struct model_scan {
     struct utf8_step utf8;
     const char *word;
     bool is_key, key_is_escaped, key_is_watched, key_is_parent;
+    bool key_is_variant; // had a letter beyond ASCII that some readers take for one of ASCII
     unsigned depth;
     uint8_t is_object[MODEL_SCAN_DEPTH / 8 + 1];
     uint8_t key[64]; // of the current watched level; longer names are not watched

@@ -34,6 +34,7 @@ static void scan_accepts_the_model_wherever_it_stands(void **state) {
         {"{\"models\":\"x\",\"mode\":\"y\"}", ""},
         {"{\"x\":\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80 \\ud800 \\u0000\",\"model\":\"\xc3\xa9\"}",
          "\xc3\xa9"},
+        {"{\"m\xc3\xb6" "del\":1,\"\xc4\xb1\xc5\xbf\":2,\"model\":\"m\"}", "m"},
         {"{}", ""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -172,6 +173,9 @@ static void scan_accepts_the_tool_of_a_call_only(void **state) {
         {"{\"method\":\"tools/call\",\"params\":{\"name\":\"a\",\"n\\u0061me\":\"b\"}}", NULL},
         {"{\"method\":\"tools/call\",\"params\":{\"name\":\"a\",\"Name\":\"b\"}}", NULL},
         {"{\"method\":\"tools/call\",\"Params\":{\"name\":\"a\"}}", NULL},
+        {"{\"method\":\"tools/call\",\"params\":{\"name\":\"a\"},"
+         "\"param\xc5\xbf\":{\"name\":\"b\"}}",
+         NULL},
         {"{\"method\":\"tools\\u002fcall\",\"params\":{\"name\":\"a\"}}", NULL},
         {"{\"method\":\"tools/call\",\"params\":{\"name\":{\"a\":1}}}", NULL},
         {"[{\"method\":\"tools/call\",\"params\":{\"name\":\"a\"}}]", NULL},
