@@ -44,11 +44,13 @@ vlt_result record_credential_parse(struct bytes json, struct fault *fault,
 void record_credential_done(struct record_credential *credential);
 json_t *record_credential_json(const struct record_credential *credential);
 
-// Binary state: u8 status, u32 version, u32 previous, u64 previous_until.
+// Binary state: u8 status, u32 version, u32 previous, u64 previous_until, u64
+// created_at. The last one tells a credential from another one that had the name
+// before it; 0 in states of before it was kept.
 struct record_credential_state {
     uint8_t status;
     uint32_t version, previous_version;
-    uint64_t previous_until;
+    uint64_t previous_until, created_at;
 };
 void record_credential_state_put(struct wire_writer *w,
                                  const struct record_credential_state *state);

@@ -12,6 +12,7 @@ void record_credential_state_put(struct wire_writer *w,
     wire_put_u32(w, state->version);
     wire_put_u32(w, state->previous_version);
     wire_put_u64(w, state->previous_until);
+    wire_put_u64(w, state->created_at);
 }
 
 vlt_result record_credential_state_get(struct bytes value,
@@ -22,6 +23,8 @@ vlt_result record_credential_state_get(struct bytes value,
     state.version = wire_get_u32(&r);
     state.previous_version = wire_get_u32(&r);
     state.previous_until = wire_get_u64(&r);
+    if (r.next < r.size)
+        state.created_at = wire_get_u64(&r);
     VLT_TRY(wire_reader_end(&r));
     if (state.status < RECORD_CREDENTIAL_ACTIVE || state.status > RECORD_CREDENTIAL_DELETED ||
         state.version == 0)

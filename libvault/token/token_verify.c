@@ -23,13 +23,14 @@ static vlt_result check_authority(const struct token_claims *claims,
     return vlt_ok();
 }
 
-static vlt_result verify_signature(const struct jws_parts *parts, const struct jwk_set *keys) {
+static vlt_result verify_signature(const struct jws_parts *parts, const struct jwk_set *keys,
+                                   char ret_kid[TOKEN_KID_SIZE]) {
     if (!jws_typ_is(parts, "at+jwt"))
         return vlt_fail(VLT_MALFORMED, "not an access token");
     if (!parts->has_kid || !parts->kid[0])
         return vlt_fail(VLT_MALFORMED, "no kid");
     struct jwk *key = jwk_set_find(keys, bytes_of_text(parts->kid));
-    if (!key)
+    if (!key || !bytes_to_text(bytes_of_text(parts->kid), ret_kid, TOKEN_KID_SIZE))
         return vlt_fail(VLT_CRYPTO, "signed with an unknown key");
     return jws_verify(parts, JWS_BIT(JWS_ES256), key);
 }
@@ -41,7 +42,7 @@ vlt_result token_verify(struct bytes token, const struct token_expectation *expe
     if (token.size > TOKEN_BYTES_MAX)
         return vlt_fail(VLT_LIMIT, "token too long");
     VLT_TRY(jws_split(token, 0, &parts));
-    vlt_result result = verify_signature(&parts, expected->keys);
+    vlt_result result = verify_signature(&parts, expected->keys, verified.kid);
     if (vlt_is_ok(result))
         result = jsontext_parse(parts.payload, &jsontext_token_limits, NULL, &verified.root);
     if (vlt_is_ok(result))

@@ -11,6 +11,8 @@
 #include "libvault/crypto/jws.h"
 #include "libvault/token/claims.h"
 
+#define TOKEN_KID_SIZE 65 // with its NUL: a thumbprint of ours has 43 characters
+
 struct token_expectation {
     const struct jwk_set *keys; // public halves of our signing keys, each with kid
     struct bytes issuer_base;   // as token_issuer_text takes it
@@ -21,6 +23,7 @@ struct token_expectation {
 // What was verified. Claims are views into memory that this owns.
 struct token_verified {
     struct token_claims claims;
+    char kid[TOKEN_KID_SIZE]; // of the key that signed it
     json_t *root;
 };
 

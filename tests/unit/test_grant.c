@@ -23,7 +23,7 @@ static const struct token_claims claims = {.tenant = {(const uint8_t *)"acme", 4
                                            .issued_at = 1000};
 
 static char *text_new(void) {
-    return grant_text_new(&claims, BYTES_LITERAL("b"));
+    return grant_text_new(&claims, "kid-1", "b", 77);
 }
 
 static void grant_accepts_its_own_text(void **state) {
@@ -37,7 +37,9 @@ static void grant_accepts_its_own_text(void **state) {
     assert_true(bytes_equal_text(grant.client, "cli"));
     assert_int_equal(grant.actor_count, 1);
     assert_true(bytes_equal_text(grant.actors[0], "https://i|bot"));
+    assert_true(bytes_equal_text(grant.kid, "kid-1"));
     assert_true(bytes_equal_text(grant.credential, "b"));
+    assert_int_equal(grant.created_at, 77);
     assert_int_equal(grant.credential_count, 2);
     assert_true(bytes_equal_text(grant.credentials[0], "a"));
     assert_int_equal(grant.issued_at, 1000);
@@ -56,7 +58,10 @@ static void grant_accepts_the_longest_names(void **state) {
         longest.actors[i].principal = longest.principal;
     for (size_t i = 0; i < TOKEN_DETAILS_MAX; i++)
         longest.details[i].credential = longest.tenant;
-    char *text = grant_text_new(&longest, longest.tenant);
+    char kid[TOKEN_KID_SIZE] = "", name[TOKEN_NAME_MAX + 1] = "";
+    memset(kid, 'x', sizeof kid - 1);
+    memset(name, 'x', sizeof name - 1);
+    char *text = grant_text_new(&longest, kid, name, UINT64_MAX);
     uint8_t room[GRANT_TEXT_MAX];
     struct grant grant;
     assert_non_null(text);

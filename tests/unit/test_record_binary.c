@@ -19,14 +19,17 @@ static void state_survives_mutation(void **state) {
     uint8_t room[32];
     struct wire_writer w;
     wire_writer_init(&w, room, sizeof room);
-    struct record_credential_state in = {RECORD_CREDENTIAL_ACTIVE, 4, 3, 99}, out;
+    struct record_credential_state in = {RECORD_CREDENTIAL_ACTIVE, 4, 3, 99, 7}, out;
     record_credential_state_put(&w, &in);
     assert_ok(record_credential_state_get(bytes_of(room, w.size), &out));
     assert_int_equal(out.version, 4);
     assert_int_equal(out.previous_version, 3);
     assert_int_equal(out.previous_until, 99);
+    assert_int_equal(out.created_at, 7);
     for (size_t cut = 0; cut < w.size; cut++)
-        assert_false(vlt_is_ok(record_credential_state_get(bytes_of(room, cut), &out)));
+        assert_int_equal(vlt_is_ok(record_credential_state_get(bytes_of(room, cut), &out)),
+                         cut == w.size - sizeof out.created_at); // of before it was kept
+    assert_int_equal(out.created_at, 0);
     assert_false(vlt_is_ok(record_credential_state_get(bytes_of(room, w.size + 1), &out)));
     room[0] = 4;
     assert_false(vlt_is_ok(record_credential_state_get(bytes_of(room, w.size), &out)));

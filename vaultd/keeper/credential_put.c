@@ -114,7 +114,8 @@ static void describe_use(const struct ask_credential_put *ask, struct credential
     record->previous_until = creates ? 0 : now_s + ask->grace_s;
     record->version = put->version;
     if (creates) {
-        record->created_at = now_s;
+        // Another one than all that had the name, also within a second of them.
+        record->created_at = now_s > record->created_at ? now_s : record->created_at + 1;
         record->status = RECORD_CREDENTIAL_ACTIVE;
     }
     record->rotated_at = creates ? 0 : now_s;

@@ -73,7 +73,8 @@ vlt_result credential_there_add(const struct credential_there *there, uint32_t t
     struct record_credential_state state = {.status = (uint8_t)record->status,
                                             .version = record->version,
                                             .previous_version = record->previous_version,
-                                            .previous_until = (uint64_t)record->previous_until};
+                                            .previous_until = (uint64_t)record->previous_until,
+                                            .created_at = (uint64_t)record->created_at};
     uint8_t room[32];
     struct wire_writer w;
     wire_writer_init(&w, room, sizeof room);

@@ -25,13 +25,18 @@ static vlt_result verify_token(struct redeem *redeem) {
     const struct token_expectation expected = {.keys = redeemer->keys.set,
                                                .issuer_base = bytes_of_text(redeemer->issuer),
                                                .now_s = clock_now_s()};
-    return token_cache_verify(redeemer->tokens, redeem->request.token, &expected,
-                              redeem->token_sha256, &redeem->claims);
+    const struct token_verified *verified;
+    VLT_TRY(token_cache_verify(redeemer->tokens, redeem->request.token, &expected,
+                               redeem->token_sha256, &verified));
+    redeem->claims = &verified->claims;
+    redeem->kid = verified->kid;
+    return vlt_ok();
 }
 
 static void ask_keeper(struct redeem *redeem) {
     const struct redeem_request *r = &redeem->request;
-    redeem->grant = grant_text_new(redeem->claims, bytes_of_text(redeem->verdict.credential));
+    redeem->grant = grant_text_new(redeem->claims, redeem->kid, redeem->verdict.credential,
+                                   redeem->verdict.created_at);
     if (!redeem->grant) {
         redeem_refuse(redeem, &refusal_unavailable, "out of memory");
         return;
@@ -71,7 +76,6 @@ static void decide_and_ask(struct redeem *redeem) {
     const char *reason = "";
     vlt_result result = verify_token(redeem);
     if (!vlt_is_ok(result)) {
-        redeem->claims = NULL;
         redeem_refuse(redeem, refusal_of(result, &refusal_bad_token), result.reason);
         return;
     }

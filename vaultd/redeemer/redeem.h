@@ -22,6 +22,7 @@ struct redeem {
     // turn of the loop ends. NULL until it is found.
     const struct record_forwarder *forwarder;
     const struct token_claims *claims;
+    const char *kid; // of the key that signed the token
     uint8_t token_sha256[32];
     uint8_t proof_id[32];
     uint64_t proof_until;

@@ -93,6 +93,7 @@ static vlt_result judge_anew(struct redeem *redeem, bool *ret_is_momentary) {
     VLT_TRY(find_tenant(redeem, &tenant));
     VLT_TRY(redeem_choose(redeem, tenant, &view, &detail));
     VLT_TRY(ask_policies(redeem, tenant, &view, detail, &answer));
+    redeem->verdict.created_at = view.created_at;
     redeem->verdict.model_required = detail->models.count > 0;
     redeem->verdict.numbers = numbers_of(detail, &answer, redeem->request.max_tokens);
     *ret_is_momentary = answer.is_momentary;

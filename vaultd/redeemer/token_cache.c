@@ -40,7 +40,7 @@ void token_cache_free(struct token_cache *cache) {
 
 vlt_result token_cache_verify(struct token_cache *cache, struct bytes token,
                               const struct token_expectation *expected, uint8_t *ret_sha256,
-                              const struct token_claims **ret_claims) {
+                              const struct token_verified **ret_verified) {
     uint8_t hash[32];
     VLT_TRY(digest_sha256(token, hash));
     struct slot *slot = &cache->slots[((unsigned)hash[0] << 8 | hash[1]) % SLOTS];
@@ -50,7 +50,7 @@ vlt_result token_cache_verify(struct token_cache *cache, struct bytes token,
             return vlt_fail(VLT_DENIED, "token expired");
         }
         memcpy(ret_sha256, hash, sizeof hash);
-        *ret_claims = &slot->verified.claims;
+        *ret_verified = &slot->verified;
         return vlt_ok();
     }
     struct token_verified verified;
@@ -60,6 +60,6 @@ vlt_result token_cache_verify(struct token_cache *cache, struct bytes token,
     slot->verified = verified;
     memcpy(slot->hash, hash, sizeof hash);
     memcpy(ret_sha256, hash, sizeof hash);
-    *ret_claims = &slot->verified.claims;
+    *ret_verified = &slot->verified;
     return vlt_ok();
 }

@@ -11,10 +11,10 @@ struct token_cache;
 struct token_cache *token_cache_new(void); // NULL: out of memory
 void token_cache_free(struct token_cache *cache);
 void token_cache_clear(struct token_cache *cache);
-// Claims are borrowed until the next call; ret_sha256 is the token's, 32 bytes.
+// What was verified is borrowed until the next call; ret_sha256 is the token's, 32 bytes.
 // Failures are those of token_verify.
 vlt_result token_cache_verify(struct token_cache *cache, struct bytes token,
                               const struct token_expectation *expected, uint8_t *ret_sha256,
-                              const struct token_claims **ret_claims) VLT_MUST_USE;
+                              const struct token_verified **ret_verified) VLT_MUST_USE;
 
 #endif

@@ -25,6 +25,7 @@ struct verdict_numbers {
 
 struct verdict {
     char credential[RECORD_NAME_MAX + 1];
+    uint64_t created_at;                   // which credential of that name
     char policies[1024];                   // that determined it, joined by a space
     char policy_set[POLICY_HASH_TEXT_SIZE];
     bool model_required;                   // the token names models

@@ -25,6 +25,7 @@ vlt_result credential_view_read(struct store *store, uint32_t tenant, struct byt
     VLT_TRY(record_credential_secret_get(value, &secret));
     VLT_TRY(read_hosts(secret.hosts, &view));
     view.version = state.version;
+    view.created_at = state.created_at;
     view.profile = secret.profile;
     *ret_view = view;
     return vlt_ok();

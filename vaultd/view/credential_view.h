@@ -9,6 +9,7 @@
 
 struct credential_view {
     uint32_t version;
+    uint64_t created_at;
     struct bytes profile; // borrowed from the snapshot, as are the hosts
     struct bytes hosts[RECORD_HOSTS_MAX];
     size_t host_count;
