@@ -17,22 +17,6 @@ from jose import new_client_key  # noqa: E402
 from lab import Lab, need, run, run_cases, wait_until  # noqa: E402
 
 
-def ready(lab):
-    lab.start()
-    lab.init_with_issuer()
-    lab.put_credential()
-    lab.enrol()
-    key = new_client_key()
-    return key, lab.token(key=key)
-
-
-def works(lab, token, key):
-    try:
-        return lab.redeem(token, key).status == 200 and lab.exchange(key=key).status == 200
-    except OSError:
-        return False
-
-
 def status(lab):
     return lab.vaultctl_json("status")
 
@@ -73,7 +57,7 @@ def fails_with(lab, what, words):
 
 def mistakes_in_the_configuration_of_a_device_are_told():
     with Lab() as lab:
-        key, token = ready(lab)
+        key, token = lab.start_ready()
         lab.stop()
         good = dict(lab.device.settings)
         for what, (change, words) in MISTAKES.items():
@@ -82,7 +66,7 @@ def mistakes_in_the_configuration_of_a_device_are_told():
         lab.device.settings = good
         lab.write_config()
         lab.start()
-        need(works(lab, token, key), "mended")
+        need(lab.works(token, key), "mended")
 
 
 def mistakes_are_told_before_init_too():
@@ -104,7 +88,7 @@ def mistakes_are_told_before_init_too():
 
 def a_pin_file_that_others_can_read_is_refused():
     with Lab() as lab:
-        key, token = ready(lab)
+        key, token = lab.start_ready()
         lab.stop()
         path = lab.device.settings["pin_file"]
         for mode in (0o644, 0o604, 0o660, 0o620):
@@ -112,7 +96,7 @@ def a_pin_file_that_others_can_read_is_refused():
             fails_with(lab, oct(mode), [path, f"0{mode:o}", "chmod 0400"])
         os.chmod(path, 0o400)
         lab.start()
-        need(works(lab, token, key), "mended")
+        need(lab.works(token, key), "mended")
 
 
 def flags(lab, module):
@@ -123,7 +107,7 @@ def flags(lab, module):
 
 def a_wrong_pin_is_tried_once_and_never_locks():
     with Lab() as lab:
-        key, token = ready(lab)
+        key, token = lab.start_ready()
         lab.stop()
         spied = os.path.join(lab.folder, "spy.log")
         spy = "/usr/lib/x86_64-linux-gnu/pkcs11-spy.so"
@@ -153,12 +137,12 @@ def a_wrong_pin_is_tried_once_and_never_locks():
         lab.device.settings = good
         lab.write_config()
         lab.start()
-        need(works(lab, token, key), "with the right PIN")
+        need(lab.works(token, key), "with the right PIN")
 
 
 def a_mended_pin_works_without_a_restart():
     with Lab() as lab:
-        key, token = ready(lab)
+        key, token = lab.start_ready()
         lab.stop()
         write_pin(lab, "00000000")
         lab.start()
@@ -168,12 +152,12 @@ def a_mended_pin_works_without_a_restart():
         wait_until("reload", lambda: "configuration reloaded" in lab.log())
         if status(lab)["state"] == "sealed":
             lab.vaultctl("unseal")
-        wait_until("service", lambda: works(lab, token, key))
+        wait_until("service", lambda: lab.works(token, key))
 
 
 def a_missing_device_is_told_and_comes_back():
     with Lab("swtpm") as lab:
-        key, token = ready(lab)
+        key, token = lab.start_ready()
         lab.stop()
         lab.device.stop()
         lab.start()
@@ -182,14 +166,14 @@ def a_missing_device_is_told_and_comes_back():
         need(lab.exchange(key=key).status == 503 and lab.redeem(token, key).status == 503, "served without a device")
         lab.device.start()
         lab.vaultctl("unseal")
-        need(works(lab, token, key), "after the device came back")
+        need(lab.works(token, key), "after the device came back")
 
 
 def a_tpm_that_vanishes_while_running():
     with Lab("swtpm") as lab:
-        key, token = ready(lab)
+        key, token = lab.start_ready()
         lab.device.stop()
-        need(works(lab, token, key), "a tenant whose key is loaded goes on")
+        need(lab.works(token, key), "a tenant whose key is loaded goes on")
         # Wrapping needs the public part only; once the vault has noticed that the device is gone, it says so.
         made = lab.vaultctl("tenant", "create", "later", check=False)
         need(made.returncode == 0 or (made.returncode == 6 and "device" in made.stderr), made)
@@ -202,7 +186,7 @@ def a_tpm_that_vanishes_while_running():
         need(lab.redeem(token, key).status == 503, "sealed")
         lab.device.start()
         lab.vaultctl("unseal")
-        need(works(lab, token, key), "after the device came back")
+        need(lab.works(token, key), "after the device came back")
         names = [item["name"] for item in lab.vaultctl_json("credential", "list")["credentials"]]
         need(sorted(names) == ["another", "openai-prod"], names)
         if made.returncode:
@@ -212,7 +196,7 @@ def a_tpm_that_vanishes_while_running():
 
 def a_keeper_that_restarts_without_its_tpm():
     with Lab("swtpm") as lab:
-        key, token = ready(lab)
+        key, token = lab.start_ready()
         lab.device.stop()
         old = lab.pids()["keeper"]
         os.kill(old, signal.SIGKILL)
@@ -222,28 +206,28 @@ def a_keeper_that_restarts_without_its_tpm():
         need(status(lab)["state"] == "sealed", status(lab))
         lab.device.start()
         lab.vaultctl("unseal")
-        wait_until("service", lambda: works(lab, token, key))
+        wait_until("service", lambda: lab.works(token, key))
 
 
 def a_pkcs11_device_that_vanishes_while_running():
     with Lab() as lab:
-        key, token = ready(lab)
+        key, token = lab.start_ready()
         tokens = f"{lab.device.folder}/tokens"
         os.rename(tokens, tokens + ".away")
-        need(works(lab, token, key), "a tenant whose key is loaded goes on")
+        need(lab.works(token, key), "a tenant whose key is loaded goes on")
         lab.vaultctl("seal")
         done = lab.vaultctl("unseal", check=False)
         need(done.returncode == 6 and re.search("PKCS#11|device", done.stderr) and "vault.unseal failed" in done.stderr, done)
         need(status(lab)["state"] == "sealed" and status(lab)["reason"], status(lab))
         os.rename(tokens + ".away", tokens)
         lab.vaultctl("unseal")
-        need(works(lab, token, key), "after the device came back")
+        need(lab.works(token, key), "after the device came back")
 
 
 def a_store_of_another_device_is_told():
     for kind in ("softhsm", "swtpm"):
         with Lab(kind) as lab, Lab(kind) as other:
-            key, token = ready(lab)
+            key, token = lab.start_ready()
             lab.stop()
             shutil.copytree(lab.store_folder, other.store_folder)
             for path in [other.store_folder, *(f"{other.store_folder}/{name}" for name in os.listdir(other.store_folder))]:
@@ -258,7 +242,7 @@ def a_store_of_another_device_is_told():
             other.stop()
             need(open(f"{other.store_folder}/data.mdb", "rb").read() == before["data.mdb"], "the store was changed")
             lab.start()
-            need(works(lab, token, key), "at home")
+            need(lab.works(token, key), "at home")
 
 
 class Lmdb:
@@ -313,7 +297,7 @@ def change_schema(folder):
 
 def a_store_of_a_newer_version_is_told():
     with Lab() as lab:
-        key, token = ready(lab)
+        key, token = lab.start_ready()
         lab.stop()
         shutil.copytree(lab.store_folder, f"{lab.folder}/backup")
         change_schema(lab.store_folder)
@@ -330,7 +314,7 @@ def a_store_of_a_newer_version_is_told():
         for path in [lab.store_folder, *(f"{lab.store_folder}/{name}" for name in os.listdir(lab.store_folder))]:
             own(lab, path)
         lab.start()
-        need(works(lab, token, key), "the store of our version")
+        need(lab.works(token, key), "the store of our version")
 
 
 def a_full_disk_is_told_and_loses_nothing():
@@ -341,7 +325,7 @@ def a_full_disk_is_told_and_loses_nothing():
         run("mount", "-t", "tmpfs", "-o", "size=2m,mode=0750", "tmpfs", lab.store_folder)
         own(lab, lab.store_folder)
         try:
-            key, token = ready(lab)
+            key, token = lab.start_ready()
             filler = f"{lab.store_folder}/filler"
             descriptor = os.open(filler, os.O_WRONLY | os.O_CREAT)
             try:
@@ -361,12 +345,12 @@ def a_full_disk_is_told_and_loses_nothing():
             need(lab.redeem(token, key).status == 200, "what is there can be used while the disk is full")
             os.unlink(filler)
             lab.vaultctl("credential", "put", "after", "-", "--profile", "openai", input="sk-after")
-            need(works(lab, token, key), "after space came back")
+            need(lab.works(token, key), "after space came back")
             need(lab.stop() == 0, "stop")
             lab.start()
             names = [item["name"] for item in lab.vaultctl_json("credential", "list")["credentials"]]
             need(sorted(names) == sorted(stored + ["openai-prod", "after"]), f"after a restart: {names}")
-            need(works(lab, token, key), "after a restart")
+            need(lab.works(token, key), "after a restart")
         finally:
             lab.stop(signal.SIGKILL)
             subprocess.run(["umount", lab.store_folder], check=False)

@@ -11,32 +11,15 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
-from jose import new_client_key  # noqa: E402
 from lab import ROLES, Lab, need, run_cases, wait_until  # noqa: E402
 
 HANG_S = 3
 SEIZE, INTERRUPT, DETACH = 0x4206, 0x4207, 17
 
 
-def ready(lab):
-    lab.start()
-    lab.init_with_issuer()
-    lab.put_credential()
-    lab.enrol()
-    key = new_client_key()
-    return key, lab.token(key=key)
-
-
-def works(lab, token, key):
-    try:
-        return lab.redeem(token, key).status == 200 and lab.exchange(key=key).status == 200
-    except OSError:
-        return False
-
-
 def a_role_that_hangs_is_replaced():
     with Lab(config={"hang_s": HANG_S}) as lab:
-        key, token = ready(lab)
+        key, token = lab.start_ready()
         for roles in (set(ROLES) - {"auditor"}, {"auditor"}):
             before = lab.pids()
             started = time.monotonic()
@@ -45,7 +28,7 @@ def a_role_that_hangs_is_replaced():
             wait_until("new processes", lambda: all(lab.pids().get(role) not in (None, before[role]) for role in roles))
             took = time.monotonic() - started
             need(took >= HANG_S * 5 / 6, f"replaced after {took} s already")
-            wait_until("service", lambda: works(lab, token, key))
+            wait_until("service", lambda: lab.works(token, key))
             need(all(lab.pids()[role] == before[role] for role in set(ROLES) - roles), "a role that does not hang was replaced")
         need(all(f"vaultd: {role} 0 has not answered for 3 s: it is replaced" in lab.log() for role in ROLES), "the log does not say so")
         hung = [entry["subject"] for entry in lab.audit() if entry["operation"] == "role.hang"]
@@ -55,7 +38,7 @@ def a_role_that_hangs_is_replaced():
 def who_can_not_help_it_is_left_alone():
     """A machine that sleeps, and a role at which somebody looks."""
     with Lab(config={"hang_s": HANG_S}) as lab:
-        key, token = ready(lab)
+        key, token = lab.start_ready()
         before = lab.pids()
         everybody = [lab.process.pid, *before.values()]
         for number in (signal.SIGSTOP, signal.SIGCONT):
@@ -75,13 +58,13 @@ def who_can_not_help_it_is_left_alone():
             time.sleep(HANG_S / 2)
             need(libc.ptrace(DETACH, broker, None, None) == 0, os.strerror(ctypes.get_errno()))
             wait_until("it goes on", lambda: "broker 0 answers again" in lab.log())
-        wait_until("service", lambda: works(lab, token, key))
+        wait_until("service", lambda: lab.works(token, key))
         need(lab.pids() == before, f"{before} became {lab.pids()}")
 
 
 def status_answers_when_the_keeper_hangs():
     with Lab() as lab:
-        ready(lab)
+        lab.start_ready()
         keeper = lab.pids()["keeper"]
         os.kill(keeper, signal.SIGSTOP)
         try:

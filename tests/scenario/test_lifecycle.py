@@ -12,24 +12,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
-from jose import new_client_key  # noqa: E402
 from lab import Lab, UnixConnection, need, run_cases, wait_until  # noqa: E402
-
-
-def ready(lab):
-    lab.start()
-    lab.init_with_issuer()
-    lab.put_credential()
-    lab.enrol()
-    key = new_client_key()
-    return key, lab.token(key=key)
-
-
-def works(lab, token, key):
-    try:
-        return lab.redeem(token, key).status == 200 and lab.exchange(key=key).status == 200
-    except OSError:
-        return False
 
 
 class Watch:
@@ -54,11 +37,11 @@ class Watch:
 
 def forwarders_drop_answers_after_a_seal_and_with_a_new_keeper():
     with Lab() as lab:
-        key, token = ready(lab)
+        key, token = lab.start_ready()
         watch = Watch(lab)
         os.kill(lab.pids()["keeper"], signal.SIGKILL)
         watch.need_another("a keeper died, and nobody knows what it could not tell")
-        wait_until("service", lambda: works(lab, token, key))
+        wait_until("service", lambda: lab.works(token, key))
         watch = Watch(lab)
         lab.vaultctl("seal")
         watch.need_another("the vault is sealed")
@@ -66,12 +49,12 @@ def forwarders_drop_answers_after_a_seal_and_with_a_new_keeper():
 
 def a_killed_role_is_replaced():
     with Lab() as lab:
-        key, token = ready(lab)
+        key, token = lab.start_ready()
         for role in ("broker", "admin", "redeemer", "keeper", "auditor"):
             before = lab.pids()
             os.kill(before[role], signal.SIGKILL)
             wait_until(f"a new {role}", lambda: lab.pids().get(role) not in (None, before[role]))
-            wait_until(f"service after the {role} died", lambda: works(lab, token, key))
+            wait_until(f"service after the {role} died", lambda: lab.works(token, key))
             after = lab.pids()
             same = [other for other in before if other != role and after.get(other) == before[other]]
             need(len(same) == len(before) - 1, f"more than the {role} was replaced: {before} {after}")
@@ -83,7 +66,7 @@ def a_killed_role_is_replaced():
 
 def who_follows_the_log_waits_for_a_restart():
     with Lab() as lab:
-        ready(lab)
+        lab.start_ready()
         follower = subprocess.Popen([f"{lab.prefix}/bin/vaultctl", "--json", "audit", "tail", "-f", "--count", "1"], stdout=subprocess.PIPE,
                                     stderr=subprocess.PIPE, text=True, env={**os.environ, "VAULTCTL_SERVER": f"unix:{lab.admin_socket}"})
         need(follower.stdout.readline(), "the follower shows nothing")
@@ -102,18 +85,18 @@ def who_follows_the_log_waits_for_a_restart():
 
 def acknowledged_writes_survive_kill():
     with Lab("swtpm") as lab:
-        key, token = ready(lab)
+        key, token = lab.start_ready()
         for i in range(15):
             lab.put_credential(f"credential-{i}", f"sk-{i}")
             os.kill(lab.pids()["keeper"], signal.SIGKILL)
-            wait_until("service", lambda: works(lab, token, key))
+            wait_until("service", lambda: lab.works(token, key))
         names = [row["name"] for row in lab.vaultctl_json("credential", "list")["credentials"]]
         need(all(f"credential-{i}" in names for i in range(15)), names)
 
 
 def a_reload_keeps_connections():
     with Lab() as lab:
-        key, token = ready(lab)
+        key, token = lab.start_ready()
         connection = UnixConnection(lab.redeem_socket)
 
         def call():
@@ -138,16 +121,16 @@ def a_reload_keeps_connections():
 
 def a_bad_reload_changes_nothing():
     with Lab() as lab:
-        key, token = ready(lab)
+        key, token = lab.start_ready()
         lab.write_config("issuer: https://x.test\nnonsense: 1\n")
         lab.process.send_signal(signal.SIGHUP)
         wait_until("a message", lambda: "nonsense" in lab.log())
-        need(works(lab, token, key), "after a bad reload")
+        need(lab.works(token, key), "after a bad reload")
 
 
 def sigterm_finishes_what_is_in_flight():
     with Lab() as lab:
-        key, token = ready(lab)
+        key, token = lab.start_ready()
         results, stop = [], threading.Event()
 
         def load():
@@ -190,8 +173,8 @@ def decisions_stop_when_the_audit_log_is_full():
         os.makedirs(lab.audit_folder, exist_ok=True)
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=0750", "tmpfs", lab.audit_folder], check=True)
         try:
-            key, token = ready(lab)
-            need(works(lab, token, key), "while there is room")
+            key, token = lab.start_ready()
+            need(lab.works(token, key), "while there is room")
             filler = f"{lab.audit_folder}/filler"
             descriptor = os.open(filler, os.O_WRONLY | os.O_CREAT)
             try:
@@ -205,7 +188,7 @@ def decisions_stop_when_the_audit_log_is_full():
             need(readiness(lab) == [503, 503, 503], f"ready, although nothing can be recorded: {readiness(lab)}")
             need("No space left" in lab.log(), "the log does not say why")
             os.unlink(filler)
-            wait_until("service after space came back", lambda: works(lab, token, key))
+            wait_until("service after space came back", lambda: lab.works(token, key))
             need(readiness(lab) == [200, 200, 200], f"not ready: {readiness(lab)}")
             lab.audit()  # every line is whole
         finally:
@@ -215,7 +198,7 @@ def decisions_stop_when_the_audit_log_is_full():
 
 def nothing_is_released_without_an_auditor():
     with Lab() as lab:
-        key, token = ready(lab)
+        key, token = lab.start_ready()
         os.kill(lab.pids()["auditor"], signal.SIGSTOP)
         auditor = lab.pids()["auditor"]
         try:
@@ -233,13 +216,13 @@ def nothing_is_released_without_an_auditor():
             need(lab.admin("GET", "/v1/ready").status == 503 and "the auditor does not answer" in lab.log(), "nobody is told")
         finally:
             os.kill(auditor, signal.SIGCONT)
-        wait_until("service", lambda: works(lab, token, key))
+        wait_until("service", lambda: lab.works(token, key))
         need("the auditor answers again" in lab.log() and readiness(lab) == [200, 200, 200], f"not as before: {readiness(lab)}")
 
 
 def a_replaced_audit_file_is_noticed():
     with Lab() as lab:
-        key, token = ready(lab)
+        key, token = lab.start_ready()
         name = sorted(name for name in os.listdir(lab.audit_folder) if name.endswith(".jsonl"))[-1]
         path = f"{lab.audit_folder}/{name}"
         os.rename(path, path + ".away")
@@ -247,19 +230,19 @@ def a_replaced_audit_file_is_noticed():
             pass
         need(lab.redeem(token, key).status == 503, "written to a file that nobody will see")
         os.rename(path + ".away", path)
-        wait_until("service", lambda: works(lab, token, key))
+        wait_until("service", lambda: lab.works(token, key))
 
 
 def seal_ends_every_release():
     with Lab() as lab:
-        key, token = ready(lab)
+        key, token = lab.start_ready()
         lab.vaultctl("seal")
         need(lab.redeem(token, key).status == 503, "redeemed while sealed")
         need(lab.exchange(key=key).status == 503, "issued while sealed")
         need(readiness(lab) == [503, 503, 503], f"ready while sealed: {readiness(lab)}")
         need(lab.vaultctl_json("status")["state"] == "sealed", "state")
         lab.vaultctl("unseal")
-        wait_until("service", lambda: works(lab, token, key))
+        wait_until("service", lambda: lab.works(token, key))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 from jose import Signer, new_client_key, new_ec_key  # noqa: E402
 from lab import Answer, Lab, free_port, need, run, run_cases, wait_until  # noqa: E402
+from staff import Staff  # noqa: E402
 
 REDEEM = {"destination": "api.openai.com", "method": "POST", "path": "/v1/chat/completions", "uri": "https://llm.test/v1", "model": "gpt-4o"}
 
@@ -83,18 +84,7 @@ def an_administrator_signs_in_with_oidc():
     with lab_with("admin", port, oidc_tenant="operators") as lab:
         lab.start()
         lab.init_with_issuer()
-        lab.vaultctl("tenant", "create", "operators")
-        staff = Signer(new_ec_key(), "ES256", "staff-1")
-        record = {**lab.issuer_record(staff), "name": "staff", "issuer": "https://staff.example.test"}
-        lab.vaultctl("--tenant", "operators", "issuer", "add", "staff", "--file", lab.put_file("staff.json", json.dumps(record)))
-        lab.vaultctl("--tenant", "operators", "policy", "put", lab.put_file(
-            "ops.cedar", '@id("readers") permit(principal in Group::"readers", action in [Action::"readCredential", Action::"readStatus"], resource);\n'))
-        now = int(time.time())
-
-        def bearer(groups, signer=staff, **claims):
-            return {"authorization": "Bearer " + signer.sign({"iss": "https://staff.example.test", "sub": "olga", "aud": "vaultd", "iat": now,
-                                                              "exp": now + 300, "groups": groups, **claims})}
-
+        bearer = Staff(lab, '@id("readers") permit(principal in Group::"readers", action in [Action::"readCredential", Action::"readStatus"], resource);\n').olga
         need(ask(lab, port, "GET", "/v1/status", headers=bearer(["readers"])).status == 200, "a reader reads the status")
         need(ask(lab, port, "GET", "/v1/tenants/default/credentials", headers=bearer(["readers"])).status == 200, "and credentials")
         denied = ask(lab, port, "POST", "/v1/seal", {}, headers=bearer(["readers"]))
@@ -103,7 +93,7 @@ def an_administrator_signs_in_with_oidc():
         need(ask(lab, port, "GET", "/v1/status").status == 401, "nobody")
         need(ask(lab, port, "GET", "/v1/status", headers=bearer(["readers"], Signer(new_ec_key(), "ES256", "staff-1"))).status == 401,
              "signed by somebody else")
-        need(ask(lab, port, "GET", "/v1/status", headers=bearer(["readers"], exp=now - 300)).status == 401, "expired")
+        need(ask(lab, port, "GET", "/v1/status", headers=bearer(["readers"], exp=int(time.time()) - 300)).status == 401, "expired")
         denials = [entry for entry in lab.audit() if entry["kind"] == "admin" and entry["outcome"] == "deny"]
         need(any("olga" in entry.get("administrator", "") for entry in denials), "denials of remote administrators are in the log")
 
@@ -118,14 +108,8 @@ def megabytes_are_read_only_for_an_administrator():
     with lab_with("admin", port, oidc_tenant="operators") as lab:
         lab.start()
         lab.init_with_issuer()
-        lab.vaultctl("tenant", "create", "operators")
-        staff = Signer(new_ec_key(), "ES256", "staff-1")
-        record = {**lab.issuer_record(staff), "name": "staff", "issuer": "https://staff.example.test"}
-        lab.vaultctl("--tenant", "operators", "issuer", "add", "staff", "--file", lab.put_file("staff.json", json.dumps(record)))
-        lab.vaultctl("--tenant", "operators", "policy", "put", lab.put_file(
-            "ops.cedar", '@id("ops") permit(principal in Group::"ops", action in [Action::"writePolicy", Action::"readPolicy"], resource);\n'))
-        bearer = "Bearer " + staff.sign({"iss": "https://staff.example.test", "sub": "olga", "aud": "vaultd", "iat": int(time.time()),
-                                         "exp": int(time.time()) + 300, "groups": ["ops"]})
+        staff = Staff(lab, '@id("ops") permit(principal in Group::"ops", action in [Action::"writePolicy", Action::"readPolicy"], resource);\n')
+        bearer = staff.olga(["ops"])["authorization"]
         policies = "/v1/tenants/default/policies"
         text = "".join(f'@id("p{i}") permit(principal in Group::"g{i}", action, resource);\n' for i in range(400))
         need(len(text) > 16 << 10, len(text))

@@ -13,8 +13,9 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
-from jose import Signer, new_client_key, new_ec_key  # noqa: E402
+from jose import new_client_key  # noqa: E402
 from lab import Lab, free_port, need, run_cases, wait_until  # noqa: E402
+from staff import Staff  # noqa: E402
 
 RELOADS = 4
 REDEEM = {"destination": "api.openai.com", "method": "POST", "path": "/v1/chat/completions", "uri": "https://llm.test/v1", "model": "gpt-4o"}
@@ -145,16 +146,10 @@ def the_admins_is_replaced():
     with lab_with("admin", port, oidc_tenant="operators") as lab:
         lab.start()
         lab.init_with_issuer()
-        lab.vaultctl("tenant", "create", "operators")
-        staff = Signer(new_ec_key(), "ES256", "staff-1")
-        record = {**lab.issuer_record(staff), "name": "staff", "issuer": "https://staff.example.test"}
-        lab.vaultctl("--tenant", "operators", "issuer", "add", "staff", "--file", lab.put_file("staff.json", json.dumps(record)))
-        lab.vaultctl("--tenant", "operators", "policy", "put", lab.put_file(
-            "ops.cedar", '@id("readers") permit(principal in Group::"readers", action == Action::"readStatus", resource);\n'))
-        now = int(time.time())
-        bearer = staff.sign({"iss": "https://staff.example.test", "sub": "olga", "aud": "vaultd", "iat": now, "exp": now + 300, "groups": ["readers"]})
+        staff = Staff(lab, '@id("readers") permit(principal in Group::"readers", action == Action::"readStatus", resource);\n')
+        headers = staff.olga(["readers"])
         replace(lab, "admin", lambda: connect(lab, port),
-                lambda connection: answered(connection, "GET", "/v1/status", headers={"authorization": f"Bearer {bearer}"}))
+                lambda connection: answered(connection, "GET", "/v1/status", headers=headers))
 
 
 if __name__ == "__main__":

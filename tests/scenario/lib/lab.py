@@ -25,7 +25,7 @@ import tempfile
 import time
 import urllib.parse
 
-from jose import Signer, new_ec_key, new_rsa_key
+from jose import Signer, new_client_key, new_ec_key, new_rsa_key
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TREE = os.path.abspath(os.path.join(HERE, "..", "..", ".."))
@@ -344,6 +344,22 @@ class Lab:
         now = int(time.time())
         return self.idp.sign({"iss": self.issuer, "sub": subject, "aud": "vaultd", "iat": now, "exp": now + 600, "groups": list(groups),
                               **claims})
+
+    def start_ready(self):
+        """Up to the first token; returns a client's key and its token."""
+        self.start()
+        self.init_with_issuer()
+        self.put_credential()
+        self.enrol()
+        key = new_client_key()
+        return key, self.token(key=key)
+
+    def works(self, token, key):
+        """The vault answers as it should: that token is redeemed, another one is issued."""
+        try:
+            return self.redeem(token, key).status == 200 and self.exchange(key=key).status == 200
+        except OSError:
+            return False
 
     def exchange(self, subject=None, details=None, key=None, path="/oauth2/token", certificate=None, **form):
         """One token exchange; with a key: DPoP, and the nonce dance."""
