@@ -7,6 +7,7 @@ function(vault_flag_if_known flag)
   check_c_compiler_flag(${flag} ${known})
   if(${known})
     add_compile_options(${flag})
+    set(VAULT_HARDENING ${VAULT_HARDENING} ${flag} PARENT_SCOPE)
   endif()
 endfunction()
 
@@ -44,9 +45,11 @@ string(REPLACE "-O3" "-O2 -g" CMAKE_C_FLAGS_RELEASE "${CMAKE_C_FLAGS_RELEASE}")
 
 # Programs are optimised as a whole where gcc builds for release: functions of a
 # few instructions (readers of bytes, of frames) are called across every library.
-# Objects are built for both ways of linking, so that the tests link quickly.
+# Objects are built for both ways of linking, so that the tests link quickly. What has
+# the property VAULT_WHOLE must not see -fno-lto (a later -flto does not undo it), and
+# gcc does not take every hardening flag from the objects.
 if(CMAKE_C_COMPILER_ID STREQUAL "GNU" AND CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT VAULT_SANITIZE)
-  set(VAULT_WHOLE_PROGRAM ON)
   add_compile_options(-flto=auto -ffat-lto-objects)
-  add_link_options(-fno-lto)
+  set(is_whole "$<BOOL:$<TARGET_PROPERTY:VAULT_WHOLE>>")
+  add_link_options("$<IF:${is_whole},-flto=auto;-O2;${VAULT_HARDENING},-fno-lto>")
 endif()

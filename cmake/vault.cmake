@@ -25,9 +25,7 @@ function(vault_program name)
   add_executable(${name} ${arg_SOURCES})
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(${name} PRIVATE ${arg_LINK})
-  if(arg_WHOLE AND VAULT_WHOLE_PROGRAM)
-    target_link_options(${name} PRIVATE -flto=auto -O2)
-  endif()
+  set_target_properties(${name} PROPERTIES VAULT_WHOLE ${arg_WHOLE})
 endfunction()
 
 # vault_unit_test(NAME LINK ...): tests/unit/test_NAME.c with cmocka.
