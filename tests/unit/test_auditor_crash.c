@@ -21,6 +21,7 @@
 #include <cmocka.h>
 
 #include "vaultd/auditor/log_file.h"
+#include "vaultd/auditor/patrol.h"
 #include "vaultd/auditor/publisher.h"
 #include "vaultd/auditor/spare.h"
 
@@ -275,6 +276,55 @@ static void open_rejects_a_shorter_journal(void **state) {
     assert_int_equal(open_again().class, VLT_CONFLICT);
 }
 
+static void open_rejects_a_log_without_a_journal(void **state) {
+    char journal[256], checkpoint[256];
+    snprintf(journal, sizeof journal, "%s/00000000000000000001.jsonl", folder);
+    snprintf(checkpoint, sizeof checkpoint, "%s/checkpoint", folder);
+    fill(512); // all in full tiles: no entry is known to be missing
+    assert_int_equal(unlink(journal), 0);
+    assert_int_equal(open_again().class, VLT_CONFLICT);
+    assert_non_null(strstr(fault.text, "journal"));
+    assert_int_equal(unlink(checkpoint), 0); // as before the first one
+    assert_int_equal(open_again().class, VLT_CONFLICT);
+}
+
+// ---- Files that are looked after ----
+
+static vlt_result looks(struct patrol *patrol, const struct checkpoint *at, unsigned count) {
+    vlt_result result = vlt_ok();
+    int open_folder = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (unsigned i = 0; i < count && vlt_is_ok(result); i++)
+        result = patrol_look(patrol, open_folder, at, &fault);
+    close(open_folder);
+    return result;
+}
+
+static void patrol_rejects_what_it_can_not_read(void **state) {
+    struct patrol patrol = {.next = 0};
+    struct checkpoint at;
+    char path[256], away[256];
+    fill(700);
+    int open_folder = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_ok(publisher_read_checkpoint(open_folder, &fault, &at));
+    close(open_folder);
+    snprintf(path, sizeof path, "%s/tile/entries/001", folder);
+    snprintf(away, sizeof away, "%s/away", folder);
+    assert_ok(looks(&patrol, &at, 20));
+    for (int is_there = 0; is_there < 2; is_there++) {
+        assert_int_equal(rename(path, away), 0);
+        assert_true(!is_there || mkdir(path, 0755) == 0);
+        unsigned patience = is_there ? PATROL_UNREAD_LOOKS : PATROL_BAD_LOOKS;
+        assert_ok(looks(&patrol, &at, patience - 1));
+        assert_int_equal(looks(&patrol, &at, 1).class, VLT_CONFLICT);
+        assert_non_null(strstr(fault.text, "tile/entries/001"));
+        assert_int_equal(looks(&patrol, &at, 1).class, VLT_CONFLICT);
+        assert_true(!is_there || rmdir(path) == 0);
+        assert_int_equal(rename(away, path), 0);
+        assert_ok(looks(&patrol, &at, 20));
+        assert_int_equal(patrol.bad_looks, 0);
+    }
+}
+
 // Reading goes on behind what was pruned, and says how far it has got.
 static void read_accepts_a_pruned_log(void **state) {
     struct log_file *file;
@@ -313,6 +363,10 @@ int main(void) {
         cmocka_unit_test_setup_teardown(log_survives_full_disk, make_folder, drop_folder),
         cmocka_unit_test_setup_teardown(open_rejects_what_was_changed, make_folder, drop_folder),
         cmocka_unit_test_setup_teardown(open_rejects_a_shorter_journal, make_folder, drop_folder),
+        cmocka_unit_test_setup_teardown(open_rejects_a_log_without_a_journal, make_folder,
+                                        drop_folder),
+        cmocka_unit_test_setup_teardown(patrol_rejects_what_it_can_not_read, make_folder,
+                                        drop_folder),
         cmocka_unit_test_setup_teardown(read_accepts_a_pruned_log, make_folder, drop_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -87,11 +87,14 @@ static vlt_result find_segments(struct log_file *file, struct fault *fault) {
     return result;
 }
 
-// Only the newest segment can have a torn end; each one must begin where the one
-// before it ended, or entries are missing.
+// Only the newest segment can have a torn end; each begins where the one before it ended.
 static vlt_result check_segments(struct log_file *file, struct fault *fault) {
     // The journal reaches back at least to the last full tile.
     uint64_t tiled = in_full_tiles(file);
+    bool has_log = file->checkpoint.size || faccessat(file->folder, "tile", F_OK, 0) == 0;
+    if (!file->segment_count && has_log) // how far it went, nobody knows
+        return fault_set(fault, VLT_CONFLICT, "audit entries are missing",
+                         "audit folder %s: its journal (*.jsonl) is missing", file->path);
     uint64_t expected = file->segment_count && file->segments[0].first <= tiled + 1
                             ? file->segments[0].first
                             : tiled + 1;
@@ -148,11 +151,9 @@ vlt_result log_file_open(const char *folder, struct fault *fault, struct log_fil
     file->folder = -1;
     buf_init(&file->batch, BATCH_MAX_BYTES);
     buf_init(&file->writing, BATCH_MAX_BYTES);
-    if (!bytes_to_text(bytes_of_text(folder), file->path, sizeof file->path)) {
-        log_file_close(file);
-        return vlt_fail(VLT_LIMIT, "the path of the audit folder is too long");
-    }
-    vlt_result result = open_all(file, fault);
+    vlt_result result = bytes_to_text(bytes_of_text(folder), file->path, sizeof file->path)
+                            ? open_all(file, fault)
+                            : vlt_fail(VLT_LIMIT, "the path of the audit folder is too long");
     if (!vlt_is_ok(result)) {
         log_file_close(file);
         return result;

@@ -3,14 +3,15 @@
 
 #include "libvault/audit/log_verify.h"
 
-// One look may have met a bundle that is being pruned, or a file descriptor short.
+// One look may have met a file that somebody was about to put back, and several no file
+// descriptor or no memory.
 static vlt_result doubt(struct patrol *patrol, vlt_result result) {
-    bool is_second = patrol->is_doubtful;
-    if (result.class == VLT_UNAVAILABLE)
-        return vlt_ok(); // nothing was seen, good or bad
-    patrol->is_doubtful = true;
-    return is_second ? vlt_fail(VLT_CONFLICT, "a file of the audit log is missing or was altered")
-                     : vlt_ok();
+    bool is_unread = result.class == VLT_UNAVAILABLE;
+    patrol->bad_looks++;
+    if (patrol->bad_looks < (is_unread ? PATROL_UNREAD_LOOKS : PATROL_BAD_LOOKS))
+        return vlt_ok();
+    return vlt_fail(VLT_CONFLICT, is_unread ? "a file of the audit log can not be read"
+                                            : "a file of the audit log is missing or was altered");
 }
 
 vlt_result patrol_look(struct patrol *patrol, int folder, const struct checkpoint *at,
@@ -23,7 +24,7 @@ vlt_result patrol_look(struct patrol *patrol, int folder, const struct checkpoin
     vlt_result result = log_verify_part(folder, at, patrol->next, PATROL_BUNDLES, fault);
     if (!vlt_is_ok(result))
         return doubt(patrol, result);
-    patrol->is_doubtful = false;
+    patrol->bad_looks = 0;
     patrol->next += PATROL_BUNDLES;
     return vlt_ok();
 }

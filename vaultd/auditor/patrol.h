@@ -11,13 +11,16 @@
 #include "libvault/base/fault.h"
 
 #define PATROL_BUNDLES 4 // of 256 entries, each round
+// In a row, until something is said about it.
+#define PATROL_BAD_LOOKS 2
+#define PATROL_UNREAD_LOOKS 10 // that it can not be read may have to do with something else
 
 struct patrol {
     uint64_t next; // bundle
-    bool is_doubtful;
+    unsigned bad_looks;
 };
-// VLT_CONFLICT: a file of the log of that checkpoint is missing or is not what was
-// signed, also at a second look in the next round; `fault` names it. The same place is
+// VLT_CONFLICT: a file of the log of that checkpoint is missing, is not what was signed,
+// or can not be read, and that not only at this look; `fault` names it. The same place is
 // looked at again until it is good.
 vlt_result patrol_look(struct patrol *patrol, int folder, const struct checkpoint *at,
                        struct fault *fault) VLT_MUST_USE;

@@ -98,9 +98,9 @@ static void patrolled(struct publication *p) {
     if (!vlt_is_ok(p->result) && !p->damage)
         log_error("decisions stop: %s: %s. Restore it; decisions then go on by themselves",
                   p->result.reason, fault_or_reason(&p->fault, p->result));
-    if (vlt_is_ok(p->result) && p->damage && !p->patrol.is_doubtful)
+    if (vlt_is_ok(p->result) && p->damage && p->patrol.bad_looks == 0)
         log_notice("the audit log is whole again; decisions go on");
-    if (vlt_is_ok(p->result) && !p->patrol.is_doubtful)
+    if (vlt_is_ok(p->result) && p->patrol.bad_looks == 0)
         p->damage = NULL;
     else if (!vlt_is_ok(p->result))
         p->damage = p->result.reason;
