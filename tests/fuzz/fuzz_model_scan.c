@@ -41,7 +41,8 @@ static uint64_t tokens_of(const json_t *root) {
                                    ? json_object_get(root, (const char *)member->parent.at)
                                    : root;
         const json_t *value = json_object_get(object, (const char *)member->member.at);
-        uint64_t number = (uint64_t)json_integer_value(value);
+        const json_int_t read = json_integer_value(value); // below zero is no limit, too
+        const uint64_t number = read > 0 ? (uint64_t)read : 0;
         if (!value || (member->use == PROFILE_LIMIT_SINGLE && !json_is_array(value)))
             continue;
         if (member->use != PROFILE_LIMIT_SINGLE && !json_is_integer(value) && !json_is_null(value))

@@ -148,6 +148,12 @@ static void scan_rejects_what_is_too_deep_or_too_long(void **state) {
         vlt_result result = scan(&s, bytes_of(body, size + 12), 5, false);
         assert_int_equal(result.class, size == MODEL_SCAN_TEXT_MAX ? VLT_CLASS_OK : VLT_LIMIT);
     }
+    memcpy(body + 10, "\xc3\xa9", 2); // however it is cut, nothing is left of what is too long
+    for (size_t step = 1; step <= sizeof body; step += sizeof body - 1) {
+        assert_int_equal(scan(&s, bytes_of(body, MODEL_SCAN_TEXT_MAX + 13), step, false).class,
+                         VLT_LIMIT);
+        assert_int_equal(model_scan_model(&s).size, 0);
+    }
 }
 
 static void scan_accepts_the_tool_of_a_call_only(void **state) {
