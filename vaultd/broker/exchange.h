@@ -62,7 +62,7 @@ const struct oauth_error *exchange_permit(struct exchange *e, const char **ret_r
 // acts; else who acts stands for itself (RFC 9068: for a pure machine grant, sub
 // is the client).
 struct bytes exchange_client(const struct exchange *e);
-// The end: refuse (recorded first), or ask the keeper and answer.
+// The end: refuse (recorded first), or ask the keeper and answer. Both take the exchange.
 void exchange_refuse(struct exchange *e, const struct oauth_error *error, const char *reason);
 void exchange_sign(struct exchange *e);
 void exchange_free(struct exchange *e);

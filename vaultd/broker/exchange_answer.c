@@ -92,33 +92,34 @@ struct refused {
 };
 
 // `sequence`: the entry of the audit log that this decision is; 0: none.
-static void answer_recorded_error(struct exchange *e, const struct oauth_error *error,
-                                  uint64_t sequence) {
+static void reply_error(const struct broker *broker, struct http_exchange *x,
+                        const struct oauth_error *error, uint64_t sequence) {
     char nonce[DPOP_NONCE_TEXT_SIZE], digits[20];
     struct http_header headers[2];
     size_t count = 0;
     if (sequence)
         headers[count++] = HTTP_HEADER("vault-audit-entry", bytes_of_number(sequence, digits));
     if (error == &oauth_use_nonce &&
-        vlt_is_ok(dpop_nonce_text(e->broker->nonces, clock_now_s(), nonce)))
+        vlt_is_ok(dpop_nonce_text(broker->nonces, clock_now_s(), nonce)))
         headers[count++] = HTTP_HEADER("dpop-nonce", bytes_of_text(nonce));
     else if (error == &oauth_unavailable)
         headers[count++] = HTTP_HEADER("retry-after", BYTES_LITERAL("1"));
-    http_exchange_reply_oauth_error(e->x, error->status, error->code, error->description, headers,
+    http_exchange_reply_oauth_error(x, error->status, error->code, error->description, headers,
                                     count);
-    exchange_free(e);
 }
 
-static void answer_error(struct exchange *e, const struct oauth_error *error) {
-    answer_recorded_error(e, error, 0);
+static void end_with_error(struct exchange *e, const struct oauth_error *error,
+                           uint64_t sequence) {
+    reply_error(e->broker, e->x, error, sequence);
+    exchange_free(e);
 }
 
 static void on_recorded(vlt_result result, const struct answer_record *answer, void *context) {
     struct refused *refused = context;
     if (vlt_is_ok(result))
-        answer_recorded_error(refused->exchange, refused->error, answer->sequence);
+        end_with_error(refused->exchange, refused->error, answer->sequence);
     else
-        answer_error(refused->exchange, &oauth_unavailable);
+        end_with_error(refused->exchange, &oauth_unavailable, 0);
     free(refused);
 }
 
@@ -128,7 +129,7 @@ void exchange_refuse(struct exchange *e, const struct oauth_error *error, const 
     // A nonce that is missing is no decision: the client asks again at once.
     struct refused *refused = error == &oauth_use_nonce ? NULL : malloc(sizeof *refused);
     if (!refused) {
-        answer_error(e, error == &oauth_use_nonce ? error : &oauth_unavailable);
+        end_with_error(e, error == &oauth_use_nonce ? error : &oauth_unavailable, 0);
         return;
     }
     *refused = (struct refused){e, error};
@@ -140,23 +141,51 @@ void exchange_refuse(struct exchange *e, const struct oauth_error *error, const 
 
 // ---- Token ----
 
-static void put_answer(const struct exchange *e, const struct answer_sign *answer,
-                       struct buf *out) {
+// What the answer needs. The exchange itself is gone while the keeper signs: hundreds
+// may wait, and what each of them held would have left the processor's caches before it
+// is used or freed.
+struct awaited {
+    const struct broker *broker;
+    struct http_exchange *x;
+    enum token_binding binding;
+    bool is_jwt;        // said to be one, as the client asked
+    struct buf details; // that are granted, in JSON
+};
+
+static struct awaited *awaited_new(const struct exchange *e) {
+    struct awaited *awaited = malloc(sizeof *awaited);
+    if (!awaited)
+        return NULL;
+    *awaited = (struct awaited){
+        .broker = e->broker,
+        .x = e->x,
+        .binding = e->binding,
+        .is_jwt = bytes_equal_text(oauth_form_get(&e->form, "requested_token_type"),
+                                   "urn:ietf:params:oauth:token-type:jwt")};
+    buf_init(&awaited->details, 16384);
+    token_details_put_json(e->details.items, e->details.count, &awaited->details);
+    return awaited;
+}
+
+static void awaited_free(struct awaited *awaited) {
+    buf_done(&awaited->details);
+    free(awaited);
+}
+
+static void put_answer(const struct awaited *a, const struct answer_sign *answer, struct buf *out) {
     int64_t left = (int64_t)answer->expires_at - clock_now_s();
     buf_put_text(out, "{\"access_token\":");
     jsontext_put_string(out, answer->token);
     buf_put_text(out, ",\"authorization_details\":");
-    token_details_put_json(e->details.items, e->details.count, out);
+    buf_put(out, buf_bytes(&a->details));
     buf_put_text(out, ",\"expires_in\":");
     buf_put_number(out, left > 0 ? (uint64_t)left : 0);
     buf_put_text(out, ",\"issued_token_type\":\"urn:ietf:params:oauth:token-type:");
-    bool is_jwt = bytes_equal_text(oauth_form_get(&e->form, "requested_token_type"),
-                                   "urn:ietf:params:oauth:token-type:jwt");
-    buf_put_text(out, is_jwt ? "jwt\",\"token_type\":" : "access_token\",\"token_type\":");
-    buf_put_text(out, e->binding == TOKEN_BOUND_DPOP ? "\"DPoP\"}" : "\"Bearer\"}");
+    buf_put_text(out, a->is_jwt ? "jwt\",\"token_type\":" : "access_token\",\"token_type\":");
+    buf_put_text(out, a->binding == TOKEN_BOUND_DPOP ? "\"DPoP\"}" : "\"Bearer\"}");
 }
 
-static void answer_token(struct exchange *e, const struct answer_sign *answer) {
+static void reply_token(const struct awaited *a, const struct answer_sign *answer) {
     char nonce[DPOP_NONCE_TEXT_SIZE];
     struct buf body;
     char digits[20]; // of the receipt: which entry of the audit log this is
@@ -165,33 +194,37 @@ static void answer_token(struct exchange *e, const struct answer_sign *answer) {
         HTTP_HEADER("cache-control", BYTES_LITERAL("no-store")),
         HTTP_HEADER("vault-audit-entry", bytes_of_number(answer->sequence, digits))};
     size_t count = 3;
-    if (e->binding == TOKEN_BOUND_DPOP &&
-        vlt_is_ok(dpop_nonce_text(e->broker->nonces, clock_now_s(), nonce)))
+    if (a->binding == TOKEN_BOUND_DPOP &&
+        vlt_is_ok(dpop_nonce_text(a->broker->nonces, clock_now_s(), nonce)))
         headers[count++] = HTTP_HEADER("dpop-nonce", bytes_of_text(nonce));
     buf_init(&body, 32768);
-    put_answer(e, answer, &body);
-    if (buf_failed(&body))
-        http_exchange_reply_oauth_error(e->x, 503, oauth_unavailable.code,
+    put_answer(a, answer, &body);
+    if (buf_failed(&body) || buf_failed(&a->details))
+        http_exchange_reply_oauth_error(a->x, 503, oauth_unavailable.code,
                                         oauth_unavailable.description, NULL, 0);
     else
-        http_exchange_reply(e->x, 200, headers, count, buf_bytes(&body));
+        http_exchange_reply(a->x, 200, headers, count, buf_bytes(&body));
     buf_done(&body);
-    exchange_free(e);
+}
+
+static const struct oauth_error *error_of(vlt_result result, enum token_binding binding) {
+    if (result.class == VLT_UNAVAILABLE || result.class == VLT_BUG)
+        return &oauth_unavailable;
+    if (strcmp(result.reason, REASON_PROOF_REPLAYED) == 0 ||
+        strcmp(result.reason, REASON_PROOF_OLD) == 0)
+        return &oauth_invalid_proof;
+    if (result.class == VLT_LIMIT && binding == TOKEN_BOUND_DPOP)
+        return &oauth_use_nonce; // no room to remember the proof: try again
+    return &oauth_denied;        // the keeper has recorded why
 }
 
 static void on_signed(vlt_result result, const struct answer_sign *answer, void *context) {
-    struct exchange *e = context;
+    struct awaited *awaited = context;
     if (vlt_is_ok(result))
-        answer_token(e, answer);
-    else if (result.class == VLT_UNAVAILABLE || result.class == VLT_BUG)
-        answer_error(e, &oauth_unavailable);
-    else if (strcmp(result.reason, REASON_PROOF_REPLAYED) == 0 ||
-             strcmp(result.reason, REASON_PROOF_OLD) == 0)
-        answer_error(e, &oauth_invalid_proof);
-    else if (result.class == VLT_LIMIT && e->binding == TOKEN_BOUND_DPOP)
-        answer_error(e, &oauth_use_nonce); // no room to remember the proof: try again
+        reply_token(awaited, answer);
     else
-        answer_error(e, &oauth_denied); // the keeper has recorded why
+        reply_error(awaited->broker, awaited->x, error_of(result, awaited->binding), 0);
+    awaited_free(awaited);
 }
 
 struct bytes exchange_client(const struct exchange *e) {
@@ -242,11 +275,17 @@ void exchange_sign(struct exchange *e) {
         exchange_refuse(e, &oauth_denied, "the claims are too long for a token");
         return;
     }
+    struct awaited *awaited = awaited_new(e);
+    if (!awaited) {
+        exchange_refuse(e, &oauth_unavailable, "out of memory");
+        return;
+    }
     struct ask_sign ask = {.tenant = e->tenant.number,
                            .claims = bytes_of(claims_room, claims_writer.size),
                            .lifetime_s = e->lifetime_s,
                            .proof_until = e->proof_until,
                            .event = bytes_of(event_room, event_writer.size)};
     memcpy(ask.proof_id, e->proof_id, sizeof ask.proof_id);
-    ask_sign(e->broker->keeper, &ask, on_signed, e);
+    exchange_free(e);
+    ask_sign(awaited->broker->keeper, &ask, on_signed, awaited);
 }
