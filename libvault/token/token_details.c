@@ -167,19 +167,19 @@ vlt_result token_details_parse(struct bytes json, struct fault *fault,
                                struct token_details *ret_details) {
     static const struct jsontext_limits limits = {.max_bytes = TOKEN_DETAILS_TEXT_MAX,
                                                   .max_depth = 4};
-    struct token_details details = {0};
-    VLT_TRY(jsontext_parse(json, &limits, fault, &details.root));
+    json_t *root = NULL;
+    VLT_TRY(jsontext_parse(json, &limits, fault, &root));
     vlt_result result =
-        token_details_of_json(details.root, fault, details.items, &details.count);
-    if (!vlt_is_ok(result)) {
-        json_decref(details.root);
-        return result;
-    }
-    *ret_details = details;
-    return vlt_ok();
+        token_details_of_json(root, fault, ret_details->items, &ret_details->count);
+    if (vlt_is_ok(result))
+        ret_details->root = root;
+    else
+        json_decref(root);
+    return result;
 }
 
 void token_details_done(struct token_details *details) {
     json_decref(details->root);
-    *details = (struct token_details){0};
+    details->root = NULL;
+    details->count = 0;
 }

@@ -140,6 +140,38 @@ static void form_rejects(void **state) {
     assert_int_equal(form.count, 99);
 }
 
+// What is not itself at each place of a text longer than what is looked at at once, into
+// room that is just large enough and into one byte less.
+static void percent_survives_every_place(void **state) {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMN";
+    const size_t whole = sizeof plain - 1;
+    for (size_t place = 0; place + 3 <= whole; place++) {
+        char text[sizeof plain];
+        uint8_t out[sizeof plain];
+        size_t size = 0;
+        memcpy(text, plain, sizeof text);
+        memcpy(text + place, "%2B", 3);
+        assert_true(
+            vlt_is_ok(http_percent_decode(bytes_of(text, whole), true, out, whole - 2, &size)));
+        assert_int_equal(size, whole - 2);
+        assert_memory_equal(out, plain, place);
+        assert_int_equal(out[place], '+');
+        assert_memory_equal(out + place + 1, plain + place + 3, whole - place - 3);
+        assert_int_equal(
+            http_percent_decode(bytes_of(text, whole), true, out, whole - 3, &size).class,
+            VLT_LIMIT);
+        memcpy(text + place, "+bc", 3);
+        assert_true(
+            vlt_is_ok(http_percent_decode(bytes_of(text, whole), true, out, whole, &size)));
+        assert_true(size == whole && out[place] == ' ');
+        memcpy(text + place, "%2", 2);
+        text[place + 2] = 'G';
+        assert_int_equal(
+            http_percent_decode(bytes_of(text, whole), true, out, whole, &size).class,
+            VLT_MALFORMED);
+    }
+}
+
 static void form_survives_mutation(void **state) {
     static const char seed[] = "a=%41b&c+d=%e2%82%ac&e";
     for (size_t at = 0; at < sizeof seed - 1; at++)
@@ -313,6 +345,7 @@ int main(void) {
         cmocka_unit_test(path_survives_mutation),
         cmocka_unit_test(form_accepts),
         cmocka_unit_test(form_rejects),
+        cmocka_unit_test(percent_survives_every_place),
         cmocka_unit_test(form_survives_mutation),
         cmocka_unit_test(media_accepts),
         cmocka_unit_test(media_rejects),
