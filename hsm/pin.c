@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "libvault/base/whoami.h"
+
 // Turns a source into a path, or says why not.
 static vlt_result pin_path(const char *source, struct fault *fault, char *path, size_t capacity) {
     int size = -1;
@@ -54,9 +56,9 @@ static vlt_result pin_check_file(int fd, const char *path, struct fault *fault) 
                          path, (unsigned)st.st_mode & 07777U, path);
     if (st.st_uid != 0 && st.st_uid != geteuid())
         return fault_set(fault, VLT_DENIED, "PIN file belongs to somebody else",
-                         "PIN file %s belongs to user %u, neither root nor the user that runs "
-                         "this process (%u): run chown on it",
-                         path, (unsigned)st.st_uid, (unsigned)geteuid());
+                         "PIN file %s belongs to user %u, neither to root nor to %s, who runs "
+                         "this process: run chown on it",
+                         path, (unsigned)st.st_uid, whoami().text);
     return vlt_ok();
 }
 
@@ -94,16 +96,25 @@ static vlt_result pin_take(int fd, const char *path, struct fault *fault, struct
     return vlt_ok();
 }
 
+static vlt_result pin_not_opened(const char *path, int error, struct fault *fault) {
+    const char *why = strerrordesc_np(error);
+    return error == EACCES
+               ? fault_set(fault, VLT_DENIED, "PIN file cannot be opened",
+                           "PIN file %s cannot be opened (%s): let %s, who runs this process, "
+                           "read it",
+                           path, why, whoami().text)
+               : fault_set(fault, VLT_NOT_FOUND, "PIN file cannot be opened",
+                           "PIN file %s cannot be opened (%s): create it with mode 0400, or "
+                           "correct the setting",
+                           path, why);
+}
+
 vlt_result pin_read(const char *source, struct fault *fault, struct secret **ret_pin) {
     char path[512];
     VLT_TRY(pin_path(source, fault, path, sizeof path));
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
-        return fault_set(fault, errno == EACCES ? VLT_DENIED : VLT_NOT_FOUND,
-                         "PIN file cannot be opened", "PIN file %s cannot be opened (%s): %s", path,
-                         strerrordesc_np(errno),
-                         errno == EACCES ? "let the user that runs this process read it"
-                                         : "create it with mode 0400, or correct the setting");
+        return pin_not_opened(path, errno, fault);
     struct secret *pin = NULL;
     vlt_result result = pin_check_file(fd, path, fault);
     if (vlt_is_ok(result)) {

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "libvault/base/whoami.h"
+
 #define P11_SLOTS_MAX 64
 
 void p11_text(const CK_UTF8CHAR *padded, size_t width, char *text) {
@@ -167,8 +169,9 @@ static vlt_result p11_search_path(struct hsm *hsm, const char *path, struct p11_
     if (rv != CKR_OK)
         return fault_set(fault, VLT_UNAVAILABLE, "PKCS#11 module does not start",
                          "PKCS#11 module %s does not start (0x%lx, %s): look at its own "
-                         "configuration and daemon",
-                         path, (unsigned long)rv, p11_kit_strerror(rv));
+                         "configuration and daemon, and whether %s, who runs this process, may "
+                         "read its files",
+                         path, (unsigned long)rv, p11_kit_strerror(rv), whoami().text);
     module->is_initialized = true;
     if (p11_module_matches(module->functions, search->uri))
         p11_search_slots(module->functions, search, p11);

@@ -86,7 +86,7 @@ def mistakes_are_told_before_init_too():
             lab.vaultctl("init")
 
 
-def a_pin_file_that_others_can_read_is_refused():
+def a_pin_file_must_belong_to_the_keeper_alone():
     with Lab() as lab:
         key, token = lab.start_ready()
         lab.stop()
@@ -95,6 +95,13 @@ def a_pin_file_that_others_can_read_is_refused():
             os.chmod(path, mode)
             fails_with(lab, oct(mode), [path, f"0{mode:o}", "chmod 0400"])
         os.chmod(path, 0o400)
+        if lab.users:
+            run("chown", "root:root", path)
+            fails_with(lab, "a PIN file of root", [path, "Permission denied", "vault-keeper"])
+            run("chown", "-R", "root:root", f"{lab.device.folder}/tokens")
+            own(lab, path)
+            fails_with(lab, "files of the module that are root's", ["does not start", "vault-keeper"])
+            run("chown", "-R", "vault-keeper:vaultd", f"{lab.device.folder}/tokens")
         lab.start()
         need(lab.works(token, key), "mended")
 
@@ -357,7 +364,7 @@ def a_full_disk_is_told_and_loses_nothing():
 
 
 if __name__ == "__main__":
-    run_cases(mistakes_in_the_configuration_of_a_device_are_told, mistakes_are_told_before_init_too, a_pin_file_that_others_can_read_is_refused,
+    run_cases(mistakes_in_the_configuration_of_a_device_are_told, mistakes_are_told_before_init_too, a_pin_file_must_belong_to_the_keeper_alone,
               a_wrong_pin_is_tried_once_and_never_locks, a_mended_pin_works_without_a_restart, a_missing_device_is_told_and_comes_back,
               a_tpm_that_vanishes_while_running, a_keeper_that_restarts_without_its_tpm, a_pkcs11_device_that_vanishes_while_running,
               a_store_of_another_device_is_told, a_store_of_a_newer_version_is_told,

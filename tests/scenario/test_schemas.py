@@ -65,6 +65,13 @@ def check(config):
         return done.returncode, done.stderr.replace(path, "vaultd.conf")
 
 
+def every_page_of_the_manual_is_installed():
+    written = {f"man{name[-1]}/{name}" for name in os.listdir(f"{TREE}/docs/man")}
+    folder = f"{os.environ['VAULT_PREFIX']}/share/man"
+    installed = {f"{section}/{name}" for section in os.listdir(folder) for name in os.listdir(f"{folder}/{section}")}
+    need(installed == written and len(written) >= 4, f"written {written}, installed {installed}")
+
+
 def configuration_has_the_keys_of_its_schema():
     published, program = sorted(keys_of_schema(schema("config"))), sorted(keys_of_program())
     need(len(program) > 40 and len(set(program)) == len(program), f"the tables of config.c were not found: {program}")
@@ -227,5 +234,5 @@ def audit_entries_fit_their_schema():
 
 
 if __name__ == "__main__":
-    run_cases(configuration_has_the_keys_of_its_schema, published_configuration_fits, defaults_of_the_configuration_are_as_published,
+    run_cases(every_page_of_the_manual_is_installed, configuration_has_the_keys_of_its_schema, published_configuration_fits, defaults_of_the_configuration_are_as_published,
               program_and_schema_refuse_the_same, records_fit_their_schemas, rotations_fit_their_schemas, audit_entries_fit_their_schema)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "libvault/audit/pseudonym.h"
+#include "libvault/base/whoami.h"
 #include "libvault/tpm/boot_key.h"
 #include "vaultd/log/log.h"
 #include "vaultd/supervisor/pem_check.h"
@@ -24,12 +25,8 @@
 // With the name of who could not read it: files of keys have owners.
 static vlt_result unreadable(const char *key, const char *path, const char *why,
                              struct fault *fault) {
-    const struct passwd *user = getpwuid(geteuid());
-    char number[32];
-    snprintf(number, sizeof number, "uid %u", (unsigned)geteuid());
     return fault_set(fault, VLT_UNAVAILABLE, "a file can not be read",
-                     "%s: %s can not be read by %s: %s", key, path, user ? user->pw_name : number,
-                     why);
+                     "%s: %s can not be read by %s: %s", key, path, whoami().text, why);
 }
 
 static vlt_result read_file(const char *key, const char *path, struct fault *fault,
