@@ -86,21 +86,40 @@ static void forget(void *at) {
     *memory = (memory_t){0};
 }
 
-// NULL: out of memory.
-static memory_t *memory_of(ngx_http_request_t *r) {
-    ngx_connection_t *c = r->connection;
+static ngx_pool_t *pool_of(const ngx_http_request_t *r) {
 #if (NGX_HTTP_V2)
     if (r->stream)
-        c = r->stream->connection->connection;
+        return r->stream->connection->connection->pool;
 #endif
-    ngx_pool_cleanup_t *at = c->pool->cleanup;
+    return r->connection->pool;
+}
+
+// NULL: none yet.
+static memory_t *memory_of(const ngx_http_request_t *r) {
+    const ngx_pool_cleanup_t *at = pool_of(r)->cleanup;
     while (at && at->handler != forget)
         at = at->next;
-    if (!at && (at = ngx_pool_cleanup_add(c->pool, sizeof(memory_t)))) {
-        *(memory_t *)at->data = (memory_t){0};
-        at->handler = forget;
-    }
     return at ? at->data : NULL;
+}
+
+// NULL: out of memory.
+static memory_t *memory_new(const ngx_http_request_t *r) {
+    ngx_pool_cleanup_t *at = ngx_pool_cleanup_add(pool_of(r), sizeof(memory_t));
+    if (!at)
+        return NULL;
+    *(memory_t *)at->data = (memory_t){0};
+    at->handler = forget;
+    return at->data;
+}
+
+bool vault_key_knows(const ngx_http_request_t *r, struct bytes token) {
+    const memory_t *memory = memory_of(r);
+    uint32_t size;
+    if (!memory || !memory->size)
+        return false;
+    ngx_memcpy(&size, memory->question, sizeof size);
+    return size == token.size &&
+           token_is(token, memory->question + sizeof(uint32_t[PARTS]));
 }
 
 static bool hash(const uint8_t *text, size_t size, uint8_t *ret_key) {
@@ -141,6 +160,8 @@ bool vault_key_make(vault_ctx_t *ctx) {
         return room && hash(room, question.size, ctx->key);
     }
     memory_t *memory = memory_of(ctx->request);
+    if (!memory)
+        memory = memory_new(ctx->request);
     if (!memory || (!is_remembered(memory, &question) && !learn(memory, &question)))
         return false;
     ngx_memcpy(ctx->key, memory->key, VAULT_KEY_BYTES);

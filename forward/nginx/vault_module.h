@@ -192,6 +192,8 @@ void vault_link_cancel(vault_ctx_t *ctx);
 
 // vault_key.c: into ctx->key. False: nothing can be looked up or kept.
 bool vault_key_make(vault_ctx_t *ctx);
+// The connection asked with this token before: it has the shape of one.
+bool vault_key_knows(const ngx_http_request_t *r, struct bytes token);
 
 // vault_cache.c
 char *vault_cache_zone(ngx_conf_t *cf, vault_main_conf_t *main_conf, ngx_str_t size);

@@ -7,7 +7,7 @@
 #include <openssl/rand.h>
 
 #define ID_BYTES 16
-#define IDS_AT_ONCE 64
+#define IDS_AT_ONCE 1024
 
 static ngx_int_t get(ngx_http_request_t *r, ngx_http_variable_value_t *value, uintptr_t unused) {
     static u_char pool[ID_BYTES * IDS_AT_ONCE];

@@ -31,7 +31,7 @@ static void offer(taking_t *t, struct bytes text) {
         t->ctx->ask.token = text;
     else if (!bytes_equal(t->ctx->ask.token, text))
         t->is_conflict = true;
-    if (!carrier_is_token(text))
+    if (!vault_key_knows(t->ctx->request, text) && !carrier_is_token(text))
         t->is_foreign = true;
 }
 

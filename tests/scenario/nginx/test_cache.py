@@ -89,6 +89,9 @@ class Cache(Case):
         for text in forged:
             self.assertEqual([one(alice), one(text), one(text), one(alice)], [200, 401, 401, 200])
         self.assertEqual(len(self.redeemer.asks), 4 + 2 * len(forged))
+        for foreign in ("x" * len(alice), alice[:-1] + "=", alice[:-1]):  # the last is a token, but not this one
+            self.assertEqual([one(foreign), one(alice)], [200 if foreign == alice[:-1] else 401, 200], foreign)
+        self.assertEqual(len(self.redeemer.asks), 5 + 2 * len(forged))
         answers.close()
         s.close()
 
