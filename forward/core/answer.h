@@ -34,7 +34,8 @@ static inline bool answer_holds_for(const struct answer *answer, uint64_t max_to
     return max_tokens >= answer->max_tokens_from && max_tokens <= answer->max_tokens_to;
 }
 
-// An answer as one row of bytes, for a cache. VLT_LIMIT when it does not fit.
+// An answer as one row of bytes, for a cache. VLT_LIMIT when it does not fit: then nothing of
+// it is left in `at`.
 vlt_result answer_pack(const struct answer *answer, uint8_t *at, size_t capacity,
                        size_t *ret_size) VLT_MUST_USE;
 // The views lie in `packed`; on failure *ret_answer is an answer without anything.

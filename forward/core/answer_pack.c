@@ -26,8 +26,10 @@ vlt_result answer_pack(const struct answer *answer, uint8_t *at, size_t capacity
     wire_put_u8(&w, answer->model_required);
     wire_put_u64(&w, answer->max_tokens_from);
     wire_put_u64(&w, answer->max_tokens_to);
-    if (w.failed)
+    if (w.failed) {
+        explicit_bzero(at, w.size); // the credential comes first
         return vlt_fail(VLT_LIMIT, "the answer is too long to keep");
+    }
     *ret_size = w.size;
     return vlt_ok();
 }

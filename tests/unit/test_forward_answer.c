@@ -56,7 +56,10 @@ static void answer_accepts_what_was_agreed(void **state) {
         assert_false(answer_holds_for(a, 0) || answer_holds_for(a, 4097));
     }
     for (size_t n = 0; n < size; n++) {
-        assert_int_equal(answer_pack(&answer, packed, n, &size).class, VLT_LIMIT);
+        uint8_t small[sizeof packed] = {0};
+        const uint8_t wiped[sizeof small] = {0};
+        assert_int_equal(answer_pack(&answer, small, n, &size).class, VLT_LIMIT);
+        assert_memory_equal(small, wiped, sizeof small);
         assert_false(vlt_is_ok(answer_unpack(bytes_of(packed, n), &again)));
     }
 }
