@@ -158,7 +158,7 @@ static void limit_rejects_what_is_no_whole_number_or_has_two_readings(void **sta
         "{\"max_tokens\":null,\"max_tokens\":5}",
         "{\"max_tokens\":5,\"Max_Tokens\":6}",
         "{\"MAX_TOKENS\":5}",
-        "{\"max_tokens\":5,\"max_to\xe2\x84\xaa" "ens\":6}",
+        "{\"max_tokens\":5,\"max_to\342\204\252ens\":6}",
         "{\"max_tokens\":5,\"max_complet\xc4\xb1on_token\xc5\xbf\":6}",
         "{\"MAX_TOKEN\xc5\xbf\":5}",
         "{\"max\\u005ftokens\":5}",
