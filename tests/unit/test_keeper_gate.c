@@ -21,6 +21,7 @@
 #include "libvault/store/record_revocation.h"
 #include "libvault/token/token_sign.h"
 #include "tests/unit/keeper_fixture.h"
+#include "vaultd/keeper/system_keys.h"
 
 #define assert_ok(call)                                                                            \
     do {                                                                                           \
@@ -252,6 +253,30 @@ static void open_rejects_what_was_revoked(void **state) {
     assert_false(vlt_is_ok(fixture_revoke_token(f, 1, "not.a.token")));
 }
 
+// A token of a clock that went ahead, which was set right since.
+static void open_rejects_what_was_revoked_before_it_seems_issued(void **state) {
+    struct keeper_fixture *f = *state;
+    static struct opened_answer opened;
+    static char text[IPC_TOKEN_MAX + 1];
+    struct token_claims claims;
+    struct ask_open ask;
+    struct buf token;
+    fixture_claims(&claims, "openai", 0x11);
+    claims.issuer = claims.audience = BYTES_LITERAL(FIXTURE_ISSUER);
+    claims.id = BYTES_LITERAL("of-a-clock-that-went-ahead");
+    claims.issued_at = clock_now_s() + 50;
+    claims.expires_at = claims.issued_at + 300;
+    buf_init(&token, IPC_TOKEN_MAX);
+    assert_ok(token_sign(f->keeper->keys->signing, &claims, &token));
+    assert_true(bytes_to_text(buf_bytes(&token), text, sizeof text));
+    buf_done(&token);
+    fixture_open_request(&ask, text, "openai", 0x11);
+    assert_ok(fixture_open(f, &ask, &opened));
+    assert_ok(fixture_revoke_rule(f, 1, RECORD_REVOKE_CLIENT, "cli"));
+    fixture_open_request(&ask, text, "openai", 0x11);
+    expect_denied(f, &ask, VLT_DENIED, "the token was revoked");
+}
+
 static void open_accepts_bearer_only_when_the_token_says_so(void **state) {
     struct keeper_fixture *f = *state;
     static struct opened_answer opened;
@@ -400,6 +425,7 @@ int main(void) {
         CASE(open_rejects_a_token_of_a_planted_key),
         CASE(open_rejects_an_expired_token),
         CASE(open_rejects_what_was_revoked),
+        CASE(open_rejects_what_was_revoked_before_it_seems_issued),
         CASE(open_accepts_bearer_only_when_the_token_says_so),
         CASE(open_accepts_mutual_tls),
         CASE(sign_rejects_beyond_its_limits),

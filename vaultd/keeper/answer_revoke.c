@@ -88,10 +88,10 @@ void answer_revoke_rule(struct keeper *keeper, struct ipc_call *call, struct byt
         audit_refuse(keeper, call, &event, vlt_fail(VLT_UNAVAILABLE, "no memory for a change"));
         return;
     }
-    int64_t now_s = clock_now_s();
     // A single token by its id: nobody here knows when it expires, so the entry
     // stays for as long as a token could live.
-    int64_t at = ask.kind == RECORD_REVOKE_TOKEN ? now_s + KEEPER_LIFETIME_MAX_S : now_s;
+    int64_t until = gate_issued_until(keeper, clock_now_s());
+    int64_t at = ask.kind == RECORD_REVOKE_TOKEN ? until + KEEPER_LIFETIME_MAX_S : until;
     vlt_result result = vlt_ok();
     if (ask.tenant == STORE_SYSTEM_TENANT || ask.tenant >= keeper->next_tenant)
         result = vlt_fail(VLT_NOT_FOUND, "there is no such tenant");

@@ -102,6 +102,7 @@ static vlt_result set_ours(struct keeper *keeper, const struct ask_sign *ask, in
     claims->audience = claims->issuer;
     claims->id = bytes_of_text(ours->id);
     claims->issued_at = now_s;
+    gate_note_issued(keeper, now_s);
     claims->expires_at = now_s + ask->lifetime_s;
     return vlt_ok();
 }

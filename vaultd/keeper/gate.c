@@ -13,6 +13,15 @@
 
 // ---- The token ----
 
+void gate_note_issued(struct keeper *keeper, int64_t issued_at) {
+    if (issued_at > keeper->issued_until_s)
+        keeper->issued_until_s = issued_at;
+}
+
+int64_t gate_issued_until(const struct keeper *keeper, int64_t now_s) {
+    return now_s > keeper->issued_until_s ? now_s : keeper->issued_until_s;
+}
+
 static vlt_result verify_new(struct keeper *keeper, struct bytes token, const uint8_t *key,
                              int64_t now_s, struct seen_token **ret_token) {
     struct token_expectation expected = {.keys = keeper->keys->token_keys,
@@ -20,6 +29,7 @@ static vlt_result verify_new(struct keeper *keeper, struct bytes token, const ui
                                          .now_s = now_s};
     struct token_verified verified;
     VLT_TRY(token_verify(token, &expected, &verified));
+    gate_note_issued(keeper, verified.claims.issued_at);
     struct seen_token *seen = seen_add(keeper->seen, key, &verified.claims);
     token_verified_done(&verified);
     if (!seen)

@@ -32,6 +32,10 @@ vlt_result gate_use_proof(struct keeper *keeper, const struct ask_open *ask,
 // signature, form, issuer and time.
 vlt_result gate_token(struct keeper *keeper, struct bytes token, int64_t now_s,
                       struct seen_token **ret_token, struct token_claims *ret_claims) VLT_MUST_USE;
+// A token of that time is about. Revocations by time then reach as far as gate_issued_until
+// says: now, or later where the clock was set back.
+void gate_note_issued(struct keeper *keeper, int64_t issued_at);
+int64_t gate_issued_until(const struct keeper *keeper, int64_t now_s);
 // Tenant enabled and nothing revoked, remembered until something changes.
 vlt_result gate_authority(struct keeper *keeper, struct seen_token *token,
                           const struct token_claims *claims) VLT_MUST_USE;

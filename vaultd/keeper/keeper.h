@@ -73,6 +73,9 @@ struct keeper {
     // holds.
     uint64_t change_count, authority_count;
     uint64_t key_epoch; // grows when the signing keys are replaced without overlap
+    // The latest time at which a token that it signed or saw was issued. After the clock
+    // was set back that is in the future, and what ends tokens must reach so far.
+    int64_t issued_until_s;
 
     struct channel *auditor;
     bool auditor_is_silent;    // it was said in the log

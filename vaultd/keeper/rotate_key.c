@@ -5,6 +5,7 @@
 
 #include "libvault/base/clock.h"
 #include "libvault/store/record_revocation.h"
+#include "vaultd/keeper/gate.h"
 #include "vaultd/keeper/rotate_signer.h"
 #include "vaultd/keeper/seen.h"
 #include "vaultd/keeper/system_keys.h"
@@ -150,7 +151,7 @@ static vlt_result add_new(struct change *change, enum record_key_use use,
 static vlt_result add_end_of_tokens(struct change *change, int64_t now_s) {
     uint8_t room[8];
     struct store_change row;
-    VLT_TRY(record_tokens_ended_change(now_s, room, &row));
+    VLT_TRY(record_tokens_ended_change(gate_issued_until(change->keeper, now_s), room, &row));
     change_add(change, row.tenant, row.class, row.name, row.value, row.expected_revision);
     return vlt_ok();
 }

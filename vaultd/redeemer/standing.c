@@ -27,7 +27,8 @@ static vlt_result check_credential(struct store *store, uint32_t tenant,
                                    const struct grant *grant, const char **ret_why) {
     struct record_credential_state state;
     struct bytes value;
-    vlt_result result = store_get(store, tenant, STORE_CREDENTIAL_STATE, grant->credential, &value, NULL);
+    vlt_result result =
+        store_get(store, tenant, STORE_CREDENTIAL_STATE, grant->credential, &value, NULL);
     if (result.class == VLT_NOT_FOUND) {
         *ret_why = "the credential is deleted";
         return vlt_ok();
