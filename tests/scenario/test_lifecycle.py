@@ -126,6 +126,19 @@ def a_bad_reload_changes_nothing():
         lab.process.send_signal(signal.SIGHUP)
         wait_until("a message", lambda: "nonsense" in lab.log())
         need(lab.works(token, key), "after a bad reload")
+        # Where roles are that run is fixed: a role that dies comes back to the same place.
+        for section, values in (("audit", {"directory": f"{lab.folder}/elsewhere"}), ("issuer", "https://elsewhere.test"),
+                                ("store", f"{lab.folder}/elsewhere"), ("users", {"broker": "nobody"})):
+            refusals = lab.log().count("needs a restart of vaultd")
+            lab.extra = {section: values}
+            lab.write_config()
+            lab.process.send_signal(signal.SIGHUP)
+            wait_until("a refusal", lambda: lab.log().count("needs a restart of vaultd") > refusals)
+        before = lab.pids()["auditor"]
+        os.kill(before, signal.SIGKILL)
+        wait_until("an auditor", lambda: lab.pids().get("auditor") not in (None, before))
+        wait_until("service", lambda: lab.works(token, key))
+        need(not os.path.exists(f"{lab.folder}/elsewhere"), "another log was begun")
 
 
 def sigterm_finishes_what_is_in_flight():

@@ -134,6 +134,10 @@ static const cyaml_schema_value_t config_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct config, config_fields),
 };
 
+const char *config_origin(const struct config *config) {
+    return config->audit.origin[0] ? config->audit.origin : config->issuer + strlen("https://");
+}
+
 bool config_ships(const struct config *config) {
     return config->shipping.syslog[0] || config->shipping.collector[0] || config->shipping.file[0];
 }

@@ -104,6 +104,8 @@ vlt_result config_load(const char *path, struct fault *fault,
                        struct config **ret_config) VLT_MUST_USE;
 // Is anything shipped to anybody?
 bool config_ships(const struct config *config);
+// Name of the audit log: audit.origin, or the issuer's.
+const char *config_origin(const struct config *config);
 void config_free(struct config *config);
 
 #endif

@@ -332,8 +332,8 @@ static void tell_rotator(struct channel *channel, const struct config *c,
 
 static void tell_auditor(struct channel *channel, const struct config *c,
                          const struct settings_files *f) {
-    const char *origin = c->audit.origin[0] ? c->audit.origin : c->issuer + strlen("https://");
-    struct tell_settings_auditor tell = {.directory = T(c->audit.directory), .origin = T(origin),
+    struct tell_settings_auditor tell = {.directory = T(c->audit.directory),
+                                         .origin = T(config_origin(c)),
                                          .pseudonym_key = T(f->pseudonym_key),
                                          .archive = T(c->audit.archive),
                                          .log_level = log_level_number(c->log_level)};

@@ -43,17 +43,38 @@ static void tell_all(struct supervisor *supervisor) {
 }
 
 // What a reload can not change without a restart: nobody must think it did.
-static void keep_fixed(struct config *now, const struct config *before) {
+static void keep_workers(struct config *now, const struct config *before) {
     if (now->broker.workers != before->broker.workers ||
-        now->redeemer.workers != before->redeemer.workers ||
-        strcmp(now->store, before->store) != 0 ||
-        strcmp(now->audit.directory, before->audit.directory) != 0 ||
-        strcmp(now->users.group, before->users.group) != 0 ||
-        strcmp(now->device.kind, before->device.kind) != 0)
-        log_warning("workers, store, audit.directory, users and device.kind change with the next "
-                    "restart only");
+        now->redeemer.workers != before->redeemer.workers)
+        log_warning("workers change with the next restart only");
     now->broker.workers = before->broker.workers;
     now->redeemer.workers = before->redeemer.workers;
+}
+
+// What roles that run hold on to: one that died would come back to another place than its
+// peers are in, an auditor to another log.
+static vlt_result check_places(const struct config *now, const struct config *before,
+                               struct fault *fault) {
+    const struct {
+        const char *key, *now, *before;
+    } places[] = {
+        {"store", now->store, before->store},
+        {"audit.directory", now->audit.directory, before->audit.directory},
+        {"audit.origin (where it is not set, the issuer)", config_origin(now),
+         config_origin(before)},
+        {"device.kind", now->device.kind, before->device.kind},
+        {"users.group", now->users.group, before->users.group},
+    };
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+        if (strcmp(places[i].now, places[i].before) != 0)
+            return fault_set(fault, VLT_CONFLICT, "needs a restart", "%s needs a restart of vaultd",
+                             places[i].key);
+    for (size_t i = 0; i < topology_role_count; i++)
+        if (strcmp(topology_user(now, topology_roles[i].role),
+                   topology_user(before, topology_roles[i].role)) != 0)
+            return fault_set(fault, VLT_CONFLICT, "needs a restart",
+                             "users needs a restart of vaultd");
+    return vlt_ok();
 }
 
 // The number of processes is fixed while vaultd runs, and so is the system-call filter.
@@ -66,7 +87,7 @@ static vlt_result check_reloadable(const struct config *now, const struct config
     if (now->rotator.programs_count && !before->rotator.programs_count)
         return fault_set(fault, VLT_CONFLICT, "needs a restart",
                          "rotator.programs: the first program needs a restart of vaultd");
-    return vlt_ok();
+    return check_places(now, before, fault);
 }
 
 static vlt_result reload(struct supervisor *supervisor, struct fault *fault) {
@@ -82,7 +103,7 @@ static vlt_result reload(struct supervisor *supervisor, struct fault *fault) {
     }
     // Workers that were told the key before do not take another one.
     memcpy(files.nonce_key, supervisor->files.nonce_key, sizeof files.nonce_key);
-    keep_fixed(config, supervisor->config);
+    keep_workers(config, supervisor->config);
     config_free(supervisor->config);
     settings_files_done(&supervisor->files);
     supervisor->config = config;
