@@ -39,7 +39,7 @@ void notify_when_ready(struct supervisor *supervisor) {
         return;
     supervisor->is_announced = true;
     log_notice("every role is ready");
-    roles_record(supervisor, "vault.start", "every role is ready", false);
+    report_event(supervisor, "vault.start", "every role is ready", false);
     const char *path = getenv("NOTIFY_SOCKET");
     if (path && (path[0] == '/' || path[0] == '@'))
         send_ready(path);

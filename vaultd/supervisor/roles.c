@@ -9,7 +9,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "libvault/audit/event.h"
 #include "libvault/base/clock.h"
 #include "vaultd/log/log.h"
 #include "vaultd/supervisor/child.h"
@@ -60,28 +59,6 @@ static void introduce_to_peers(struct supervisor *supervisor, struct child *chil
     }
 }
 
-// ---- Audit ----
-
-static void on_recorded(vlt_result result, const struct answer_record *answer, void *context) {
-    if (!vlt_is_ok(result))
-        log_warning("an event of the supervisor is not in the audit log: %s", result.reason);
-}
-
-void roles_record(struct supervisor *supervisor, const char *operation, const char *about,
-                  bool is_error) {
-    struct audit_event event = {.kind = AUDIT_VAULT,
-                                .outcome = is_error ? AUDIT_ERROR : AUDIT_ALLOW,
-                                .at_us = (uint64_t)clock_now_us(),
-                                .operation = bytes_of_text(operation),
-                                .subject = bytes_of_text(about)};
-    uint8_t room[1024];
-    struct wire_writer w;
-    wire_writer_init(&w, room, sizeof room);
-    audit_event_put(&w, &event);
-    struct ask_record ask = {.event = bytes_of(room, w.size)};
-    ask_record(supervisor->children[IPC_AUDITOR][0].channel, &ask, on_recorded, NULL);
-}
-
 // ---- Start ----
 
 // The keeper and the auditor are believed, and only about those who face the
@@ -101,7 +78,7 @@ static void replace_offender(struct child *accuser, struct bytes frame) {
              ipc_role_name((enum ipc_role)tell.role), tell.number,
              ipc_role_name(accuser->row->role), (int)tell.why.size, (const char *)tell.why.at);
     log_warning("%s", about);
-    roles_record(accuser->supervisor, "role.offender", about, true);
+    report_event(accuser->supervisor, "role.offender", about, true);
     if (offender->pid > 0)
         kill(offender->pid, SIGKILL);
 }
@@ -123,6 +100,8 @@ static void on_told(struct channel *channel, unsigned message, struct bytes fram
     if (message != IPC_TELL_ready || !vlt_is_ok(tell_ready_decode(frame, &tell)))
         return;
     child->is_ready = child->was_ready = true;
+    if (child->row->role == IPC_AUDITOR)
+        report_untold(child->supervisor);
     child->early_exits = 0;
     log_info("%s %u: %.*s", ipc_role_name(child->row->role), child->number, (int)tell.note.size,
              (const char *)tell.note.at);
@@ -310,7 +289,7 @@ static void plan_restart(struct supervisor *supervisor, struct child *child, con
     }
     const struct timeval delay = {child->delay_ms / 1000, child->delay_ms % 1000 * 1000};
     log_warning("%s; starting it again in %u ms", text, child->delay_ms);
-    roles_record(supervisor, "role.restart", text, true);
+    report_event(supervisor, "role.restart", text, true);
     child->delay_ms = child->delay_ms * 2 > DELAY_MAX_MS ? DELAY_MAX_MS : child->delay_ms * 2;
     evtimer_add(child->restart, &delay);
 }

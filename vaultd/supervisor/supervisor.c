@@ -21,7 +21,7 @@ static void on_terminate(evutil_socket_t number, short what, void *context) {
         return;
     }
     log_notice("stopping: finishing what is in flight");
-    roles_record(supervisor, "vault.stop", "asked to stop", false);
+    report_event(supervisor, "vault.stop", "asked to stop", false);
     roles_drain(supervisor);
 }
 
@@ -122,7 +122,7 @@ static void on_hangup(evutil_socket_t number, short what, void *context) {
         log_notice("configuration reloaded");
     else
         log_error("the configuration stays as it was: %s", fault_or_reason(&fault, result));
-    roles_record(supervisor, "vault.reload", fault_or_reason(&fault, result), !vlt_is_ok(result));
+    report_event(supervisor, "vault.reload", fault_or_reason(&fault, result), !vlt_is_ok(result));
 }
 
 // ---- Life ----
@@ -185,6 +185,7 @@ void supervisor_stop(struct supervisor *supervisor) {
             if (child->restart)
                 event_free(child->restart);
         }
+    report_end(supervisor);
     if (supervisor->base)
         event_base_free(supervisor->base);
     environment_free(supervisor->role_environment);

@@ -40,6 +40,12 @@ struct listener {
     int fd;           // -1: none
 };
 
+struct report;
+struct reports { // events that no auditor has taken yet, oldest first
+    struct report *first;
+    size_t count;
+};
+
 struct supervisor {
     struct event_base *base;
     const char *config_path;
@@ -48,6 +54,7 @@ struct supervisor {
     struct child children[IPC_ROLE_COUNT][TOPOLOGY_WORKERS_MAX];
     struct running_program programs[PROGRAMS_RUNNING_MAX];
     struct listener listeners[LISTENER_COUNT];
+    struct reports untold;
     struct event *signals[4], *drain_timer, *look_timer;
     char **role_environment, **keeper_environment;
     int drain_phase; // -1: not draining
@@ -65,8 +72,6 @@ vlt_result roles_start(struct supervisor *supervisor, struct fault *fault) VLT_M
 void roles_exited(struct supervisor *supervisor); // after SIGCHLD
 void roles_drain(struct supervisor *supervisor);
 void roles_kill(struct supervisor *supervisor);
-void roles_record(struct supervisor *supervisor, const char *operation, const char *about,
-                  bool is_error);
 
 bool roles_identity(const struct config *config, enum ipc_role role, struct child_start *start,
                     struct fault *fault);
@@ -80,6 +85,12 @@ void programs_stop(struct supervisor *supervisor);             // kills what run
 // watch.c: replaces a role that hangs. From roles_start on; again after a reload.
 vlt_result watch_start(struct supervisor *supervisor) VLT_MUST_USE;
 void watch_reload(struct supervisor *supervisor);
+
+// report.c: has an event recorded, now or by the next auditor. `operation` is static.
+void report_event(struct supervisor *supervisor, const char *operation, const char *about,
+                  bool is_error);
+void report_untold(struct supervisor *supervisor); // there is an auditor again
+void report_end(struct supervisor *supervisor);    // what nobody took is in the log file only
 
 // listeners.c
 vlt_result listeners_open(struct supervisor *supervisor, struct fault *fault) VLT_MUST_USE;

@@ -83,7 +83,7 @@ static void replace(struct child *child) {
     snprintf(about, sizeof about, "%s %u has not answered for %u s",
              ipc_role_name(child->row->role), child->number, silence_s(child));
     log_error("%s: it is replaced", about);
-    roles_record(child->supervisor, "role.hang", about, true);
+    report_event(child->supervisor, "role.hang", about, true);
     kill(child->pid, SIGKILL);
 }
 
