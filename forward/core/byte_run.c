@@ -15,36 +15,37 @@ static inline lanes lanes_at(const uint8_t *at) {
     return v;
 }
 
-static inline bool hold_everywhere(lanes v) {
+static inline bool holds_nowhere(lanes v) {
     uint64_t halves[2];
     memcpy(halves, &v, sizeof v);
-    return (halves[0] & halves[1]) == UINT64_MAX;
+    return (halves[0] | halves[1]) == 0;
 }
 
-// How many hold before the first that does not.
-static inline size_t hold_first(lanes v) {
+// How many do not hold before the first that does.
+static inline size_t held_from(lanes v) {
     uint64_t halves[2];
     memcpy(halves, &v, sizeof v);
     for (size_t i = 0; i < 2; i++)
-        if (halves[i] != UINT64_MAX)
-            return 8 * i + (size_t)__builtin_ctzll(~htole64(halves[i])) / 8;
+        if (halves[i])
+            return 8 * i + (size_t)__builtin_ctzll(htole64(halves[i])) / 8;
     return LANE_BYTES;
 }
 
-static inline lanes are_b64u(const uint8_t *at) {
+// Where a run ends.
+static inline lanes end_b64u(const uint8_t *at) {
     lanes c = lanes_at(at), lower = c | 0x20;
-    return ((lanes)(lower >= 'a') & (lanes)(lower <= 'z')) |
-           ((lanes)(c >= '0') & (lanes)(c <= '9')) | (lanes)(c == '-') | (lanes)(c == '_');
+    return ~(((lanes)(lower >= 'a') & (lanes)(lower <= 'z')) |
+             ((lanes)(c >= '0') & (lanes)(c <= '9')) | (lanes)(c == '-') | (lanes)(c == '_'));
 }
 
-static inline lanes are_json(const uint8_t *at) {
+static inline lanes end_json(const uint8_t *at) {
     lanes c = lanes_at(at);
-    return (lanes)(c >= 0x20) & ~((lanes)(c == '"') | (lanes)(c == '\\'));
+    return (lanes)(c < 0x20) | (lanes)(c == '"') | (lanes)(c == '\\');
 }
 
-static inline lanes are_line(const uint8_t *at) {
+static inline lanes end_line(const uint8_t *at) {
     lanes c = lanes_at(at);
-    return ~((lanes)(c == '\r') | (lanes)(c == '\n'));
+    return (lanes)(c == '\r') | (lanes)(c == '\n');
 }
 
 // The last bytes, one by one.
@@ -60,15 +61,15 @@ static inline bool is_line(uint8_t c) {
     return c != '\r' && c != '\n';
 }
 
-// Asking whether all hold costs as much as comparing: once for four.
-#define RUN(text, at, are, is)                                                                     \
+// Asking whether any holds costs as much as comparing: once for four.
+#define RUN(text, at, end_of, is)                                                                  \
     const uint8_t *p = (text).at + (at), *end = (text).at + (text).size;                           \
     while ((size_t)(end - p) >= 4 * LANE_BYTES &&                                                  \
-           hold_everywhere(are(p) & are(p + LANE_BYTES) & are(p + 2 * LANE_BYTES) &                \
-                           are(p + 3 * LANE_BYTES)))                                               \
+           holds_nowhere(end_of(p) | end_of(p + LANE_BYTES) | end_of(p + 2 * LANE_BYTES) |         \
+                         end_of(p + 3 * LANE_BYTES)))                                              \
         p += 4 * LANE_BYTES;                                                                       \
     while ((size_t)(end - p) >= LANE_BYTES) {                                                      \
-        size_t held = hold_first(are(p));                                                          \
+        size_t held = held_from(end_of(p));                                                        \
         p += held;                                                                                 \
         if (held < LANE_BYTES)                                                                     \
             return (size_t)(p - (text).at);                                                        \
@@ -78,13 +79,13 @@ static inline bool is_line(uint8_t c) {
     return (size_t)(p - (text).at)
 
 size_t byte_run_b64u(struct bytes text, size_t at) {
-    RUN(text, at, are_b64u, is_b64u);
+    RUN(text, at, end_b64u, is_b64u);
 }
 
 size_t byte_run_json(struct bytes text, size_t at) {
-    RUN(text, at, are_json, is_json);
+    RUN(text, at, end_json, is_json);
 }
 
 size_t byte_run_line(struct bytes text, size_t at) {
-    RUN(text, at, are_line, is_line);
+    RUN(text, at, end_line, is_line);
 }

@@ -14,15 +14,15 @@ size_t head_capacity(struct bytes head, const struct head_change *change) {
 
 static const struct bytes correlation_header = BYTES_LITERAL("x-vault-correlation-id");
 
-static void put_text(struct wire_writer *w, const char *text) {
-    wire_put_raw(w, bytes_of_text(text));
+static void put_two(struct wire_writer *w, uint8_t first, uint8_t second) {
+    wire_put_u16(w, (uint16_t)(first << 8 | second));
 }
 
 static void put_line(struct wire_writer *w, struct bytes name, struct bytes value) {
     wire_put_raw(w, name);
-    put_text(w, ": ");
+    put_two(w, ':', ' ');
     wire_put_raw(w, value);
-    put_text(w, "\r\n");
+    put_two(w, '\r', '\n');
 }
 
 // RFC 3986 section 2.1: everything but unreserved.
@@ -93,7 +93,7 @@ static vlt_result put_request_line(struct wire_writer *w, struct bytes line,
     wire_put_raw(w, change->path);
     put_query(w, bytes_from(target, path + 1), change);
     wire_put_raw(w, bytes_from(rest, target_size));
-    put_text(w, "\r\n");
+    put_two(w, '\r', '\n');
     return vlt_ok();
 }
 
@@ -168,6 +168,6 @@ vlt_result head_rewrite(struct bytes head, const struct head_change *change,
     for (size_t i = 0; i < change->answer->inject_count; i++)
         if (!change->answer->inject[i].in_query)
             put_line(out, change->answer->inject[i].name, change->answer->inject[i].value);
-    put_text(out, "\r\n");
+    put_two(out, '\r', '\n');
     return out->failed ? vlt_fail(VLT_LIMIT, "no room for the head") : vlt_ok();
 }

@@ -365,10 +365,11 @@ static void byte_take(struct model_scan *s, uint8_t c) {
 }
 
 vlt_result model_scan_feed(struct model_scan *scan, struct bytes piece) {
-    for (size_t at = 0, end; at < piece.size && vlt_is_ok(scan->result); at = end) {
-        end = scan->state == STRING ? string_run(scan, piece, at) : at;
-        if (end == at)
-            byte_take(scan, piece.at[end++]);
+    for (size_t at = 0; at < piece.size && vlt_is_ok(scan->result);) {
+        if (scan->state == STRING)
+            at = string_run(scan, piece, at);
+        if (at < piece.size && vlt_is_ok(scan->result))
+            byte_take(scan, piece.at[at++]);
     }
     return scan->result;
 }
