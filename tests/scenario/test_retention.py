@@ -6,6 +6,7 @@ still verifies, and nothing goes that the archive or a receiver does not have.""
 import json
 import os
 import shutil
+import signal
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -131,6 +132,15 @@ def a_receiver_that_is_behind_keeps_its_entries():
         lab.vaultctl("audit", "archive", "--log", lab.audit_folder, "--to", archive)
         done = lab.vaultctl("audit", "prune", "--log", lab.audit_folder, "--before", "280", "--archive", archive, check=False)
         need(done.returncode == 5 and "the collector does not have these entries" in done.stderr, done.stderr)
+        need(bundles(lab.audit_folder) == ["000"], "pruned all the same")
+        # Without a shipper nobody knows what they have. It takes longer each time to come back.
+        for ends in range(1, 6):
+            wait_until("the shipper", lambda: "shipper" in lab.pids())
+            os.kill(lab.pids()["shipper"], signal.SIGKILL)
+            wait_until("its end", lambda: lab.log().count("shipper 0 was ended by signal 9") == ends)
+        answer = lab.admin("POST", "/v1/audit/prune", {"entries": 256})
+        need(answer.status == 503 and "the shipper does not answer" in answer.json["detail"], answer)
+        need(lab.vaultctl_json("status")["shipping"] == "the shipper does not answer", "status")
         need(bundles(lab.audit_folder) == ["000"], "pruned all the same")
 
 

@@ -215,6 +215,7 @@ static vlt_result settings_take(struct admin *admin, const struct tell_settings_
         admin->store_path = store_path;
     else
         free(store_path); // the place of the store does not change while it is open
+    admin->ships = settings->ships;
     log_set_level((enum log_level)settings->log_level);
     return vlt_ok();
 }

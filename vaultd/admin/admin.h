@@ -41,7 +41,8 @@ struct admin {
     size_t programs_bytes;
     struct store *store;         // NULL until it could be opened: use admin_store
     struct channel *keeper, *auditor; // NULL while that role restarts; owned by the role
-    struct channel *shipper;          // NULL also where nothing is shipped
+    struct channel *shipper;          // NULL while it restarts, and where nothing is shipped
+    bool ships;                       // something is
     struct http_server *server;
     struct http_router router;
     struct admin_caller caller;  // of the request in dispatch

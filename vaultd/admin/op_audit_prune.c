@@ -45,8 +45,13 @@ static void receivers_known(vlt_result result, const struct answer_shipping *ans
     json_t *receivers = NULL;
     if (vlt_is_ok(result))
         result = jsontext_parse(answer->description, &jsontext_document_limits, NULL, &receivers);
-    const char *behind = vlt_is_ok(result) ? receiver_behind(receivers, *until) : "shipper";
-    if (behind) {
+    const char *behind = vlt_is_ok(result) ? receiver_behind(receivers, *until) : NULL;
+    if (!vlt_is_ok(result)) {
+        answer_problem(work->x, 503, NULL,
+                       "whether every receiver has these entries is not known: the shipper does "
+                       "not answer. Try again shortly");
+        work_free(work);
+    } else if (behind) {
         answer_problem(work->x, 409, NULL,
                        "the %s does not have these entries yet: see `vaultctl status`", behind);
         work_free(work);
@@ -91,7 +96,7 @@ OP(op_audit_prune) {
     work->more_free = free;
     work_set_subject(work, subject);
     const struct ask_shipping ask = {0};
-    if (admin->shipper)
+    if (admin->ships) // also while there is no shipper: then nobody knows
         ask_shipping(admin->shipper, &ask, receivers_known, work);
     else
         ask_auditor(work);

@@ -64,7 +64,7 @@ static void log_state_known(vlt_result result, const struct answer_log_state *an
 static void too_late(evutil_socket_t fd, short what, void *context) {
     struct look *look = context;
     json_t *reply = look->work->reply;
-    if (look->work->admin->shipper && !json_object_get(reply, "shipping"))
+    if (look->work->admin->ships && !json_object_get(reply, "shipping"))
         json_object_set_new(reply, "shipping", json_string(shipper_silent));
     if (!json_object_get(reply, "audit"))
         json_object_set_new(reply, "audit", json_string(auditor_silent));
@@ -90,7 +90,7 @@ static void look_around(struct admin_work *work, void (*finish)(struct admin_wor
     look->waiting = 1; // ours: an ask that fails is answered at once
     const struct ask_shipping shipping = {0};
     const struct ask_log_state state = {0};
-    if (admin->shipper && ++look->waiting)
+    if (admin->ships && ++look->waiting)
         ask_shipping(admin->shipper, &shipping, shipping_known, look);
     if (admin->auditor && ++look->waiting)
         ask_log_state(admin->auditor, &state, log_state_known, look);

@@ -58,6 +58,7 @@
     FIELD(BYTES, issuer_ca, 32768)                                                            \
     FIELD(BYTES, oidc_tenant, IPC_NAME_MAX) /* tenant whose issuers and policies admit remote      \
                                                administrators; empty: unix socket only */          \
+    FIELD(U8, ships, 0)                     /* there is a shipper, or will be again */             \
     FIELD(U32, max_connections, 0)                                                                 \
     FIELD(U32, request_deadline_ms, 0)                                                             \
     FIELD(U32, idle_ms, 0)                                                                         \
