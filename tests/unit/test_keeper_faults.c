@@ -93,6 +93,35 @@ static void audit_first_rejects_without_a_record(void **state) {
     store_snapshot_end(f->keeper->store);
 }
 
+// What happened is told to the next auditor: when none was there, when one failed, and
+// not more of it than fits.
+static void events_survive_without_an_auditor(void **state) {
+    struct keeper_fixture *f = *state;
+    struct audit_event event = {.kind = AUDIT_DEVICE,
+                                .outcome = AUDIT_ERROR,
+                                .operation = BYTES_LITERAL("device.lost")};
+    keeper_fixture_disconnect(f, IPC_AUDITOR);
+    for (unsigned i = 0; i < 100; i++)
+        audit_later(f->keeper, &event);
+    event.operation = BYTES_LITERAL("device.back");
+    audit_later(f->keeper, &event);
+    f->auditor = AUDITOR_FAILS;
+    keeper_fixture_connect(f, IPC_AUDITOR);
+    keeper_fixture_turn(f, 50);
+    keeper_fixture_disconnect(f, IPC_AUDITOR);
+    f->auditor = AUDITOR_WRITES;
+    size_t before = f->event_count;
+    keeper_fixture_connect(f, IPC_AUDITOR);
+    keeper_fixture_turn(f, 50);
+    assert_int_equal(f->event_count - before, 64);
+    assert_string_equal(keeper_fixture_last_event(f)->operation, "device.back");
+    audit_later(f->keeper, &event); // and nothing twice
+    keeper_fixture_turn(f, 50);
+    assert_int_equal(f->event_count - before, 65);
+    keeper_fixture_disconnect(f, IPC_AUDITOR);
+    audit_later(f->keeper, &event); // the end of the keeper frees it
+}
+
 struct late {
     bool is_done;
     vlt_result result;
@@ -313,6 +342,7 @@ int main(void) {
         P11(seal_survives_an_auditor_that_is_gone),
         P11(status_accepts_every_state),
         P11(audit_first_rejects_without_a_record),
+        P11(events_survive_without_an_auditor),
         P11(open_rejects_what_was_revoked_while_it_was_recorded),
         P11(open_rejects_after_a_seal_while_it_was_recorded),
         P11(keeper_survives_peers_that_die),

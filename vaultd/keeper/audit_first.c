@@ -64,18 +64,75 @@ void audit_first_encoded(struct keeper *keeper, struct bytes event, struct audit
 
 // ---- Later ----
 
+#define UNTOLD_MAX 64 // then the oldest is given up
+
+struct audit_untold {
+    struct audit_untold *next;
+    struct keeper *keeper;
+    size_t event_bytes;
+    uint8_t event[];
+};
+
+static void keep_untold(struct audit_untold *untold) {
+    struct audit_untold **first = &untold->keeper->untold, **link = first;
+    size_t count = 1;
+    for (; *link; link = &(*link)->next)
+        count++;
+    *link = untold;
+    if (count <= UNTOLD_MAX)
+        return;
+    untold = *first;
+    *first = untold->next;
+    free(untold);
+    log_error("an event could not be recorded: there is no auditor");
+}
+
 static void recorded_later(vlt_result result, const struct answer_record *answer, void *context) {
-    if (!vlt_is_ok(result))
-        log_error("an event could not be recorded: %s", result.reason);
+    struct audit_untold *untold = context;
+    struct keeper *keeper = untold->keeper;
+    if (!vlt_is_ok(result)) {
+        keep_untold(untold);
+        return;
+    }
+    free(untold);
+    audit_untold(keeper);
+}
+
+static void tell_untold(struct audit_untold *untold) {
+    const struct ask_record ask = {.event = bytes_of(untold->event, untold->event_bytes)};
+    untold->next = NULL;
+    ask_record(untold->keeper->auditor, &ask, recorded_later, untold);
 }
 
 void audit_later(struct keeper *keeper, const struct audit_event *event) {
-    struct ask_record ask = {.no_field = 0};
-    if (!keeper->auditor || !encode(event, &ask.event)) {
-        log_error("an event could not be recorded: there is no auditor");
+    struct bytes encoded;
+    struct audit_untold *untold =
+        encode(event, &encoded) ? malloc(sizeof *untold + encoded.size) : NULL;
+    if (!untold) {
+        log_error("an event could not be recorded: out of memory");
         return;
     }
-    ask_record(keeper->auditor, &ask, recorded_later, NULL);
+    untold->keeper = keeper;
+    untold->event_bytes = encoded.size;
+    memcpy(untold->event, encoded.at, encoded.size);
+    tell_untold(untold);
+}
+
+void audit_untold(struct keeper *keeper) {
+    struct audit_untold *untold = keeper->untold, *next;
+    keeper->untold = NULL;
+    for (; untold; untold = next) {
+        next = untold->next;
+        tell_untold(untold);
+    }
+}
+
+void audit_forget(struct keeper *keeper) {
+    for (struct audit_untold *untold = keeper->untold, *next; untold; untold = next) {
+        next = untold->next;
+        free(untold);
+    }
+    keeper->untold = NULL;
 }
 
 // ---- Refusals ----

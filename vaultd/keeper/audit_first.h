@@ -23,8 +23,11 @@ void audit_first(struct keeper *keeper, const struct audit_event *event, struct 
 void audit_first_encoded(struct keeper *keeper, struct bytes event, struct audit_wait *wait);
 
 // For what happened already and nobody waits for (unsealed, a commit that failed
-// after its record): records, and logs when that fails.
+// after its record, a device that is lost): recorded now, or by the next auditor, with
+// its time then.
 void audit_later(struct keeper *keeper, const struct audit_event *event);
+void audit_untold(struct keeper *keeper); // there is an auditor again
+void audit_forget(struct keeper *keeper); // the end
 
 // Refuses a call: records `event` as a denial (or an error, when the class says
 // so) with the reason of `why`, then answers `why`.

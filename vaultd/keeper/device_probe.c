@@ -86,8 +86,7 @@ static void grace_over(struct keeper *keeper) {
                                 .outcome = AUDIT_ERROR,
                                 .operation = BYTES_LITERAL("vault.seal"),
                                 .reason = bytes_of_text(why)};
-    if (keeper->auditor)
-        audit_later(keeper, &event);
+    audit_later(keeper, &event);
     unseal_undo(keeper, why);
     unseal_begin(keeper); // and again, until a device is back
 }

@@ -100,8 +100,7 @@ static void record_state(struct device *device, enum device_state before) {
         .operation = bytes_of_text(operations[device->state]),
         .subject = bytes_of_text(device->name),
         .reason = bytes_of_text(device->why)};
-    if (device->keeper->auditor)
-        audit_later(device->keeper, &event);
+    audit_later(device->keeper, &event);
     if (device->state == DEVICE_WORKS)
         log_notice("device %s is back", device->name);
     else

@@ -65,6 +65,7 @@ bool keeper_free(struct keeper *keeper) {
     epoch_done(keeper);
     EVP_PKEY_free(keeper->recover_key);
     backup_end(keeper);
+    audit_forget(keeper);
     datakeys_free(keeper->datakeys);
     system_keys_free(keeper->keys);
     seen_free(keeper->seen);
@@ -172,8 +173,10 @@ void keeper_set_peer(struct keeper *keeper, enum ipc_role role, unsigned number,
     struct channel **place = peer_place(keeper, role, number);
     if (place)
         *place = channel;
-    if (role == IPC_AUDITOR && channel)
+    if (role == IPC_AUDITOR && channel) {
+        audit_untold(keeper);
         unseal_record(keeper);
+    }
 }
 
 static void tell_all(struct channel *const *channels, const struct tell_generation *tell) {

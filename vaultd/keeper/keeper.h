@@ -24,6 +24,7 @@
 
 #define KEEPER_PEERS_MAX 16 // of one role
 
+struct audit_untold;
 struct backup;
 struct commit_queue;
 struct datakey_use;
@@ -79,6 +80,7 @@ struct keeper {
 
     struct channel *auditor;
     bool auditor_is_silent;    // it was said in the log
+    struct audit_untold *untold; // events that no auditor has taken yet, oldest first
     struct channel *brokers[KEEPER_PEERS_MAX], *admins[KEEPER_PEERS_MAX],
         *redeemers[KEEPER_PEERS_MAX];
     size_t wraps_in_flight; // wrapped data keys on their way to the disk

@@ -43,8 +43,7 @@ static void record_device_error(struct keeper *keeper, const char *why) {
                                 .outcome = AUDIT_ERROR,
                                 .operation = BYTES_LITERAL("vault.unseal"),
                                 .reason = bytes_of_text(why)};
-    if (keeper->auditor)
-        audit_later(keeper, &event);
+    audit_later(keeper, &event);
 }
 
 static void attempt_end(struct unseal_attempt *attempt, vlt_result result) {
