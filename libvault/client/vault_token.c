@@ -32,6 +32,11 @@ static vlt_result target_of(const char *tenant, const char *path, char target[TA
     return fits ? vlt_ok() : vlt_fail(VLT_LIMIT, "the tenant's name is too long");
 }
 
+static bool refused_with(const struct vault *broker, const char *code) {
+    const char *error = json_string_value(json_object_get(broker->problem, "error"));
+    return error && strcmp(error, code) == 0;
+}
+
 // Sends a form with a fresh proof; once more when the broker asks for a nonce.
 static vlt_result form_send(struct vault *broker, const char *target, const struct buf *form,
                             const struct vault_key *key, struct fault *fault, json_t **ret_body) {
@@ -60,8 +65,13 @@ static vlt_result form_send(struct vault *broker, const char *target, const stru
         if (vlt_is_ok(result))
             result = vault_send(broker, &request, fault, ret_body, NULL);
         buf_done(&proof);
-        const char *error = json_string_value(json_object_get(broker->problem, "error"));
-        if (vlt_is_ok(result) || attempt > 0 || !key || !error || strcmp(error, "use_dpop_nonce"))
+        if (!vlt_is_ok(result) && refused_with(broker, "invalid_dpop_proof"))
+            return fault_set(fault, result.class, result.reason,
+                             "the broker refuses the proof that was made for %s: is that, but "
+                             "for its path, the issuer in vaultd.conf to the letter, and is the "
+                             "clock of this machine right?",
+                             url);
+        if (vlt_is_ok(result) || attempt > 0 || !key || !refused_with(broker, "use_dpop_nonce"))
             return result;
     }
 }

@@ -104,6 +104,8 @@ static void broker_handle(struct http_exchange *x, void *ctx) {
     } else if (http_form_find(form, "subject_token", &value) == 1 &&
                bytes_equal_text(value, "denied")) {
         oauth_error(x, "invalid_target");
+    } else if (bytes_equal_text(value, "sent elsewhere")) {
+        oauth_error(x, "invalid_dpop_proof");
     } else if (!http_header_find(&request->fields, "dpop", NULL)) {
         token_reply(x, form, false);
     } else if (!proof_holds(request, "http://vaultd/oauth2/token", &lacks_nonce)) {
@@ -370,6 +372,18 @@ static void client_rejects_oauth_errors(void **state) {
                         "invalid_target");
 }
 
+// Nearly always because the broker is reached by another URL than its issuer.
+static void client_rejects_a_refused_proof_with_advice(void **state) {
+    struct vault_token token = {0};
+    struct vault_key *key = NULL;
+    struct fault fault = {0};
+    assert_true(vlt_is_ok(vault_key_generate(&key)));
+    assert_int_equal(get("sent elsewhere", key, &token, &fault).class, VLT_MALFORMED);
+    assert_non_null(strstr(fault.text, "http://vaultd/oauth2/token"));
+    assert_non_null(strstr(fault.text, "the issuer in vaultd.conf"));
+    vault_key_free(key);
+}
+
 static void client_accepts_revocation(void **state) {
     assert_true(vlt_is_ok(vault_token_revoke(vault, NULL, "tok+1/=", NULL, NULL)));
     assert_false(vlt_is_ok(vault_token_revoke(vault, NULL, "other", NULL, NULL)));
@@ -402,6 +416,7 @@ int main(void) {
         SERVED(client_accepts_bearer_tokens),
         SERVED(client_rejects_a_token_of_another_binding),
         SERVED(client_rejects_oauth_errors),
+        SERVED(client_rejects_a_refused_proof_with_advice),
         SERVED(client_accepts_revocation),
         SERVED(client_rejects_foreign_answers),
     };
