@@ -262,6 +262,76 @@ static void tls_accepts_large_bodies_both_ways(void **state) {
     fixture_close(&f);
 }
 
+// What the client has written, in pieces of that size. The server runs only between them
+// when `turns`; else all of it lies there when it reads.
+static void send_pieces(struct client *c, size_t piece, bool turns) {
+    char text[16384];
+    int size = BIO_read(SSL_get_wbio(c->ssl), text, sizeof text);
+    for (size_t at = 0; size > 0 && at < (size_t)size; at += piece) {
+        size_t left = (size_t)size - at;
+        assert_true(send(c->fd, text + at, left < piece ? left : piece, MSG_NOSIGNAL) > 0);
+        if (turns)
+            turn(c->f);
+    }
+}
+
+static void client_open_pieces(struct client *c, struct fixture *f, size_t piece) {
+    client_open(c, f);
+    SSL_CTX *tls = SSL_CTX_new(TLS_client_method());
+    c->ssl = SSL_new(tls);
+    SSL_CTX_free(tls);
+    SSL_set_bio(c->ssl, BIO_new_socket(c->fd, BIO_NOCLOSE), BIO_new(BIO_s_mem()));
+    int64_t end = clock_elapsed_ms() + WAIT_MS;
+    while (SSL_connect(c->ssl) != 1 && clock_elapsed_ms() < end) {
+        send_pieces(c, piece, true);
+        turn(f);
+    }
+}
+
+// A record behind another one, behind the end of the handshake or before the goodbye does
+// not wait for more, however they arrive.
+static void tls_survives_records_in_any_pieces(void **state) {
+    static const size_t pieces[] = {1, 5, 6, 21, 100, 16384};
+    for (size_t i = 0; i < 2 * sizeof pieces / sizeof *pieces; i++) {
+        struct fixture f;
+        struct client c;
+        size_t piece = pieces[i / 2];
+        open_tls(&f, TLS_CLIENT_NONE, false);
+        client_open_pieces(&c, &f, piece);
+        client_send(&c, GET("/first")); // goes with the end of the handshake
+        client_send(&c, "GET /sec");
+        client_send(&c, "ond HTTP/1.1\r\nHost: a\r\n\r\n" GET("/third"));
+        send_pieces(&c, piece, i % 2);
+        assert_true(client_sees(&c, "/first") && client_sees(&c, "/second"));
+        assert_true(client_sees(&c, "/third"));
+        client_send(&c, GET("/last"));
+        SSL_shutdown(c.ssl);
+        send_pieces(&c, piece, i % 2);
+        assert_true(client_sees(&c, "/last"));
+        assert_true(client_is_closed(&c));
+        client_close(&c);
+        fixture_close(&f);
+    }
+}
+
+// A goodbye that arrives while the answer is on its way out ends what the client says,
+// not what it is told.
+static void tls_accepts_goodbye_before_the_answer(void **state) {
+    struct fixture f;
+    struct client c;
+    open_tls(&f, TLS_CLIENT_NONE, false);
+    assert_true(client_handshake(&c, &f, NULL, TLS1_3_VERSION, NULL));
+    memset(secret, 's', sizeof secret - 3);
+    memcpy(secret + sizeof secret - 3, "END", 3);
+    client_send(&c, GET("/secret"));
+    SSL_shutdown(c.ssl);
+    assert_true(client_sees(&c, "sssEND"));
+    assert_int_equal(h.released, 1);
+    assert_true(client_is_closed(&c));
+    client_close(&c);
+    fixture_close(&f);
+}
+
 static void ask_for_pages(struct client *c) {
     char request[64];
     for (int i = 0; i < PAGES; i++) {
@@ -500,6 +570,8 @@ int main(void) {
         cmocka_unit_test(tls_rejects),
         cmocka_unit_test(tls_rejects_certificates_out_of_their_time),
         cmocka_unit_test(tls_accepts_large_bodies_both_ways),
+        cmocka_unit_test(tls_survives_records_in_any_pieces),
+        cmocka_unit_test(tls_accepts_goodbye_before_the_answer),
         cmocka_unit_test(tls_survives_client_that_does_not_read),
         cmocka_unit_test(tls_survives_reload),
         cmocka_unit_test(tls_survives_disconnects),

@@ -340,6 +340,8 @@ static void peer_sent_all(struct http_connection *c) {
     switch (c->state) {
     case CONNECTION_ANSWERING:
     case CONNECTION_FLUSHING:
+        if (c->bev) // libevent has stopped writing, too
+            bufferevent_enable(c->bev, EV_WRITE);
         return;
     case CONNECTION_IDLE:
     case CONNECTION_READING:
