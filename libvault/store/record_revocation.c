@@ -34,22 +34,30 @@ vlt_result record_revocation_time(struct bytes value, int64_t *ret_at) {
     return vlt_ok();
 }
 
+vlt_result record_rule_until(struct store *store, uint32_t tenant,
+                             enum record_revocation_kind kind, struct bytes value,
+                             int64_t *ret_until) {
+    uint8_t room[STORE_NAME_MAX];
+    struct bytes name, found;
+    VLT_TRY(rule_name(kind, value, room, &name));
+    vlt_result result = store_get(store, tenant, STORE_REVOKED_RULE, name, &found, NULL);
+    if (result.class == VLT_NOT_FOUND) {
+        *ret_until = 0;
+        return vlt_ok();
+    }
+    VLT_TRY(result);
+    return record_revocation_time(found, ret_until);
+}
+
 // Does a rule of this kind end a token of this age?
 static vlt_result check_rule(struct store *store, const struct record_revocation_query *query,
                              enum record_revocation_kind kind, struct bytes value,
                              bool *ret_revoked) {
+    int64_t until = 0;
     if (value.size == 0 || *ret_revoked)
         return vlt_ok();
-    uint8_t room[STORE_NAME_MAX];
-    struct bytes name, found;
-    VLT_TRY(rule_name(kind, value, room, &name));
-    vlt_result result = store_get(store, query->tenant, STORE_REVOKED_RULE, name, &found, NULL);
-    if (result.class == VLT_NOT_FOUND)
-        return vlt_ok();
-    VLT_TRY(result);
-    int64_t issued_until;
-    VLT_TRY(record_revocation_time(found, &issued_until));
-    *ret_revoked = query->issued_at <= issued_until;
+    VLT_TRY(record_rule_until(store, query->tenant, kind, value, &until));
+    *ret_revoked = until && query->issued_at <= until;
     return vlt_ok();
 }
 

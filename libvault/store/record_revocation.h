@@ -24,6 +24,10 @@ struct record_revocation_query {
 // Within an open snapshot. true in *ret_revoked when any entry ends this token.
 vlt_result record_is_revoked(struct store *store, const struct record_revocation_query *query,
                              bool *ret_revoked) VLT_MUST_USE;
+// Within an open snapshot: until when the rule ends what was issued; 0: there is none.
+vlt_result record_rule_until(struct store *store, uint32_t tenant,
+                             enum record_revocation_kind kind, struct bytes value,
+                             int64_t *ret_until) VLT_MUST_USE;
 // Builds the change that records a revocation; `room` holds the name and value
 // (STORE_NAME_MAX + 16 bytes) and must live until the commit.
 vlt_result record_revocation_change(uint32_t tenant, enum record_revocation_kind kind,

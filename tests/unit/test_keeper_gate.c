@@ -275,6 +275,13 @@ static void open_rejects_what_was_revoked_before_it_seems_issued(void **state) {
     assert_ok(fixture_revoke_rule(f, 1, RECORD_REVOKE_CLIENT, "cli"));
     fixture_open_request(&ask, text, "openai", 0x11);
     expect_denied(f, &ask, VLT_DENIED, "the token was revoked");
+    // The same again by a keeper that has not seen that token.
+    keeper_fixture_stop(f);
+    keeper_fixture_start(f);
+    keeper_fixture_wait_state(f, KEEPER_UNSEALED);
+    assert_ok(fixture_revoke_rule(f, 1, RECORD_REVOKE_CLIENT, "cli"));
+    fixture_open_request(&ask, text, "openai", 0x11);
+    expect_denied(f, &ask, VLT_DENIED, "the token was revoked");
 }
 
 static void open_accepts_bearer_only_when_the_token_says_so(void **state) {

@@ -75,6 +75,24 @@ void answer_revoke_token(struct keeper *keeper, struct ipc_call *call, struct by
 
 // ---- By rule ----
 
+// Also when the clock was set back since: no rule is made to reach less far than it does.
+static vlt_result reach_of(struct keeper *keeper, const struct ask_revoke_rule *ask,
+                           int64_t *ret_at) {
+    enum record_revocation_kind kind = (enum record_revocation_kind)ask->kind;
+    int64_t until = gate_issued_until(keeper, clock_now_s()), before = 0;
+    // A single token by its id: nobody here knows when it expires, so the entry
+    // stays for as long as a token could live.
+    if (kind == RECORD_REVOKE_TOKEN) {
+        *ret_at = until + KEEPER_LIFETIME_MAX_S;
+        return vlt_ok();
+    }
+    VLT_TRY(store_snapshot_begin(keeper->store));
+    vlt_result result = record_rule_until(keeper->store, ask->tenant, kind, ask->value, &before);
+    store_snapshot_end(keeper->store);
+    *ret_at = before > until ? before : until;
+    return result;
+}
+
 void answer_revoke_rule(struct keeper *keeper, struct ipc_call *call, struct bytes frame) {
     struct ask_revoke_rule ask;
     struct audit_event event;
@@ -88,14 +106,11 @@ void answer_revoke_rule(struct keeper *keeper, struct ipc_call *call, struct byt
         audit_refuse(keeper, call, &event, vlt_fail(VLT_UNAVAILABLE, "no memory for a change"));
         return;
     }
-    // A single token by its id: nobody here knows when it expires, so the entry
-    // stays for as long as a token could live.
-    int64_t until = gate_issued_until(keeper, clock_now_s());
-    int64_t at = ask.kind == RECORD_REVOKE_TOKEN ? until + KEEPER_LIFETIME_MAX_S : until;
-    vlt_result result = vlt_ok();
-    if (ask.tenant == STORE_SYSTEM_TENANT || ask.tenant >= keeper->next_tenant)
-        result = vlt_fail(VLT_NOT_FOUND, "there is no such tenant");
-    else
+    int64_t at = 0;
+    vlt_result result = ask.tenant == STORE_SYSTEM_TENANT || ask.tenant >= keeper->next_tenant
+                            ? vlt_fail(VLT_NOT_FOUND, "there is no such tenant")
+                            : reach_of(keeper, &ask, &at);
+    if (vlt_is_ok(result))
         add_revocation(change, ask.tenant, (enum record_revocation_kind)ask.kind, ask.value, at,
                        &result);
     if (vlt_is_ok(result))

@@ -252,7 +252,8 @@ static void tell_admin(struct channel *channel, const struct config *c,
         .recipes_dir = T(c->recipes), .programs = bytes_of(names, programs.size),
         .allowed_uids = bytes_of(uids, w.size), .tls_certificate = T(f->admin_certificate),
         .tls_key = T(f->admin_key), .issuer_ca = T(f->issuer_ca),
-        .oidc_tenant = T(c->admin.oidc_tenant), .ships = config_ships(c), .max_connections = c->admin.max_connections,
+        .oidc_tenant = T(c->admin.oidc_tenant), .ships = config_ships(c),
+        .max_connections = c->admin.max_connections,
         .request_deadline_ms = c->admin.request_deadline_ms, .idle_ms = c->admin.idle_ms,
         .log_level = log_level_number(c->log_level)};
     tell_settings_admin(channel, &tell, -1);
