@@ -96,7 +96,7 @@ static void turn(struct fixture *f) {
     usleep(500);
 }
 
-static void spend(struct fixture *f, int ms) {
+static inline void spend(struct fixture *f, int ms) {
     int64_t end = clock_elapsed_ms() + ms;
     while (clock_elapsed_ms() < end)
         turn(f);

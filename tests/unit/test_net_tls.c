@@ -1,158 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/unit/net_fixture.h"
-
-#include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/x509v3.h>
-
-#include "vaultd/net/tls.h"
-
-// ---- certificates, fresh for each run --------------------------------------
-
-struct identity {
-    EVP_PKEY *key;
-    X509 *certificate;
-    char chain_pem[4096], key_pem[4096];
-};
-
-static struct bytes pem_of(const char *text) { return bytes_of(text, strlen(text)); }
-
-static void read_bio(BIO *bio, char text[4096]) {
-    int size = BIO_read(bio, text, 4095);
-    assert_true(size > 0);
-    text[size] = 0;
-    BIO_free(bio);
-}
-
-static void identity_init(struct identity *who, const char *name, const struct identity *issuer) {
-    static long serial;
-    who->key = EVP_EC_gen("P-256");
-    X509 *c = who->certificate = X509_new();
-    X509_set_version(c, 2);
-    ASN1_INTEGER_set(X509_get_serialNumber(c), ++serial);
-    X509_gmtime_adj(X509_getm_notBefore(c), -60);
-    X509_gmtime_adj(X509_getm_notAfter(c), 3600);
-    X509_set_pubkey(c, who->key);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(c), "CN", MBSTRING_ASC,
-                               (const unsigned char *)name, -1, -1, 0);
-    X509_set_issuer_name(c, X509_get_subject_name(issuer ? issuer->certificate : c));
-    X509_EXTENSION *ca = X509V3_EXT_conf_nid(NULL, NULL, NID_basic_constraints,
-                                             issuer ? "CA:FALSE" : "critical,CA:TRUE");
-    X509_add_ext(c, ca, -1);
-    X509_EXTENSION_free(ca);
-    assert_true(X509_sign(c, issuer ? issuer->key : who->key, EVP_sha256()) > 0);
-    BIO *bio = BIO_new(BIO_s_mem());
-    PEM_write_bio_X509(bio, c);
-    read_bio(bio, who->chain_pem);
-    bio = BIO_new(BIO_s_mem());
-    PEM_write_bio_PrivateKey(bio, who->key, NULL, NULL, 0, NULL, NULL);
-    read_bio(bio, who->key_pem);
-}
-
-static void identity_done(struct identity *who) {
-    X509_free(who->certificate);
-    EVP_PKEY_free(who->key);
-}
-
-static struct identity authority, served, other, client_one, client_stranger;
-
-static int make_identities(void **state) {
-    identity_init(&authority, "authority", NULL);
-    identity_init(&served, "localhost", NULL);
-    identity_init(&other, "localhost", NULL);
-    identity_init(&client_one, "forwarder", &authority);
-    identity_init(&client_stranger, "stranger", NULL);
-    return 0;
-}
-
-static int drop_identities(void **state) {
-    struct identity *const all[] = {&authority, &served, &other, &client_one, &client_stranger};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        identity_done(all[i]);
-    return 0;
-}
-
-// ---- server and client -----------------------------------------------------
-
-static struct {
-    struct http_peer peer;
-    char server_name[64];
-    unsigned calls, released;
-} h;
-static uint8_t secret[300000];
-enum { PAGES = 80, PAGE_BYTES = 12000 }; // more than the kernel holds for who does not read
-
-static void on_release(void *ctx) { h.released++; }
-
-static void handle(struct http_exchange *x, void *ctx) {
-    const struct http_request *r = http_exchange_request(x);
-    h.calls++;
-    h.peer = *http_exchange_peer(x);
-    snprintf(h.server_name, sizeof h.server_name, "%s", h.peer.server_name);
-    if (bytes_begin_with(r->path, BYTES_LITERAL("/page"))) {
-        uint8_t page[PAGE_BYTES]; // begins with its name
-        memset(page, '.', sizeof page);
-        memcpy(page, r->path.at, r->path.size);
-        http_exchange_reply(x, 200, NULL, 0, bytes_of(page, sizeof page));
-    } else if (bytes_equal_text(r->path, "/secret"))
-        http_exchange_reply_secret(x, 200, NULL, 0, secret, sizeof secret, on_release, NULL);
-    else
-        http_exchange_reply(x, 200, NULL, 0, r->body.size ? r->body : r->path);
-}
-
-static SSL_CTX *context_of(const struct identity *who, enum tls_client_certificates client,
-                           bool required) {
-    const struct tls_settings settings = {
-        .chain_pem = pem_of(who->chain_pem), .key_pem = pem_of(who->key_pem), .client = client,
-        .client_required = required, .client_ca_pem = pem_of(authority.chain_pem)};
-    struct fault fault = {0};
-    SSL_CTX *tls = NULL;
-    if (!vlt_is_ok(tls_server_context(&settings, &fault, &tls)))
-        fail_msg("%s", fault.text);
-    return tls;
-}
-
-static void open_tls(struct fixture *f, enum tls_client_certificates client, bool required) {
-    memset(&h, 0, sizeof h);
-    struct http_server_settings s = fixture_settings(handle);
-    s.limits.body_bytes = 1 << 20;
-    s.tls = context_of(&served, client, required);
-    fixture_open(f, &s);
-    SSL_CTX_free(s.tls); // the server has its own reference
-}
-
-// True when the handshake came through. In TLS 1.3 a refused client certificate
-// shows only at the first read.
-static bool client_handshake(struct client *c, struct fixture *f, const struct identity *who,
-                             int max_version, const char *alpn) {
-    client_open(c, f);
-    SSL_CTX *tls = SSL_CTX_new(TLS_client_method());
-    SSL_CTX_set_max_proto_version(tls, max_version);
-    if (who) {
-        SSL_CTX_use_certificate(tls, who->certificate);
-        SSL_CTX_use_PrivateKey(tls, who->key);
-    }
-    c->ssl = SSL_new(tls);
-    SSL_CTX_free(tls);
-    char name[] = "vault.example";
-    SSL_set_tlsext_host_name(c->ssl, name);
-    SSL_set_mode(c->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    if (alpn)
-        SSL_set_alpn_protos(c->ssl, (const unsigned char *)alpn, (unsigned)strlen(alpn));
-    SSL_set_fd(c->ssl, c->fd);
-    int result = -1;
-    for (int64_t end = clock_elapsed_ms() + WAIT_MS; result != 1 && clock_elapsed_ms() < end;) {
-        result = SSL_connect(c->ssl);
-        int error = SSL_get_error(c->ssl, result);
-        if (result != 1 && error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE)
-            break;
-        turn(f);
-    }
-    ERR_clear_error();
-    return result == 1;
-}
-
-#define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
+#include "tests/unit/net_tls_fixture.h"
 
 static void tls_accepts_and_tells_the_peer(void **state) {
     struct fixture f;
@@ -433,91 +280,6 @@ static void tls_rejects_silent_handshakes(void **state) {
     fixture_close(&f);
 }
 
-// ---- memory that runs out --------------------------------------------------
-
-// As in the roles whose OpenSSL and libevent share one heap of fixed size.
-static size_t memory_left = SIZE_MAX / 2;
-struct memory {
-    _Alignas(16) size_t size;
-    _Alignas(16) uint8_t at[];
-};
-
-static void give_back(void *at) {
-    struct memory *memory = at ? (void *)((uint8_t *)at - offsetof(struct memory, at)) : NULL;
-    memory_left += memory ? memory->size : 0;
-    free(memory);
-}
-
-static void *take(size_t size) {
-    struct memory *memory = size <= memory_left ? malloc(sizeof *memory + size) : NULL;
-    if (!memory)
-        return NULL;
-    memory_left -= memory->size = size;
-    return memory->at;
-}
-
-static void *take_again(void *at, size_t size) {
-    void *moved = take(size);
-    size_t old = at ? ((struct memory *)(void *)((uint8_t *)at - offsetof(struct memory, at)))->size
-                    : 0;
-    if (moved && at) {
-        memcpy(moved, at, old < size ? old : size);
-        give_back(at);
-    }
-    return moved;
-}
-
-static void *openssl_take(size_t size, const char *file, int line) { return take(size); }
-static void openssl_give_back(void *at, const char *file, int line) { give_back(at); }
-static void *openssl_take_again(void *at, size_t size, const char *file, int line) {
-    return take_again(at, size);
-}
-
-// What a client says first.
-static int hello_of(uint8_t room[2048]) {
-    SSL_CTX *tls = SSL_CTX_new(TLS_client_method());
-    SSL *ssl = SSL_new(tls);
-    BIO *out = BIO_new(BIO_s_mem());
-    SSL_set_bio(ssl, BIO_new(BIO_s_mem()), out);
-    assert_int_equal(SSL_connect(ssl), -1);
-    int size = BIO_read(out, room, 2048);
-    SSL_free(ssl);
-    SSL_CTX_free(tls);
-    return size;
-}
-
-static void starve(struct fixture *f, size_t before, size_t after, struct bytes hello) {
-    const size_t all = memory_left;
-    struct client c;
-    client_open(&c, f);
-    memory_left = before;
-    turn(f);
-    memory_left = after;
-    client_send_bytes(&c, hello.at, hello.size);
-    turn(f);
-    client_close(&c);
-    turn(f);
-    memory_left += all - after;
-}
-
-static void tls_survives_lack_of_memory(void **state) {
-    struct fixture f;
-    struct client c;
-    uint8_t room[2048];
-    const struct bytes hello = bytes_of(room, (size_t)hello_of(room));
-    open_tls(&f, TLS_CLIENT_PINNED, false);
-    for (size_t left = 0; left < 48 << 10; left += 256) {
-        starve(&f, left, left, hello);            // while the connection is made
-        starve(&f, memory_left, left, hello); // while it says hello
-    }
-    assert_true(counters_of(&f).connections_refused > 0);
-    assert_true(client_handshake(&c, &f, NULL, TLS1_3_VERSION, NULL));
-    client_send(&c, GET("/after"));
-    assert_true(client_sees(&c, "/after"));
-    client_close(&c);
-    fixture_close(&f);
-}
-
 static void context_rejects_what_can_not_work(void **state) {
     char broken[8192], encrypted[4096];
     snprintf(broken, sizeof broken,
@@ -562,9 +324,6 @@ static void context_rejects_what_can_not_work(void **state) {
 }
 
 int main(void) {
-    if (!CRYPTO_set_mem_functions(openssl_take, openssl_take_again, openssl_give_back))
-        return 1;
-    event_set_mem_functions(take, take_again, give_back);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tls_accepts_and_tells_the_peer),
         cmocka_unit_test(tls_rejects),
@@ -576,7 +335,6 @@ int main(void) {
         cmocka_unit_test(tls_survives_reload),
         cmocka_unit_test(tls_survives_disconnects),
         cmocka_unit_test(tls_rejects_silent_handshakes),
-        cmocka_unit_test(tls_survives_lack_of_memory),
         cmocka_unit_test(context_rejects_what_can_not_work),
     };
     return cmocka_run_group_tests(tests, make_identities, drop_identities);

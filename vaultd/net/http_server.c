@@ -204,8 +204,8 @@ static bool note_peer(evutil_socket_t fd, const struct sockaddr_storage *address
     return true;
 }
 
-// Room for one more: the one that idles longest goes. Whoever only holds
-// connections open can so not keep others out.
+// Room for one more: the one that idles longest goes. Whoever only holds connections
+// open can so not keep others out for longer than a request may take to come.
 static bool make_room(struct http_server *server) {
     if (server->counters.connections_now < server->settings.connections_max)
         return true;
