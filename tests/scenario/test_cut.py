@@ -147,7 +147,9 @@ def whatever_is_taken_back_is_cut_and_nothing_else():
             last = begin_one("audit")[0]
             lab.vaultctl("credential", "delete", "openai-prod", "--yes")
             took["credential deleted"] = last.need_cut(time.monotonic(), "credential deleted")
-            entries = [entry for entry in lab.audit() if entry["operation"] == "request.end"]
+            ends = lambda: [entry for entry in lab.audit() if entry["operation"] == "request.end"]  # noqa: E731
+            wait_until("the records", lambda: len(ends()) >= 8)  # for which the cut does not wait
+            entries = ends()
             need(len(entries) == 8, f"{len(entries)} entries")
             need(entries[-1]["correlation"] == last.correlation() and entries[-1]["principal"] == f"{lab.issuer}|{last.name}" and
                  entries[-1]["reason"] == "the credential is deleted" and entries[-1]["forwarder"] == "nginx" and
