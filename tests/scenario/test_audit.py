@@ -19,7 +19,8 @@ import jsonschema
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, f"{HERE}/lib")
 from jose import new_client_key  # noqa: E402
-from lab import Lab, TREE, free_port, need, run, run_cases, wait_until  # noqa: E402
+from lab import Lab, TREE, need, run, run_cases, wait_until  # noqa: E402
+from ports import free_port  # noqa: E402
 
 ENTRIES = int(os.environ.get("VAULT_AUDIT_ENTRIES", "100000"))
 CHANGES = int(os.environ.get("VAULT_AUDIT_CHANGES", "3000"))

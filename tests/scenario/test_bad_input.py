@@ -3,11 +3,9 @@
 """Bad input gets the right status, a message that names what is wrong, and
 changes nothing; the service works afterwards."""
 
-import base64
 import contextlib
 import hashlib
 import hmac
-import http.client
 import json
 import os
 import socket
@@ -20,7 +18,7 @@ import urllib.parse
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 from cryptography.hazmat.primitives import serialization  # noqa: E402
 from jose import Signer, b64u, new_client_key, new_ec_key, new_rsa_key, seal  # noqa: E402
-from lab import Lab, UnixConnection, need, run_cases, wait_until  # noqa: E402
+from lab import Lab, need, run_cases, wait_until  # noqa: E402
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 JSON = {"content-type": "application/json"}

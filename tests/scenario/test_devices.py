@@ -4,7 +4,6 @@
 that are full: a clear message that says what to do, and nothing is lost."""
 
 import ctypes
-import json
 import os
 import re
 import shutil

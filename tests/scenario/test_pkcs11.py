@@ -3,7 +3,6 @@
 """PKCS#11 devices behind the running vault: the signing key inside one, and which
 calls reach it."""
 
-import json
 import os
 import random
 import re

@@ -14,7 +14,8 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 from jose import Signer, new_client_key, new_ec_key  # noqa: E402
-from lab import Answer, Lab, free_port, need, run, run_cases, wait_until  # noqa: E402
+from lab import Answer, Lab, need, run, run_cases  # noqa: E402
+from ports import free_port  # noqa: E402
 from staff import Staff  # noqa: E402
 
 REDEEM = {"destination": "api.openai.com", "method": "POST", "path": "/v1/chat/completions", "uri": "https://llm.test/v1", "model": "gpt-4o"}

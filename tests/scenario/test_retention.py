@@ -11,7 +11,8 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, f"{HERE}/lib")
-from lab import Lab, free_port, need, run_cases, wait_until  # noqa: E402
+from lab import Lab, need, run_cases, wait_until  # noqa: E402
+from ports import free_port  # noqa: E402
 
 
 def checkpoint_size(folder):

@@ -13,7 +13,8 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, f"{HERE}/lib")
-from lab import Lab, free_port, need, run, run_cases, wait_until  # noqa: E402
+from lab import Lab, need, run, run_cases, wait_until  # noqa: E402
+from ports import free_port  # noqa: E402
 
 KILLS = int(os.environ.get("VAULT_SHIPPING_KILLS", "8"))
 SECRET = "Authorization: Bearer collector-secret-0001"

@@ -14,7 +14,8 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 from jose import new_client_key  # noqa: E402
-from lab import Lab, free_port, need, run_cases, wait_until  # noqa: E402
+from lab import Lab, need, run_cases, wait_until  # noqa: E402
+from ports import free_port  # noqa: E402
 from staff import Staff  # noqa: E402
 
 RELOADS = 4

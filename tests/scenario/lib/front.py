@@ -12,7 +12,8 @@ import subprocess
 import threading
 import time
 
-from lab import free_port, need, wait_until
+from lab import need, wait_until
+from ports import free_port
 
 NGINX = os.environ.get("VAULT_NGINX", "/usr/sbin/nginx")
 EVENTS, EVENT_EACH_S = 10, 0.08  # of a stream

@@ -25,7 +25,8 @@ import tempfile
 import time
 import urllib.parse
 
-from jose import Signer, new_client_key, new_ec_key, new_rsa_key
+from jose import Signer, new_client_key, new_rsa_key
+from ports import free_port
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TREE = os.path.abspath(os.path.join(HERE, "..", "..", ".."))
@@ -39,12 +40,6 @@ class Failure(Exception):
 def need(condition, message):
     if not condition:
         raise Failure(message)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 PATIENCE = 3  # a machine that does other work beside the tests is given so many times as long

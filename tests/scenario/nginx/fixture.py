@@ -8,10 +8,13 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from ports import free_port  # noqa: E402
 from standins import SECRET, Redeemer, Upstream, grant, token
 
 MODULE = os.environ["VAULT_NGINX_MODULE"]
@@ -27,12 +30,6 @@ def nginx_environment():
         environment["LD_PRELOAD"] = os.environ["VAULT_NGINX_PRELOAD"]
         environment["ASAN_OPTIONS"] = "detect_leaks=0:abort_on_error=0:halt_on_error=1"
     return environment
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def certificate_new(folder, name, hosts):

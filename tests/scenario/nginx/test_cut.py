@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests that are under way when what they were granted on is taken back."""
-import os
 import signal
 import socket
 import struct

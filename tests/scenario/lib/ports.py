@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ports for servers that tests start."""
+
+import random
+import socket
+
+
+def free_port():
+    """Free now, and none of those that the kernel gives to clients: they would take it before the server is up."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as limits:
+        first_of_clients = int(limits.read().split()[0])
+    while True:
+        port = random.randrange(first_of_clients // 2, first_of_clients)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
