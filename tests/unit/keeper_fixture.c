@@ -393,7 +393,7 @@ DONE(status, struct text_room *out = outcome->out;
      note_text(out->text, out->capacity, answer->description);)
 
 // One event for every call: the keeper fills in what it knows.
-static struct bytes event_of(const char *operation) {
+struct bytes fixture_event(const char *operation) {
     static uint8_t room[1024];
     struct audit_event event = {.kind = AUDIT_ADMIN,
                                 .outcome = AUDIT_ALLOW,
@@ -408,7 +408,7 @@ static struct bytes event_of(const char *operation) {
 }
 
 vlt_result fixture_init(struct keeper_fixture *f) {
-    struct ask_init ask = {.shares = 3, .threshold = 2, .event = event_of("vault.init")};
+    struct ask_init ask = {.shares = 3, .threshold = 2, .event = fixture_event("vault.init")};
     // Any point of the curve: nobody reads the shares. (The generator of P-256.)
     static const char x[] = "6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296";
     static const char y[] = "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5";
@@ -419,7 +419,8 @@ vlt_result fixture_init(struct keeper_fixture *f) {
 }
 
 vlt_result fixture_seal(struct keeper_fixture *f, bool seal) {
-    struct ask_seal ask = {.seal = seal, .event = event_of(seal ? "vault.seal" : "vault.unseal")};
+    struct ask_seal ask = {.seal = seal,
+                           .event = fixture_event(seal ? "vault.seal" : "vault.unseal")};
     CALL(f, IPC_ADMIN, seal, &ask, NULL);
 }
 
@@ -432,7 +433,7 @@ vlt_result fixture_status(struct keeper_fixture *f, char *text, size_t capacity)
 vlt_result fixture_tenant(struct keeper_fixture *f, const char *name, uint32_t *ret_number) {
     struct ask_tenant_create ask = {.name = bytes_of_text(name),
                                     .description = BYTES_LITERAL("{\"description\":\"for tests\"}"),
-                                    .event = event_of("tenant.create")};
+                                    .event = fixture_event("tenant.create")};
     CALL(f, IPC_ADMIN, tenant_create, &ask, ret_number);
 }
 
@@ -494,7 +495,7 @@ vlt_result fixture_put(struct keeper_fixture *f, const struct put_request *reque
                                      .jwe_header = bytes_of(fields.aad, fields.aad_bytes),
                                      .ciphertext =
                                          bytes_of(fields.ciphertext, fields.ciphertext_bytes),
-                                     .event = event_of("credential.put")};
+                                     .event = fixture_event("credential.put")};
     memcpy(ask.epk_x, fields.epk_x, 32);
     memcpy(ask.epk_y, fields.epk_y, 32);
     memcpy(ask.iv, fields.iv, 12);
@@ -509,7 +510,7 @@ vlt_result fixture_state(struct keeper_fixture *f, uint32_t tenant, const char *
     struct ask_credential_state ask = {.tenant = tenant,
                                        .name = bytes_of_text(name),
                                        .state = state,
-                                       .event = event_of("credential.state")};
+                                       .event = fixture_event("credential.state")};
     CALL(f, IPC_ADMIN, credential_state, &ask, NULL);
 }
 
@@ -520,7 +521,8 @@ vlt_result fixture_commit(struct keeper_fixture *f, const struct store_change *c
     wire_writer_init(&w, room, sizeof room);
     for (size_t i = 0; i < count; i++)
         store_change_put(&w, &changes[i]);
-    struct ask_commit ask = {.changes = bytes_of(room, w.size), .event = event_of("issuer.put")};
+    struct ask_commit ask = {.changes = bytes_of(room, w.size),
+                             .event = fixture_event("issuer.put")};
     CALL(f, IPC_ADMIN, commit, &ask, NULL);
 }
 
@@ -529,13 +531,13 @@ vlt_result fixture_revoke_rule(struct keeper_fixture *f, uint32_t tenant, uint8_
     struct ask_revoke_rule ask = {.tenant = tenant,
                                   .kind = kind,
                                   .value = bytes_of_text(value),
-                                  .event = event_of("revoke.rule")};
+                                  .event = fixture_event("revoke.rule")};
     CALL(f, IPC_ADMIN, revoke_rule, &ask, NULL);
 }
 
 vlt_result fixture_revoke_token(struct keeper_fixture *f, uint32_t tenant, const char *token) {
     struct ask_revoke_token ask = {
-        .tenant = tenant, .token = bytes_of_text(token), .event = event_of("token.revoke")};
+        .tenant = tenant, .token = bytes_of_text(token), .event = fixture_event("token.revoke")};
     CALL(f, IPC_BROKER, revoke_token, &ask, NULL);
 }
 
@@ -575,7 +577,7 @@ vlt_result fixture_sign(struct keeper_fixture *f, const struct token_claims *cla
     struct ask_sign ask = {.tenant = tenant,
                            .claims = bytes_of(room, w.size),
                            .lifetime_s = lifetime_s,
-                           .event = event_of("token.issue")};
+                           .event = fixture_event("token.issue")};
     if (claims->binding == TOKEN_BOUND_DPOP)
         fresh_proof(ask.proof_id, &ask.proof_until);
     CALL(f, IPC_BROKER, sign, &ask, ret_answer);
@@ -589,7 +591,7 @@ void fixture_open_request(struct ask_open *ask, const char *token, const char *n
                              .host = BYTES_LITERAL("api.example"),
                              .path = BYTES_LITERAL("/v1/chat"),
                              .proof_kind = key_byte ? TOKEN_BOUND_DPOP : TOKEN_BEARER,
-                             .event = event_of("redeem")};
+                             .event = fixture_event("redeem")};
     memset(ask->proof_key, key_byte, sizeof ask->proof_key);
     fresh_proof(ask->proof_id, &ask->proof_until);
 }

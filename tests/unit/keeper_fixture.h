@@ -80,6 +80,8 @@ struct opened_answer {
     uint64_t reuse_until;
 };
 
+// What a call says about itself for the log; good until the next one.
+struct bytes fixture_event(const char *operation);
 vlt_result fixture_init(struct keeper_fixture *f);
 vlt_result fixture_seal(struct keeper_fixture *f, bool seal);
 vlt_result fixture_status(struct keeper_fixture *f, char *text, size_t capacity);

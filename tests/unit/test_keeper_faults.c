@@ -158,6 +158,43 @@ static void open_rejects_what_was_revoked_while_it_was_recorded(void **state) {
     assert_string_equal(keeper_fixture_last_event(f)->reason, "the token was revoked");
 }
 
+static void late_revoked(vlt_result result, const struct answer_revoke_rule *answer,
+                         void *context) {
+    *(struct late *)context = (struct late){.is_done = true, .result = result};
+}
+
+// A slow disk, and a second that passes: what was issued before a revocation returned is
+// ended by it, and what is issued later is not.
+static void open_rejects_what_was_signed_while_a_rule_was_recorded(void **state) {
+    struct keeper_fixture *f = *state;
+    struct signed_answer token;
+    struct opened_answer opened;
+    struct ask_open ask;
+    struct late late = {.is_done = false};
+    struct ask_revoke_rule rule = {
+        .tenant = 1, .kind = RECORD_REVOKE_CLIENT, .value = BYTES_LITERAL("cli")};
+    assert_ok(fixture_init(f));
+    assert_ok(fixture_put(f, &openai, NULL));
+    f->auditor = AUDITOR_WAITS;
+    rule.event = fixture_event("revoke.rule");
+    ask_revoke_rule(f->mine[IPC_ADMIN], &rule, late_revoked, &late);
+    while (f->waiting_count == 0)
+        keeper_fixture_turn(f, 0);
+    f->auditor = AUDITOR_WRITES;
+    sleep(1);
+    sign_openai(f, &token);
+    fixture_open_request(&ask, token.token, "openai", 0x11);
+    assert_ok(fixture_open(f, &ask, &opened));
+    keeper_fixture_release_records(f);
+    keeper_fixture_wait(f, &late.is_done);
+    assert_ok(late.result);
+    fixture_open_request(&ask, token.token, "openai", 0x11);
+    assert_int_equal(fixture_open(f, &ask, &opened).class, VLT_DENIED);
+    sign_openai(f, &token);
+    fixture_open_request(&ask, token.token, "openai", 0x11);
+    assert_ok(fixture_open(f, &ask, &opened));
+}
+
 static void open_rejects_after_a_seal_while_it_was_recorded(void **state) {
     struct keeper_fixture *f = *state;
     struct signed_answer token;
@@ -344,6 +381,7 @@ int main(void) {
         P11(audit_first_rejects_without_a_record),
         P11(events_survive_without_an_auditor),
         P11(open_rejects_what_was_revoked_while_it_was_recorded),
+        P11(open_rejects_what_was_signed_while_a_rule_was_recorded),
         P11(open_rejects_after_a_seal_while_it_was_recorded),
         P11(keeper_survives_peers_that_die),
         P11(keeper_survives_frames_that_do_not_decode),

@@ -15,6 +15,7 @@ static void token_answered(struct change *change, vlt_result result, uint64_t re
 
 static void rule_answered(struct change *change, vlt_result result, uint64_t revision) {
     struct answer_revoke_rule answer = {.no_field = 0};
+    gate_rule_ended(change->keeper);
     reply_revoke_rule(change->call, result, vlt_is_ok(result) ? &answer : NULL);
 }
 
@@ -106,6 +107,7 @@ void answer_revoke_rule(struct keeper *keeper, struct ipc_call *call, struct byt
         audit_refuse(keeper, call, &event, vlt_fail(VLT_UNAVAILABLE, "no memory for a change"));
         return;
     }
+    gate_rule_begins(keeper, clock_now_s());
     int64_t at = 0;
     vlt_result result = ask.tenant == STORE_SYSTEM_TENANT || ask.tenant >= keeper->next_tenant
                             ? vlt_fail(VLT_NOT_FOUND, "there is no such tenant")

@@ -22,6 +22,18 @@ int64_t gate_issued_until(const struct keeper *keeper, int64_t now_s) {
     return now_s > keeper->issued_until_s ? now_s : keeper->issued_until_s;
 }
 
+void gate_rule_begins(struct keeper *keeper, int64_t now_s) {
+    if (keeper->rules_under_way++ == 0 || now_s < keeper->rules_since_s)
+        keeper->rules_since_s = now_s;
+}
+
+void gate_rule_ended(struct keeper *keeper) { keeper->rules_under_way--; }
+
+int64_t gate_issue_time(const struct keeper *keeper, int64_t now_s) {
+    bool is_earlier = keeper->rules_under_way && keeper->rules_since_s < now_s;
+    return is_earlier ? keeper->rules_since_s : now_s;
+}
+
 static vlt_result verify_new(struct keeper *keeper, struct bytes token, const uint8_t *key,
                              int64_t now_s, struct seen_token **ret_token) {
     struct token_expectation expected = {.keys = keeper->keys->token_keys,

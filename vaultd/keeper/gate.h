@@ -36,6 +36,12 @@ vlt_result gate_token(struct keeper *keeper, struct bytes token, int64_t now_s,
 // says: now, or later where the clock was set back.
 void gate_note_issued(struct keeper *keeper, int64_t issued_at);
 int64_t gate_issued_until(const struct keeper *keeper, int64_t now_s);
+// A rule that ends tokens of until now is on its way into the store, which takes as long as
+// the disks do; then it is there, or refused. gate_issue_time: what a token that is signed
+// now says about when it was issued.
+void gate_rule_begins(struct keeper *keeper, int64_t now_s);
+void gate_rule_ended(struct keeper *keeper);
+int64_t gate_issue_time(const struct keeper *keeper, int64_t now_s);
 // Tenant enabled and nothing revoked, remembered until something changes.
 vlt_result gate_authority(struct keeper *keeper, struct seen_token *token,
                           const struct token_claims *claims) VLT_MUST_USE;

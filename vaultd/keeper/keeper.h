@@ -77,6 +77,10 @@ struct keeper {
     // The latest time at which a token that it signed or saw was issued. After the clock
     // was set back that is in the future, and what ends tokens must reach so far.
     int64_t issued_until_s;
+    // Rules that end tokens and are being recorded and committed, and when the oldest was
+    // asked for. What is signed meanwhile bears that time, so that it does not survive them.
+    unsigned rules_under_way;
+    int64_t rules_since_s;
 
     struct channel *auditor;
     bool auditor_is_silent;    // it was said in the log
