@@ -88,12 +88,7 @@ class BootLab(Lab):
 
     def make(self):
         boot(self, KERNEL)
-        self.start()
-        self.init_with_issuer()
-        self.put_credential()
-        self.enrol()
-        key = new_client_key()
-        return key, self.token(key=key)
+        return self.start_ready()
 
 
 def event_log(*events):
