@@ -372,6 +372,105 @@ static void writes_survive_failure_in_a_new_file(void **state) {
     log_file_close(file);
 }
 
+// ---- One behind another ----
+
+static void follow_accepts_what_was_added_meanwhile(void **state) {
+    struct log_file *file = open_with_room();
+    struct log_write first, second;
+    add(file, 2);
+    assert_true(log_file_begin(file, &first));
+    add(file, 3);
+    log_write_run(&first);
+    assert_true(log_file_follow(file, &first, &second));
+    add(file, 1);
+    log_write_run(&second);
+    assert_int_equal(log_file_durable(file), 8); // nobody has said so yet
+    assert_true(vlt_is_ok(log_file_end(file, &first)));
+    assert_int_equal(log_file_durable(file), 10);
+    assert_true(vlt_is_ok(log_file_end(file, &second)));
+    assert_int_equal(log_file_durable(file), 13);
+    add_durably(file, 1);
+    all_are_there(file, 15);
+    log_file_close(file);
+    file = open_log();
+    all_are_there(file, 15);
+    log_file_close(file);
+}
+
+static void follow_rejects_what_only_begin_can_do(void **state) {
+    struct log_file *file = open_with_room();
+    struct log_write first, second, third;
+    add(file, 1);
+    assert_true(log_file_begin(file, &first));
+    log_write_run(&first);
+    assert_false(log_file_follow(file, &first, &second)); // nothing was added
+    add(file, 1);
+    assert_true(log_file_follow(file, &first, &second));
+    log_write_run(&second);
+    add(file, 1);
+    assert_false(log_file_follow(file, &second, &third)); // as many as there may be
+    assert_true(vlt_is_ok(log_file_end(file, &first)));
+    assert_true(log_file_follow(file, &second, &third));
+    log_write_run(&third);
+    assert_true(vlt_is_ok(log_file_end(file, &second)));
+    add(file, ROOM / 64); // more than the file has room for
+    assert_false(log_file_follow(file, &third, &second));
+    assert_true(vlt_is_ok(log_file_end(file, &third)));
+    make_spare(file);
+    assert_true(log_file_begin(file, &first));
+    log_write_run(&first);
+    add(file, 1);
+    assert_true(first.has_rolled);
+    assert_false(log_file_follow(file, &first, &second)); // the log does not know that file yet
+    assert_true(vlt_is_ok(log_file_end(file, &first)));
+    assert_true(vlt_is_ok(log_file_sync(file, &fault)));
+    all_are_there(file, 12 + ROOM / 64);
+    log_file_close(file);
+}
+
+static void follow_rejects_a_write_that_failed(void **state) {
+    struct log_file *file = open_with_room();
+    struct log_write first, second;
+    char path[160], away[160];
+    snprintf(path, sizeof path, "%s/%s", folder, SECOND);
+    snprintf(away, sizeof away, "%s/away", folder);
+    add(file, 1);
+    assert_true(log_file_begin(file, &first));
+    assert_int_equal(rename(path, away), 0);
+    log_write_run(&first);
+    add(file, 1);
+    assert_false(log_file_follow(file, &first, &second));
+    assert_int_equal(log_file_end(file, &first).class, VLT_UNAVAILABLE);
+    assert_int_equal(rename(away, path), 0);
+    add_durably(file, 1);
+    all_are_there(file, 9);
+    log_file_close(file);
+}
+
+// What is behind a gap was never recorded, whatever is on the disk.
+static void follow_survives_the_loss_of_what_was_before(void **state) {
+    struct log_file *file = open_with_room();
+    struct log_write first, second;
+    add(file, 2);
+    assert_true(log_file_begin(file, &first));
+    log_write_run(&first);
+    add(file, 2);
+    assert_true(log_file_follow(file, &first, &second));
+    log_write_run(&second);
+    first.last--; // it counts wrongly
+    assert_int_equal(log_file_end(file, &first).class, VLT_BUG);
+    add(file, 1);
+    assert_int_equal(log_file_end(file, &second).class, VLT_BUG);
+    assert_int_equal(log_file_durable(file), 8);
+    assert_int_equal(log_file_next(file), 9);
+    add_durably(file, 1); // cuts what the two left
+    all_are_there(file, 9);
+    log_file_close(file);
+    file = open_log();
+    all_are_there(file, 9);
+    log_file_close(file);
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
 
 int main(void) {
@@ -389,6 +488,10 @@ int main(void) {
         CASE(writes_accept_entries_meanwhile),
         CASE(writes_survive_failure),
         CASE(writes_survive_failure_in_a_new_file),
+        CASE(follow_accepts_what_was_added_meanwhile),
+        CASE(follow_rejects_what_only_begin_can_do),
+        CASE(follow_rejects_a_write_that_failed),
+        CASE(follow_survives_the_loss_of_what_was_before),
     };
     return cmocka_run_group_tests_name("auditor_room", tests, NULL, NULL);
 }

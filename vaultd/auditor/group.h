@@ -6,6 +6,9 @@
 //                     ▲                        │
 //                     └── what arrives meanwhile goes together as soon as that has ended
 //
+// The thread goes on with what has gathered by itself: the loop, which answers
+// meanwhile, would let the disk wait for as long again as a sync takes.
+//
 // Callers that ask again as soon as they are answered fall apart into two groups
 // that wait for each other's syncs. On a slow disk (GROUP_GATHER_FROM_MS) that
 // costs half of what it could do; so after a sync the next one waits for those who
@@ -38,7 +41,10 @@ vlt_result group_new(struct event_base *base, struct log_file *file, group_settl
 void group_free(struct group *group); // waits for the thread, tells who waits; NULL is fine
 // Starts the thread, in the sandbox. Before it, the loop writes by itself.
 vlt_result group_start(struct group *group) VLT_MUST_USE;
-// `done` is called once entry `sequence`, which log_file_add has just given or which
+// log_file_add, which must not be called by anybody else from group_new on.
+vlt_result group_add(struct group *group, const struct audit_event *event,
+                     uint64_t *ret_sequence) VLT_MUST_USE;
+// `done` is called once entry `sequence`, which group_add has just given or which
 // another caller waits for already, is on the disk or lost. Never from within.
 // VLT_UNAVAILABLE: too many wait; `done` is not called.
 vlt_result group_wait(struct group *group, uint64_t sequence, struct ipc_call *call,
@@ -49,7 +55,7 @@ void group_write_soon(struct group *group);
 // somebody should try (group_write_soon).
 const char *group_failure(const struct group *group);
 // How long the last write took, or the present one has taken so far.
-int64_t group_sync_ms(const struct group *group);
+int64_t group_sync_ms(struct group *group);
 // Waits until everything is written or lost. From then on the loop writes by itself.
 void group_end(struct group *group);
 

@@ -24,8 +24,9 @@ struct log_file {
     size_t segment_count;
     uint64_t durable; // sequence of the last durable entry
     uint64_t next;    // sequence of the next entry, counting the batch
-    struct buf batch, writing; // gathered; on its way to the disk
-    uint64_t writing_last;     // sequence of its last entry
+    struct buf rooms[LOG_FILE_WRITES + 1], *batch; // of lines; the one that gathers
+    struct buf *empty[LOG_FILE_WRITES];            // as large as they once had to be
+    size_t empty_count;
     struct checkpoint checkpoint;
     bool must_cut; // a failed write may have left bytes behind
     bool has_spare;
@@ -149,8 +150,11 @@ vlt_result log_file_open(const char *folder, struct fault *fault, struct log_fil
     if (!file)
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
     file->folder = -1;
-    buf_init(&file->batch, BATCH_MAX_BYTES);
-    buf_init(&file->writing, BATCH_MAX_BYTES);
+    for (size_t i = 0; i <= LOG_FILE_WRITES; i++) {
+        buf_init(&file->rooms[i], BATCH_MAX_BYTES);
+        *(i < LOG_FILE_WRITES ? &file->empty[i] : &file->batch) = &file->rooms[i];
+    }
+    file->empty_count = LOG_FILE_WRITES;
     vlt_result result = bytes_to_text(bytes_of_text(folder), file->path, sizeof file->path)
                             ? open_all(file, fault)
                             : vlt_fail(VLT_LIMIT, "the path of the audit folder is too long");
@@ -168,8 +172,8 @@ void log_file_close(struct log_file *file) {
     for (size_t i = 0; i < file->segment_count; i++)
         segment_close(&file->segments[i]);
     free(file->segments);
-    buf_done(&file->batch);
-    buf_done(&file->writing);
+    for (size_t i = 0; i <= LOG_FILE_WRITES; i++)
+        buf_done(&file->rooms[i]);
     if (file->folder >= 0)
         close(file->folder);
     free(file);
@@ -179,12 +183,13 @@ void log_file_close(struct log_file *file) {
 
 vlt_result log_file_add(struct log_file *file, const struct audit_event *event,
                         uint64_t *ret_sequence) {
-    size_t before = file->batch.size;
-    audit_event_json(event, file->next, &file->batch);
-    buf_put_byte(&file->batch, '\n');
-    if (buf_failed(&file->batch)) {
-        file->batch.size = before; // the entries before it are whole
-        file->batch.failed = false;
+    struct buf *batch = file->batch;
+    size_t before = batch->size;
+    audit_event_json(event, file->next, batch);
+    buf_put_byte(batch, '\n');
+    if (buf_failed(batch)) {
+        batch->size = before; // the entries before it are whole
+        batch->failed = false;
         return vlt_fail(VLT_UNAVAILABLE, "the audit log is behind");
     }
     *ret_sequence = file->next++;
@@ -201,21 +206,38 @@ static bool must_roll(const struct log_file *file, const struct segment *last, s
     return file->has_spare || last->size >= SEGMENT_MAX_BYTES;
 }
 
+// Hands the batch over to `write`, which has its place in the file already.
+static void hand_over(struct log_file *file, struct log_write *write) {
+    write->room = file->batch;
+    write->lines = buf_bytes(file->batch);
+    write->last = file->next - 1;
+    file->batch = file->empty[--file->empty_count];
+}
+
 bool log_file_begin(struct log_file *file, struct log_write *write) {
     const struct segment *last = &file->segments[file->segment_count - 1];
-    if (file->batch.size == 0)
+    if (file->batch->size == 0)
         return false;
-    struct buf gathered = file->batch;
-    file->batch = file->writing; // empty, and as large as it once had to be
-    file->writing = gathered;
-    file->writing_last = file->next - 1;
     *write = (struct log_write){.folder = file->folder,
                                 .segment = *last,
-                                .lines = buf_bytes(&file->writing),
                                 .must_cut = file->must_cut,
-                                .must_roll = must_roll(file, last, file->writing.size),
+                                .must_roll = must_roll(file, last, file->batch->size),
                                 .has_spare = file->has_spare,
                                 .next = file->durable + 1};
+    hand_over(file, write);
+    return true;
+}
+
+bool log_file_follow(struct log_file *file, const struct log_write *done,
+                     struct log_write *ret_next) {
+    uint64_t end = done->segment.size + done->lines.size;
+    if (!vlt_is_ok(done->result) || done->has_rolled || file->batch->size == 0 ||
+        file->empty_count == 0 || end + file->batch->size > done->segment.room)
+        return false;
+    *ret_next = (struct log_write){
+        .folder = file->folder, .segment = done->segment, .next = done->last + 1};
+    ret_next->segment.size = end;
+    hand_over(file, ret_next);
     return true;
 }
 
@@ -234,6 +256,10 @@ static vlt_result take_segment(struct log_file *file, struct log_write *write) {
 }
 
 static vlt_result take_written(struct log_file *file, struct log_write *write) {
+    if (write->next != file->durable + 1) {
+        file->must_cut = true;
+        return vlt_fail(VLT_BUG, "what came before it in the audit log is lost");
+    }
     file->must_cut = write->may_have_left;
     if (write->has_rolled) {
         file->has_spare = false;
@@ -241,19 +267,20 @@ static vlt_result take_written(struct log_file *file, struct log_write *write) {
     }
     VLT_TRY(write->result);
     vlt_result result = segment_count(&file->segments[file->segment_count - 1], write->lines,
-                                      file->writing_last - file->durable);
+                                      write->last - file->durable);
     file->must_cut = !vlt_is_ok(result);
     return result;
 }
 
 vlt_result log_file_end(struct log_file *file, struct log_write *write) {
     vlt_result result = take_written(file, write);
-    buf_clear(&file->writing);
+    buf_clear(write->room);
+    file->empty[file->empty_count++] = write->room;
     if (vlt_is_ok(result)) {
-        file->durable = file->writing_last;
+        file->durable = write->last;
         return result;
     }
-    buf_clear(&file->batch); // its numbers would leave a gap
+    buf_clear(file->batch); // its numbers would leave a gap
     file->next = file->durable + 1;
     return result;
 }

@@ -20,6 +20,8 @@
 #include "libvault/base/fault.h"
 #include "vaultd/auditor/log_write.h"
 
+#define LOG_FILE_WRITES 2 // batches handed over that log_file_end has not seen yet
+
 struct log_file;
 vlt_result log_file_open(const char *folder, struct fault *fault,
                          struct log_file **ret_file) VLT_MUST_USE;
@@ -39,12 +41,20 @@ uint64_t log_file_next(const struct log_file *file);
 // Adds an entry to the batch; it is in no file yet.
 vlt_result log_file_add(struct log_file *file, const struct audit_event *event,
                         uint64_t *ret_sequence) VLT_MUST_USE;
-// Hands the batch over; false when it is empty. One at a time, and log_file_end
-// must follow. What is added meanwhile is the next batch.
+// Hands the batch over; false when it is empty. None may be under way, and
+// log_file_end must follow. What is added meanwhile is the next batch.
 bool log_file_begin(struct log_file *file, struct log_write *write);
+// The same behind `done`, which has been run and log_file_end has not seen yet: so
+// the disk need not wait for the loop. False also where only log_file_begin will
+// do: `done` failed or began a new segment, its segment has no room for the batch,
+// or LOG_FILE_WRITES are under way. Touches nothing but `done` and what log_file_add
+// does, so another thread may call it, under a lock that both and log_file_end have.
+bool log_file_follow(struct log_file *file, const struct log_write *done,
+                     struct log_write *ret_next);
+// In the order in which they were handed over.
 // On failure (disk full, read-only, the file was removed or replaced) nothing of
-// the batch is in the file, nor of what was added since: its sequence numbers are
-// free again, and the caller must refuse every event of both.
+// the batch is in the file, nor of what was handed over or added since: the
+// sequence numbers are free again, and the caller must refuse every event of these.
 vlt_result log_file_end(struct log_file *file, struct log_write *write) VLT_MUST_USE;
 // All three at once. None may be under way.
 vlt_result log_file_sync(struct log_file *file, struct fault *fault) VLT_MUST_USE;

@@ -6,16 +6,18 @@
 #ifndef VLT_AUDITOR_LOG_WRITE_H
 #define VLT_AUDITOR_LOG_WRITE_H
 
+#include "libvault/base/buf.h"
 #include "vaultd/auditor/segment.h"
 
 struct log_write {
     int folder;
     struct segment segment; // a copy: where the lines go, without its index
-    struct bytes lines;     // of the log; until log_file_end
+    struct buf *room;       // of the log; holds `lines` until log_file_end
+    struct bytes lines;
     bool must_cut;          // an earlier write may have left bytes behind
     bool must_roll;         // a new segment, from sequence `next` on
     bool has_spare;         // SPARE_NAME can become that segment
-    uint64_t next;
+    uint64_t next, last; // sequences of the first and the last of the lines
 
     // What came of it.
     bool has_rolled;        // `segment` is a new one, also when the write failed

@@ -52,7 +52,7 @@ static vlt_result write_repeats(const struct audit_event *event, void *context,
     struct auditor *auditor = context;
     struct audit_event now = *event;
     now.at_us = (uint64_t)clock_now_us();
-    return log_file_add(auditor->file, &now, ret_sequence);
+    return group_add(auditor->group, &now, ret_sequence);
 }
 
 static void flush_repeats(struct auditor *auditor, bool all) {
@@ -71,7 +71,7 @@ static void try_again(struct auditor *auditor) {
                                 .operation = BYTES_LITERAL("audit.resume"),
                                 .reason = bytes_of_text(group_failure(auditor->group))};
     uint64_t sequence;
-    if (vlt_is_ok(log_file_add(auditor->file, &event, &sequence)))
+    if (vlt_is_ok(group_add(auditor->group, &event, &sequence)))
         group_write_soon(auditor->group);
 }
 
@@ -92,7 +92,7 @@ static vlt_result add_or_count(struct auditor *auditor, const struct audit_event
     bool concerns = repeats_concern(event);
     if (concerns && repeats_count(auditor->repeats, event, now_us, ret_sequence))
         return vlt_ok();
-    VLT_TRY(log_file_add(auditor->file, event, ret_sequence));
+    VLT_TRY(group_add(auditor->group, event, ret_sequence));
     if (concerns)
         repeats_add(auditor->repeats, event, now_us, *ret_sequence);
     return vlt_ok();
@@ -174,7 +174,7 @@ static void not_pruned(uint64_t until, const char *why, void *context) {
                                 .subject = bytes_of_text(subject),
                                 .reason = bytes_of_text(why)};
     complete(auditor, &event);
-    if (vlt_is_ok(log_file_add(auditor->file, &event, &sequence)))
+    if (vlt_is_ok(group_add(auditor->group, &event, &sequence)))
         group_write_soon(auditor->group);
 }
 
@@ -203,7 +203,7 @@ static vlt_result record_prune(struct auditor *auditor, const struct ask_prune *
     event.operation = BYTES_LITERAL("audit.prune");
     event.at_us = event.repeats = 0;
     complete(auditor, &event);
-    VLT_TRY(log_file_add(auditor->file, &event, &sequence));
+    VLT_TRY(group_add(auditor->group, &event, &sequence));
     struct asked_pruning *asked = malloc(sizeof *asked);
     if (!asked)
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 static vlt_result failed(struct fault *fault, const struct segment *segment, const char *what) {
@@ -89,19 +90,22 @@ void segment_close(struct segment *segment) {
 }
 
 vlt_result segment_check_identity(int folder, const struct segment *segment, struct fault *fault) {
-    struct stat status;
-    if (fstatat(folder, segment->name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+    // Not its times: Linux from 6.13 on gives a file whose times were asked for new
+    // ones with the next write, and its inode has to be written then, too.
+    struct statx status;
+    if (statx(folder, segment->name, AT_SYMLINK_NOFOLLOW, STATX_INO | STATX_SIZE, &status) != 0)
         return failed(fault, segment, "found where it was");
-    if (status.st_dev != segment->device || status.st_ino != segment->inode)
+    if (makedev(status.stx_dev_major, status.stx_dev_minor) != segment->device ||
+        status.stx_ino != segment->inode)
         return fault_set(fault, VLT_UNAVAILABLE, "the audit log was replaced",
                          "audit file %s was replaced by another file; put the original back and "
                          "restart vaultd",
                          segment->name);
-    if ((uint64_t)status.st_size < segment->size)
+    if (status.stx_size < segment->size)
         return fault_set(
             fault, VLT_UNAVAILABLE, "the audit log was cut",
             "audit file %s was cut from %llu to %llu bytes; restore it and restart vaultd",
-            segment->name, (unsigned long long)segment->size, (unsigned long long)status.st_size);
+            segment->name, (unsigned long long)segment->size, (unsigned long long)status.stx_size);
     return vlt_ok();
 }
 

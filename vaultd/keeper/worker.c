@@ -16,16 +16,16 @@ struct job_list {
 
 struct worker {
     pthread_t thread;
-    pthread_mutex_t lock; // of the next six
+    pthread_mutex_t lock; // of the next seven
     pthread_cond_t has_work, has_left;
     struct job_list waiting, finished;
     struct worker_job *running;
     int64_t running_since_ms;
     bool is_ending, is_left; // left: the thread has nothing more to do
+    size_t pending;
     int wake_fd; // eventfd: thread to loop
     struct event *woken;
-    size_t pending; // loop's side only, as the next
-    bool has_ended;
+    bool has_ended; // loop's side only
 };
 
 static void list_init(struct job_list *list) {
@@ -80,10 +80,10 @@ static void finish_jobs(struct worker *worker) {
     for (;;) {
         pthread_mutex_lock(&worker->lock);
         struct worker_job *job = list_take(&worker->finished);
+        worker->pending -= job != NULL;
         pthread_mutex_unlock(&worker->lock);
         if (!job)
             return;
-        worker->pending--;
         job->done(job);
     }
 }
@@ -186,14 +186,13 @@ void worker_free(struct worker *worker) {
 }
 
 void worker_submit(struct worker *worker, struct worker_job *job) {
-    worker->pending++;
     if (worker->has_ended) {
         job->run(job);
-        worker->pending--;
         job->done(job);
         return;
     }
     pthread_mutex_lock(&worker->lock);
+    worker->pending++;
     list_append(&worker->waiting, job);
     pthread_mutex_unlock(&worker->lock);
     pthread_cond_signal(&worker->has_work);
@@ -211,12 +210,14 @@ struct worker_job *worker_running(struct worker *worker, int64_t *ret_since_ms) 
 struct worker_job *worker_withdraw(struct worker *worker) {
     pthread_mutex_lock(&worker->lock);
     struct worker_job *job = list_take(&worker->waiting);
+    worker->pending -= job != NULL;
     pthread_mutex_unlock(&worker->lock);
-    if (job)
-        worker->pending--;
     return job;
 }
 
-size_t worker_pending(const struct worker *worker) {
-    return worker->pending;
+size_t worker_pending(struct worker *worker) {
+    pthread_mutex_lock(&worker->lock);
+    size_t pending = worker->pending;
+    pthread_mutex_unlock(&worker->lock);
+    return pending;
 }

@@ -29,12 +29,13 @@ void worker_end(struct worker *worker);
 // process ended by _exit.
 bool worker_end_within(struct worker *worker, unsigned within_ms) VLT_MUST_USE;
 void worker_free(struct worker *worker); // ends it, too; NULL is fine
+// From the loop, or from `run` of a job.
 void worker_submit(struct worker *worker, struct worker_job *job);
 // The job that runs now, and since when (clock_elapsed_ms); NULL: none.
 struct worker_job *worker_running(struct worker *worker, int64_t *ret_since_ms);
 // Takes back the oldest job that has not begun: neither of its functions is called.
 // NULL: none.
 struct worker_job *worker_withdraw(struct worker *worker);
-size_t worker_pending(const struct worker *worker); // submitted, and not done yet
+size_t worker_pending(struct worker *worker); // submitted, and not done yet
 
 #endif
