@@ -61,31 +61,39 @@ static inline bool is_line(uint8_t c) {
     return c != '\r' && c != '\n';
 }
 
-// Asking whether any holds costs as much as comparing: once for four.
-#define RUN(text, at, end_of, is)                                                                  \
-    const uint8_t *p = (text).at + (at), *end = (text).at + (text).size;                           \
+// Goes on by one lane, and stops where the run ends in it.
+#define LANE(end_of)                                                                               \
+    do {                                                                                           \
+        size_t held = held_from(end_of(p));                                                        \
+        p += held;                                                                                 \
+        if (held < LANE_BYTES)                                                                     \
+            return (size_t)(p - text.at);                                                          \
+    } while (0)
+
+// Most runs are short: names, lines, words. In long ones, asking whether any holds costs as
+// much as comparing: once for four.
+#define RUN(end_of, is)                                                                            \
+    const uint8_t *p = text.at + at, *end = text.at + text.size;                                   \
+    for (unsigned i = 0; i < 2 && (size_t)(end - p) >= LANE_BYTES; i++)                            \
+        LANE(end_of);                                                                              \
     while ((size_t)(end - p) >= 4 * LANE_BYTES &&                                                  \
            holds_nowhere(end_of(p) | end_of(p + LANE_BYTES) | end_of(p + 2 * LANE_BYTES) |         \
                          end_of(p + 3 * LANE_BYTES)))                                              \
         p += 4 * LANE_BYTES;                                                                       \
-    while ((size_t)(end - p) >= LANE_BYTES) {                                                      \
-        size_t held = held_from(end_of(p));                                                        \
-        p += held;                                                                                 \
-        if (held < LANE_BYTES)                                                                     \
-            return (size_t)(p - (text).at);                                                        \
-    }                                                                                              \
+    while ((size_t)(end - p) >= LANE_BYTES)                                                        \
+        LANE(end_of);                                                                              \
     while (p < end && is(*p))                                                                      \
         p++;                                                                                       \
-    return (size_t)(p - (text).at)
+    return (size_t)(p - text.at)
 
 size_t byte_run_b64u(struct bytes text, size_t at) {
-    RUN(text, at, end_b64u, is_b64u);
+    RUN(end_b64u, is_b64u);
 }
 
 size_t byte_run_json(struct bytes text, size_t at) {
-    RUN(text, at, end_json, is_json);
+    RUN(end_json, is_json);
 }
 
 size_t byte_run_line(struct bytes text, size_t at) {
-    RUN(text, at, end_line, is_line);
+    RUN(end_line, is_line);
 }

@@ -4,6 +4,19 @@
 #include "forward/core/byte_run.h"
 #include "forward/core/carrier.h"
 
+void head_strip_init(struct head_strip *strip, const struct profile *profile) {
+    *strip = (struct head_strip){0};
+    if (!profile)
+        strip->queries[strip->query_count++] = BYTES_LITERAL("key");
+    for (size_t i = 0; profile && i < profile_carrier_count(profile); i++) {
+        struct profile_carrier carrier = profile_carrier_at(profile, i);
+        if (carrier.in == PROFILE_HEADER && strip->header_count < HEAD_STRIP_MAX)
+            strip->headers[strip->header_count++] = bytes_of_text(carrier.name);
+        if (carrier.in == PROFILE_QUERY && strip->query_count < HEAD_STRIP_MAX)
+            strip->queries[strip->query_count++] = bytes_of_text(carrier.name);
+    }
+}
+
 size_t head_capacity(struct bytes head, const struct head_change *change) {
     size_t size = head.size + change->host.size + change->request_id.size +
                   change->correlation.size + 96;
@@ -14,15 +27,16 @@ size_t head_capacity(struct bytes head, const struct head_change *change) {
 
 static const struct bytes correlation_header = BYTES_LITERAL("x-vault-correlation-id");
 
-static void put_two(struct wire_writer *w, uint8_t first, uint8_t second) {
-    wire_put_u16(w, (uint16_t)(first << 8 | second));
+static uint8_t *copy(uint8_t *to, struct bytes from) {
+    return from.size ? (uint8_t *)mempcpy(to, from.at, from.size) : to;
 }
 
 static void put_line(struct wire_writer *w, struct bytes name, struct bytes value) {
-    wire_put_raw(w, name);
-    put_two(w, ':', ' ');
-    wire_put_raw(w, value);
-    put_two(w, '\r', '\n');
+    uint8_t *at = wire_put_space(w, name.size + value.size + 4);
+    if (!at)
+        return;
+    at = copy(copy(copy(at, name), BYTES_LITERAL(": ")), value);
+    copy(at, BYTES_LITERAL("\r\n"));
 }
 
 // RFC 3986 section 2.1: everything but unreserved.
@@ -42,8 +56,8 @@ static void put_encoded(struct wire_writer *w, struct bytes value) {
 }
 
 static bool query_is_stripped(struct bytes parameter, const struct head_change *change) {
-    for (size_t i = 0; i < change->strip_query_count; i++)
-        if (carrier_query_name_is(parameter, change->strip_queries[i]))
+    for (size_t i = 0; i < change->strip->query_count; i++)
+        if (carrier_query_name_is(parameter, change->strip->queries[i]))
             return true;
     for (size_t i = 0; i < change->answer->inject_count; i++)
         if (change->answer->inject[i].in_query &&
@@ -89,11 +103,9 @@ static vlt_result put_request_line(struct wire_writer *w, struct bytes line,
     if (!bytes_equal(bytes_of(line.at, method), change->method) ||
         !bytes_equal(bytes_of(target.at, path), change->path))
         return vlt_fail(VLT_DENIED, "method or path for the upstream are not what was decided on");
-    wire_put_raw(w, bytes_of(line.at, method + 1));
-    wire_put_raw(w, change->path);
+    wire_put_raw(w, bytes_of(line.at, method + 1 + path));
     put_query(w, bytes_from(target, path + 1), change);
-    wire_put_raw(w, bytes_from(rest, target_size));
-    put_two(w, '\r', '\n');
+    wire_put_raw(w, bytes_of(rest.at + target_size, rest.size - target_size + 2)); // and CR LF
     return vlt_ok();
 }
 
@@ -101,8 +113,8 @@ static bool header_is_stripped(struct bytes name, const struct head_change *chan
     if (carrier_is_stripped(name) || bytes_equal_nocase(name, BYTES_LITERAL("host")) ||
         bytes_equal_nocase(name, correlation_header)) // ours to say
         return true;
-    for (size_t i = 0; i < change->strip_count; i++)
-        if (bytes_equal_nocase(name, change->strip_headers[i]))
+    for (size_t i = 0; i < change->strip->header_count; i++)
+        if (bytes_equal_nocase(name, change->strip->headers[i]))
             return true;
     for (size_t i = 0; i < change->answer->remove_count; i++)
         if (bytes_equal_nocase(name, change->answer->remove[i]))
@@ -168,6 +180,6 @@ vlt_result head_rewrite(struct bytes head, const struct head_change *change,
     for (size_t i = 0; i < change->answer->inject_count; i++)
         if (!change->answer->inject[i].in_query)
             put_line(out, change->answer->inject[i].name, change->answer->inject[i].value);
-    put_two(out, '\r', '\n');
+    wire_put_raw(out, BYTES_LITERAL("\r\n"));
     return out->failed ? vlt_fail(VLT_LIMIT, "no room for the head") : vlt_ok();
 }

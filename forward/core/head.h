@@ -6,9 +6,19 @@
 #define VLT_FORWARD_HEAD_H
 
 #include "forward/core/answer.h"
+#include "forward/core/profile.h"
 #include "libvault/base/wire.h"
 
 #define HEAD_STRIP_MAX 8
+
+// Carriers of a profile beyond the well-known ones: the same for all requests of a location.
+struct head_strip {
+    size_t header_count, query_count;
+    struct bytes headers[HEAD_STRIP_MAX];
+    struct bytes queries[HEAD_STRIP_MAX];
+};
+// NULL: no profile.
+void head_strip_init(struct head_strip *strip, const struct profile *profile);
 
 struct head_change {
     struct bytes method, path; // what the vault decided on; anything else is refused
@@ -18,10 +28,7 @@ struct head_change {
     // x-request-id says the same.
     struct bytes correlation;
     const struct answer *answer;
-    size_t strip_count;
-    struct bytes strip_headers[HEAD_STRIP_MAX]; // carriers of the profile, beyond the well-known
-    size_t strip_query_count;
-    struct bytes strip_queries[HEAD_STRIP_MAX];
+    const struct head_strip *strip;
 };
 
 // An upper bound for the new head.

@@ -5,8 +5,8 @@
 #include "forward/core/json_number.h"
 #include "forward/core/key_fold.h"
 
-// What may come next. STRING and below ESCAPE are inside a text; NUMBER and
-// WORD end by the first byte that does not belong to them.
+// What may come next, structure before STRING. That, ESCAPE and HEX are inside a text; NUMBER
+// and WORD end by the first byte that does not belong to them.
 enum state {
     VALUE,       // any value
     FIRST_VALUE, // any value, or ']'
@@ -43,12 +43,12 @@ static bool top_is_object(const struct model_scan *s) {
 
 void model_scan_init(struct model_scan *scan, const char *member, bool wants_tool) {
     *scan = (struct model_scan){.state = VALUE, .wants_tool = wants_tool, .result = vlt_ok()};
-    scan->captures[0].member = member ? member : "";
+    scan->captures[0].member = bytes_of_text(member);
     scan->capture_count = 1;
     if (wants_tool) {
-        scan->captures[1].member = "method";
-        scan->captures[2].parent = "params";
-        scan->captures[2].member = "name";
+        scan->captures[1].member = BYTES_LITERAL("method");
+        scan->captures[2].parent = BYTES_LITERAL("params");
+        scan->captures[2].member = BYTES_LITERAL("name");
         scan->capture_count = 3;
     }
     limit_scan_init(&scan->limit, NULL);
@@ -62,22 +62,23 @@ void model_scan_count(struct model_scan *scan, const struct profile_limit *limit
 
 // Is this the level on which names are compared?
 static bool level_is_watched(const struct model_scan *s) {
-    return s->depth == 1 || (s->depth == 2 && (s->open_parent || s->limit.parent_is_open));
+    return s->depth == 1 || (s->depth == 2 && (s->parent_is_open || s->limit.parent_is_open));
 }
 
 // Does the key name a watched member? A spelling in other case does too: it is
 // refused, because some providers match names without case.
-static bool key_fits(struct model_scan *s, const char *name) {
-    if (!*name || !bytes_equal_nocase(bytes_of(s->key, s->key_size), bytes_of_text(name)))
+static bool key_fits(struct model_scan *s, struct bytes name) {
+    struct bytes key = bytes_of(s->key, s->key_size);
+    if (!name.size || !bytes_equal_nocase(key, name))
         return false;
-    if (s->key_is_variant || !bytes_equal_text(bytes_of(s->key, s->key_size), name))
+    if (s->key_is_variant || !bytes_equal(key, name))
         fail(s, VLT_MALFORMED, "the body has a member that differs from a known one in case only");
     return true;
 }
 
 static void key_end(struct model_scan *s) {
     static const char twice[] = "the body has the same member twice";
-    if (!s->key_is_watched)
+    if (!s->is_kept)
         return;
     if (s->key_is_escaped) {
         fail(s, VLT_MALFORMED, "the body has a member whose name is spelled with escapes");
@@ -85,13 +86,14 @@ static void key_end(struct model_scan *s) {
     }
     for (unsigned i = 0; i < s->capture_count; i++) {
         struct model_scan_capture *capture = &s->captures[i];
-        if (s->depth == 1 && capture->parent && key_fits(s, capture->parent)) {
+        bool has_parent = capture->parent.size > 0;
+        if (s->depth == 1 && has_parent && key_fits(s, capture->parent)) {
             if (capture->parent_is_seen)
                 fail(s, VLT_MALFORMED, twice);
             capture->parent_is_seen = true;
             s->key_is_parent = true;
-            s->open_parent = capture->parent;
-        } else if ((s->depth == 1 ? !capture->parent : capture->parent && s->open_parent) &&
+            s->parent_is_open = true;
+        } else if ((s->depth == 1 ? !has_parent : has_parent && s->parent_is_open) &&
                    key_fits(s, capture->member)) {
             if (capture->is_seen)
                 fail(s, VLT_MALFORMED, twice);
@@ -134,7 +136,7 @@ static void container_close(struct model_scan *s, bool is_object) {
         return;
     }
     if (s->depth == 2) {
-        s->open_parent = NULL;
+        s->parent_is_open = false;
         s->limit.parent_is_open = false;
     }
     s->depth--;
@@ -153,10 +155,10 @@ static void scalar_begins(struct model_scan *s) {
 static void string_begin(struct model_scan *s, bool is_key) {
     s->state = STRING;
     s->is_key = is_key;
+    s->is_kept = is_key ? level_is_watched(s) : s->pending != NULL;
     if (is_key) {
         s->key_size = 0;
         s->key_is_escaped = s->key_is_variant = false;
-        s->key_is_watched = level_is_watched(s);
     } else if (s->depth == 0 || s->key_is_parent) {
         scalar_begins(s);
     }
@@ -208,11 +210,11 @@ static void value_begin(struct model_scan *s, uint8_t c) {
 
 static void string_keep(struct model_scan *s, struct bytes run) {
     if (s->is_key) {
-        size_t room = s->key_is_watched ? sizeof s->key - s->key_size : 0;
+        size_t room = sizeof s->key - s->key_size;
         size_t size = run.size < room ? run.size : room;
         memcpy(s->key + s->key_size, run.at, size);
         s->key_size += size;
-    } else if (s->pending) {
+    } else {
         if (run.size > sizeof s->pending->text - s->pending->size) {
             fail(s, VLT_LIMIT, "the model or tool in the body is too long");
             return;
@@ -240,17 +242,16 @@ static void string_take(struct model_scan *s, uint8_t c) {
     if (s->utf8.left || c >= 0x80) {
         if (!utf8_step(&s->utf8, c))
             fail(s, VLT_MALFORMED, "the body is not UTF-8");
-        string_keep(s, bytes_of(&c, 1));
+        if (s->is_kept)
+            string_keep(s, bytes_of(&c, 1));
         if (s->is_key && key_fold(s->key, &s->key_size))
             s->key_is_variant = true;
     } else if (c == '"') {
         string_end(s);
     } else if (c == '\\') {
         s->state = ESCAPE;
-    } else if (c < 0x20) {
+    } else { // the run would have gone on otherwise
         malformed(s);
-    } else {
-        string_keep(s, bytes_of(&c, 1));
     }
 }
 
@@ -277,12 +278,15 @@ static void hex_take(struct model_scan *s, uint8_t c) {
         s->state = STRING;
 }
 
-// Most of a body is text. Returns the place of what must be looked at by itself.
-static size_t string_run(struct model_scan *s, struct bytes piece, size_t at) {
+// Takes a run and what ends it; returns where to go on.
+static size_t text_take(struct model_scan *s, struct bytes piece, size_t at) {
     size_t end = s->utf8.left ? at : byte_run_json(piece, at);
-    if (end > at)
+    if (end > at && s->is_kept)
         string_keep(s, bytes_of(piece.at + at, end - at));
-    return end;
+    if (end == piece.size || !vlt_is_ok(s->result))
+        return end;
+    string_take(s, piece.at[end]);
+    return end + 1;
 }
 
 // ---- Structure ----
@@ -297,7 +301,7 @@ static void after_take(struct model_scan *s, uint8_t c) {
 }
 
 static void structure_take(struct model_scan *s, uint8_t c) {
-    if (c == ' ' || c == '\t' || c == '\n' || c == '\r')
+    if (c <= ' ' && (c == ' ' || c == '\t' || c == '\n' || c == '\r'))
         return;
     switch (s->state) {
     case VALUE:
@@ -333,9 +337,6 @@ static void structure_take(struct model_scan *s, uint8_t c) {
 
 static void byte_take(struct model_scan *s, uint8_t c) {
     switch (s->state) {
-    case STRING:
-        string_take(s, c);
-        return;
     case ESCAPE:
         escape_take(s, c);
         return;
@@ -357,18 +358,17 @@ static void byte_take(struct model_scan *s, uint8_t c) {
         if (!json_number_is_whole(s->number))
             malformed(s);
         value_end(s);
-        structure_take(s, c);
-        return;
-    default:
-        structure_take(s, c);
     }
+    structure_take(s, c);
 }
 
 vlt_result model_scan_feed(struct model_scan *scan, struct bytes piece) {
     for (size_t at = 0; at < piece.size && vlt_is_ok(scan->result);) {
         if (scan->state == STRING)
-            at = string_run(scan, piece, at);
-        if (at < piece.size && vlt_is_ok(scan->result))
+            at = text_take(scan, piece, at);
+        else if (scan->state < STRING)
+            structure_take(scan, piece.at[at++]);
+        else
             byte_take(scan, piece.at[at++]);
     }
     return scan->result;

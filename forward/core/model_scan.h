@@ -23,7 +23,7 @@
 #define MODEL_SCAN_CAPTURES 3
 
 struct model_scan_capture {
-    const char *parent, *member; // parent NULL: a member of the top object
+    struct bytes parent, member; // no parent: a member of the top object
     bool is_seen, is_found, parent_is_seen;
     uint8_t text[MODEL_SCAN_TEXT_MAX];
     size_t size;
@@ -34,13 +34,13 @@ struct model_scan {
     uint8_t state, number, hex_left;
     struct utf8_step utf8;
     const char *word;
-    bool is_key, key_is_escaped, key_is_watched, key_is_parent;
+    bool is_key, is_kept, key_is_escaped, key_is_parent;
     bool key_is_variant; // had a letter beyond ASCII that some readers take for one of ASCII
     unsigned depth;
     uint8_t is_object[MODEL_SCAN_DEPTH / 8 + 1];
     uint8_t key[64]; // of the current watched level; longer names are not watched
     size_t key_size;
-    const char *open_parent;            // the watched object that is open at depth 2
+    bool parent_is_open;                // the watched object, at depth 2
     struct model_scan_capture *pending; // its value comes next, or is being read
     struct model_scan_capture captures[MODEL_SCAN_CAPTURES];
     unsigned capture_count;

@@ -9,10 +9,10 @@ static bool is_unreserved(uint8_t c) {
 }
 
 // RFC 3986 section 3.3: pchar without its percent-encoded form. A bit for each: the
-// punctuation from '!' to '@', then '@' to '_', then '`' to '~'.
+// punctuation and digits from '!' to '?', then '@' to '~'.
 static bool may_stand_raw(uint8_t c) {
-    static const uint32_t sets[8] = {[1] = 0x2fff7fd2, [2] = 0x87ffffff, [3] = 0x47fffffe};
-    return sets[c >> 5] >> (c & 31) & 1;
+    static const uint64_t sets[4] = {UINT64_C(0x2fff7fd200000000), UINT64_C(0x47fffffe87ffffff)};
+    return sets[c >> 6] >> (c & 63) & 1;
 }
 
 static bool encoding_is_needed(struct bytes digits) {
@@ -25,9 +25,15 @@ static bool encoding_is_needed(struct bytes digits) {
     return !is_unreserved(c) && c != '/' && c != '\\' && c != '%' && c >= 0x20 && c != 0x7f;
 }
 
+// "." or "..". Java servers cut a segment at ';'.
+static bool segment_is_dots(struct bytes segment) {
+    size_t name = bytes_find(segment, ';');
+    return name <= 2 && segment.at[0] == '.' && segment.at[name - 1] == '.';
+}
+
 static bool segment_is_plain(struct bytes segment) {
-    size_t name = bytes_find(segment, ';'); // Java servers cut a segment there
-    if (name == 0 || (name <= 2 && segment.at[0] == '.' && segment.at[name - 1] == '.'))
+    if (!segment.size || segment.at[0] == ';' ||
+        (segment.at[0] == '.' && segment_is_dots(segment)))
         return false;
     for (size_t i = 0; i < segment.size; i++) {
         if (segment.at[i] == '%') {

@@ -206,6 +206,7 @@ static ngx_int_t check_location(check_t *c, vault_main_conf_t *main_conf) {
     if (check_pass(c) != NGX_OK || check_tls(c) != NGX_OK || check_vault(c) != NGX_OK ||
         check_sharing(c) != NGX_OK || check_profile(c, main_conf) != NGX_OK)
         return NGX_ERROR;
+    head_strip_init(&c->loc->strip, c->loc->profile);
     // An upstream must not steer nginx: X-Accel-Redirect reaches internal locations.
     c->proxy->ignore_headers |=
         NGX_HTTP_UPSTREAM_IGN_XA_REDIRECT | NGX_HTTP_UPSTREAM_IGN_XA_EXPIRES |

@@ -4,8 +4,6 @@
 // a mirror or a debug log. And checks what comes back.
 #include "forward/nginx/vault_module.h"
 
-#include "forward/core/head.h"
-
 static const vault_upstream_t *upstream_of(ngx_http_request_t *r,
                                            const ngx_http_upstream_srv_conf_t *upstream) {
     const vault_main_conf_t *main_conf = ngx_http_get_module_main_conf(r, ngx_http_vault_module);
@@ -16,49 +14,33 @@ static const vault_upstream_t *upstream_of(ngx_http_request_t *r,
     return NULL;
 }
 
-static void change_init(struct head_change *change, vault_ctx_t *ctx,
-                        const vault_loc_conf_t *conf) {
-    *change = (struct head_change){.method = ctx->ask.method,
-                                   .path = ctx->ask.path,
-                                   .host = vault_bytes(conf->host),
-                                   .request_id = ctx->ask.request_id,
-                                   .correlation = ctx->answer.txn,
-                                   .answer = &ctx->answer};
-    if (!conf->profile)
-        change->strip_queries[change->strip_query_count++] = BYTES_LITERAL("key");
-    for (size_t i = 0; conf->profile && i < profile_carrier_count(conf->profile); i++) {
-        struct profile_carrier carrier = profile_carrier_at(conf->profile, i);
-        if (carrier.in == PROFILE_HEADER && change->strip_count < HEAD_STRIP_MAX)
-            change->strip_headers[change->strip_count++] = bytes_of_text(carrier.name);
-        if (carrier.in == PROFILE_QUERY && change->strip_query_count < HEAD_STRIP_MAX)
-            change->strip_queries[change->strip_query_count++] = bytes_of_text(carrier.name);
-    }
-}
-
-// The new head replaces the old buffer. u->uri goes on pointing into the old
-// one: nginx writes it to the error log, and the new one may hold a key.
+// The new head takes the place of the old one in its buffer. u->uri goes on pointing into the
+// old one: nginx writes it to the error log, and the new one may hold a key.
 static ngx_int_t head_splice(ngx_http_request_t *r, vault_ctx_t *ctx,
                              const vault_loc_conf_t *conf) {
-    ngx_chain_t *first = r->upstream->request_bufs;
-    ngx_buf_t *old = first->buf;
-    struct bytes request = bytes_of(old->pos, (size_t)(old->last - old->pos));
-    struct head_change change;
+    ngx_buf_t *buf = r->upstream->request_bufs->buf;
+    struct bytes request = bytes_of(buf->pos, (size_t)(buf->last - buf->pos));
+    const struct head_change change = {.method = ctx->ask.method,
+                                       .path = ctx->ask.path,
+                                       .host = vault_bytes(conf->host),
+                                       .request_id = ctx->ask.request_id,
+                                       .correlation = ctx->answer.txn,
+                                       .answer = &ctx->answer,
+                                       .strip = &conf->strip};
     struct wire_writer w;
-    change_init(&change, ctx, conf);
-    ngx_buf_t *head = ngx_create_temp_buf(r->pool, head_capacity(request, &change));
-    if (!head || vault_wipe_later(ctx, head->start, (size_t)(head->end - head->start)) != NGX_OK)
+    size_t capacity = head_capacity(request, &change);
+    u_char *head = ngx_pnalloc(r->pool, capacity);
+    if (!head || vault_wipe_later(ctx, head, capacity) != NGX_OK)
         return NGX_ERROR;
-    wire_writer_init(&w, head->start, (size_t)(head->end - head->start));
+    wire_writer_init(&w, head, capacity);
     vlt_result result = head_rewrite(request, &change, &w);
     if (!vlt_is_ok(result)) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "vault: %s", result.reason);
         return NGX_ERROR;
     }
-    head->last = head->pos + w.size;
-    head->flush = old->flush;
-    head->last_buf = old->last_buf;
-    head->last_in_chain = old->last_in_chain;
-    first->buf = head;
+    buf->start = buf->pos = head;
+    buf->last = head + w.size;
+    buf->end = head + capacity;
     ctx->is_spliced = 1;
     return NGX_OK;
 }

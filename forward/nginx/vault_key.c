@@ -14,6 +14,7 @@
 #define REMEMBERED_MAX 4096 // longer questions are hashed each time
 
 typedef struct {
+    uint64_t serial; // of what is remembered, in this worker; 0: nothing is
     size_t size, capacity;
     uint8_t *question; // sizes of the parts, then the parts; NULL: none
     uint8_t key[VAULT_KEY_BYTES];
@@ -43,30 +44,46 @@ static void question_write(const question_t *question, uint8_t *at) {
             at = ngx_cpymem(at, question->parts[i].at, question->parts[i].size);
 }
 
+// Sixteen bytes at once (GCC's and clang's vectors), because this is the price of what is
+// remembered.
+typedef uint64_t lanes __attribute__((vector_size(16)));
+
+static inline lanes difference(const uint8_t *a, const uint8_t *b) {
+    lanes from, to;
+    ngx_memcpy(&from, a, sizeof from);
+    ngx_memcpy(&to, b, sizeof to);
+    return from ^ to;
+}
+
+static inline lanes difference_of_64(const uint8_t *a, const uint8_t *b) {
+    return difference(a, b) | difference(a + 16, b + 16) | difference(a + 32, b + 32) |
+           difference(a + 48, b + 48);
+}
+
 // In constant time: clients of a proxy before this one may share its connection, and
-// the time must not tell them how much of another's token they guessed. Sixteen bytes
-// at once (GCC's and clang's vectors), because this is the price of what is remembered.
+// the time must not tell them how much of another's token they guessed.
 static bool token_is(struct bytes token, const uint8_t *remembered) {
-    typedef uint64_t lanes __attribute__((vector_size(16)));
-    lanes a, b, all = {0};
-    size_t at = 0;
+    lanes all = {0};
     uint8_t rest = 0;
-    for (; token.size - at >= sizeof a; at += sizeof a) {
-        ngx_memcpy(&a, token.at + at, sizeof a);
-        ngx_memcpy(&b, remembered + at, sizeof b);
-        all |= a ^ b;
+    size_t at = 0;
+    for (; token.size - at >= 64; at += 64)
+        all |= difference_of_64(token.at + at, remembered + at);
+    if (at) { // the last 64, whatever of them was compared before
+        at = token.size;
+        all |= difference_of_64(token.at + at - 64, remembered + at - 64);
     }
     for (; at < token.size; at++)
         rest |= token.at[at] ^ remembered[at];
     return (all[0] | all[1] | rest) == 0;
 }
 
-static bool is_remembered(const memory_t *memory, const question_t *question) {
-    if (memory->size != question->size ||
+// known_as: vault_key_knows has compared the token with what had this serial.
+static bool is_remembered(const memory_t *memory, const question_t *question, uint64_t known_as) {
+    if (!memory->serial || memory->size != question->size ||
         ngx_memcmp(memory->question, question->sizes, sizeof question->sizes))
         return false;
     const uint8_t *at = memory->question + sizeof question->sizes;
-    if (!token_is(question->parts[0], at))
+    if (memory->serial != known_as && !token_is(question->parts[0], at))
         return false;
     for (size_t i = 1; i < PARTS; i++) {
         at += question->parts[i - 1].size;
@@ -112,14 +129,17 @@ static memory_t *memory_new(const ngx_http_request_t *r) {
     return at->data;
 }
 
-bool vault_key_knows(const ngx_http_request_t *r, struct bytes token) {
-    const memory_t *memory = memory_of(r);
+bool vault_key_knows(vault_ctx_t *ctx) {
+    const memory_t *memory = memory_of(ctx->request);
+    struct bytes token = ctx->ask.token;
     uint32_t size;
-    if (!memory || !memory->size)
+    if (!memory || !memory->serial)
         return false;
     ngx_memcpy(&size, memory->question, sizeof size);
-    return size == token.size &&
-           token_is(token, memory->question + sizeof(uint32_t[PARTS]));
+    if (size != token.size || !token_is(token, memory->question + sizeof(uint32_t[PARTS])))
+        return false;
+    ctx->known_as = memory->serial;
+    return true;
 }
 
 static bool hash(const uint8_t *text, size_t size, uint8_t *ret_key) {
@@ -135,18 +155,20 @@ static bool hash(const uint8_t *text, size_t size, uint8_t *ret_key) {
 
 // Hashes the question where it is then remembered.
 static bool learn(memory_t *memory, const question_t *question) {
+    static uint64_t serials;
     if (memory->capacity < question->size) {
         forget(memory);
         memory->question = ngx_alloc(question->size, ngx_cycle->log);
         memory->capacity = memory->question ? question->size : 0;
     }
-    memory->size = 0; // until the key is known
+    memory->serial = 0; // until the key is known
     if (!memory->question)
         return false;
     question_write(question, memory->question);
     if (!hash(memory->question, question->size, memory->key))
         return false;
     memory->size = question->size;
+    memory->serial = ++serials;
     return true;
 }
 
@@ -162,7 +184,7 @@ bool vault_key_make(vault_ctx_t *ctx) {
     memory_t *memory = memory_of(ctx->request);
     if (!memory)
         memory = memory_new(ctx->request);
-    if (!memory || (!is_remembered(memory, &question) && !learn(memory, &question)))
+    if (!memory || (!is_remembered(memory, &question, ctx->known_as) && !learn(memory, &question)))
         return false;
     ngx_memcpy(ctx->key, memory->key, VAULT_KEY_BYTES);
     return true;

@@ -19,6 +19,7 @@
 #include "forward/core/answer.h"
 #include "forward/core/ask.h"
 #include "forward/core/body_look.h"
+#include "forward/core/head.h"
 #include "forward/core/model_scan.h"
 #include "forward/core/profile.h"
 #include "forward/core/reply.h"
@@ -79,6 +80,7 @@ typedef struct {
     ngx_uint_t max_tokens; // vault_max_tokens_e
     ngx_str_t profile_name;
     const struct profile *profile; // NULL: none configured
+    struct head_strip strip;
     ngx_flag_t needs_verified_tls;
     ngx_flag_t cut_streams;
 
@@ -135,6 +137,7 @@ typedef struct {
     struct model_scan *scan; // while the body is read
     struct body_look look;
     vlt_result scan_result;
+    uint64_t known_as; // vault_key_knows the token; 0: it does not
     uint8_t key[VAULT_KEY_BYTES];
     uint64_t generation; // of the cache, read before asking; 0: do not keep the answer
     vault_link_t *link;
@@ -192,8 +195,9 @@ void vault_link_cancel(vault_ctx_t *ctx);
 
 // vault_key.c: into ctx->key. False: nothing can be looked up or kept.
 bool vault_key_make(vault_ctx_t *ctx);
-// The connection asked with this token before: it has the shape of one.
-bool vault_key_knows(const ngx_http_request_t *r, struct bytes token);
+// The connection asked with this token before: it has the shape of one. Noted, so that
+// vault_key_make does not compare it again.
+bool vault_key_knows(vault_ctx_t *ctx);
 
 // vault_cache.c
 char *vault_cache_zone(ngx_conf_t *cf, vault_main_conf_t *main_conf, ngx_str_t size);

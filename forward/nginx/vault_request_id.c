@@ -9,6 +9,23 @@
 #define ID_BYTES 16
 #define IDS_AT_ONCE 1024
 
+// Of eight numbers below 16. Which bits of the drawn ones make which digit does not matter.
+static uint64_t digits_of(uint64_t numbers) {
+    static const uint64_t each = UINT64_C(0x0101010101010101);
+    uint64_t are_letters = (numbers + 6 * each) >> 4 & each;
+    return numbers + '0' * each + are_letters * ('a' - '0' - 10);
+}
+
+static void put_digits(u_char *at, const u_char *drawn) {
+    static const uint64_t low = UINT64_C(0x0f0f0f0f0f0f0f0f);
+    for (size_t i = 0; i < ID_BYTES; i += sizeof low) {
+        uint64_t bits;
+        ngx_memcpy(&bits, drawn + i, sizeof bits);
+        const uint64_t digits[2] = {digits_of(bits & low), digits_of(bits >> 4 & low)};
+        at = ngx_cpymem(at, digits, sizeof digits);
+    }
+}
+
 static ngx_int_t get(ngx_http_request_t *r, ngx_http_variable_value_t *value, uintptr_t unused) {
     static u_char pool[ID_BYTES * IDS_AT_ONCE];
     static size_t left; // of the pool; each worker fills its own after the fork
@@ -21,7 +38,7 @@ static ngx_int_t get(ngx_http_request_t *r, ngx_http_variable_value_t *value, ui
         left = sizeof pool;
     }
     left -= ID_BYTES;
-    ngx_hex_dump(id, pool + left, ID_BYTES);
+    put_digits(id, pool + left);
     value->valid = 1;
     value->no_cacheable = 0;
     value->not_found = 0;

@@ -25,13 +25,15 @@ static ngx_int_t deny(taking_t *t, unsigned status, const char *code, const char
 }
 
 static void offer(taking_t *t, struct bytes text) {
+    struct ask *ask = &t->ctx->ask;
     if (text.size == 0)
         return;
-    if (!t->ctx->ask.token.size)
-        t->ctx->ask.token = text;
-    else if (!bytes_equal(t->ctx->ask.token, text))
-        t->is_conflict = true;
-    if (!vault_key_knows(t->ctx->request, text) && !carrier_is_token(text))
+    if (ask->token.size) {
+        t->is_conflict = t->is_conflict || !bytes_equal(ask->token, text);
+        return;
+    }
+    ask->token = text;
+    if (!vault_key_knows(t->ctx) && !carrier_is_token(text))
         t->is_foreign = true;
 }
 

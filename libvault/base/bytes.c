@@ -32,7 +32,10 @@ bool bytes_equal_text(struct bytes a, const char *text) {
 static uint8_t lower(uint8_t c) { return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c; }
 
 bool bytes_match_nocase(const uint8_t *a, const uint8_t *b, size_t size) {
-    for (size_t i = 0; i < size; i++)
+    size_t i = 0;
+    while (size - i >= sizeof(uint64_t) && word_at(a + i) == word_at(b + i))
+        i += sizeof(uint64_t); // mostly spelled alike
+    for (; i < size; i++)
         if (a[i] != b[i] && lower(a[i]) != lower(b[i]))
             return false;
     return true;

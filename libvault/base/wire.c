@@ -5,7 +5,7 @@ void wire_writer_init(struct wire_writer *w, void *at, size_t capacity) {
     *w = (struct wire_writer){.at = at, .capacity = capacity};
 }
 
-static uint8_t *writer_room(struct wire_writer *w, size_t size) {
+uint8_t *wire_put_space(struct wire_writer *w, size_t size) {
     if (w->failed || size > w->capacity - w->size) {
         w->failed = true;
         return NULL;
@@ -16,14 +16,14 @@ static uint8_t *writer_room(struct wire_writer *w, size_t size) {
 }
 
 void wire_put_u8(struct wire_writer *w, uint8_t value) {
-    uint8_t *room = writer_room(w, 1);
+    uint8_t *room = wire_put_space(w, 1);
     if (room)
         room[0] = value;
 }
 
 // Big-endian one byte at a time, which compilers make one move and one swap of.
 void wire_put_u16(struct wire_writer *w, uint16_t value) {
-    uint8_t *room = writer_room(w, 2);
+    uint8_t *room = wire_put_space(w, 2);
     if (!room)
         return;
     room[0] = (uint8_t)(value >> 8);
@@ -38,13 +38,13 @@ static void store_u32(uint8_t *at, uint32_t value) {
 }
 
 void wire_put_u32(struct wire_writer *w, uint32_t value) {
-    uint8_t *room = writer_room(w, 4);
+    uint8_t *room = wire_put_space(w, 4);
     if (room)
         store_u32(room, value);
 }
 
 void wire_put_u64(struct wire_writer *w, uint64_t value) {
-    uint8_t *room = writer_room(w, 8);
+    uint8_t *room = wire_put_space(w, 8);
     if (!room)
         return;
     store_u32(room, (uint32_t)(value >> 32));
@@ -52,7 +52,7 @@ void wire_put_u64(struct wire_writer *w, uint64_t value) {
 }
 
 void wire_put_raw(struct wire_writer *w, struct bytes bytes) {
-    uint8_t *room = writer_room(w, bytes.size);
+    uint8_t *room = wire_put_space(w, bytes.size);
     if (room && bytes.size)
         memcpy(room, bytes.at, bytes.size);
 }
@@ -62,7 +62,7 @@ uint8_t *wire_put_room(struct wire_writer *w, size_t size) {
         w->failed = true;
         return NULL;
     }
-    uint8_t *room = writer_room(w, 4 + size);
+    uint8_t *room = wire_put_space(w, 4 + size);
     if (!room)
         return NULL;
     store_u32(room, (uint32_t)size);
@@ -79,49 +79,9 @@ void wire_put_text(struct wire_writer *w, const char *text) {
     wire_put_bytes(w, bytes_of_text(text));
 }
 
-void wire_reader_init(struct wire_reader *r, struct bytes bytes) {
-    *r = (struct wire_reader){.at = bytes.at, .size = bytes.size};
-}
-
-struct bytes wire_get_raw(struct wire_reader *r, size_t size) {
-    if (r->failed || size > r->size - r->next) {
-        r->failed = true;
-        return bytes_of(NULL, 0);
-    }
-    struct bytes got = bytes_of(r->at + r->next, size);
-    r->next += size;
-    return got;
-}
-
-uint8_t wire_get_u8(struct wire_reader *r) {
-    struct bytes got = wire_get_raw(r, 1);
-    return got.size ? got.at[0] : 0;
-}
-
 uint16_t wire_get_u16(struct wire_reader *r) {
     struct bytes got = wire_get_raw(r, 2);
     return got.size ? (uint16_t)(got.at[0] << 8 | got.at[1]) : 0;
-}
-
-static uint32_t load_u32(const uint8_t *at) {
-    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
-
-uint32_t wire_get_u32(struct wire_reader *r) {
-    struct bytes got = wire_get_raw(r, 4);
-    return got.size ? load_u32(got.at) : 0;
-}
-
-uint64_t wire_get_u64(struct wire_reader *r) {
-    struct bytes got = wire_get_raw(r, 8);
-    return got.size ? (uint64_t)load_u32(got.at) << 32 | load_u32(got.at + 4) : 0;
-}
-
-struct bytes wire_get_bytes(struct wire_reader *r, size_t max_bytes) {
-    uint32_t size = wire_get_u32(r);
-    if (size > max_bytes)
-        r->failed = true;
-    return wire_get_raw(r, size);
 }
 
 void wire_get_text(struct wire_reader *r, char *text, size_t capacity) {

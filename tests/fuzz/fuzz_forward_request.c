@@ -12,13 +12,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size);
 static void rewrite(struct bytes head) {
     const struct answer answer = {
         .inject_count = 1, .inject = {{false, BYTES_LITERAL("authorization"), BYTES_LITERAL("S")}}};
+    static const struct head_strip strip;
     size_t space = bytes_find(head, ' ');
     struct bytes target = bytes_from(head, space + 1);
     target.size = bytes_find(target, ' ');
     const struct head_change change = {.method = bytes_of(head.at, space),
                                        .path = bytes_of(target.at, bytes_find(target, '?')),
                                        .host = BYTES_LITERAL("h"),
-                                       .answer = &answer};
+                                       .answer = &answer,
+                                       .strip = &strip};
     size_t capacity = head_capacity(head, &change);
     uint8_t *room = malloc(capacity);
     struct wire_writer w;
