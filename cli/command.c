@@ -106,22 +106,23 @@ static const json_t *problem_of(const struct command *command) {
     return command->broker ? vault_problem(command->broker) : NULL;
 }
 
+static int fail_json(enum vlt_class class, const char *text, int status, const json_t *problem) {
+    json_t *error = json_pack("{s:{s:s,s:s,s:i}}", "error", "class", vlt_class_name(class),
+                              "detail", text, "exit_status", status);
+    if (error && problem)
+        json_object_set_new(json_object_get(error, "error"), "problem", json_deep_copy(problem));
+    json_dumpf(error, stderr, JSON_INDENT(2));
+    fputc('\n', stderr);
+    json_decref(error);
+    return status;
+}
+
 int command_fail(const struct command *command, vlt_result result, const struct fault *fault) {
     int status = exit_status_of(result.class);
     const char *text = fault_or_reason(fault, result);
     const json_t *problem = problem_of(command);
-    if (command->wants_json) {
-        json_t *error =
-            json_pack("{s:{s:s,s:s,s:i}}", "error", "class", vlt_class_name(result.class), "detail",
-                      text, "exit_status", status);
-        if (error && problem)
-            json_object_set_new(json_object_get(error, "error"), "problem",
-                                json_deep_copy(problem));
-        json_dumpf(error, stderr, JSON_INDENT(2));
-        fputc('\n', stderr);
-        json_decref(error);
-        return status;
-    }
+    if (command->wants_json)
+        return fail_json(result.class, text, status, problem);
     fprintf(stderr, "vaultctl: ");
     terminal_put(stderr, text);
     fputc('\n', stderr);
@@ -135,6 +136,8 @@ int command_usage(const struct command *command, const char *format, ...) {
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    if (command->wants_json)
+        return fail_json(VLT_MALFORMED, text, EXIT_USAGE, NULL);
     fprintf(stderr, "vaultctl: ");
     terminal_put(stderr, text);
     const struct verb *verb = command->verb;

@@ -165,9 +165,10 @@ static vlt_result words_take(struct command *command, int argc, char **argv, int
 vlt_result command_parse(int argc, char **argv, struct fault *fault, struct command *ret_command) {
     struct command *command = ret_command;
     *command = (struct command){0};
-    for (int i = 0; i < argc && strcmp(argv[i], "--"); i++)
-        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
-            command->wants_help = true;
+    for (int i = 0; i < argc && strcmp(argv[i], "--"); i++) {
+        command->wants_help |= !strcmp(argv[i], "--help") || !strcmp(argv[i], "-h");
+        command->wants_json |= !strcmp(argv[i], "--json"); // also where the rest is wrong
+    }
     int noun_at = word_next(command, argc, argv, 0);
     if (noun_at == argc)
         return fault_set(fault, VLT_MALFORMED, "no verb", "what shall I do?");

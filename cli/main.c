@@ -12,14 +12,9 @@
 #define VAULTCTL_VERSION "unknown"
 #endif
 
-int main(int argc, char **argv) {
+static int run(int argc, char **argv) {
     static struct command command;
     struct fault fault = {0};
-    descriptors_note();
-    // A core file of this program could hold a credential.
-    const struct rlimit no_core = {0, 0};
-    setrlimit(RLIMIT_CORE, &no_core);
-    setlocale(LC_CTYPE, "");
     if (argc == 2 && !strcmp(argv[1], "--version")) {
         puts("vaultctl " VAULTCTL_VERSION);
         return EXIT_OK;
@@ -45,5 +40,18 @@ int main(int argc, char **argv) {
         return command_usage(&command, "%s", fault_or_reason(&fault, result));
     int status = command.verb->run(&command);
     command_done(&command);
-    return fflush(stdout) == 0 ? status : EXIT_FAILED;
+    return status;
+}
+
+int main(int argc, char **argv) {
+    descriptors_note();
+    // A core file of this program could hold a credential.
+    const struct rlimit no_core = {0, 0};
+    setrlimit(RLIMIT_CORE, &no_core);
+    setlocale(LC_CTYPE, "");
+    int status = run(argc, argv);
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    fprintf(stderr, "vaultctl: standard output can not be written: what it got is not whole\n");
+    return status == EXIT_OK ? EXIT_FAILED : status;
 }

@@ -6,8 +6,9 @@
 #include "cli/credential_put.h"
 #include "cli/listing.h"
 #include "cli/verbs.h"
+#include "forward/core/profile.h"
 
-#define VALUE_MAX_BYTES 16384
+#define VALUE_MAX_BYTES PROFILE_SECRET_MAX
 #define HEAP_BYTES (128u << 10)
 #define GRACE_DEFAULT_S 300
 #define GRACE_MAX_S (30 * 86400)
@@ -174,7 +175,9 @@ const struct verb verb_credential_put = {
     .details =
         "Asks for the value without showing it; \"-\" reads standard input, --file a file. The\n"
         "value is encrypted to the vault's intake key here: neither the network nor the admin\n"
-        "process sees it. There is no command that shows it again.",
+        "process sees it. There is no command that shows it again.\n\n"
+        "A value has 1 to 8192 bytes and no control characters. Where the profile puts it into a\n"
+        "request as it is, it is visible ASCII, with spaces only inside.",
     .examples =
         "  vaultctl credential put openai-prod --profile openai\n"
         "  pass show openai | vaultctl credential put openai-prod - --profile openai\n"

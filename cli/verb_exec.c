@@ -58,29 +58,31 @@ static int program_run(char **program) {
 
 static volatile sig_atomic_t child_pid; // 0: none yet
 
-static void signal_pass(int number) {
-    if (child_pid)
+// What the terminal sends, it sends to the program too; the rest is passed on.
+static void signal_pass(int number, siginfo_t *from, void *context) {
+    int before = errno;
+    bool is_terminals = (number == SIGINT || number == SIGQUIT) && from->si_code == SI_KERNEL;
+    if (child_pid && !is_terminals)
         kill((pid_t)child_pid, number);
+    errno = before;
 }
 
-// The terminal sends its signals to the program too; the others are passed on.
 static void signals_set(void) {
-    const struct sigaction pass = {.sa_handler = signal_pass, .sa_flags = SA_RESTART};
-    sigaction(SIGTERM, &pass, NULL);
-    sigaction(SIGHUP, &pass, NULL);
-    signal(SIGINT, SIG_IGN);
-    signal(SIGQUIT, SIG_IGN);
+    const struct sigaction pass = {.sa_sigaction = signal_pass,
+                                   .sa_flags = SA_RESTART | SA_SIGINFO};
+    static const int passed[] = {SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2};
+    for (size_t i = 0; i < sizeof passed / sizeof *passed; i++)
+        sigaction(passed[i], &pass, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
 
 static int program_spawn(char **program) {
     posix_spawnattr_t attributes;
-    sigset_t usual;
+    sigset_t usual; // what is caught here is so there by itself
     pid_t pid;
     int status = 0;
     sigemptyset(&usual);
-    for (const int *number = (const int[]){SIGINT, SIGQUIT, SIGPIPE, 0}; *number; number++)
-        sigaddset(&usual, *number);
+    sigaddset(&usual, SIGPIPE);
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setsigdefault(&attributes, &usual);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);

@@ -125,38 +125,42 @@ static int run_all(struct command *command) {
 }
 
 // By hand when a value comes along, or when nothing says how the provider does it.
-static bool is_by_hand(struct command *command) {
-    const json_t *plan = NULL;
+// EXIT_OK, or why it can not be known was said.
+static int is_by_hand(struct command *command, bool *ret_is_by_hand) {
     bool has_plan = false;
     json_t *plans = NULL;
     if (command->argument_count == 2 || command_option(command, "--file") ||
-        command_flag(command, "--stage") || command_option(command, "--profile"))
-        return true;
-    if (listing_fetch(command, "/v1/tenants/%s/rotations", command->tenant, &plans) != EXIT_OK)
-        return true; // it says what is wrong once more
-    for (size_t i = 0; i < json_array_size(plans); i++) {
-        plan = json_array_get(plans, i);
-        has_plan |= !strcmp(member_text(plan, "name"), command->arguments[0]);
+        command_flag(command, "--stage") || command_option(command, "--profile")) {
+        *ret_is_by_hand = true;
+        return EXIT_OK;
     }
+    int status = listing_fetch(command, "/v1/tenants/%s/rotations", command->tenant, &plans);
+    for (size_t i = 0; i < json_array_size(plans); i++)
+        has_plan |=
+            !strcmp(member_text(json_array_get(plans, i), "name"), command->arguments[0]);
     json_decref(plans);
-    return !has_plan;
+    *ret_is_by_hand = !has_plan;
+    return status;
 }
 
 static int run(struct command *command) {
     json_t *plan = NULL;
-    bool is_all = command_flag(command, "--all");
+    bool is_all = command_flag(command, "--all"), by_hand = false;
     if (is_all != (command->argument_count == 0))
         return command_usage(command, is_all ? "give a NAME or --all, not both"
                                              : "give the NAME of a credential, or --all");
     if (is_all)
         return run_all(command);
-    if (is_by_hand(command)) {
+    int status = is_by_hand(command, &by_hand);
+    if (status != EXIT_OK)
+        return status;
+    if (by_hand) {
         if (command_flag(command, "--dry-run"))
             return command_usage(command, "%s is rotated by hand: `vaultctl credential automate` "
                                           "says how its provider does it", command->arguments[0]);
         return credential_rotate(command);
     }
-    int status = run_one(command, command->arguments[0], &plan);
+    status = run_one(command, command->arguments[0], &plan);
     if (plan && command->wants_json)
         (void)command_print_json(json_incref(plan));
     json_decref(plan);

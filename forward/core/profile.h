@@ -58,6 +58,10 @@ bool profile_permits_host(const struct profile *profile, const char *host);
 vlt_result profile_check(const struct profile *profile, const json_t *parameters,
                          struct fault *fault) VLT_MUST_USE;
 
+// Does the credential stand in a request as it is? Else it is encoded first, as in
+// HTTP Basic. Decides which values can be rendered.
+bool profile_puts_secret_plain(const struct profile *profile);
+
 // Writes the JSON text of the redeem answer's "inject" array straight into the
 // caller's (secret) memory: no allocation, no copy of the secret elsewhere; on
 // failure what was written is wiped. Parameters that were not checked are

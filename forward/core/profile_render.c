@@ -143,6 +143,13 @@ static bool item_is_wanted(const struct source *from, const struct profile_item 
     return true;
 }
 
+bool profile_puts_secret_plain(const struct profile *profile) {
+    for (size_t i = 0; i < profile->item_count; i++)
+        if (strstr(profile->items[i].format, "{secret}"))
+            return true;
+    return false;
+}
+
 static void put_item(struct render *r, const struct source *from,
                      const struct profile_item *item) {
     put_text(r, item->in_query ? "{\"in\":\"query\"" : "{\"in\":\"header\"");

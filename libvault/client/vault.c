@@ -150,8 +150,26 @@ out:
     return result;
 }
 
+// Else it would be another path, or none.
+static bool names_are_plain(const char *path) {
+    size_t end = strcspn(path, "?"), size;
+    for (size_t at = 0; at < end; at += size + 1) {
+        const char *name = path + at + 1;
+        size = strcspn(name, "/?");
+        if (size == 0 || (size == 1 && name[0] == '.') || (size == 2 && !memcmp(name, "..", 2)))
+            return false;
+        for (size_t i = 0; i + 2 < size; i++)
+            if (!memcmp(name + i, "%2F", 3))
+                return false;
+    }
+    return true;
+}
+
 vlt_result vault_call(struct vault *vault, const struct vault_call *call, struct fault *fault,
                       json_t **ret_body, uint64_t *ret_revision) {
+    if (!names_are_plain(call->path))
+        return fault_set(fault, VLT_MALFORMED, "not a name",
+                         "a name is not empty, \".\" or \"..\", and holds no \"/\"");
     char *text = call->body ? json_dumps(call->body, JSON_COMPACT) : NULL;
     if (call->body && !text)
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");

@@ -514,6 +514,41 @@ def arguments_of_vaultctl():
             need(done.returncode in (1, 2) and done.stderr.startswith("vaultctl: "), f"a value of {len(value)} bytes: {done}")
         done = lab.vaultctl("--json", "tenant", "create", "UP", check=False)
         need(done.returncode == 1 and json.loads(done.stderr)["error"]["problem"]["status"] == 400, done)
+        for arguments in (["bogus", "--json"], ["--json", "credential", "show"], ["credential", "show", "x", "--colour", "--json"]):
+            done = lab.vaultctl(*arguments, check=False)
+            need(done.returncode == 2 and json.loads(done.stderr)["error"]["exit_status"] == 2, f"{arguments}: {done}")
+        for name in ("", ".", "..", "a/b"):
+            for arguments in (["credential", "put", name, "-", "--profile", "openai"], ["credential", "show", name], ["tenant", "show", name]):
+                done = lab.vaultctl(*arguments, check=False, input="sk-x")
+                need(done.returncode == 1 and "a name is not empty" in done.stderr, f"{arguments}: {done}")
+        for arguments in (["status"], ["--json", "status"], ["status", "--help"], ["completion", "bash"]):
+            with open("/dev/full", "w") as full:
+                done = subprocess.run([f"{lab.prefix}/bin/vaultctl", "--server", f"unix:{lab.admin_socket}", *arguments], stdout=full, stderr=subprocess.PIPE,
+                                      text=True, timeout=20)
+            need(done.returncode == 1 and "standard output can not be written" in done.stderr, f"{arguments}: {done}")
+        done = lab.vaultctl("--server", "unix:/nonexistent", "rotate", "credential", "openai-prod", check=False)
+        need(done.returncode == 6 and "terminal" not in done.stderr, done)  # asks for no value
+
+
+def values_that_no_request_can_carry():
+    with bad_input() as lab:
+        profiles = {"openai": [], "generic-query": ["--parameter", "query=key", "--host", "api.test"],
+                    "generic-basic": ["--parameter", "user=me", "--host", "api.test"]}
+        cases = [("sk\nx-evil: 1", ()), ("sk\0x", ()), ("sk\tx", ()), ("sk\x7f", ()), ("sk\u2013x", ("generic-basic",)), (" sk", ("generic-basic",)),
+                 ("sk ", ("generic-basic",)), ("x" * 8193, ())]
+        for value, good in cases:
+            for profile, more in profiles.items():
+                done = lab.vaultctl("credential", "put", "odd", "-", "--profile", profile, *more, check=False, input=value)
+                need(done.returncode == (0 if profile in good else 1), f"{value[:20]!r} for {profile}: {done}")
+                need(profile in good or "no request can carry it" in done.stderr or "8192" in done.stderr, f"{value[:20]!r}: {done}")
+                if profile in good:
+                    lab.vaultctl("credential", "delete", "odd", "--yes")
+        for step in (["credential", "rotate", "openai-prod", "-"], ["credential", "rotate", "openai-prod", "-", "--stage"]):
+            done = lab.vaultctl(*step, check=False, input="sk\r\nx")
+            need(done.returncode == 1 and "no request can carry it" in done.stderr, done)
+        intake = lab.admin("GET", "/v1/intake-key").json
+        long = lab.admin("POST", "/v1/tenants/default/credentials/long", {"profile": "openai", "jwe": seal(intake, b"x" * 8193)})
+        check("a long value", long, 400, "longer than 8192 bytes")
 
 
 # ---- HTTP ----
@@ -742,5 +777,6 @@ if __name__ == "__main__":
     run_cases(parameters_of_the_token_request, authorization_details_that_are_malformed, subject_tokens_that_are_not_accepted, proofs_that_are_malformed,
               introspection_revocation_and_metadata, unknown_and_disabled_tenants_look_like_a_denial, members_of_the_redeem_request,
               strangers_may_not_redeem, bodies_of_the_admin_api, queries_and_names_of_the_admin_api, policies_with_mistakes, arguments_of_vaultctl,
+              values_that_no_request_can_carry,
               framing_that_two_readers_could_see_differently, bodies_that_are_too_large, slow_requests_end, too_many_connections,
               a_configuration_with_mistakes_does_not_start)

@@ -4,6 +4,8 @@
 
 import json
 import os
+import signal
+import subprocess
 import sys
 import time
 
@@ -190,6 +192,26 @@ def a_credential_rotates_between_two_calls():
         need(lab.redeem(token, key).status == 403, "deleted")
 
 
+def a_program_with_a_bound_token_gets_every_signal():
+    program = ("import signal, sys, time\n"
+               "def told(number, frame):\n    sys.exit(number)\n"
+               "for name in sys.argv[1].split():\n    signal.signal(getattr(signal, name), told)\n"
+               "print('ready', flush=True)\ntime.sleep(20)\nsys.exit(99)\n")
+    names = ("SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2")
+    with Lab() as lab:
+        ready(lab)
+        who = lab.put_file("id.jwt", lab.subject_token())
+        for name in names:
+            child = subprocess.Popen(
+                [f"{lab.prefix}/bin/vaultctl", "exec", "--bind", "--credential", "openai-prod", "--profile", "openai", "--forwarder", "http://127.0.0.1:1",
+                 "--profiles-dir", f"{lab.prefix}/share/vaultd/profiles", "--subject-token-file", who, "--broker", lab.origin, "--ca", lab.ca,
+                 "--", sys.executable, "-c", program, " ".join(names)], stdout=subprocess.PIPE)
+            need(child.stdout.readline() == b"ready\n", "the program did not start")
+            child.send_signal(getattr(signal, name))
+            need(child.wait(15) == getattr(signal, name), f"{name}: {child.returncode}")
+            child.stdout.close()
+
+
 def a_program_gets_a_token_and_no_descriptor_of_ours():
     with Lab() as lab:
         ready(lab)
@@ -227,4 +249,4 @@ if __name__ == "__main__":
     run_cases(softhsm_does_the_main_job, swtpm_does_the_main_job, tokens_are_refused_when_stolen_revoked_or_misused,
               rules_end_tokens_of_a_principal_and_a_credential, bearer_only_where_the_policy_says_so, certificates_bind_tokens_too,
               agents_act_only_where_both_may, every_algorithm_of_an_issuer_works, a_credential_rotates_between_two_calls,
-              a_program_gets_a_token_and_no_descriptor_of_ours, tenants_do_not_see_each_other)
+              a_program_with_a_bound_token_gets_every_signal, a_program_gets_a_token_and_no_descriptor_of_ours, tenants_do_not_see_each_other)

@@ -485,6 +485,7 @@ vlt_result fixture_put(struct keeper_fixture *f, const struct put_request *reque
                                      .mode = request->stages    ? CREDENTIAL_STAGE
                                              : request->rotates ? CREDENTIAL_ROTATE
                                                                 : CREDENTIAL_CREATE,
+                                     .form = request->form,
                                      .expected_revision = request->revision,
                                      .profile = BYTES_LITERAL("generic-bearer"),
                                      .hosts = bytes_of(hosts, w.size),

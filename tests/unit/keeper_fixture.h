@@ -90,6 +90,7 @@ struct put_request {
     uint32_t tenant;
     const char *name, *value, *host;
     bool rotates, stages;
+    uint8_t form; // enum credential_form
     uint32_t grace_s;
     uint64_t revision;
     bool breaks_tag; // a byte of the JWE's tag is flipped

@@ -219,6 +219,22 @@ static void client_accepts_segments(void **state) {
     buf_done(&out);
 }
 
+static void client_rejects_names_that_are_other_paths(void **state) {
+    static const char *const names[] = {"", ".", "..", "a/b", "/", "../tenants"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct fault fault = {0};
+        struct buf path;
+        buf_init(&path, 64);
+        buf_put_text(&path, "/v1/tenants/");
+        vault_put_segment(&path, names[i]);
+        buf_put_text(&path, i % 2 ? "/credentials?limit=1" : "");
+        const struct vault_call call = {.method = "GET", .path = buf_text(&path)};
+        assert_int_equal(vault_call(vault, &call, &fault, NULL, NULL).class, VLT_MALFORMED);
+        assert_non_null(strstr(fault.text, "a name is not empty"));
+        buf_done(&path);
+    }
+}
+
 // ---- Keys and proofs ----
 
 static char *pem_of(EVP_PKEY *pkey) {
@@ -408,6 +424,7 @@ int main(void) {
         cmocka_unit_test(client_rejects_servers),
         cmocka_unit_test(client_rejects_nobody_there),
         cmocka_unit_test(client_accepts_segments),
+        cmocka_unit_test(client_rejects_names_that_are_other_paths),
         cmocka_unit_test(client_accepts_keys),
         cmocka_unit_test(client_rejects_keys),
         cmocka_unit_test(client_survives_mutated_keys),

@@ -368,6 +368,34 @@ static void age_survives_old_and_young_credentials(void **state) {
     counts(f, "\"due\":0", "\"overdue\":0");
 }
 
+// What would be stored and never work.
+static void value_rejects_what_no_request_can_carry(void **state) {
+    struct keeper_fixture *f = *state;
+    static const struct {
+        const char *value;
+        bool is_line, is_text; // is accepted as
+    } values[] = {{"sk-1", true, true},           {"sk 1", true, true},
+                  {"p\xc3\xa4ss", true, false},   {"sk-1 ", true, false},
+                  {" sk-1", true, false},         {"sk\n1", false, false},
+                  {"sk-1\r\nx: 1", false, false}, {"sk\t1", false, false},
+                  {"sk\x7f", false, false}};
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        for (uint8_t form = 0; form < CREDENTIAL_FORM_COUNT; form++) {
+            char name[] = "value-0-0";
+            name[6] = (char)('0' + i);
+            name[8] = (char)('0' + form);
+            const struct put_request request = {.tenant = 1, .name = name, .form = form,
+                                                .value = values[i].value, .host = "api.example"};
+            bool is_good = form == CREDENTIAL_FORM_TEXT   ? values[i].is_text
+                           : form == CREDENTIAL_FORM_LINE ? values[i].is_line
+                                                          : true;
+            vlt_result result = fixture_put(f, &request, NULL);
+            assert_int_equal(result.class, is_good ? VLT_CLASS_OK : VLT_MALFORMED);
+            assert_true(is_good || strstr(result.reason, "no request can carry it"));
+        }
+    }
+}
+
 int main(void) {
     struct fault fault = {0};
     if (!vlt_is_ok(secret_heap_open((size_t)16 << 20, &fault))) {
@@ -383,6 +411,7 @@ int main(void) {
         CASE(promotion_survives_another_host),
         CASE(staged_survives_a_new_data_key),
         CASE(age_survives_old_and_young_credentials),
+        CASE(value_rejects_what_no_request_can_carry),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,6 +17,7 @@
 struct put {
     char name[RECORD_NAME_MAX + 1];
     enum credential_put_mode mode;
+    enum credential_form form;
     uint64_t revision; // of the record to rotate
     struct record_credential credential; // what it is to be
     uint32_t grace_s;
@@ -101,6 +102,10 @@ static void jwe_read(struct body *body, struct jwe_intake_fields *jwe) {
     if (!vlt_is_ok(result))
         body_refuse(body, answer_status(result.class), "jwe",
                     "\"jwe\" is not a value sealed to the intake key: %s", result.reason);
+    else if (jwe->ciphertext_bytes > PROFILE_SECRET_MAX) // which is as long as the value
+        body_refuse(body, 400, "jwe",
+                    "the value in \"jwe\" is longer than %d bytes: no request can carry it",
+                    PROFILE_SECRET_MAX);
 }
 
 static void put_read(struct admin *admin, struct body *body, struct put *put) {
@@ -130,6 +135,7 @@ static void put_read(struct admin *admin, struct body *body, struct put *put) {
                     credential->profile, profile_set_names(admin->profiles, names, sizeof names));
         return;
     }
+    put->form = profile_puts_secret_plain(profile) ? CREDENTIAL_FORM_TEXT : CREDENTIAL_FORM_LINE;
     hosts_check(body, profile, credential);
     parameters_read(body, profile, credential);
 }
@@ -187,6 +193,7 @@ static void put_send(struct admin_work *work) {
         .tenant = work->tenant,
         .name = bytes_of_text(put->name),
         .mode = (uint8_t)put->mode,
+        .form = (uint8_t)put->form,
         .expected_revision = put->revision,
         .profile = bytes_of_text(credential->profile),
         .hosts = hosts_wire(credential, hosts, sizeof hosts),

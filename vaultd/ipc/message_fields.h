@@ -264,6 +264,7 @@
     FIELD(U32, tenant, 0)                                                                          \
     FIELD(BYTES, name, IPC_NAME_MAX)                                                               \
     FIELD(U8, mode, 0)                      /* enum credential_put_mode */                         \
+    FIELD(U8, form, 0)                      /* enum credential_form */                             \
     FIELD(U64, expected_revision, 0)        /* 0: any */                                           \
     FIELD(BYTES, profile, IPC_NAME_MAX)                                                            \
     FIELD(BYTES, hosts, 4096)               /* list of texts */                                    \

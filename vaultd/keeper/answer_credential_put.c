@@ -31,7 +31,7 @@ void answer_credential_put(struct keeper *keeper, struct ipc_call *call, struct 
     struct audit_event event;
     struct credential_put put = {.data_key = 0};
     if (!vlt_is_ok(ask_credential_put_decode(frame, &ask)) ||
-        ask.mode >= CREDENTIAL_PUT_MODE_COUNT ||
+        ask.mode >= CREDENTIAL_PUT_MODE_COUNT || ask.form >= CREDENTIAL_FORM_COUNT ||
         !vlt_is_ok(audit_event_of(ask.event, AUDIT_ADMIN, &event))) {
         ipc_call_refuse(call, "a malformed ask_credential_put");
         return;

@@ -178,9 +178,35 @@ static vlt_result open_intake(struct keeper *keeper, const struct ask_credential
         memcpy(fields.aad, ask->jwe_header.at, ask->jwe_header.size);
     if (ask->ciphertext.size)
         memcpy(fields.ciphertext, ask->ciphertext.at, ask->ciphertext.size);
-    VLT_TRY(jwe_intake_open(intake, &fields, keeper->plaintext));
-    return secret_size(keeper->plaintext) ? vlt_ok()
-                                          : vlt_fail(VLT_MALFORMED, "the sealed value is empty");
+    return jwe_intake_open(intake, &fields, keeper->plaintext);
+}
+
+static vlt_result check_form(struct bytes value, enum credential_form form) {
+    bool has_control = false, has_foreign = false;
+    for (size_t i = 0; i < value.size; i++) {
+        has_control |= value.at[i] < 0x20 || value.at[i] == 0x7f;
+        has_foreign |= value.at[i] > 0x7e;
+    }
+    if (value.size == 0)
+        return vlt_fail(VLT_MALFORMED, "the sealed value is empty");
+    if (form == CREDENTIAL_FORM_ANY)
+        return vlt_ok();
+    if (has_control)
+        return vlt_fail(VLT_MALFORMED, "the value holds a line break, a tab or another control "
+                                       "character: no request can carry it");
+    if (form == CREDENTIAL_FORM_LINE)
+        return vlt_ok();
+    if (has_foreign || value.at[0] == ' ' || value.at[value.size - 1] == ' ')
+        return vlt_fail(VLT_MALFORMED, "the value holds a character that is not ASCII, or a space "
+                                       "at its begin or end: no request can carry it");
+    return vlt_ok();
+}
+
+static vlt_result check_value(struct keeper *keeper, enum credential_form form) {
+    size_t size = secret_size(keeper->plaintext);
+    vlt_result result = check_form(bytes_of(secret_borrow(keeper->plaintext), size), form);
+    secret_release(keeper->plaintext);
+    return result;
 }
 
 static vlt_result add_ciphertext(struct keeper *keeper, const struct ask_credential_put *ask,
@@ -222,6 +248,8 @@ static vlt_result add_ciphertext(struct keeper *keeper, const struct ask_credent
 static vlt_result add_value(struct keeper *keeper, const struct ask_credential_put *ask,
                             const struct credential_put *put, struct change *change) {
     vlt_result result = open_intake(keeper, ask);
+    if (vlt_is_ok(result))
+        result = check_value(keeper, (enum credential_form)ask->form);
     if (vlt_is_ok(result))
         result = add_ciphertext(keeper, ask, put, change);
     secret_wipe(keeper->plaintext);
