@@ -38,9 +38,10 @@ static inline lanes end_b64u(const uint8_t *at) {
              ((lanes)(c >= '0') & (lanes)(c <= '9')) | (lanes)(c == '-') | (lanes)(c == '_'));
 }
 
+// The quote without its second bit is a space: the first behind what is below 0x20.
 static inline lanes end_json(const uint8_t *at) {
     lanes c = lanes_at(at);
-    return (lanes)(c < 0x20) | (lanes)(c == '"') | (lanes)(c == '\\');
+    return (lanes)((c ^ 2) <= ('"' ^ 2)) | (lanes)(c == '\\');
 }
 
 static inline lanes end_line(const uint8_t *at) {
@@ -70,30 +71,35 @@ static inline bool is_line(uint8_t c) {
             return (size_t)(p - text.at);                                                          \
     } while (0)
 
-// Most runs are short: names, lines, words. In long ones, asking whether any holds costs as
-// much as comparing: once for four.
 #define RUN(end_of, is)                                                                            \
-    const uint8_t *p = text.at + at, *end = text.at + text.size;                                   \
-    for (unsigned i = 0; i < 2 && (size_t)(end - p) >= LANE_BYTES; i++)                            \
-        LANE(end_of);                                                                              \
-    while ((size_t)(end - p) >= 4 * LANE_BYTES &&                                                  \
-           holds_nowhere(end_of(p) | end_of(p + LANE_BYTES) | end_of(p + 2 * LANE_BYTES) |         \
-                         end_of(p + 3 * LANE_BYTES)))                                              \
-        p += 4 * LANE_BYTES;                                                                       \
     while ((size_t)(end - p) >= LANE_BYTES)                                                        \
         LANE(end_of);                                                                              \
     while (p < end && is(*p))                                                                      \
         p++;                                                                                       \
     return (size_t)(p - text.at)
 
+// Most runs are short: names, words. In long ones, asking whether any holds costs as much as
+// comparing: once for four.
+#define LONG_RUN(end_of, is)                                                                       \
+    for (unsigned i = 0; i < 2 && (size_t)(end - p) >= LANE_BYTES; i++)                            \
+        LANE(end_of);                                                                              \
+    while ((size_t)(end - p) >= 4 * LANE_BYTES &&                                                  \
+           holds_nowhere(end_of(p) | end_of(p + LANE_BYTES) | end_of(p + 2 * LANE_BYTES) |         \
+                         end_of(p + 3 * LANE_BYTES)))                                              \
+        p += 4 * LANE_BYTES;                                                                       \
+    RUN(end_of, is)
+
 size_t byte_run_b64u(struct bytes text, size_t at) {
-    RUN(end_b64u, is_b64u);
+    const uint8_t *p = text.at + at, *end = text.at + text.size;
+    LONG_RUN(end_b64u, is_b64u);
 }
 
 size_t byte_run_json(struct bytes text, size_t at) {
-    RUN(end_json, is_json);
+    const uint8_t *p = text.at + at, *end = text.at + text.size;
+    LONG_RUN(end_json, is_json);
 }
 
 size_t byte_run_line(struct bytes text, size_t at) {
+    const uint8_t *p = text.at + at, *end = text.at + text.size;
     RUN(end_line, is_line);
 }

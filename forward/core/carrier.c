@@ -26,23 +26,6 @@ static const struct bytes stripped[] = {NAME("dpop"),
                                         NAME("http2-settings"),
                                         NAME("te")};
 
-// The lengths that such names have, by their first letter: nearly every other header is told
-// apart by that.
-static bool may_be_carrier(struct bytes name) {
-#define SIZE(n) (UINT32_C(1) << (n))
-    static const uint32_t sizes[32] = {
-        ['a' & 31] = SIZE(7) | SIZE(13),
-        ['d' & 31] = SIZE(4),
-        ['h' & 31] = SIZE(14),
-        ['k' & 31] = SIZE(10),
-        ['p' & 31] = SIZE(16) | SIZE(19),
-        ['t' & 31] = SIZE(2),
-        ['x' & 31] = SIZE(9) | SIZE(13) | SIZE(14) | SIZE(17) | SIZE(22),
-    };
-#undef SIZE
-    return name.size && name.size < 32 && (sizes[name.at[0] & 31] >> name.size & 1);
-}
-
 // Length and first letter tell most apart before a text is compared.
 static bool is_one_of(struct bytes name, const struct bytes *names, size_t count) {
     for (size_t i = 0; i < count; i++)
@@ -52,14 +35,13 @@ static bool is_one_of(struct bytes name, const struct bytes *names, size_t count
     return false;
 }
 
-bool carrier_is_well_known(struct bytes name) {
-    return may_be_carrier(name) && is_one_of(name, carrier_well_known, CARRIER_WELL_KNOWN_COUNT);
+bool carrier_is_among_well_known(struct bytes name) {
+    return is_one_of(name, carrier_well_known, CARRIER_WELL_KNOWN_COUNT);
 }
 
-bool carrier_is_stripped(struct bytes name) {
-    return may_be_carrier(name) &&
-           (is_one_of(name, stripped, sizeof stripped / sizeof *stripped) ||
-            is_one_of(name, carrier_well_known, CARRIER_WELL_KNOWN_COUNT));
+bool carrier_is_among_stripped(struct bytes name) {
+    return is_one_of(name, stripped, sizeof stripped / sizeof *stripped) ||
+           carrier_is_among_well_known(name);
 }
 
 bool carrier_is_token(struct bytes text) {

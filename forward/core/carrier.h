@@ -16,8 +16,30 @@ extern const struct bytes carrier_well_known[CARRIER_WELL_KNOWN_COUNT];
 // One of them, or another header that must never go upstream (dpop,
 // proxy-authorization, overrides of method and path, headers of one connection)?
 // `name` in any case.
-bool carrier_is_stripped(struct bytes name);
-bool carrier_is_well_known(struct bytes name);
+bool carrier_is_among_stripped(struct bytes name);
+bool carrier_is_among_well_known(struct bytes name);
+// The lengths that such names have, by their first letter: nearly every other header is told
+// apart by that, without a call.
+static inline bool carrier_may_be(struct bytes name) {
+#define SIZE(n) (UINT32_C(1) << (n))
+    static const uint32_t sizes[32] = {
+        ['a' & 31] = SIZE(7) | SIZE(13),
+        ['d' & 31] = SIZE(4),
+        ['h' & 31] = SIZE(14),
+        ['k' & 31] = SIZE(10),
+        ['p' & 31] = SIZE(16) | SIZE(19),
+        ['t' & 31] = SIZE(2),
+        ['x' & 31] = SIZE(9) | SIZE(13) | SIZE(14) | SIZE(17) | SIZE(22),
+    };
+#undef SIZE
+    return name.size && name.size < 32 && (sizes[name.at[0] & 31] >> name.size & 1);
+}
+static inline bool carrier_is_stripped(struct bytes name) {
+    return carrier_may_be(name) && carrier_is_among_stripped(name);
+}
+static inline bool carrier_is_well_known(struct bytes name) {
+    return carrier_may_be(name) && carrier_is_among_well_known(name);
+}
 
 enum carrier_scheme { CARRIER_BEARER, CARRIER_DPOP };
 

@@ -22,7 +22,7 @@ enum state {
     END   // white space only
 };
 
-static void fail(struct model_scan *s, enum vlt_class class, const char *reason) {
+VLT_COLD static void fail(struct model_scan *s, enum vlt_class class, const char *reason) {
     if (vlt_is_ok(s->result))
         s->result = vlt_fail(class, reason);
 }
@@ -33,7 +33,7 @@ static void refuse(struct model_scan *s, const char *reason) {
         fail(s, VLT_MALFORMED, reason);
 }
 
-static void malformed(struct model_scan *s) {
+VLT_COLD static void malformed(struct model_scan *s) {
     fail(s, VLT_MALFORMED, "the body is not valid JSON");
 }
 
@@ -69,9 +69,10 @@ static bool level_is_watched(const struct model_scan *s) {
 // refused, because some providers match names without case.
 static bool key_fits(struct model_scan *s, struct bytes name) {
     struct bytes key = bytes_of(s->key, s->key_size);
-    if (!name.size || !bytes_equal_nocase(key, name))
+    bool is_same = name.size && bytes_equal(key, name);
+    if (!is_same && (!name.size || !bytes_equal_nocase(key, name)))
         return false;
-    if (s->key_is_variant || !bytes_equal(key, name))
+    if (s->key_is_variant || !is_same)
         fail(s, VLT_MALFORMED, "the body has a member that differs from a known one in case only");
     return true;
 }

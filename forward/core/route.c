@@ -36,13 +36,12 @@ static bool segment_is_plain(struct bytes segment) {
         (segment.at[0] == '.' && segment_is_dots(segment)))
         return false;
     for (size_t i = 0; i < segment.size; i++) {
-        if (segment.at[i] == '%') {
-            if (segment.size - i < 3 || !encoding_is_needed(bytes_of(segment.at + i + 1, 2)))
-                return false;
-            i += 2;
-        } else if (!may_stand_raw(segment.at[i])) {
+        if (may_stand_raw(segment.at[i]))
+            continue;
+        if (segment.at[i] != '%' || segment.size - i < 3 ||
+            !encoding_is_needed(bytes_of(segment.at + i + 1, 2)))
             return false;
-        }
+        i += 2;
     }
     return true;
 }

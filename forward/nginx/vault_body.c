@@ -75,7 +75,8 @@ static void body_arrived(ngx_http_request_t *r) {
     ctx->state = VAULT_READY;
     r->preserve_body = 1;
     r->write_event_handler = ngx_http_core_run_phases;
-    ngx_http_core_run_phases(r);
+    if (!ctx->in_handler)
+        ngx_http_core_run_phases(r);
 }
 
 // What is looked for in the body.
@@ -99,10 +100,17 @@ static ngx_int_t body_read(vault_ctx_t *ctx, bool is_json, const wanted_t *wante
         ctx->look.kind = BODY_IS_JSON;
     ctx->scan_result = vlt_ok();
     ctx->state = VAULT_READING;
+    ctx->in_handler = 1;
     ngx_int_t rc = ngx_http_read_client_request_body(r, body_arrived);
+    ctx->in_handler = 0;
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE)
         return rc;
-    ngx_http_finalize_request(r, NGX_DONE); // gives back the reference that reading took
+    // Reading took a reference, which is given back.
+    if (ctx->state == VAULT_READY) { // the body came with the head
+        r->main->count--;
+        return NGX_OK;
+    }
+    ngx_http_finalize_request(r, NGX_DONE);
     return NGX_DONE;
 }
 

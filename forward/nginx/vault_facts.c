@@ -85,7 +85,7 @@ static bool is_plain(struct bytes path, struct bytes called) {
     return is_end || route_path_is_plain(path);
 }
 
-static ngx_int_t deny_path(vault_ctx_t *ctx) {
+VLT_COLD static ngx_int_t deny_path(vault_ctx_t *ctx) {
     vault_deny(ctx, NGX_HTTP_BAD_REQUEST, "ambiguous_path",
                "the path can be read in more than one way");
     return NGX_DECLINED;

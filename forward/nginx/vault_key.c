@@ -11,37 +11,50 @@
 #include <openssl/evp.h>
 
 #define PARTS 8
+#define SIZES_BYTES (PARTS * sizeof(uint32_t))
 #define REMEMBERED_MAX 4096 // longer questions are hashed each time
 
 typedef struct {
     uint64_t serial; // of what is remembered, in this worker; 0: nothing is
-    size_t size, capacity;
-    uint8_t *question; // sizes of the parts, then the parts; NULL: none
+    size_t capacity;
+    uint8_t *question; // NULL: none
     uint8_t key[VAULT_KEY_BYTES];
 } memory_t;
 
-typedef struct {
-    struct bytes parts[PARTS];
-    uint32_t sizes[PARTS];
-    size_t size; // of all, and their sizes
-} question_t;
+// A question is the sizes of its parts, then the parts. The token comes first.
+static struct bytes part_of(const struct ask *ask, size_t index) {
+    static const size_t offsets[PARTS] = {
+        offsetof(struct ask, token),       offsetof(struct ask, method),
+        offsetof(struct ask, path),        offsetof(struct ask, model),
+        offsetof(struct ask, tool),        offsetof(struct ask, destination),
+        offsetof(struct ask, source),      offsetof(struct ask, client_certificate)};
+    struct bytes part;
+    ngx_memcpy(&part, (const uint8_t *)ask + offsets[index], sizeof part);
+    return part;
+}
 
-static void question_init(question_t *question, const struct ask *ask) {
-    *question =
-        (question_t){.parts = {ask->token, ask->method, ask->path, ask->model, ask->tool,
-                               ask->destination, ask->client_certificate, ask->source},
-                     .size = sizeof question->sizes};
+static size_t question_size(const struct ask *ask) {
+    size_t size = SIZES_BYTES;
+    for (size_t i = 0; i < PARTS; i++)
+        size += part_of(ask, i).size;
+    return size;
+}
+
+static void question_write(const struct ask *ask, uint8_t *to) {
+    uint8_t *at = to + SIZES_BYTES;
     for (size_t i = 0; i < PARTS; i++) {
-        question->sizes[i] = (uint32_t)question->parts[i].size;
-        question->size += question->parts[i].size;
+        struct bytes part = part_of(ask, i);
+        uint32_t size = (uint32_t)part.size;
+        to = ngx_cpymem(to, &size, sizeof size);
+        if (part.size)
+            at = ngx_cpymem(at, part.at, part.size);
     }
 }
 
-static void question_write(const question_t *question, uint8_t *at) {
-    at = ngx_cpymem(at, question->sizes, sizeof question->sizes);
-    for (size_t i = 0; i < PARTS; i++)
-        if (question->parts[i].size)
-            at = ngx_cpymem(at, question->parts[i].at, question->parts[i].size);
+static uint32_t remembered_size(const memory_t *memory, size_t index) {
+    uint32_t size;
+    ngx_memcpy(&size, memory->question + index * sizeof size, sizeof size);
+    return size;
 }
 
 // Sixteen bytes at once (GCC's and clang's vectors), because this is the price of what is
@@ -77,19 +90,19 @@ static bool token_is(struct bytes token, const uint8_t *remembered) {
     return (all[0] | all[1] | rest) == 0;
 }
 
-// known_as: vault_key_knows has compared the token with what had this serial.
-static bool is_remembered(const memory_t *memory, const question_t *question, uint64_t known_as) {
-    if (!memory->serial || memory->size != question->size ||
-        ngx_memcmp(memory->question, question->sizes, sizeof question->sizes))
+static bool is_remembered(const memory_t *memory, const vault_ctx_t *ctx) {
+    const uint8_t *at = memory->question + SIZES_BYTES;
+    if (!memory->serial)
         return false;
-    const uint8_t *at = memory->question + sizeof question->sizes;
-    if (memory->serial != known_as && !token_is(question->parts[0], at))
-        return false;
-    for (size_t i = 1; i < PARTS; i++) {
-        at += question->parts[i - 1].size;
-        if (question->parts[i].size &&
-            ngx_memcmp(at, question->parts[i].at, question->parts[i].size))
+    for (size_t i = 0; i < PARTS; i++) {
+        struct bytes part = part_of(&ctx->ask, i);
+        if (part.size != remembered_size(memory, i))
             return false;
+        bool is_same = i == 0 ? memory->serial == ctx->known_as || token_is(part, at)
+                              : bytes_equal(part, bytes_of(at, part.size));
+        if (!is_same)
+            return false;
+        at += part.size;
     }
     return true;
 }
@@ -132,11 +145,8 @@ static memory_t *memory_new(const ngx_http_request_t *r) {
 bool vault_key_knows(vault_ctx_t *ctx) {
     const memory_t *memory = memory_of(ctx->request);
     struct bytes token = ctx->ask.token;
-    uint32_t size;
-    if (!memory || !memory->serial)
-        return false;
-    ngx_memcpy(&size, memory->question, sizeof size);
-    if (size != token.size || !token_is(token, memory->question + sizeof(uint32_t[PARTS])))
+    if (!memory || !memory->serial || token.size != remembered_size(memory, 0) ||
+        !token_is(token, memory->question + SIZES_BYTES))
         return false;
     ctx->known_as = memory->serial;
     return true;
@@ -154,38 +164,36 @@ static bool hash(const uint8_t *text, size_t size, uint8_t *ret_key) {
 }
 
 // Hashes the question where it is then remembered.
-static bool learn(memory_t *memory, const question_t *question) {
+static bool learn(memory_t *memory, const struct ask *ask, size_t size) {
     static uint64_t serials;
-    if (memory->capacity < question->size) {
+    if (memory->capacity < size) {
         forget(memory);
-        memory->question = ngx_alloc(question->size, ngx_cycle->log);
-        memory->capacity = memory->question ? question->size : 0;
+        memory->question = ngx_alloc(size, ngx_cycle->log);
+        memory->capacity = memory->question ? size : 0;
     }
     memory->serial = 0; // until the key is known
     if (!memory->question)
         return false;
-    question_write(question, memory->question);
-    if (!hash(memory->question, question->size, memory->key))
+    question_write(ask, memory->question);
+    if (!hash(memory->question, size, memory->key))
         return false;
-    memory->size = question->size;
     memory->serial = ++serials;
     return true;
 }
 
 bool vault_key_make(vault_ctx_t *ctx) {
-    question_t question;
-    question_init(&question, &ctx->ask);
-    if (question.size > REMEMBERED_MAX) {
-        uint8_t *room = ngx_pnalloc(ctx->request->pool, question.size);
-        if (room)
-            question_write(&question, room);
-        return room && hash(room, question.size, ctx->key);
-    }
     memory_t *memory = memory_of(ctx->request);
-    if (!memory)
-        memory = memory_new(ctx->request);
-    if (!memory || (!is_remembered(memory, &question, ctx->known_as) && !learn(memory, &question)))
-        return false;
+    if (!memory || !is_remembered(memory, ctx)) {
+        size_t size = question_size(&ctx->ask);
+        if (size > REMEMBERED_MAX) {
+            uint8_t *room = ngx_pnalloc(ctx->request->pool, size);
+            if (room)
+                question_write(&ctx->ask, room);
+            return room && hash(room, size, ctx->key);
+        }
+        if ((!memory && !(memory = memory_new(ctx->request))) || !learn(memory, &ctx->ask, size))
+            return false;
+    }
     ngx_memcpy(ctx->key, memory->key, VAULT_KEY_BYTES);
     return true;
 }

@@ -128,7 +128,7 @@ typedef struct vault_link_s vault_link_t;
 typedef struct {
     ngx_http_request_t *request;
     vault_state_e state;
-    unsigned in_handler : 1; // the answer came at once: the handler goes on by itself
+    unsigned in_handler : 1; // what comes at once is not resumed: the handler goes on by itself
     unsigned is_spliced : 1;
     unsigned is_from_cache : 1;
     unsigned was_retried : 1;
@@ -232,8 +232,9 @@ void vault_standing_stop(vault_redeemer_t *redeemer);
 ngx_int_t vault_upstreams_wrap(ngx_conf_t *cf, vault_main_conf_t *main_conf);
 
 // vault_refuse.c
-void vault_deny(vault_ctx_t *ctx, unsigned status, const char *code, const char *message);
-ngx_int_t vault_refuse(vault_ctx_t *ctx, const vault_loc_conf_t *conf); // sends it; NGX_DONE
+VLT_COLD void vault_deny(vault_ctx_t *ctx, unsigned status, const char *code, const char *message);
+VLT_COLD ngx_int_t vault_refuse(vault_ctx_t *ctx,
+                                const vault_loc_conf_t *conf); // sends it; NGX_DONE
 ngx_int_t vault_header_filter(ngx_http_request_t *r);
 extern ngx_http_output_header_filter_pt vault_next_header_filter;
 ngx_int_t vault_header_add(ngx_http_request_t *r, struct bytes name, struct bytes value);

@@ -19,7 +19,8 @@ typedef struct {
     ngx_list_t kept; // the other headers
 } taking_t;
 
-static ngx_int_t deny(taking_t *t, unsigned status, const char *code, const char *message) {
+VLT_COLD static ngx_int_t deny(taking_t *t, unsigned status, const char *code,
+                              const char *message) {
     vault_deny(t->ctx, status, code, message);
     return NGX_DECLINED;
 }

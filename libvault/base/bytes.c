@@ -35,6 +35,9 @@ bool bytes_match_nocase(const uint8_t *a, const uint8_t *b, size_t size) {
     size_t i = 0;
     while (size - i >= sizeof(uint64_t) && word_at(a + i) == word_at(b + i))
         i += sizeof(uint64_t); // mostly spelled alike
+    if (i && word_at(a + size - sizeof(uint64_t)) == word_at(b + size - sizeof(uint64_t)) &&
+        size - i < sizeof(uint64_t))
+        return true;
     for (; i < size; i++)
         if (a[i] != b[i] && lower(a[i]) != lower(b[i]))
             return false;

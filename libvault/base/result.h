@@ -30,6 +30,7 @@ typedef struct vlt_result {
 } vlt_result;
 
 #define VLT_MUST_USE __attribute__((warn_unused_result))
+#define VLT_COLD __attribute__((cold)) // its callers' way to it stands apart from what is usual
 #define VLT_PRINTF(text, first) __attribute__((format(printf, text, first)))
 
 static inline vlt_result vlt_ok(void) { return (vlt_result){VLT_CLASS_OK, ""}; }
