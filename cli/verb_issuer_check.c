@@ -33,9 +33,9 @@ static int run_check(struct command *command) {
         int printed = command_print_json(answer);
         status = printed == EXIT_OK ? status : printed;
     } else if (problem[0]) {
-        fprintf(stderr, "vaultctl: the keys of %s can not be fetched: %s\n", name, problem);
+        fprintf(stderr, "vaultctl: the keys of %s can not be used: %s\n", name, problem);
     } else {
-        printf("The keys of %s are there.\n", name);
+        printf("The keys of %s are there, and fit its algorithms.\n", name);
     }
     free(problem);
     return status;
@@ -46,7 +46,7 @@ void issuer_check_added(struct command *command, json_t *answer) {
     char *problem = problem_of(command, &status);
     if (problem && problem[0])
         fprintf(stderr,
-                "vaultctl: warning: it is stored, but its keys could not be fetched: %s\n"
+                "vaultctl: warning: it is stored, but its keys can not be used: %s\n"
                 "Until they can, its tokens are refused. Try again: vaultctl issuer check %s%s%s\n",
                 problem, command->arguments[0],
                 strcmp(command->tenant, "default") ? " --tenant " : "",
@@ -63,6 +63,6 @@ const struct verb verb_issuer_check = {
     .argument_min = 1,
     .argument_max = 1,
     .summary = "Fetch the keys of an identity provider, as the broker would",
-    .details = "Exit status 6 when they can not be had.",
+    .details = "Exit status 6 when they can not be had, or none fits the issuer's algorithms.",
     .examples = "  vaultctl issuer check corp\n",
     .run = run_check};

@@ -58,6 +58,9 @@ vlt_result jws_verify(const struct jws_parts *parts, unsigned allowed_algs,
 vlt_result jws_verify_signature(enum jws_alg alg, struct jwk *key, struct bytes signing_input,
                                 struct bytes signature) VLT_MUST_USE;
 
+// Has the set a key that fits one of these algorithms (a set of JWS_BIT)?
+bool jws_set_serves(const struct jwk_set *set, unsigned algs);
+
 // The one algorithm with which this private key signs: ES256, ES384, ES512,
 // EdDSA, RS256 for RSA. JWS_ALG_UNKNOWN when it can not sign.
 enum jws_alg jws_signing_alg(const struct jwk *key);

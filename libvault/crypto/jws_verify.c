@@ -106,3 +106,11 @@ vlt_result jws_verify(const struct jws_parts *parts, unsigned allowed_algs, stru
         return vlt_fail(VLT_CRYPTO, "the algorithm is not allowed here");
     return jws_verify_signature(parts->alg, key, parts->signing_input, parts->signature);
 }
+
+bool jws_set_serves(const struct jwk_set *set, unsigned algs) {
+    for (size_t i = 0; i < set->count; i++)
+        for (enum jws_alg alg = JWS_ALG_UNKNOWN + 1; alg < JWS_ALG_COUNT; alg++)
+            if ((algs & JWS_BIT(alg)) && key_fits(alg, set->keys[i]))
+                return true;
+    return false;
+}

@@ -52,16 +52,20 @@ void issuer_book_free(struct issuer_book *book) {
     free(book);
 }
 
+unsigned issuer_algorithms(const struct record_issuer *record) {
+    unsigned algorithms = 0;
+    for (size_t i = 0; i < record->algorithm_count; i++)
+        algorithms |= JWS_BIT(jws_alg_of_name(bytes_of_text(record->algorithms[i])));
+    if (issuer_is_spiffe(record->issuer))
+        algorithms &= ~JWS_BIT(JWS_EDDSA);
+    return algorithms & JWS_ASYMMETRIC;
+}
+
 static vlt_result issuer_load(struct issuer_book *book, struct bytes json,
                               struct issuer *issuer) {
     VLT_TRY(record_issuer_parse(json, NULL, &issuer->record));
     issuer->is_spiffe = issuer_is_spiffe(issuer->record.issuer);
-    for (size_t i = 0; i < issuer->record.algorithm_count; i++)
-        issuer->algorithms |=
-            JWS_BIT(jws_alg_of_name(bytes_of_text(issuer->record.algorithms[i])));
-    issuer->algorithms &= JWS_ASYMMETRIC;
-    if (issuer->is_spiffe)
-        issuer->algorithms &= ~JWS_BIT(JWS_EDDSA);
+    issuer->algorithms = issuer_algorithms(&issuer->record);
     if (issuer->record.jwks)
         return issuer_keys_parse(issuer->record.jwks, issuer->is_spiffe, NULL, &issuer->keys);
     return jwks_entry_hold(book->cache, issuer->record.discovery_url, issuer->record.issuer,

@@ -31,6 +31,9 @@ vlt_result issuer_find(struct issuer_book *book, struct store *store, uint32_t t
 // The key of this issuer, or NULL; as jwks_entry_find.
 struct jwk *issuer_key(const struct issuer *issuer, struct bytes kid);
 
+// With which its tokens may be signed: a set of JWS_BIT.
+unsigned issuer_algorithms(const struct record_issuer *record);
+
 // Reads a key set of this issuer. In a SPIFFE bundle only the keys for JWT-SVIDs
 // count (use "jwt-svid"), and none is a valid answer: nothing is trusted.
 vlt_result issuer_keys_parse(const json_t *document, bool is_spiffe, struct fault *fault,

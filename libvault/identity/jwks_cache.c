@@ -250,6 +250,8 @@ struct jwk *jwks_entry_find(struct jwks_entry *entry, struct bytes kid) {
 
 uint64_t jwks_entry_generation(const struct jwks_entry *entry) { return entry->generation; }
 
+const struct jwk_set *jwks_entry_keys(const struct jwks_entry *entry) { return entry->keys; }
+
 const char *jwks_entry_fault(const struct jwks_entry *entry) { return entry->fault; }
 
 vlt_result jwks_entry_refuse(const struct jwks_entry *entry, struct fault *fault) {

@@ -52,6 +52,8 @@ uint64_t jwks_entry_generation(const struct jwks_entry *entry);
 typedef void jwks_done_fn(void *context);
 vlt_result jwks_entry_await(struct jwks_entry *entry, jwks_done_fn *done,
                             void *context) VLT_MUST_USE;
+// The keys that it has now; NULL: none yet. Borrowed until the loop runs again.
+const struct jwk_set *jwks_entry_keys(const struct jwks_entry *entry);
 // Why the last fetch failed, for the log; "" when it did not.
 const char *jwks_entry_fault(const struct jwks_entry *entry);
 // What to make of a key that is not there although it was asked for: VLT_DENIED

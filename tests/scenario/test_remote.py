@@ -197,6 +197,17 @@ def an_issuer_is_found_by_discovery():
             need(lab.vaultctl_json("issuer", "check", "found") == {"name": "found", "usable": True}, "check")
             need(lab.vaultctl_json("issuer", "check", "corp") == {"name": "corp", "usable": True}, "a key set of its own")
             need(lab.vaultctl("issuer", "check", "nobody", check=False).returncode == 4, "nobody")
+            for name, more in (("fetched", {"discovery_url": f"{issuer}/.well-known/openid-configuration"}),
+                               ("given", {"jwks": {"keys": [signers[0].public_jwk()]}}), ("empty", {"jwks": {"keys": []}})):
+                record = {"name": name, "issuer": f"https://{name}.test" if "jwks" in more else issuer, "audiences": ["vaultd"], "kind": "user",
+                          "algorithms": ["ES256" if name == "empty" else "RS256"], **more}
+                if name == "fetched":
+                    record["algorithms"], record["name"] = ["RS256"], "found"
+                odd = lab.vaultctl("issuer", "add", record["name"], "--file", lab.put_file("odd.json", json.dumps(record)))
+                need("none of them fits the issuer's algorithms" in odd.stderr, f"{name}: {odd}")
+                odd = lab.vaultctl("--json", "issuer", "check", record["name"], check=False)
+                need(odd.returncode == 6 and not json.loads(odd.stdout)["usable"], f"{name}: {odd}")
+            lab.vaultctl("issuer", "add", "found", "--issuer", issuer, "--audience", "vaultd", "--group", "groups=*")
             key, now = new_client_key(), int(time.time())
             claims = {"iss": issuer, "sub": "alice", "aud": "vaultd", "iat": now, "exp": now + 300, "groups": ["ml"]}
             need(lab.exchange(signers[0].sign(claims), key=key).status == 200, "with a key that was fetched")
@@ -221,11 +232,11 @@ def an_issuer_that_does_not_answer_is_told():
         add = ("issuer", "add", "found", "--issuer", issuer, "--audience", "vaultd", "--group", "groups=*")
         need(not lab.vaultctl(*add, "--no-check").stderr, "not asked to check")
         added = lab.vaultctl(*add)
-        need("it is stored, but its keys could not be fetched: " in added.stderr and "onnect" in added.stderr, added)
+        need("it is stored, but its keys can not be used: " in added.stderr and "onnect" in added.stderr, added)
         need("trusts tokens" in added.stdout and lab.vaultctl("issuer", "show", "found"), added)
         need("onnect" in lab.vaultctl_json(*add)["problem"], "for programs")
         checked = lab.vaultctl("issuer", "check", "found", check=False)
-        need(checked.returncode == 6 and "the keys of found can not be fetched: " in checked.stderr, checked)
+        need(checked.returncode == 6 and "the keys of found can not be used: " in checked.stderr, checked)
         wrong = lab.vaultctl("issuer", "add", "plain", "--issuer", "http://idp.test", "--audience", "vaultd", check=False)
         need(wrong.returncode == 2 and "--issuer http://idp.test is no https URL" in wrong.stderr, wrong)
         key, now = new_client_key(), int(time.time())

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "libvault/crypto/jws.h"
 #include "libvault/identity/issuer.h"
 #include "vaultd/admin/ops.h"
 #include "vaultd/admin/work.h"
@@ -11,6 +12,7 @@
 struct check {
     struct http_exchange *x;
     struct jwks_entry *entry;
+    unsigned algorithms;
     char name[RECORD_NAME_MAX + 1];
 };
 
@@ -21,11 +23,18 @@ static void reply(struct http_exchange *x, const char *name, const char *problem
     answer_json(x, 200, answer, 0);
 }
 
+// "" when a token can be verified with one of these keys.
+static const char *problem_of(const struct jwk_set *keys, unsigned algorithms) {
+    return jws_set_serves(keys, algorithms) ? "" : "none of them fits the issuer's algorithms";
+}
+
 static void conclude(void *context) {
     struct check *check = context;
     const char *problem = jwks_entry_fault(check->entry);
-    bool is_known = problem[0] || jwks_entry_generation(check->entry);
-    reply(check->x, check->name, is_known ? problem : "asked a moment ago: try again");
+    const struct jwk_set *keys = jwks_entry_keys(check->entry);
+    if (!problem[0])
+        problem = keys ? problem_of(keys, check->algorithms) : "asked a moment ago: try again";
+    reply(check->x, check->name, problem);
     jwks_entry_release(check->entry);
     free(check);
 }
@@ -40,10 +49,21 @@ static void fetch(struct admin *admin, struct http_exchange *x,
         return;
     }
     check->x = x;
+    check->algorithms = issuer_algorithms(issuer);
     snprintf(check->name, sizeof check->name, "%s", issuer->name);
     // Asked a moment ago: what came of that is the answer.
     if (!vlt_is_ok(jwks_entry_await(check->entry, conclude, check)))
         conclude(check);
+}
+
+static void look(struct http_exchange *x, const struct record_issuer *issuer) {
+    struct fault fault = {0};
+    struct jwk_set *keys = NULL;
+    vlt_result result =
+        issuer_keys_parse(issuer->jwks, issuer_is_spiffe(issuer->issuer), &fault, &keys);
+    reply(x, issuer->name, vlt_is_ok(result) ? problem_of(keys, issuer_algorithms(issuer))
+                                             : fault_or_reason(&fault, result));
+    jwk_set_free(keys);
 }
 
 static vlt_result read_issuer(struct store *store, uint32_t tenant, const char *name,
@@ -75,7 +95,7 @@ OP(op_issuer_check) {
     bool is_refused = body_refused(&body, x);
     body_done(&body);
     if (!is_refused && issuer.jwks)
-        reply(x, name, ""); // its key set was read when it was put
+        look(x, &issuer);
     else if (!is_refused)
         fetch(ctx, x, &issuer);
     if (vlt_is_ok(result))
