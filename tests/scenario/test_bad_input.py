@@ -771,6 +771,17 @@ def a_configuration_with_mistakes_does_not_start():
             checked = subprocess.run([f"{lab.prefix}/sbin/vaultd", "--config", path, "--check"], capture_output=True, text=True, timeout=20)
             need(checked.returncode == 1 and checked.stderr == message, f"--check: {checked} and not {message}")
         need(not os.path.exists(lab.store_folder), "a store was made by a configuration that was refused")
+        os.mkdir(f"{lab.folder}/profiles")
+        lab.put_file("profiles/odd.json", '{"name":"other"}')
+        for profiles in ("/nonexistent", f"{lab.folder}/profiles"):
+            status, message = start(json.dumps({**good, "profiles": profiles, "log_level": "notice"}))
+            need(status == 1 and f"can not start: {profiles}" in message and "Segmentation" not in message, f"{profiles}: {status} {message}")
+        precious = lab.put_file("precious", "kept")
+        for path_of_socket in (precious, lab.folder):
+            status, message = start(json.dumps({**good, "admin": {"socket": path_of_socket}}))
+            need(status == 1 and f"can not listen on {path_of_socket}: what is there is no socket" in message, message)
+        with open(precious) as kept:
+            need(kept.read() == "kept", "a file was taken for a stale socket")
 
 
 if __name__ == "__main__":

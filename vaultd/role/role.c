@@ -23,7 +23,7 @@ struct role {
     struct event_base *base;
     struct channel *supervisor;
     struct channel *peers[IPC_ROLE_COUNT][PEERS_EACH_ROLE];
-    bool has_settings;
+    bool has_settings, is_finished;
     int exit_status;
 };
 
@@ -46,6 +46,7 @@ void role_run_program(struct role *role, const char *name, int fd) {
 
 void role_finish(struct role *role, int exit_status) {
     role->exit_status = exit_status;
+    role->is_finished = true;
     event_base_loopbreak(role->base);
 }
 
@@ -161,7 +162,9 @@ static void drain_begins(struct role *role, struct bytes frame) {
 static void supervisor_told(struct channel *channel, unsigned message, struct bytes frame,
                             int descriptor, void *context) {
     struct role *role = &only;
-    if (message == settings_message(role->hooks->self)) {
+    if (role->is_finished) {
+        // Came with what ended it: there is nothing left that could take it.
+    } else if (message == settings_message(role->hooks->self)) {
         settings_arrive(role, frame);
     } else if (message == IPC_TELL_peer) {
         peer_joins(role, frame, descriptor);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "libvault/tpm/boot.h"
+#include "vaultd/supervisor/config_address.h"
 
 struct checking {
     const struct config_file *file;
@@ -97,6 +98,8 @@ static vlt_result check_paths(const struct checking *checking, const struct conf
         {"audit.directory", c->audit.directory},
         {"audit.archive", c->audit.archive[0] ? c->audit.archive : "/"},
         {"shipping.positions", c->shipping.positions},
+        {"admin.socket", c->admin.socket},
+        {"redeemer.socket", c->redeemer.socket},
     };
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
         if (paths[i].path[0] != '/')
@@ -142,16 +145,28 @@ static vlt_result check_tls(const struct checking *checking, const char *key, co
                             const char *certificate, const char *tls_key) {
     if (listen[0] && (!certificate[0] || !tls_key[0]))
         return refuse(checking, key, "needs tls_certificate and tls_key beside it");
+    struct addrinfo *address = listen[0] ? config_address_find(listen) : NULL;
+    if (listen[0] && !address)
+        return refuse(checking, key, "must be an IP address and a port, such as 0.0.0.0:8443");
+    if (address)
+        freeaddrinfo(address);
     return vlt_ok();
 }
 
 static vlt_result check_users(const struct checking *checking, const struct config_users *users) {
     const char *const names[] = {users->broker,  users->admin,   users->redeemer, users->keeper,
-                                 users->auditor, users->rotator, users->group};
-    size_t given = 0;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        given += names[i][0] != 0;
-    if (given != 0 && given != sizeof names / sizeof *names)
+                                 users->auditor, users->rotator, users->shipper};
+    // A shipper only where something is shipped; and the group.
+    size_t given = users->group[0] != 0, needed = sizeof names / sizeof *names;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        given += names[i][0] && names[i] != users->shipper;
+        for (size_t k = 0; k < i; k++)
+            if (names[i][0] && strcmp(names[i], names[k]) == 0)
+                return refuse(checking, "users",
+                              "each process needs a user of its own, or the system does not "
+                              "protect one from the other");
+    }
+    if (given != 0 && given != needed)
         return refuse(checking, "users",
                       "name a group and a user for each of broker, admin, redeemer, keeper, "
                       "auditor and rotator, or none of them");
@@ -193,13 +208,20 @@ static vlt_result check_shipping(const struct checking *checking, const struct c
     return vlt_ok();
 }
 
+// Clients compare it as it is (RFC 8414 section 2: https, no query, no fragment).
+static bool is_issuer(const char *issuer) {
+    size_t size = strlen(issuer);
+    for (size_t i = 0; i < size; i++)
+        if (issuer[i] <= ' ' || issuer[i] > '~' || issuer[i] == '?' || issuer[i] == '#')
+            return false;
+    return strncmp(issuer, "https://", 8) == 0 && size >= 10 && issuer[size - 1] != '/';
+}
+
 static vlt_result check_top(const struct checking *checking, const struct config *c) {
-    size_t issuer_size = strlen(c->issuer);
-    if (strncmp(c->issuer, "https://", 8) != 0 || issuer_size < 10 ||
-        c->issuer[issuer_size - 1] == '/')
-        return refuse(
-            checking, "issuer",
-            "must be the https URL that clients use for the broker, without a slash at the end");
+    if (!is_issuer(c->issuer))
+        return refuse(checking, "issuer",
+                      "must be the https URL that clients use for the broker, without a slash at "
+                      "the end, a query or a fragment");
     for (const char *const *name = config_log_levels; *name; name++)
         if (strcmp(c->log_level, *name) == 0)
             return vlt_ok();

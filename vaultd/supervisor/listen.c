@@ -2,7 +2,6 @@
 #include "vaultd/supervisor/listen.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -11,6 +10,8 @@
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "vaultd/supervisor/config_address.h"
 
 #define BACKLOG 1024
 #define LEAVING_LOOKS 40 // 2 s
@@ -22,22 +23,6 @@ static vlt_result bind_failed(const char *address, int fd, struct fault *fault) 
     return fault_set(fault, VLT_UNAVAILABLE, "an address can not be bound",
                      "can not listen on %s: %s%s", address, strerror(why),
                      why == EADDRINUSE ? "; is another vaultd running?" : "");
-}
-
-// Splits "host:port"; the host of "[::1]:8443" loses its brackets.
-static bool split_address(const char *address, char host[256], char port[8]) {
-    const char *colon = strrchr(address, ':');
-    if (!colon || (size_t)(colon - address) >= 256 || strlen(colon + 1) >= 8 || !colon[1])
-        return false;
-    size_t size = (size_t)(colon - address);
-    if (size >= 2 && address[0] == '[' && colon[-1] == ']') {
-        address++;
-        size -= 2;
-    }
-    memcpy(host, address, size);
-    host[size] = 0;
-    memcpy(port, colon + 1, strlen(colon + 1) + 1);
-    return true;
 }
 
 // Right after a crash the roles of the dead supervisor may still be going.
@@ -53,11 +38,8 @@ static bool bind_patiently(int fd, const struct addrinfo *address) {
 }
 
 vlt_result listen_tcp(const char *address, struct fault *fault, int *ret_fd) {
-    char host[256], port[8];
-    const struct addrinfo wanted = {.ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV,
-                                    .ai_socktype = SOCK_STREAM};
-    struct addrinfo *found = NULL;
-    if (!split_address(address, host, port) || getaddrinfo(host, port, &wanted, &found) != 0)
+    struct addrinfo *found = config_address_find(address);
+    if (!found)
         return fault_set(
             fault, VLT_MALFORMED, "not an address to listen on",
             "can not listen on %s: write an IP address and a port, such as 0.0.0.0:8443", address);
@@ -102,6 +84,11 @@ vlt_result listen_unix(const char *path, mode_t mode, gid_t group, struct fault 
         errno = EADDRINUSE;
         return bind_failed(path, -1, fault);
     }
+    struct stat there;
+    if (lstat(path, &there) == 0 && !S_ISSOCK(there.st_mode))
+        return fault_set(fault, VLT_CONFLICT, "the place of a socket is taken",
+                         "can not listen on %s: what is there is no socket; move it away, or "
+                         "choose another path", path);
     if (unlink(path) != 0 && errno != ENOENT)
         return bind_failed(path, -1, fault);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

@@ -11,9 +11,9 @@
 
 // Both wait up to 2 s for an address whose owners are leaving.
 //
-// "127.0.0.1:8443", "[::1]:8443", "0.0.0.0:8443".
+// `address`: see config_address.h.
 vlt_result listen_tcp(const char *address, struct fault *fault, int *ret_fd) VLT_MUST_USE;
-// Replaces a stale socket of that path. `group` (-1: unchanged) may connect
+// Replaces a stale socket of that path, and nothing else that is there. `group` (-1: unchanged) may connect
 // besides the owner; who is let in is decided by peer credentials.
 vlt_result listen_unix(const char *path, mode_t mode, gid_t group, struct fault *fault,
                        int *ret_fd) VLT_MUST_USE;
