@@ -44,6 +44,12 @@ static inline lanes end_json(const uint8_t *at) {
     return (lanes)((c ^ 2) <= ('"' ^ 2)) | (lanes)(c == '\\');
 }
 
+// With the highest bit turned over, signed comparison is what unsigned was.
+static inline lanes end_text(const uint8_t *at) {
+    lanes c = lanes_at(at);
+    return (lanes)((c ^ INT8_MIN) < 0x20 + INT8_MIN) | (lanes)(c == '"') | (lanes)(c == '\\');
+}
+
 static inline lanes end_line(const uint8_t *at) {
     lanes c = lanes_at(at);
     return (lanes)(c == '\r') | (lanes)(c == '\n');
@@ -56,6 +62,10 @@ static inline bool is_b64u(uint8_t c) {
 
 static inline bool is_json(uint8_t c) {
     return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+}
+
+static inline bool is_text(uint8_t c) {
+    return c >= 0x20 && c != '"' && c != '\\';
 }
 
 static inline bool is_line(uint8_t c) {
@@ -102,4 +112,9 @@ size_t byte_run_json(struct bytes text, size_t at) {
 size_t byte_run_line(struct bytes text, size_t at) {
     const uint8_t *p = text.at + at, *end = text.at + text.size;
     RUN(end_line, is_line);
+}
+
+size_t byte_run_text(struct bytes text, size_t at) {
+    const uint8_t *p = text.at + at, *end = text.at + text.size;
+    LONG_RUN(end_text, is_text);
 }

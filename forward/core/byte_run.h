@@ -11,5 +11,7 @@ size_t byte_run_b64u(struct bytes text, size_t at); // RFC 4648 section 5
 // What stands for itself inside a JSON text and is ASCII (RFC 8259 section 7).
 size_t byte_run_json(struct bytes text, size_t at);
 size_t byte_run_line(struct bytes text, size_t at); // neither CR nor LF
+// What stands for itself inside a JSON text, in any language: whether it is UTF-8 is not asked.
+size_t byte_run_text(struct bytes text, size_t at);
 
 #endif

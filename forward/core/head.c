@@ -17,6 +17,10 @@ void head_strip_init(struct head_strip *strip, const struct profile *profile) {
     }
 }
 
+void head_strip_header(struct head_strip *strip, struct bytes name) {
+    strip->headers[strip->header_count++] = name;
+}
+
 size_t head_capacity(struct bytes head, const struct head_change *change) {
     size_t size = head.size + change->host.size + change->request_id.size +
                   change->correlation.size + 96;

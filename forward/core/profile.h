@@ -20,6 +20,10 @@
 #define PROFILE_INJECT_MAX 8       // things that one profile puts into a request
 #define PROFILE_LIMITS_MAX 8       // kinds of requests with a limit of tokens
 #define PROFILE_LIMIT_MEMBERS_MAX 8
+#define PROFILE_USAGE_DEPTH_MAX 2
+#define PROFILE_USAGE_OBJECTS_MAX 4
+#define PROFILE_USAGE_MEMBERS_MAX 8
+#define PROFILE_USAGE_COUNTS_MAX (2 + PROFILE_USAGE_MEMBERS_MAX)
 #define PROFILE_PLACES_MAX 8      // carriers, and places of the model
 #define PROFILE_RENDERED_MAX 24576 // enough for any answer of profile_render
 #define PROFILE_SECRET_MAX 8192    // longest credential that can be rendered
@@ -111,6 +115,25 @@ struct profile_limit {
 };
 // Of the first kind that fits the path; NULL: nothing is known about such requests.
 const struct profile_limit *profile_limit_find(const struct profile *profile, struct bytes path);
+
+// Where an answer says how many tokens it cost. An object is found by one or two names from the
+// top object of the answer, of an event, or of an item where the answer is a list.
+struct profile_usage_object {
+    size_t depth; // of names
+    struct bytes names[PROFILE_USAGE_DEPTH_MAX];
+};
+// Of members with the same count, what was said last is the count.
+struct profile_usage_member {
+    struct bytes name;
+    unsigned count; // below PROFILE_USAGE_COUNTS_MAX
+};
+struct profile_usage {
+    size_t object_count, member_count;
+    struct profile_usage_object objects[PROFILE_USAGE_OBJECTS_MAX];
+    struct profile_usage_member members[PROFILE_USAGE_MEMBERS_MAX];
+    unsigned outputs; // bit i: count i is of output, else of input
+};
+const struct profile_usage *profile_usage(const struct profile *profile); // NULL: nothing is known
 
 enum profile_errors { PROFILE_ERRORS_OPENAI, PROFILE_ERRORS_GOOGLE };
 enum profile_errors profile_errors(const struct profile *profile);

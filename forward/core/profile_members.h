@@ -22,6 +22,7 @@ struct profile {
     struct profile_model_place models[PROFILE_PLACES_MAX];
     size_t limit_count;
     struct profile_limit limits[PROFILE_LIMITS_MAX];
+    struct profile_usage usage; // of no objects: nothing is known
     enum profile_errors errors;
     bool has_tool;
 };
@@ -42,6 +43,8 @@ const char *profile_parameter(const struct profile *profile, const json_t *param
                               struct bytes name);
 // profile_limit.c: takes the limits out of root.
 vlt_result profile_take_limits(struct profile *profile, struct fault *fault) VLT_MUST_USE;
+// profile_usage.c: takes the places of usage out of root.
+vlt_result profile_take_usage(struct profile *profile, struct fault *fault) VLT_MUST_USE;
 // May a credential be put into a header (query parameter) of this name?
 bool profile_is_header_name(const char *name);
 bool profile_is_query_name(const char *name);

@@ -151,7 +151,8 @@ static vlt_result check_environment(const struct profile *profile, struct fault 
 static vlt_result check_names(const struct profile *profile, struct fault *fault) {
     static const char *const members[] = {
         "$schema", "name",     "title", "description", "upstream", "hosts",       "parameters",
-        "inject",  "token_in", "model", "tool",        "max_tokens", "errors", "environment", NULL};
+        "inject",  "token_in", "model", "tool",        "max_tokens", "usage",       "errors",
+        "environment", NULL};
     const json_t *root = profile->root, *host;
     VLT_TRY(jsontext_only_members(root, members, fault));
     if (!is_text(json_object_get(root, "name")) || !is_text(json_object_get(root, "title")) ||
@@ -200,6 +201,7 @@ static vlt_result profile_check_parts(struct profile *profile, struct fault *fau
     VLT_TRY(take_carriers(profile, fault));
     VLT_TRY(take_models(profile, fault));
     VLT_TRY(profile_take_limits(profile, fault));
+    VLT_TRY(profile_take_usage(profile, fault));
     VLT_TRY(check_environment(profile, fault));
     const char *errors = json_string_value(json_object_get(profile->root, "errors"));
     profile->errors =

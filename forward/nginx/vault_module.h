@@ -4,7 +4,8 @@
 // A request passes through the files in this order: vault_mask (a token in the
 // query must not reach a log) → vault_handler → vault_take (carriers out) →
 // vault_body (model) → vault_cache or vault_link (redeemer) → nginx's proxy →
-// vault_inject (credential in, answer checked). vault_refuse answers instead. While
+// vault_inject (credential in, answer checked) → vault_meter (what the answer cost).
+// vault_refuse answers instead. While
 // it is under way vault_open has it in a list: vault_watch hears that something was
 // taken back, vault_standing asks what that ends, vault_open cuts it.
 #ifndef VLT_FORWARD_NGINX_VAULT_MODULE_H
@@ -23,6 +24,7 @@
 #include "forward/core/model_scan.h"
 #include "forward/core/profile.h"
 #include "forward/core/reply.h"
+#include "forward/core/usage_scan.h"
 
 extern ngx_module_t ngx_http_vault_module;
 
@@ -83,6 +85,7 @@ typedef struct {
     struct head_strip strip;
     ngx_flag_t needs_verified_tls;
     ngx_flag_t cut_streams;
+    ngx_flag_t meter;
 
     // What proxy_pass of this location says.
     ngx_str_t pass_url, pass_uri, pass_location, pass_host;
@@ -107,6 +110,7 @@ struct vault_main_conf_s {
     ngx_array_t upstreams; // vault_upstream_t
     ngx_int_t request_id;  // index of $request_id
     ngx_flag_t is_used;    // some location redeems
+    ngx_flag_t is_metered; // and some with vault_meter
 };
 
 // ---- One request ----
@@ -148,6 +152,7 @@ typedef struct {
     ngx_uint_t asked_as; // its index in the question
     ngx_http_event_handler_pt resumed;
     ngx_int_t (*process_header)(ngx_http_request_t *r); // the proxy's
+    struct usage_scan *meter; // NULL: the answer is not read
     size_t wipe_count;
     struct {
         void *at;
@@ -246,6 +251,11 @@ void vault_pass_forget(void);
 // vault_check.c: refuses configurations that could leak a credential.
 ngx_int_t vault_check(ngx_conf_t *cf, vault_main_conf_t *main_conf);
 ngx_int_t vault_check_cycle(ngx_cycle_t *cycle);
+
+// vault_meter.c: what an answer cost, into ctx->meter. Filters for all locations; one location:
+// false where its profile does not say how.
+void vault_meter_install(void);
+bool vault_meter_prepare(vault_loc_conf_t *conf);
 
 // vault_variables.c
 ngx_int_t vault_variables_add(ngx_conf_t *cf);

@@ -33,17 +33,34 @@ static struct bytes tool(const vault_ctx_t *ctx) {
     return ctx->ask.tool;
 }
 
-static struct bytes max_tokens(const vault_ctx_t *ctx) {
-    char *digits =
-        ctx->ask.max_tokens ? ngx_pnalloc(ctx->request->pool, NGX_INT64_LEN) : NULL;
-    return digits ? bytes_of_number(ctx->ask.max_tokens, digits) : bytes_of(NULL, 0);
+static struct bytes number(const vault_ctx_t *ctx, uint64_t value) {
+    char *digits = ngx_pnalloc(ctx->request->pool, NGX_INT64_LEN);
+    return digits ? bytes_of_number(value, digits) : bytes_of(NULL, 0);
 }
 
-static const fact_t facts[] = {decision, code, credential, txn, model, tool, max_tokens};
+static struct bytes max_tokens(const vault_ctx_t *ctx) {
+    return ctx->ask.max_tokens ? number(ctx, ctx->ask.max_tokens) : bytes_of(NULL, 0);
+}
+
+static struct bytes input_tokens(const vault_ctx_t *ctx) {
+    uint64_t tokens;
+    bool is_said = ctx->meter && usage_scan_input(ctx->meter, &tokens);
+    return is_said ? number(ctx, tokens) : bytes_of(NULL, 0);
+}
+
+static struct bytes output_tokens(const vault_ctx_t *ctx) {
+    uint64_t tokens;
+    bool is_said = ctx->meter && usage_scan_output(ctx->meter, &tokens);
+    return is_said ? number(ctx, tokens) : bytes_of(NULL, 0);
+}
+
+static const fact_t facts[] = {decision, code,       credential,   txn,          model,
+                               tool,     max_tokens, input_tokens, output_tokens};
 static ngx_str_t names[] = {ngx_string("vault_decision"),   ngx_string("vault_code"),
                             ngx_string("vault_credential"), ngx_string("vault_txn"),
                             ngx_string("vault_model"),      ngx_string("vault_tool"),
-                            ngx_string("vault_max_tokens")};
+                            ngx_string("vault_max_tokens"), ngx_string("vault_input_tokens"),
+                            ngx_string("vault_output_tokens")};
 
 static ngx_int_t get(ngx_http_request_t *r, ngx_http_variable_value_t *value, uintptr_t index) {
     const vault_ctx_t *ctx = vault_ctx(r->main);

@@ -146,7 +146,7 @@ class Upstream:
     """A provider. `seen` has one entry for each request, `open` those that go on."""
 
     def __init__(self, certificate=None):
-        self.seen, self.open, self.release = [], [], threading.Event()
+        self.seen, self.open, self.release, self.script = [], [], threading.Event(), {}
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -198,6 +198,23 @@ class Upstream:
 
             def route_accel(self):
                 self.reply(200, b"from upstream", x_accel_redirect="/internal/")
+
+            def route_scripted(self):
+                """What the test wrote: headers, and pieces; None waits for `release`."""
+                self.send_response(outer.script["status"])
+                for header, value in outer.script["headers"].items():
+                    self.send_header(header, value)
+                self.send_header("transfer-encoding", "chunked")
+                self.end_headers()
+                if self.command == "HEAD":
+                    return
+                for piece in outer.script["pieces"]:
+                    if piece is None:
+                        outer.release.wait(10)
+                    else:
+                        self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+                        self.wfile.flush()
+                self.wfile.write(b"0\r\n\r\n")
 
             def route_stream(self):
                 self.send_response(200)

@@ -60,6 +60,17 @@ class Config(unittest.TestCase):
         self.accepts(server="location /two/ {{ vault_redeem on; vault_destination https://api.openai.com; "
                             "proxy_ssl_name api.openai.com; proxy_pass https://openai/; }}")
 
+    def test_meters_only_where_the_profile_says_how(self):
+        self.accepts(more="vault_meter on;")
+        self.accepts(server="vault_meter on; location /two/ {{ proxy_pass http://127.0.0.1:1/; }}")
+        other = {"destination": "vault_destination https://mcp.example;", "name": "proxy_ssl_name mcp.example;"}
+        for profile in ("", "vault_profile generic-mcp;"):
+            self.rejects('location "/openai/": vault_meter needs a vault_profile that says where "usage" stands',
+                         profile=profile, more="vault_meter on;", **other)
+            self.rejects("vault_meter off", profile=profile, server="vault_meter on;", **other)
+            self.accepts(profile=profile, server="vault_meter on;", more="vault_meter off;", **other)
+        self.rejects("vault_meter", more="vault_meter maybe;")
+
     def test_rejects_what_keeps_or_repeats_a_request(self):
         self.rejects("proxy_cache", http="proxy_cache_path {folder}/cache keys_zone=c:1m;", more="proxy_cache c;")
         self.rejects("proxy_store", more="proxy_store on;")
