@@ -48,8 +48,9 @@ void help_overview(FILE *out) {
 void help_verb(FILE *out, const struct verb *verb) {
     fputs("usage: vaultctl ", out);
     usage_put(out, verb);
-    fprintf(out, "%s%s\n\n%s.\n", verb->options ? " [OPTION…]" : "",
-            verb->takes_command ? " -- PROGRAM [ARGUMENT…]" : "", verb->summary);
+    bool asks = verb->summary[strlen(verb->summary) - 1] == '?';
+    fprintf(out, "%s%s\n\n%s%s\n", verb->options ? " [OPTION…]" : "",
+            verb->takes_command ? " -- PROGRAM [ARGUMENT…]" : "", verb->summary, asks ? "" : ".");
     if (verb->details)
         fprintf(out, "\n%s\n", verb->details);
     if (verb->options) {

@@ -347,6 +347,8 @@ def members_of_the_redeem_request():
             check(what, lab.redeemer("POST", "/v1/redeem", body, JSON), 400, "invalid_request", word)
         for path in ("v1", "/a/../b", "/a//b", "/%2e%2e/x", "/a%2fb", "/\u00e9", "/a\\b", "/a b", "/a?b", "/a#b", "/%zz"):
             check(path, lab.redeemer("POST", "/v1/redeem", {**good, "path": path}), 400, "path")
+        for method in ("post", "Post", "P OST", "GET\n", "G\u00c9T"):
+            check(method, lab.redeemer("POST", "/v1/redeem", {**good, "method": method}), 400, '\\"method\\" must be capital letters')
         for media in ("text/plain", "application/x-www-form-urlencoded", ""):
             need(lab.redeemer("POST", "/v1/redeem", json.dumps(good), {"content-type": media}).status in (400, 415), media)
         check("too large", lab.redeemer("POST", "/v1/redeem", {**good, "x": "y" * 40000}), 413)
@@ -526,6 +528,11 @@ def arguments_of_vaultctl():
                 done = subprocess.run([f"{lab.prefix}/bin/vaultctl", "--server", f"unix:{lab.admin_socket}", *arguments], stdout=full, stderr=subprocess.PIPE,
                                       text=True, timeout=20)
             need(done.returncode == 1 and "standard output can not be written" in done.stderr, f"{arguments}: {done}")
+        for arguments, status, word in ((["alice"], 0, ""), (["eyJhbGciOiJFUzI1NiJ9.e30.AA"], 1, "its jti"), (["--principal", "alice"], 1, "ISSUER|SUBJECT"),
+                                        (["--principal", "|alice"], 1, "ISSUER|SUBJECT"), (["--principal", f"{lab.issuer}|"], 1, "ISSUER|SUBJECT"),
+                                        (["--credential", "opnai-prod"], 4, "opnai-prod"), (["--credential", "../x"], 4, "../x")):
+            done = lab.vaultctl("revoke", *arguments, check=False)
+            need(done.returncode == status and word in done.stderr, f"revoke {arguments}: {done}")
         done = lab.vaultctl("--server", "unix:/nonexistent", "rotate", "credential", "openai-prod", check=False)
         need(done.returncode == 6 and "terminal" not in done.stderr, done)  # asks for no value
 

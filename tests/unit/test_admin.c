@@ -339,6 +339,12 @@ static void admin_accepts_revocations(void **state) {
     refused("POST", "/v1/tenants/acme/revoke", "{\"kind\":\"person\",\"value\":\"x\"}", 400,
             "kind");
     refused("POST", "/v1/tenants/acme/revoke", "{\"kind\":\"token\"}", 400, "value");
+    refused("POST", "/v1/tenants/acme/revoke", "{\"kind\":\"token\",\"value\":\"a.b.c\"}", 400,
+            "value");
+    refused("POST", "/v1/tenants/acme/revoke", "{\"kind\":\"principal\",\"value\":\"alice\"}", 400,
+            "value");
+    refused("POST", "/v1/tenants/acme/revoke",
+            "{\"kind\":\"credential\",\"value\":\"no-such\"}", 404, "value");
     refused("POST", "/v1/tenants/acme/revoke", "{\"kind\":\"token\",\"value\":\"\"}", 400, "value");
 }
 

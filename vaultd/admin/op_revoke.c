@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <stdio.h>
+#include <string.h>
 
 #include "libvault/store/record_revocation.h"
 #include "vaultd/admin/ops.h"
@@ -39,13 +40,35 @@ static void revoke(struct admin *admin, struct http_exchange *x, const struct re
     ask_revoke_rule(admin->keeper, &ask, revoked, work);
 }
 
+// Whoever ends tokens in a hurry must not be told that a rule does it which fits none.
+static void value_check(struct body *body, struct store *store, uint32_t tenant, uint8_t kind,
+                        const char *value) {
+    const char *bar = strchr(value, '|');
+    struct bytes record;
+    uint64_t revision;
+    if (kind == RECORD_REVOKE_TOKEN && strchr(value, '.'))
+        body_refuse(body, 400, "value",
+                    "\"value\" must be the id of a token, its jti; the token itself is revoked at "
+                    "the broker");
+    if (kind == RECORD_REVOKE_PRINCIPAL && (!bar || bar == value || !bar[1]))
+        body_refuse(body, 400, "value",
+                    "\"value\" must be ISSUER|SUBJECT, such as https://login.example|alice");
+    if (kind != RECORD_REVOKE_CREDENTIAL)
+        return;
+    vlt_result result = record_name_is_valid(bytes_of_text(value))
+                            ? store_get(store, tenant, STORE_CREDENTIAL, bytes_of_text(value),
+                                        &record, &revision)
+                            : vlt_fail(VLT_NOT_FOUND, "no name");
+    if (result.class == VLT_NOT_FOUND) // one that was deleted is still known
+        body_refuse(body, 404, "value", "there was never a credential \"%.64s\"", value);
+}
+
 OP(op_revoke) {
     static const char *const members[] = {"kind", "value", NULL};
     struct store *store;
     struct record_tenant tenant;
     if (!tenant_begin(ctx, x, parameters, &store, &tenant))
         return;
-    store_snapshot_end(store);
     struct body body;
     body_open(http_exchange_request(x), &jsontext_token_limits, members, &body);
     const char *name = body_text(&body, "kind", BODY_REQUIRED, 16);
@@ -57,6 +80,9 @@ OP(op_revoke) {
     if (name && !kind)
         body_refuse(&body, 400, "kind",
                     "\"kind\" must be \"token\", \"principal\", \"client\" or \"credential\"");
+    if (kind && value)
+        value_check(&body, store, tenant.number, kind, value);
+    store_snapshot_end(store);
     if (!body_refused(&body, x))
         revoke(ctx, x, &tenant, kind, name, value);
     body_done(&body);

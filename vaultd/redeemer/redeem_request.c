@@ -57,6 +57,15 @@ static vlt_result check_path(struct bytes path, struct fault *fault) {
     return vlt_ok();
 }
 
+// Methods differ by case (RFC 9110 section 9.1), and policies name those in capitals.
+static vlt_result check_method(struct bytes method, struct fault *fault) {
+    for (size_t i = 0; i < method.size; i++)
+        if ((method.at[i] < 'A' || method.at[i] > 'Z') && method.at[i] != '-')
+            return fault_set(fault, VLT_MALFORMED, "not a method",
+                             "the member \"method\" must be capital letters");
+    return vlt_ok();
+}
+
 // It goes on as a header, and people look for it in logs.
 static vlt_result check_request_id(struct bytes id, struct fault *fault) {
     for (size_t i = 0; i < id.size; i++)
@@ -75,6 +84,7 @@ static vlt_result parse(struct bytes body, struct redeem_request *r, struct faul
                          "the member \"scheme\" must be bearer or dpop");
     VLT_TRY(take_certificate(r, certificate, fault));
     VLT_TRY(check_request_id(r->request_id, fault));
+    VLT_TRY(check_method(r->method, fault));
     return check_path(r->path, fault);
 }
 
