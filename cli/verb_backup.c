@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/backup_file.h"
@@ -68,10 +69,19 @@ static int chunks_fetch(struct command *command, const json_t *begun, FILE *out)
     return status;
 }
 
+// The backup takes the place of what has its name: a device or a link must not be that.
+static bool may_be_replaced(const char *path) {
+    struct stat there;
+    return lstat(path, &there) != 0 || S_ISREG(there.st_mode);
+}
+
 static int run_backup(struct command *command) {
     const char *path = command->arguments[0];
     char part[PATH_MAX];
     json_t *begun = NULL;
+    if (!may_be_replaced(path))
+        return command_usage(command, "%s is there and no file: name a file that is to be made",
+                             path);
     if (snprintf(part, sizeof part, "%s.part", path) >= (int)sizeof part)
         return command_usage(command, "the path is too long");
     int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);

@@ -351,6 +351,12 @@ def a_backup_is_restored():
         signer = status(lab)["keys"]["checkpoint"]
         lab.vaultctl("backup", backup)
         need(os.path.getsize(backup) > 250000, "too small")
+        os.symlink("/dev/null", f"{lab.folder}/link")
+        for place in (f"{lab.folder}/link", lab.folder):
+            done = lab.vaultctl("backup", place, check=False)
+            need(done.returncode == 2 and f"{place} is there and no file" in done.stderr, done)
+        need(os.readlink(f"{lab.folder}/link") == "/dev/null", "a link was replaced")
+        os.unlink(f"{lab.folder}/link")
         with open(backup, "rb") as file:
             whole = file.read()
         need(b"sk-real-secret-0001" not in whole and b"xxxxxxxx" not in whole, "a value is in the backup")
