@@ -225,6 +225,19 @@ vlt_result profile_parse(struct bytes text, struct fault *fault, struct profile 
     return vlt_ok();
 }
 
+// RFC 7617 section 2: a colon in the user would move the border to the password.
+static bool is_basic_user(const struct profile *profile, const char *key) {
+    for (size_t i = 0; i < profile->item_count; i++) {
+        const char *template = profile->items[i].format;
+        struct profile_piece piece = {0};
+        while (profile_piece_next(&template, &piece) && piece.placeholder.at)
+            if (bytes_begin_with(piece.placeholder, BYTES_LITERAL(PROFILE_BASIC)) &&
+                bytes_equal_text(bytes_from(piece.placeholder, sizeof PROFILE_BASIC - 1), key))
+                return true;
+    }
+    return false;
+}
+
 static vlt_result check_value(const char *key, const json_t *declared, const json_t *value,
                               struct fault *fault) {
     static const char reason[] = "wrong parameter of the credential";
@@ -269,7 +282,12 @@ vlt_result profile_check(const struct profile *profile, const json_t *parameters
                                                            "unknown parameter",
                                                            "profile %s has no parameter \"%s\"",
                                                            profile_name(profile), key);
-    json_object_foreach(profile->parameters, key, declared)
-        VLT_TRY(check_value(key, declared, json_object_get(parameters, key), fault));
+    json_object_foreach(profile->parameters, key, declared) {
+        value = json_object_get(parameters, key);
+        VLT_TRY(check_value(key, declared, value, fault));
+        if (value && strchr(json_string_value(value), ':') && is_basic_user(profile, key))
+            return fault_set(fault, VLT_MALFORMED, "wrong parameter of the credential",
+                             "parameter \"%s\": a user name holds no colon", key);
+    }
     return vlt_ok();
 }

@@ -407,7 +407,7 @@ def bodies_of_the_admin_api():
         wrong("PUT", put, {k: v for k, v in issuer.items() if k != "jwks"}, "discovery_url", *not_text, "http://x.test", "")
         new = f"{tenant}/credentials/new"
         wrong("POST", new, credential, "profile", *not_text, "", "nope", "../x")
-        wrong("POST", new, credential, "hosts", "x", [1], [""], ["a b"], ["x" * 300], ["a.test"] * 9)
+        wrong("POST", new, credential, "hosts", "x", ["api.openai.com:443"], [1], [""], ["a b"], ["x" * 300], ["a.test"] * 9)
         wrong("POST", new, credential, "parameters", "x", 1, [], {"a": 1}, {"unknown": "x"})
         wrong("POST", new, credential, "description", *not_text, "d" * 256)
         wrong("POST", new, credential, "jwe", *not_text, "", "a.b.c", "....", credential["jwe"] + "x", "x" * 30000)
@@ -550,6 +550,8 @@ def values_that_no_request_can_carry():
                 need(profile in good or "no request can carry it" in done.stderr or "8192" in done.stderr, f"{value[:20]!r}: {done}")
                 if profile in good:
                     lab.vaultctl("credential", "delete", "odd", "--yes")
+        done = lab.vaultctl("credential", "put", "odd", "-", "--profile", "generic-basic", "--parameter", "user=a:b", "--host", "api.test", check=False, input="x")
+        need(done.returncode == 1 and "a user name holds no colon" in done.stderr, done)
         for step in (["credential", "rotate", "openai-prod", "-"], ["credential", "rotate", "openai-prod", "-", "--stage"]):
             done = lab.vaultctl(*step, check=False, input="sk\r\nx")
             need(done.returncode == 1 and "no request can carry it" in done.stderr, done)

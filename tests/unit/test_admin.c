@@ -212,6 +212,14 @@ static void admin_accepts_issuers(void **state) {
     json_t *list = call("GET", "/v1/tenants/acme/issuers", NULL, 200);
     assert_int_equal(json_array_size(json_object_get(list, "items")), 1);
     done(list);
+    // Only one of two would ever be asked.
+    refused("PUT", "/v1/tenants/acme/issuers/twin",
+            "{" ISSUER ",\"discovery_url\":\"https://idp.test/y\"}", 409, "issuer");
+    done(call("PUT", "/v1/tenants/acme/issuers/twin",
+              "{" ISSUER ",\"discovery_url\":\"https://idp.test/y\",\"disabled\":true}", 201));
+    done(call("PUT", "/v1/tenants/acme/issuers/corp",
+              "{" ISSUER ",\"discovery_url\":\"https://idp.test/z\"}", 200));
+    done(call("DELETE", "/v1/tenants/acme/issuers/twin", NULL, 200));
     done(call("DELETE", "/v1/tenants/acme/issuers/corp", NULL, 200));
     refused("GET", "/v1/tenants/acme/issuers/corp", NULL, 404, "name");
     refused("DELETE", "/v1/tenants/acme/issuers/corp", NULL, 404, "name");

@@ -127,6 +127,9 @@ static void profile_rejects_what_would_split_a_header(void **state) {
     }
     assert_int_equal(render(header, NULL, BYTES_LITERAL("k"), text, sizeof text).class,
                      VLT_MALFORMED);
+    json_t *user = json_pack("{s:s}", "user", "a:b");
+    assert_false(vlt_is_ok(profile_check(profile_find(set, "generic-basic"), user, NULL)));
+    json_decref(user);
     assert_int_equal(render(profile_find(set, "generic-basic"), "{\"user\":\"a:b\"}",
                             BYTES_LITERAL("k"), text, sizeof text)
                          .class,

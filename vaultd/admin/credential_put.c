@@ -34,6 +34,13 @@ static void put_free(struct put *put) {
 
 // ---- Reading the body over what is there ----
 
+// As redeems name it: one that ends in the usual port would never be asked for.
+static bool is_upstream_host(struct bytes host) {
+    static const struct bytes usual = BYTES_LITERAL(":443");
+    return record_host_is_valid(host) &&
+           !(host.size > usual.size && bytes_equal(bytes_from(host, host.size - usual.size), usual));
+}
+
 static void hosts_read(struct body *body, struct record_credential *credential) {
     const json_t *hosts = body_array(body, "hosts", BODY_OPTIONAL, RECORD_HOSTS_MAX);
     if (!hosts)
@@ -42,7 +49,7 @@ static void hosts_read(struct body *body, struct record_credential *credential) 
     for (size_t i = 0; i < json_array_size(hosts); i++) {
         const json_t *item = json_array_get(hosts, i);
         const char *host = json_string_value(item);
-        if (!host || !record_host_is_valid(bytes_of(host, json_string_length(item)))) {
+        if (!host || !is_upstream_host(bytes_of(host, json_string_length(item)))) {
             body_refuse(body, 400, "hosts",
                         "\"hosts\" must be lower-case host names, with :port unless it is 443");
             return;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <stdlib.h>
+#include <string.h>
 
 #include "libvault/identity/issuer.h"
 #include "vaultd/admin/ops.h"
@@ -57,6 +58,39 @@ static char *issuer_text(struct body *body, const char *name) {
     return text;
 }
 
+// A token names its issuer and no more: of two records for one, only the first would
+// ever be asked.
+struct twin {
+    const char *name, *issuer;
+    char found[RECORD_NAME_MAX + 1];
+};
+
+static bool twin_look(struct bytes name, struct bytes value, uint64_t revision, void *context) {
+    struct twin *twin = context;
+    struct record_issuer issuer;
+    if (bytes_equal_text(name, twin->name) || !vlt_is_ok(record_issuer_parse(value, NULL, &issuer)))
+        return true;
+    if (!issuer.disabled && !strcmp(issuer.issuer, twin->issuer))
+        memcpy(twin->found, issuer.name, sizeof twin->found);
+    record_issuer_done(&issuer);
+    return !twin->found[0];
+}
+
+static void twin_refuse(struct body *body, struct store *store, uint32_t tenant,
+                        const char *name) {
+    struct twin twin = {name, json_string_value(json_object_get(body->root, "issuer")), ""};
+    if (json_is_true(json_object_get(body->root, "disabled")))
+        return;
+    vlt_result result = store_each(store, tenant, STORE_ISSUER, bytes_of(NULL, 0),
+                                   bytes_of(NULL, 0), twin_look, &twin);
+    if (!vlt_is_ok(result))
+        body_refuse(body, 503, NULL, "%s", result.reason);
+    if (twin.found[0])
+        body_refuse(body, 409, "issuer",
+                    "issuer \"%s\" trusts the tokens of this \"issuer\" already: change it, or "
+                    "remove it first", twin.found);
+}
+
 // What is there now: its revision, 0 when absent.
 static uint64_t revision_of(struct store *store, uint32_t tenant, const char *name) {
     struct bytes value;
@@ -95,13 +129,15 @@ static void issuer_change(struct admin *admin, struct http_exchange *x,
         !tenant_begin(admin, x, parameters, &store, &tenant))
         return;
     uint64_t revision = revision_of(store, tenant.number, name);
-    store_snapshot_end(store);
     static const char *const none[] = {NULL};
     struct body body;
     body_open(http_exchange_request(x), &jsontext_document_limits, removes ? none : NULL, &body);
     char *text = removes || body.status ? NULL : issuer_text(&body, name);
     if (!removes && !text)
         body_refuse(&body, 503, NULL, "the admin role is out of memory: try again");
+    if (text)
+        twin_refuse(&body, store, tenant.number, name);
+    store_snapshot_end(store);
     uint64_t expected = if_match_read(&body, http_exchange_request(x));
     if (expected && expected != revision)
         body_refuse(&body, 412, "If-Match",
