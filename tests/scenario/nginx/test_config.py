@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """`nginx -t` with configurations that could leak a credential."""
+import json
 import pathlib
 import shutil
 import subprocess
 import tempfile
 import unittest
+
+import jsonschema
 
 from fixture import HEAD, MODULE, NGINX, PROFILES, certificate_new, nginx_environment
 
@@ -70,6 +73,22 @@ class Config(unittest.TestCase):
             self.rejects("vault_meter off", profile=profile, server="vault_meter on;", **other)
             self.accepts(profile=profile, server="vault_meter on;", more="vault_meter off;", **other)
         self.rejects("vault_meter", more="vault_meter maybe;")
+
+    def test_refuses_the_same_usage_as_the_schema(self):
+        profiles = pathlib.Path(self.folder, "profiles")
+        profiles.mkdir()
+        schema = json.loads(pathlib.Path(__file__).parents[3].joinpath("schemas/profile.schema.json").read_text())
+        openai = json.loads(pathlib.Path(PROFILES, "openai.json").read_text())
+        good = {"objects": ["usage", "a.b"], "input": ["in"], "output": ["out"]}
+        wrong = ({"objects": []}, {"objects": ["a.b.c"]}, {"objects": ["a"] * 5}, {"objects": "usage"}, {"input": []}, {"input": ["a.b"]},
+                 {"input": None}, {"output": [""]}, {"output": ["x" * 64]}, {"output": [5]}, {"output_besides": []}, {"besides": ["a"]})
+        for changes, is_good in (({}, True), ({"input_besides": ["a", "b"]}, True), *((case, False) for case in wrong)):
+            profile = {**openai, "usage": {**good, **changes}}
+            profiles.joinpath("openai.json").write_text(json.dumps(profile))
+            accepted, output = self.check(head=HEAD.replace("{profiles}", str(profiles)), more="vault_meter on;")
+            self.assertEqual(accepted, is_good, (changes, output))
+            self.assertEqual(jsonschema.Draft202012Validator(schema).is_valid(profile), is_good, changes)
+            self.assertTrue(is_good or str(profiles) + "/openai.json" in output, output)
 
     def test_rejects_what_keeps_or_repeats_a_request(self):
         self.rejects("proxy_cache", http="proxy_cache_path {folder}/cache keys_zone=c:1m;", more="proxy_cache c;")
