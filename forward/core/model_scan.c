@@ -41,17 +41,24 @@ static bool top_is_object(const struct model_scan *s) {
     return s->is_object[s->depth / 8] >> (s->depth % 8) & 1;
 }
 
+static void capture_add(struct model_scan *s, struct bytes parent, struct bytes member) {
+    struct model_scan_capture *capture = &s->captures[s->capture_count++];
+    memset(capture, 0, offsetof(struct model_scan_capture, text));
+    capture->parent = parent;
+    capture->member = member;
+}
+
 void model_scan_init(struct model_scan *scan, const char *member, bool wants_tool) {
-    *scan = (struct model_scan){.state = VALUE, .wants_tool = wants_tool, .result = vlt_ok()};
-    scan->captures[0].member = bytes_of_text(member);
-    scan->capture_count = 1;
-    if (wants_tool) {
-        scan->captures[1].member = BYTES_LITERAL("method");
-        scan->captures[2].parent = BYTES_LITERAL("params");
-        scan->captures[2].member = BYTES_LITERAL("name");
-        scan->capture_count = 3;
-    }
+    static const struct bytes top = {0};
+    memset(scan, 0, offsetof(struct model_scan, captures)); // also: a VALUE comes first
+    scan->wants_tool = wants_tool;
+    scan->result = vlt_ok();
     limit_scan_init(&scan->limit, NULL);
+    capture_add(scan, top, bytes_of_text(member));
+    if (wants_tool) {
+        capture_add(scan, top, BYTES_LITERAL("method"));
+        capture_add(scan, BYTES_LITERAL("params"), BYTES_LITERAL("name"));
+    }
 }
 
 void model_scan_count(struct model_scan *scan, const struct profile_limit *limit) {
@@ -392,6 +399,8 @@ struct bytes model_scan_model(const struct model_scan *scan) {
 }
 
 struct bytes model_scan_tool(const struct model_scan *scan) {
+    if (!scan->wants_tool)
+        return bytes_of(NULL, 0);
     const struct model_scan_capture *method = &scan->captures[1], *tool = &scan->captures[2];
     bool is_call = bytes_equal(bytes_of(method->text, method->size), BYTES_LITERAL("tools/call"));
     return is_call && tool->is_found ? bytes_of(tool->text, tool->size) : bytes_of(NULL, 0);

@@ -25,8 +25,8 @@
 struct model_scan_capture {
     struct bytes parent, member; // no parent: a member of the top object
     bool is_seen, is_found, parent_is_seen;
-    uint8_t text[MODEL_SCAN_TEXT_MAX];
     size_t size;
+    uint8_t text[MODEL_SCAN_TEXT_MAX]; // what lies beyond `size` was never written
 };
 
 struct model_scan {
@@ -42,11 +42,11 @@ struct model_scan {
     size_t key_size;
     bool parent_is_open;                // the watched object, at depth 2
     struct model_scan_capture *pending; // its value comes next, or is being read
-    struct model_scan_capture captures[MODEL_SCAN_CAPTURES];
-    unsigned capture_count;
     bool wants_tool;
     struct limit_scan limit;
     vlt_result result; // failure sticks
+    unsigned capture_count;
+    struct model_scan_capture captures[MODEL_SCAN_CAPTURES]; // so many are used
 };
 
 // `member`: name of the top-level member that holds the model (borrowed, at
