@@ -209,8 +209,8 @@ static ngx_int_t check_location(check_t *c, vault_main_conf_t *main_conf) {
     head_strip_init(&c->loc->strip, c->loc->profile);
     if (!vault_meter_prepare(c->loc))
         REFUSE(c,
-               "vault: location \"%V\": vault_meter needs a vault_profile that says where \"usage\" "
-               "stands; with another one set \"vault_meter off\"",
+               "vault: location \"%V\": vault_meter needs a vault_profile that says where "
+               "\"usage\" stands; with another one set \"vault_meter off\"",
                &c->core->name);
     main_conf->is_metered |= c->loc->meter;
     // An upstream must not steer nginx: X-Accel-Redirect reaches internal locations.
