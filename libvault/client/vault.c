@@ -154,13 +154,12 @@ out:
 static bool names_are_plain(const char *path) {
     size_t end = strcspn(path, "?"), size;
     for (size_t at = 0; at < end; at += size + 1) {
-        const char *name = path + at + 1;
-        size = strcspn(name, "/?");
-        if (size == 0 || (size == 1 && name[0] == '.') || (size == 2 && !memcmp(name, "..", 2)))
+        const char *at_name = path + at + 1;
+        size = strcspn(at_name, "/?");
+        struct bytes name = bytes_of(at_name, size);
+        if (size == 0 || bytes_equal(name, BYTES_LITERAL(".")) ||
+            bytes_equal(name, BYTES_LITERAL("..")) || memmem(name.at, size, "%2F", 3))
             return false;
-        for (size_t i = 0; i + 2 < size; i++)
-            if (!memcmp(name + i, "%2F", 3))
-                return false;
     }
     return true;
 }

@@ -37,8 +37,9 @@ static void put_free(struct put *put) {
 // As redeems name it: one that ends in the usual port would never be asked for.
 static bool is_upstream_host(struct bytes host) {
     static const struct bytes usual = BYTES_LITERAL(":443");
-    return record_host_is_valid(host) &&
-           !(host.size > usual.size && bytes_equal(bytes_from(host, host.size - usual.size), usual));
+    bool ends_usually = host.size > usual.size &&
+                        bytes_equal(bytes_from(host, host.size - usual.size), usual);
+    return record_host_is_valid(host) && !ends_usually;
 }
 
 static void hosts_read(struct body *body, struct record_credential *credential) {

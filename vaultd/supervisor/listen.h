@@ -13,8 +13,9 @@
 //
 // `address`: see config_address.h.
 vlt_result listen_tcp(const char *address, struct fault *fault, int *ret_fd) VLT_MUST_USE;
-// Replaces a stale socket of that path, and nothing else that is there. `group` (-1: unchanged) may connect
-// besides the owner; who is let in is decided by peer credentials.
+// Replaces a stale socket of that path, and nothing else that is there. `group` (-1:
+// unchanged) may connect besides the owner; who is let in is decided by peer
+// credentials.
 vlt_result listen_unix(const char *path, mode_t mode, gid_t group, struct fault *fault,
                        int *ret_fd) VLT_MUST_USE;
 
