@@ -51,7 +51,11 @@ size_t terminal_width(const char *text) {
     return width;
 }
 
-static bool is_colourful(FILE *out) { return isatty(fileno(out)) && !getenv("NO_COLOR"); }
+// https://no-color.org: when it is there and not empty.
+static bool is_colourful(FILE *out) {
+    const char *no_colour = getenv("NO_COLOR");
+    return isatty(fileno(out)) && !(no_colour && no_colour[0]);
+}
 
 void terminal_heading(FILE *out, const char *text) {
     bool bold = is_colourful(out);

@@ -323,6 +323,24 @@ def a_store_of_a_newer_version_is_told():
         need(lab.works(token, key), "the store of our version")
 
 
+def a_store_that_is_cut_short_is_told():
+    with Lab() as lab:
+        key, token = lab.start_ready()
+        lab.stop()
+        path = f"{lab.store_folder}/data.mdb"
+        with open(path, "rb") as store:
+            whole = store.read()
+        os.truncate(path, 5000)
+        lab.start(wait=False)
+        need(lab.process.wait(30) == 1, "it goes on")
+        lab.process = None
+        need("the store is cut short" in lab.log() and "vaultctl restore" in lab.log(), lab.log()[-1500:])
+        with open(path, "wb") as store:
+            store.write(whole)
+        lab.start()
+        need(lab.works(token, key), "the whole store")
+
+
 def a_full_disk_is_told_and_loses_nothing():
     if os.getuid() != 0:
         return
@@ -366,5 +384,5 @@ if __name__ == "__main__":
     run_cases(mistakes_in_the_configuration_of_a_device_are_told, mistakes_are_told_before_init_too, a_pin_file_must_belong_to_the_keeper_alone,
               a_wrong_pin_is_tried_once_and_never_locks, a_mended_pin_works_without_a_restart, a_missing_device_is_told_and_comes_back,
               a_tpm_that_vanishes_while_running, a_keeper_that_restarts_without_its_tpm, a_pkcs11_device_that_vanishes_while_running,
-              a_store_of_another_device_is_told, a_store_of_a_newer_version_is_told,
+              a_store_of_another_device_is_told, a_store_of_a_newer_version_is_told, a_store_that_is_cut_short_is_told,
               a_full_disk_is_told_and_loses_nothing)

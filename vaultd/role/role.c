@@ -254,7 +254,8 @@ static void stop(struct role *role) {
     for (int peer = 0; peer < IPC_ROLE_COUNT; peer++)
         for (unsigned number = 0; number < PEERS_EACH_ROLE; number++)
             channel_free(role->peers[peer][number]);
-    channel_free(role->supervisor);
+    // The supervisor's ends with the process: to it a closed one is a role that is lost,
+    // which it kills, and then nobody knows with which status this one wanted to end.
 }
 
 int role_run(const struct role_hooks *hooks, void *context) {

@@ -272,8 +272,11 @@ static void describe_exit(const struct child *child, int status, char *text, siz
         snprintf(text, capacity, "%s %u was stopped by its system-call filter", role,
                  child->number);
     else if (WIFSIGNALED(status))
-        snprintf(text, capacity, "%s %u was ended by signal %d (%s)", role, child->number,
-                 WTERMSIG(status), strsignal(WTERMSIG(status)));
+        snprintf(text, capacity, "%s %u was ended by signal %d (%s%s)", role, child->number,
+                 WTERMSIG(status), strsignal(WTERMSIG(status)),
+                 WTERMSIG(status) == SIGBUS ? ": the store is cut short, or its disk fails; "
+                                              "`vaultctl restore` puts a backup in its place"
+                                            : "");
     else
         snprintf(text, capacity, "%s %u exited with status %d", role, child->number,
                  WEXITSTATUS(status));
