@@ -127,6 +127,8 @@ int command_fail(const struct command *command, vlt_result result, const struct 
     terminal_put(stderr, text);
     fputc('\n', stderr);
     faults_print(problem);
+    if (command->admin && vault_status(command->admin) == 401)
+        fputs("Give a token of your identity provider in VAULTCTL_ADMIN_TOKEN.\n", stderr);
     return status;
 }
 
@@ -155,12 +157,12 @@ int command_print_json(json_t *value) {
 
 // ---- Connections ----
 
-static struct vault *open_vault(struct command *command, const char *server, int *ret_status) {
+static struct vault *open_vault(struct command *command, const char *server, const char *bearer,
+                                int *ret_status) {
     const struct vault_settings settings = {
         .server = server,
         .ca_file = command_setting(command, "--ca", "VAULTCTL_CA", NULL),
-        // A token is never an argument: arguments are visible to every process.
-        .bearer = getenv("VAULTCTL_ADMIN_TOKEN"),
+        .bearer = bearer,
     };
     struct fault fault = {0};
     struct vault *vault = NULL;
@@ -172,11 +174,14 @@ static struct vault *open_vault(struct command *command, const char *server, int
 }
 
 struct vault *command_admin(struct command *command, int *ret_status) {
+    // A token is never an argument: arguments are visible to every process. And this one
+    // is for administration alone: who has it is the administrator.
+    const char *token = getenv("VAULTCTL_ADMIN_TOKEN");
     if (!command->admin)
         command->admin = open_vault(
             command,
             command_setting(command, "--server", "VAULTCTL_SERVER", VAULT_SERVER_DEFAULT),
-            ret_status);
+            token && token[0] ? token : NULL, ret_status);
     return command->admin;
 }
 
@@ -188,7 +193,7 @@ struct vault *command_broker(struct command *command, int *ret_status) {
         return NULL;
     }
     if (!command->broker)
-        command->broker = open_vault(command, server, ret_status);
+        command->broker = open_vault(command, server, NULL, ret_status);
     return command->broker;
 }
 

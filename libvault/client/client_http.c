@@ -46,6 +46,13 @@ static vlt_result server_take(struct client_http *http, const char *server, stru
     return vlt_ok();
 }
 
+// RFC 6750 section 2.1. A line end would begin another header.
+static bool is_token(const char *bearer) {
+    static const char letters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=";
+    return bearer[strspn(bearer, letters)] == 0;
+}
+
 vlt_result client_http_open(const struct vault_settings *settings, struct fault *fault,
                             struct client_http **ret_http) {
     pthread_once(&curl_once, curl_begin);
@@ -65,6 +72,12 @@ vlt_result client_http_open(const struct vault_settings *settings, struct fault 
     }
     if (settings->ca_file && !(http->ca_file = strdup(settings->ca_file)))
         goto out;
+    if (settings->bearer && !is_token(settings->bearer)) {
+        result = fault_set(fault, VLT_MALFORMED, "not a token",
+                           "the bearer token holds a space, a line end or another character that "
+                           "no token has");
+        goto out;
+    }
     if (settings->bearer && !(http->bearer = strdup(settings->bearer)))
         goto out;
     http->curl = curl_easy_init();

@@ -159,6 +159,52 @@ def several_workers_share_the_work():
         need(all(lab.redeem(token, key).status == 401 for _ in range(6)), "revoked at every worker")
 
 
+def an_administrators_token_goes_to_administration_alone():
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+    import threading
+    with Lab() as lab:
+        port, seen = free_port(), []
+
+        class Recorder(BaseHTTPRequestHandler):
+            def do_POST(self):
+                seen.append((self.path, self.headers.get("authorization")))
+                self.rfile.read(int(self.headers.get("content-length", 0)))
+                body = b'{"status":401,"title":"Unauthorized"}'
+                self.send_response(401)
+                self.send_header("content-type", "application/problem+json")
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_GET = do_POST
+
+            def log_message(self, *args):
+                pass
+
+        server = HTTPServer(("127.0.0.1", port), Recorder)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*lab.make_certificate("recorder", "localhost"))
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            anywhere = ("--server", f"https://localhost:{port}", "--broker", f"https://localhost:{port}")
+            admin = {"VAULTCTL_ADMIN_TOKEN": "admins.own.token"}
+            token = lab.put_file("token", "a.b.c")
+            for verb in (("token", "get", "--bearer", "--credential", "x", "--subject-token-file", token), ("revoke", "--token-file", token)):
+                lab.vaultctl(*anywhere, *verb, check=False, env=admin)
+            need(len(seen) == 2 and all(header is None for _, header in seen), f"a broker sees {seen}")
+            refused = lab.vaultctl(*anywhere, "status", check=False, env=admin)
+            need(seen[-1] == ("/v1/status", "Bearer admins.own.token"), seen)
+            need(refused.returncode == 3 and "in VAULTCTL_ADMIN_TOKEN" in refused.stderr, refused)
+            lab.vaultctl(*anywhere, "status", check=False, env={"VAULTCTL_ADMIN_TOKEN": ""})
+            need(seen[-1] == ("/v1/status", None), seen)
+            odd = lab.vaultctl(*anywhere, "status", check=False, env={"VAULTCTL_ADMIN_TOKEN": "token\r\nx-more: 1"})
+            need(odd.returncode == 2 and "that no token has" in odd.stderr and len(seen) == 4, odd)
+        finally:
+            server.shutdown()
+            server.server_close()
+
+
 def an_issuer_is_found_by_discovery():
     from http.server import BaseHTTPRequestHandler, HTTPServer
     import threading
@@ -255,6 +301,6 @@ def an_issuer_that_does_not_answer_is_told():
 
 
 if __name__ == "__main__":
-    run_cases(a_remote_forwarder_redeems_with_its_certificate, an_administrator_signs_in_with_oidc, megabytes_are_read_only_for_an_administrator,
+    run_cases(a_remote_forwarder_redeems_with_its_certificate, an_administrator_signs_in_with_oidc, an_administrators_token_goes_to_administration_alone, megabytes_are_read_only_for_an_administrator,
               several_workers_share_the_work,
               an_issuer_is_found_by_discovery, an_issuer_that_does_not_answer_is_told)
