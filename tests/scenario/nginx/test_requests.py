@@ -34,7 +34,7 @@ class Requests(Case):
     def test_asks_what_was_agreed(self):
         self.send("/openai/v1/chat/completions?a=1", body=CHAT)
         ask = self.redeemer.asks[0]
-        self.assertEqual(len(ask.pop("request_id")), 32)
+        self.assertRegex(ask.pop("request_id"), "^[0-9a-f]{32}$")
         self.assertEqual(ask, {
             "token": token(), "scheme": "bearer", "destination": "api.openai.com", "method": "POST",
             "path": "/v1/chat/completions", "uri": "https://llm.example.com/openai/v1/chat/completions",
