@@ -23,8 +23,9 @@ LOCATIONS = "".join([
     tls_location("/anysat/", "openai", "api.openai.com", "vault_profile openai; satisfy any; allow all;"),
     tls_location("/setbody/", "openai", "api.openai.com", "vault_profile openai; proxy_set_body '{\"model\":\"x\"}';"),
     tls_location("/setmethod/", "openai", "api.openai.com", "vault_profile openai; proxy_method DELETE;"),
+    # Without its own Connection the provider would be asked to close, and the next test could get that connection.
     tls_location("/sethost/", "openai", "api.openai.com", "vault_profile openai; proxy_set_header Host $host; "
-                 "proxy_set_header Authorization $http_x_mine;"),
+                 "proxy_set_header Authorization $http_x_mine; proxy_set_header Connection '';"),
     tls_location("/upgrade/", "openai", "api.openai.com", "vault_profile openai; "
                  "proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;"),
     tls_location("/unbuffered/", "openai", "api.openai.com", "vault_profile openai; proxy_request_buffering off;"),
