@@ -13,7 +13,9 @@ static const struct option_spec add_options[] = {
      "the whole record (schemas/issuer.schema.json); \"-\": standard input", 0},
     {"--issuer", OPTION_VALUE, "URL", "the exact `iss` of its tokens", 0},
     {"--discovery", OPTION_VALUE, "URL",
-     "its discovery document (default: the issuer + /.well-known/openid-configuration)", 0},
+     "its discovery document (default: the issuer + /.well-known/openid-configuration), or its "
+     "key set, where the document names one on another host",
+     0},
     {"--jwks", OPTION_VALUE, "FILE", "its key set, instead of discovery", 0},
     {"--audience", OPTION_LIST, "TEXT", "an `aud` that is meant for this vault", 0},
     {"--algorithm", OPTION_LIST, "NAME", "RS256, PS256, ES256, ES384, EdDSA (default: these)", 0},
@@ -308,6 +310,8 @@ const struct verb verb_issuer_add = {
     .examples =
         "  vaultctl issuer add corp --issuer https://login.example --audience vault \\\n"
         "      --group groups=*\n"
+        "  vaultctl issuer add google --issuer https://accounts.google.com --audience vault \\\n"
+        "      --discovery https://www.googleapis.com/oauth2/v3/certs --require hd=example.com\n"
         "  vaultctl issuer add k8s --issuer https://cluster.example --audience vault \\\n"
         "      --kind workload --require kubernetes.io/namespace=prod --jwks jwks.json\n"
         "  vaultctl issuer add ci --issuer https://token.actions.example --audience vault \\\n"

@@ -3,6 +3,7 @@
 """What is reached over the network: forwarders by mutual TLS, administrators by
 TLS and an OIDC token, several workers of one role."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -10,7 +11,9 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 from jose import Signer, new_client_key, new_ec_key  # noqa: E402
@@ -205,9 +208,34 @@ def an_administrators_token_goes_to_administration_alone():
             server.server_close()
 
 
+@contextlib.contextmanager
+def provider(lab, port, document_at):
+    """An HTTPS server on localhost; `document_at` makes what is at a path."""
+    class Provider(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = json.dumps(document_at(self.path)).encode()
+            self.send_response(200)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args):
+            pass
+
+    server = HTTPServer(("127.0.0.1", port), Provider)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*lab.make_certificate(f"idp{port}", "localhost"))
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
 def an_issuer_is_found_by_discovery():
-    from http.server import BaseHTTPRequestHandler, HTTPServer
-    import threading
     with Lab() as lab:
         lab.start()
         lab.init_with_issuer()
@@ -216,28 +244,12 @@ def an_issuer_is_found_by_discovery():
         issuer = f"https://localhost:{port}"
         signers = [Signer(new_ec_key(), "ES256", "k1")]
 
-        class Provider(BaseHTTPRequestHandler):
-            def do_GET(self):
-                fetched.append(self.path)
-                document = ({"issuer": issuer, "jwks_uri": f"{issuer}/keys"} if "openid" in self.path
-                            else {"keys": [signer.public_jwk() for signer in signers]})
-                body = json.dumps(document).encode()
-                self.send_response(200)
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+        def document_at(path):
+            fetched.append(path)
+            return ({"issuer": issuer, "jwks_uri": f"{issuer}/keys"} if "openid" in path
+                    else {"keys": [signer.public_jwk() for signer in signers]})
 
-            def log_message(self, *args):
-                pass
-
-        server = HTTPServer(("127.0.0.1", port), Provider)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*lab.make_certificate("idp", "localhost"))
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
+        with provider(lab, port, document_at):
             added = lab.vaultctl("issuer", "add", "found", "--issuer", issuer, "--audience", "vaultd", "--group", "groups=*")
             need(fetched and not added.stderr, f"its keys were fetched at once: {added} {fetched}")
             need(lab.vaultctl_json("issuer", "check", "found") == {"name": "found", "usable": True}, "check")
@@ -264,9 +276,32 @@ def an_issuer_is_found_by_discovery():
             for _ in range(5):
                 lab.exchange(unknown.sign(claims), key=key)
             need(len(fetched) - before <= 2, f"an unknown kid leads to {len(fetched) - before} fetches")
-        finally:
-            server.shutdown()
-            server.server_close()
+
+
+def keys_may_be_on_another_host():
+    """As Google has them: not by what a document says, but where an administrator says so."""
+    with Lab() as lab:
+        lab.start()
+        lab.init_with_issuer()
+        lab.put_credential()
+        ports = free_port(), free_port()
+        issuer, keys = (f"https://localhost:{port}" for port in ports)
+        signer, fetched = Signer(new_ec_key(), "ES256", "k1"), []
+
+        def keys_at(path):
+            fetched.append(path)
+            return {"keys": [signer.public_jwk()]}
+
+        with provider(lab, ports[0], lambda path: {"issuer": issuer, "jwks_uri": f"{keys}/v3/certs"}), provider(lab, ports[1], keys_at):
+            add = ("issuer", "add", "elsewhere", "--issuer", issuer, "--audience", "vaultd", "--group", "groups=*")
+            added = lab.vaultctl(*add)
+            need(f"configure it as discovery_url: {keys}/v3/certs" in added.stderr and not fetched, added)
+            key, now = new_client_key(), int(time.time())
+            token = signer.sign({"iss": issuer, "sub": "alice", "aud": "vaultd", "iat": now, "exp": now + 300, "groups": ["ml"]})
+            need(lab.exchange(token, key=key).status == 503 and not fetched, "a document does not send us there")
+            added = lab.vaultctl(*add, "--discovery", f"{keys}/v3/certs")
+            need(not added.stderr and fetched, added)
+            need(lab.exchange(token, key=key).status == 200, "with a key from the other host")
 
 
 def an_issuer_that_does_not_answer_is_told():
@@ -303,4 +338,4 @@ def an_issuer_that_does_not_answer_is_told():
 if __name__ == "__main__":
     run_cases(a_remote_forwarder_redeems_with_its_certificate, an_administrator_signs_in_with_oidc, an_administrators_token_goes_to_administration_alone, megabytes_are_read_only_for_an_administrator,
               several_workers_share_the_work,
-              an_issuer_is_found_by_discovery, an_issuer_that_does_not_answer_is_told)
+              an_issuer_is_found_by_discovery, keys_may_be_on_another_host, an_issuer_that_does_not_answer_is_told)

@@ -79,12 +79,29 @@ static void test_discovery_rejects_other_issuer_and_host(void **state) {
     assert_string_equal(document.jwks_uri, "https://IDP/k");
 }
 
+// An administrator who trusts that host has to know which URL to configure.
+static void test_discovery_rejects_another_host_by_its_name(void **state) {
+    static const char google[] =
+        "{\"issuer\":\"https://idp\",\"jwks_uri\":\"https://keys.example/v3\"}";
+    static const char steering[] =
+        "{\"issuer\":\"https://idp\",\"jwks_uri\":\"https://keys.example/\\u001b[2J\"}";
+    struct jwks_document document;
+    struct fault fault = {0};
+    assert_int_equal(jwks_document_read(bytes_of_text(google), "https://idp", "https://idp/x",
+                                        &fault, &document).class, VLT_DENIED);
+    assert_non_null(strstr(fault.text, "discovery_url: https://keys.example/v3"));
+    assert_int_equal(jwks_document_read(bytes_of_text(steering), "https://idp", "https://idp/x",
+                                        &fault, &document).class, VLT_DENIED);
+    assert_null(strstr(fault.text, "keys.example"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_spiffe_id_rejects_other_spellings),
         cmocka_unit_test(test_claim_path_accepts_names_with_slashes),
         cmocka_unit_test(test_cache_control_accepts_what_matters),
         cmocka_unit_test(test_discovery_rejects_other_issuer_and_host),
+        cmocka_unit_test(test_discovery_rejects_another_host_by_its_name),
     };
     return cmocka_run_group_tests_name("pieces of identity", tests, NULL, NULL);
 }
