@@ -6,6 +6,7 @@
 #include "libvault/crypto/jws.h"
 #include "libvault/base/b64u.h"
 #include "libvault/identity/dpop_uri.h"
+#include "libvault/identity/subject_claims.h"
 
 #define JTI_MAX_BYTES 256
 #define ALLOWED_ALGORITHMS                                                                         \
@@ -35,9 +36,8 @@ static const char *read_claims(const json_t *root, struct proof_claims *c) {
         !take_text(root, "ath", &c->ath) || !take_text(root, "nonce", &c->nonce))
         return "proof: a claim has the wrong type";
     if (c->jti.size == 0 || c->jti.size > JTI_MAX_BYTES || c->htm.size == 0 || c->htu.size == 0 ||
-        !json_is_integer(issued_at))
+        !claim_time(issued_at, &c->issued_at))
         return "proof: jti, htm, htu or iat is missing or too long";
-    c->issued_at = json_integer_value(issued_at);
     return NULL;
 }
 

@@ -16,22 +16,27 @@ static struct bytes text_of(const json_t *text) {
 static const char *const time_names[] = {"exp", "nbf", "iat", "auth_time"};
 #define TIMES (sizeof time_names / sizeof *time_names)
 
-static bool time_is_in_range(const json_t *value) {
-    return json_is_integer(value) && json_integer_value(value) >= 1 &&
-           json_integer_value(value) <= YEAR_9999;
+bool claim_time(const json_t *value, int64_t *ret_s) {
+    double at = json_number_value(value); // 0: no number
+    bool is_in_range = at >= 1 && at <= (double)YEAR_9999;
+    if (is_in_range)
+        *ret_s = (int64_t)at;
+    return is_in_range;
 }
 
-// The times alone, as an object of their own. Each has at most twelve digits.
+// The times alone, in whole seconds, as an object of their own. Each has at most
+// twelve digits.
 static bool times_text(const json_t *claims, char text[static 128]) {
     size_t size = 1;
     memcpy(text, "{", 2);
     for (size_t i = 0; i < TIMES; i++) {
         const json_t *value = json_object_get(claims, time_names[i]);
-        if (value && !time_is_in_range(value))
+        int64_t at = 0;
+        if (value && !claim_time(value, &at))
             return false;
         if (value)
             size += (size_t)snprintf(text + size, 128 - size, "%s\"%s\":%lld", size > 1 ? "," : "",
-                                     time_names[i], (long long)json_integer_value(value));
+                                     time_names[i], (long long)at);
     }
     memcpy(text + size, "}", 2);
     return true;

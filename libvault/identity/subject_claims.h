@@ -5,6 +5,11 @@
 
 #include "libvault/identity/subject.h"
 
+// NumericDate (RFC 7519, section 2) as seconds; what it has of a second is dropped, so a
+// token does not live longer for it. False: no number, before 1970-01-01T00:00:01Z or
+// after the year 9999.
+bool claim_time(const json_t *value, int64_t *ret_s) VLT_MUST_USE;
+
 // Registered claims, read by libjwt once the strict parser has read the text and the
 // types are known to be right (libjwt reads a text `exp` as 0). libjwt is given them
 // alone, as that parser read them: another reading of the whole text could differ

@@ -169,6 +169,16 @@ static void test_subject_accepts_each_allowed_algorithm(void **state) {
     assert_string_equal(verify(es256, "application/at+jwt", GOOD "}").reason, "");
 }
 
+// RFC 7519, section 2: a NumericDate may have parts of a second.
+static void test_subject_accepts_parts_of_a_second(void **state) {
+    struct subject *subject = NULL;
+    char *token = idp_sign(es256, NULL, HEAD ",\"iat\":1799999990.75,\"exp\":18000003009e-1}");
+    assert_string_equal(verify_text(token, &subject).reason, "");
+    assert_int_equal(subject->expires_at, NOW + 300);
+    subject_free(subject);
+    free(token);
+}
+
 static void test_subject_accepts_skew_and_aud_list(void **state) {
     assert_string_equal(verify(es256, NULL, HEAD ",\"iat\":1800000059,\"exp\":1799999941}").reason,
                         "");
@@ -217,7 +227,11 @@ static void test_subject_rejects_wrong_claims(void **state) {
         {HEAD ",\"iat\":1800000061,\"exp\":1800000300}", VLT_DENIED},
         {GOOD ",\"nbf\":1800000061}", VLT_DENIED},
         {HEAD ",\"iat\":1799999990,\"exp\":\"1800000300\"}", VLT_MALFORMED},
-        {HEAD ",\"iat\":1799999990,\"exp\":1.8e9}", VLT_MALFORMED},
+        {HEAD ",\"iat\":1799999990.5,\"exp\":1.799999939e9}", VLT_DENIED}, // a minute ago
+        {HEAD ",\"iat\":0.5,\"exp\":1800000300}", VLT_MALFORMED},
+        {HEAD ",\"iat\":1799999990,\"exp\":1e300}", VLT_MALFORMED},
+        {HEAD ",\"iat\":1799999990,\"exp\":-1.8e9}", VLT_MALFORMED},
+        {HEAD ",\"iat\":1799999990,\"exp\":true}", VLT_MALFORMED},
         {HEAD ",\"iat\":1799999990,\"exp\":99999999999999}", VLT_MALFORMED},
         {GOOD ",\"nbf\":null}", VLT_MALFORMED},
         {GOOD ",\"sub\":\"bob\"}", VLT_MALFORMED},
@@ -450,6 +464,7 @@ int main(void) {
         cmocka_unit_test(test_subject_accepts_tags_and_posture),
         cmocka_unit_test(test_subject_rejects_tags_and_posture_of_other_types),
         cmocka_unit_test(test_subject_accepts_each_allowed_algorithm),
+        cmocka_unit_test(test_subject_accepts_parts_of_a_second),
         cmocka_unit_test(test_subject_accepts_skew_and_aud_list),
         cmocka_unit_test(test_subject_accepts_key_bound_token),
         cmocka_unit_test(test_subject_accepts_svid_without_iss),

@@ -78,6 +78,7 @@ static void test_dpop_accepts_valid_proof(void **state) {
     assert_int_equal(check(prove("dpop+jwt", "", CLAIMS ",\"x\":1"), &expected, &second),
                      DPOP_VALID);
     assert_memory_equal(second.id, id, 32);
+    assert_int_equal(check(prove("dpop+jwt", "", CLAIMS ".75"), &expected, &second), DPOP_VALID);
 }
 
 // RFC 9449 section 4.1.
