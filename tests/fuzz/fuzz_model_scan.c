@@ -2,6 +2,7 @@
 // The scanner against the strict parser: what the scanner accepts, the parser
 // accepts with the same model and the same limit of tokens, and the cut into
 // pieces changes nothing.
+#include <math.h>
 #include <stdlib.h>
 
 #include "forward/core/model_scan.h"
@@ -45,7 +46,10 @@ static uint64_t tokens_of(const json_t *root) {
         const uint64_t number = read > 0 ? (uint64_t)read : 0;
         if (!value || (member->use == PROFILE_LIMIT_SINGLE && !json_is_array(value)))
             continue;
-        if (member->use != PROFILE_LIMIT_SINGLE && !json_is_integer(value) && !json_is_null(value))
+        bool is_below_zero = json_is_real(value) && signbit(json_real_value(value));
+        bool may_be = json_is_integer(value) || json_is_null(value) ||
+                      (is_below_zero && member->use == PROFILE_LIMIT_MOST);
+        if (member->use != PROFILE_LIMIT_SINGLE && !may_be)
             abort(); // must have been refused
         if (member->use == PROFILE_LIMIT_TIMES)
             times = number > times ? number : times;

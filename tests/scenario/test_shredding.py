@@ -17,7 +17,7 @@ def ready(lab, credentials=40):
     lab.start()
     lab.init_with_issuer()
     for i in range(credentials):
-        lab.put_credential("openai-prod" if i == 0 else f"more-{i}", f"sk-plain-{i:04}-" + "x" * (10000 if i % 8 == 1 else 200))
+        lab.put_credential("openai-prod" if i == 0 else f"more-{i}", f"sk-plain-{i:04}-" + "x" * (8000 if i % 8 == 1 else 200))
     lab.enrol()
 
 
