@@ -10,21 +10,11 @@
 #include "forward/core/token_peek.h"
 #include "libvault/base/b64u.h"
 #include "libvault/base/jsontext.h"
+#include "tests/unit/forward_fixture.h"
 
 #define CHAT "/v1/chat/completions"
 #define GEMINI "/v1beta/models/gemini-pro:generateContent"
 #define REFUSED UINT64_MAX
-
-static struct profile_set *shipped;
-
-static int load(void **state) {
-    return vlt_is_ok(profile_set_load(VAULT_SOURCE_DIR "/forward/profiles", NULL, &shipped)) ? 0
-                                                                                            : -1;
-}
-static int unload(void **state) {
-    profile_set_free(shipped);
-    return 0;
-}
 
 static const struct profile_limit *limit_of(const char *profile, const char *path) {
     return profile_limit_find(profile_find(shipped, profile), bytes_of_text(path));

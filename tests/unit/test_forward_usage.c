@@ -7,20 +7,10 @@
 #include <cmocka.h>
 
 #include "forward/core/usage_scan.h"
+#include "tests/unit/forward_fixture.h"
 
 #define NONE (-1)
 #define TEXT_FAKE "{\\\"usage\\\":{\\\"prompt_tokens\\\":900,\\\"input_tokens\\\":901}}"
-
-static struct profile_set *shipped;
-
-static int load(void **state) {
-    return vlt_is_ok(profile_set_load(VAULT_SOURCE_DIR "/forward/profiles", NULL, &shipped)) ? 0
-                                                                                             : -1;
-}
-static int unload(void **state) {
-    profile_set_free(shipped);
-    return 0;
-}
 
 static const struct profile_usage *usage_of(const char *profile) {
     const struct profile_usage *usage = profile_usage(profile_find(shipped, profile));
