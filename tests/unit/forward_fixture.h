@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The provider profiles as they are shipped: set-up and tear-down of a test program.
-#ifndef VLT_UNIT_FORWARD_FIXTURE_H
-#define VLT_UNIT_FORWARD_FIXTURE_H
+#ifndef VLT_TESTS_UNIT_FORWARD_FIXTURE_H
+#define VLT_TESTS_UNIT_FORWARD_FIXTURE_H
 
 #include "forward/core/profile.h"
 
