@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <arpa/inet.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -182,6 +183,16 @@ static vlt_result prepare(struct bind *bind, struct fault *fault) {
     return listener_open(bind, path, path_size);
 }
 
+// Signals are the main thread's: it passes them on.
+static bool acceptor_start(struct bind *bind) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    bool is_started = pthread_create(&bind->acceptor, NULL, acceptor_run, bind) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return is_started;
+}
+
 int bind_start(const struct bind_settings *settings, struct bind **ret_bind) {
     struct fault fault = {0};
     struct bind *bind = calloc(1, sizeof *bind);
@@ -198,7 +209,7 @@ int bind_start(const struct bind_settings *settings, struct bind **ret_bind) {
                  : result.class == VLT_MALFORMED
                      ? command_usage(settings->command, "%s", fault.text)
                      : command_fail(settings->command, result, &fault);
-    if (status == EXIT_OK && pthread_create(&bind->acceptor, NULL, acceptor_run, bind) != 0)
+    if (status == EXIT_OK && !acceptor_start(bind))
         status = command_fail(settings->command, vlt_fail(VLT_UNAVAILABLE, "no thread"), NULL);
     if (status != EXIT_OK) {
         bind_free(bind);

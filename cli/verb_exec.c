@@ -67,25 +67,33 @@ static void signal_pass(int number, siginfo_t *from, void *context) {
     errno = before;
 }
 
-static void signals_set(void) {
+// They wait until there is a program that they can be passed on to.
+static void signals_set(sigset_t *ret_before) {
     const struct sigaction pass = {.sa_sigaction = signal_pass,
                                    .sa_flags = SA_RESTART | SA_SIGINFO};
     static const int passed[] = {SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2};
-    for (size_t i = 0; i < sizeof passed / sizeof *passed; i++)
+    sigset_t waiting;
+    sigemptyset(&waiting);
+    for (size_t i = 0; i < sizeof passed / sizeof *passed; i++) {
+        sigaddset(&waiting, passed[i]);
         sigaction(passed[i], &pass, NULL);
+    }
+    pthread_sigmask(SIG_BLOCK, &waiting, ret_before);
     signal(SIGPIPE, SIG_IGN);
 }
 
 static int program_spawn(char **program) {
     posix_spawnattr_t attributes;
-    sigset_t usual; // what is caught here is so there by itself
+    sigset_t before, usual; // what is caught here is so there by itself
     pid_t pid;
     int status = 0;
+    signals_set(&before);
     sigemptyset(&usual);
     sigaddset(&usual, SIGPIPE);
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setsigdefault(&attributes, &usual);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+    posix_spawnattr_setsigmask(&attributes, &before);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
     descriptors_keep_own();
     int failed = posix_spawnp(&pid, program[0], NULL, &attributes, program, environ);
     posix_spawnattr_destroy(&attributes);
@@ -94,6 +102,7 @@ static int program_spawn(char **program) {
         return failed == ENOENT ? EXIT_NO_PROGRAM : EXIT_CANNOT_RUN;
     }
     child_pid = (sig_atomic_t)pid;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     while (waitpid(pid, &status, 0) < 0)
         if (errno != EINTR)
             return EXIT_FAILED;
@@ -117,10 +126,8 @@ static int with_bound_token(struct command *command, const struct profile *profi
         vlt_result result = environment_set(profile, bind_forwarder(bind), bind_secret(bind));
         status = vlt_is_ok(result) ? EXIT_OK : command_fail(command, result, NULL);
     }
-    if (status == EXIT_OK) {
-        signals_set();
+    if (status == EXIT_OK)
         status = program_spawn(command->program);
-    }
     bind_stop(bind);
     token_wish_done(&wish);
     return status;
