@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-add_library(vault_keeper_fixture STATIC ${PROJECT_SOURCE_DIR}/tests/unit/keeper_fixture.c)
+add_library(vault_keeper_fixture STATIC ${PROJECT_SOURCE_DIR}/tests/unit/keeper_fixture.c
+  ${PROJECT_SOURCE_DIR}/tests/unit/keeper_fixture_calls.c)
 target_link_libraries(vault_keeper_fixture PUBLIC vault_keeper vault_device_fixture)
 vault_unit_test(keeper LINK vault_keeper_fixture)
 vault_unit_test(keeper_faults LINK vault_keeper_fixture)

@@ -67,8 +67,10 @@ void keeper_fixture_settle(struct keeper_fixture *f); // until the keeper has no
 void keeper_fixture_wait_state(struct keeper_fixture *f, enum keeper_state state);
 void keeper_fixture_release_records(struct keeper_fixture *f); // those that wait
 const struct noted_event *keeper_fixture_last_event(const struct keeper_fixture *f);
+void keeper_fixture_give_up(const char *what); // ends the test program
+void keeper_fixture_note(char *text, size_t capacity, struct bytes bytes); // as text, cut if longer
 
-// ---- Calls, made and waited for ----
+// ---- Calls, made and waited for (keeper_fixture_calls.c) ----
 
 struct signed_answer {
     char token[IPC_TOKEN_MAX + 1];

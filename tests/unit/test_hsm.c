@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // One suite for every back end of hsm/hsm.h, each case on a fresh real device.
-// Over 500 lines, as every device runs the same table of cases.
 #include "tests/devices/device_bench.h"
 
 #include "hsm/record.h"
@@ -454,23 +453,20 @@ static void tpm2_pkcs11_accepts_what_it_can_do(void **state) {
 
 #define CASE(name, setup) cmocka_unit_test_setup_teardown(name, setup, bench_stop)
 #define SUITE(setup)                                                                               \
-    cmocka_unit_test_setup_teardown(hsm_accepts_its_own_blob, setup, bench_stop),                  \
-        cmocka_unit_test_setup_teardown(hsm_accepts_reopening, setup, bench_stop),                 \
-        cmocka_unit_test_setup_teardown(hsm_accepts_description, setup, bench_stop),               \
-        cmocka_unit_test_setup_teardown(hsm_rejects_wrong_context, setup, bench_stop),             \
-        cmocka_unit_test_setup_teardown(hsm_rejects_every_mutation, setup, bench_stop),            \
-        cmocka_unit_test_setup_teardown(hsm_rejects_altered_record, setup, bench_stop),            \
-        cmocka_unit_test_setup_teardown(hsm_rejects_another_device, setup, bench_stop),            \
-        cmocka_unit_test_setup_teardown(hsm_rejects_another_device_while_running, setup,           \
-                                        bench_stop),                                               \
-        cmocka_unit_test_setup_teardown(hsm_survives_device_restart, setup, bench_stop),           \
-        cmocka_unit_test_setup_teardown(hsm_survives_device_away, setup, bench_stop),              \
-        cmocka_unit_test_setup_teardown(hsm_survives_search_of_memory, setup, bench_stop),         \
-        cmocka_unit_test_setup_teardown(counter_accepts_only_the_next_value, setup, bench_stop),   \
-        cmocka_unit_test_setup_teardown(counter_survives_restart_and_reopening, setup,             \
-                                        bench_stop),                                               \
-        cmocka_unit_test_setup_teardown(counter_rejects_another_device_and_altered_records, setup, \
-                                        bench_stop)
+    CASE(hsm_accepts_its_own_blob, setup),                                                         \
+        CASE(hsm_accepts_reopening, setup),                                                        \
+        CASE(hsm_accepts_description, setup),                                                      \
+        CASE(hsm_rejects_wrong_context, setup),                                                    \
+        CASE(hsm_rejects_every_mutation, setup),                                                   \
+        CASE(hsm_rejects_altered_record, setup),                                                   \
+        CASE(hsm_rejects_another_device, setup),                                                   \
+        CASE(hsm_rejects_another_device_while_running, setup),                                     \
+        CASE(hsm_survives_device_restart, setup),                                                  \
+        CASE(hsm_survives_device_away, setup),                                                     \
+        CASE(hsm_survives_search_of_memory, setup),                                                \
+        CASE(counter_accepts_only_the_next_value, setup),                                          \
+        CASE(counter_survives_restart_and_reopening, setup),                                       \
+        CASE(counter_rejects_another_device_and_altered_records, setup)
 
 int main(void) {
     bench_heap_open();
