@@ -72,13 +72,14 @@ static void signals_set(sigset_t *ret_before) {
     const struct sigaction pass = {.sa_sigaction = signal_pass,
                                    .sa_flags = SA_RESTART | SA_SIGINFO};
     static const int passed[] = {SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2};
+    const size_t count = sizeof passed / sizeof *passed;
     sigset_t waiting;
     sigemptyset(&waiting);
-    for (size_t i = 0; i < sizeof passed / sizeof *passed; i++) {
+    for (size_t i = 0; i < count; i++)
         sigaddset(&waiting, passed[i]);
+    pthread_sigmask(SIG_BLOCK, &waiting, ret_before); // first: one that is caught now would be lost
+    for (size_t i = 0; i < count; i++)
         sigaction(passed[i], &pass, NULL);
-    }
-    pthread_sigmask(SIG_BLOCK, &waiting, ret_before);
     signal(SIGPIPE, SIG_IGN);
 }
 
@@ -106,6 +107,7 @@ static int program_spawn(char **program) {
     while (waitpid(pid, &status, 0) < 0)
         if (errno != EINTR)
             return EXIT_FAILED;
+    child_pid = 0; // the number may be another program's now
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
