@@ -122,6 +122,9 @@ static void config_rejects_by_line_and_key(void **state) {
          "admin.oidc_tenant: is required"},
         {GOOD "redeemer:\n\n  listen: 127.0.0.1:1\n", 9, "redeemer.listen: needs tls_certificate"},
         {GOOD "users:\n  broker: a\n", 7, "users: name a group and a user for each"},
+        {GOOD "users:\n  shipper: a\n", 7, "users: name a group and a user for each"},
+        {GOOD "users:\n  {broker: a, admin: b, redeemer: c, keeper: d, auditor: e, rotator: f,\n"
+              "   shipper: g}\n", 7, "users: name a group and a user for each"},
         {GOOD "users:\n  {group: g, broker: a, admin: b, redeemer: c, keeper: d, auditor: e,\n"
               "   rotator: d}\n", 7, "users: each process needs a user of its own"},
         {GOOD "users:\n  {group: g, broker: a, admin: b, redeemer: c, keeper: d, auditor: e,\n"

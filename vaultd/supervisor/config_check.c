@@ -156,17 +156,20 @@ static vlt_result check_tls(const struct checking *checking, const char *key, co
 static vlt_result check_users(const struct checking *checking, const struct config_users *users) {
     const char *const names[] = {users->broker,  users->admin,   users->redeemer, users->keeper,
                                  users->auditor, users->rotator, users->shipper};
-    // A shipper only where something is shipped; and the group.
-    size_t given = users->group[0] != 0, needed = sizeof names / sizeof *names;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        given += names[i][0] && names[i] != users->shipper;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         for (size_t k = 0; k < i; k++)
             if (names[i][0] && strcmp(names[i], names[k]) == 0)
                 return refuse(checking, "users",
                               "each process needs a user of its own, or the system does not "
                               "protect one from the other");
-    }
-    if (given != 0 && given != needed)
+    // The shipper is not among them: check_shipping asks for it where something is shipped.
+    const char *const together[] = {users->group,  users->broker,  users->admin,  users->redeemer,
+                                    users->keeper, users->auditor, users->rotator};
+    const size_t all = sizeof together / sizeof *together;
+    size_t given = 0;
+    for (size_t i = 0; i < all; i++)
+        given += together[i][0] != 0;
+    if (given != all && (given != 0 || users->shipper[0]))
         return refuse(checking, "users",
                       "name a group and a user for each of broker, admin, redeemer, keeper, "
                       "auditor and rotator, or none of them");
