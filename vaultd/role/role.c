@@ -162,21 +162,22 @@ static void drain_begins(struct role *role, struct bytes frame) {
 static void supervisor_told(struct channel *channel, unsigned message, struct bytes frame,
                             int descriptor, void *context) {
     struct role *role = &only;
-    if (role->is_finished) {
-        // Came with what ended it: there is nothing left that could take it.
-    } else if (message == settings_message(role->hooks->self)) {
-        settings_arrive(role, frame);
-    } else if (message == IPC_TELL_peer) {
+    // What came along with the message that ended the role finds nobody who could take it.
+    bool is_taken = !role->is_finished;
+    if (is_taken && message == IPC_TELL_peer) {
         peer_joins(role, frame, descriptor);
         return;
-    } else if (message == IPC_TELL_listener) {
+    }
+    if (is_taken && message == IPC_TELL_listener) {
         listener_arrives(role, frame, descriptor);
         return;
-    } else if (message == IPC_TELL_drain) {
-        drain_begins(role, frame);
     }
     if (descriptor >= 0)
         close(descriptor);
+    if (is_taken && message == settings_message(role->hooks->self))
+        settings_arrive(role, frame);
+    else if (is_taken && message == IPC_TELL_drain)
+        drain_begins(role, frame);
 }
 
 static void supervisor_closed(struct channel *channel, const char *why, void *context) {
