@@ -14,17 +14,18 @@ const struct bytes carrier_well_known[CARRIER_WELL_KNOWN_COUNT] = {
 // Google's servers let the override headers replace the method that the vault
 // decided on; IIS and frameworks in PHP, the path. The rest is for one connection
 // (RFC 9110 section 7.6.1) and of no use on the next.
-static const struct bytes stripped[] = {NAME("dpop"),
-                                        NAME("proxy-authorization"),
-                                        NAME("x-http-method-override"),
-                                        NAME("x-http-method"),
-                                        NAME("x-method-override"),
-                                        NAME("x-original-url"),
-                                        NAME("x-rewrite-url"),
-                                        NAME("proxy-connection"),
-                                        NAME("keep-alive"),
-                                        NAME("http2-settings"),
-                                        NAME("te")};
+const struct bytes carrier_stripped[CARRIER_STRIPPED_COUNT] = {
+    NAME("dpop"),
+    NAME("proxy-authorization"),
+    NAME("x-http-method-override"),
+    NAME("x-http-method"),
+    NAME("x-method-override"),
+    NAME("x-original-url"),
+    NAME("x-rewrite-url"),
+    NAME("proxy-connection"),
+    NAME("keep-alive"),
+    NAME("http2-settings"),
+    NAME("te")};
 
 // Length and first letter tell most apart before a text is compared.
 static bool is_one_of(struct bytes name, const struct bytes *names, size_t count) {
@@ -40,7 +41,7 @@ bool carrier_is_among_well_known(struct bytes name) {
 }
 
 bool carrier_is_among_stripped(struct bytes name) {
-    return is_one_of(name, stripped, sizeof stripped / sizeof *stripped) ||
+    return is_one_of(name, carrier_stripped, CARRIER_STRIPPED_COUNT) ||
            carrier_is_among_well_known(name);
 }
 

@@ -13,13 +13,15 @@
 // Headers in which SDKs send a key; lower case.
 #define CARRIER_WELL_KNOWN_COUNT 4
 extern const struct bytes carrier_well_known[CARRIER_WELL_KNOWN_COUNT];
-// One of them, or another header that must never go upstream (dpop,
-// proxy-authorization, overrides of method and path, headers of one connection)?
-// `name` in any case.
+// Other headers that must never go upstream: dpop, proxy-authorization, overrides of method and
+// path, headers of one connection; lower case.
+#define CARRIER_STRIPPED_COUNT 11
+extern const struct bytes carrier_stripped[CARRIER_STRIPPED_COUNT];
+// Is `name` (any case) in one of the two lists?
 bool carrier_is_among_stripped(struct bytes name);
 bool carrier_is_among_well_known(struct bytes name);
-// The lengths that such names have, by their first letter: nearly every other header is told
-// apart by that, without a call.
+// The lengths that the names of both lists have, by their first letter: nearly every other header
+// is told apart by that, without a call. A test walks the lists (test_forward_request.c).
 static inline bool carrier_may_be(struct bytes name) {
 #define SIZE(n) (UINT32_C(1) << (n))
     static const uint32_t sizes[32] = {
