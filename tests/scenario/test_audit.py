@@ -272,6 +272,16 @@ def all_recorded(lab, load):
     lab.vaultctl("audit", "verify", lab.audit_folder)
 
 
+class OneProof:
+    """A client whose proofs all have one identity."""
+
+    def __init__(self, key):
+        self.key = key
+
+    def dpop(self, *argv, **claims):
+        return self.key.dpop(*argv, jti="the-same-again", **claims)
+
+
 def an_answer_carries_its_receipt():
     with Lab("softhsm") as lab:
         token = serve(lab)
@@ -302,9 +312,16 @@ def an_answer_carries_its_receipt():
             out.write(" ")
         refused = subprocess.run([verifier(lab), "proof", proof, entry, vkey(lab)], capture_output=True, timeout=60, check=False)
         need(refused.returncode != 0, "an altered entry")
-        # So does a denial: a policy's at issue, and the redeemer's own.
+        # So does a denial: a policy's at issue, the redeemer's own, and the keeper's of both.
+        key = new_client_key()
+        lab.token(key=OneProof(key))
+        revoked = lab.token(key=key)
+        done = lab.broker("POST", "/oauth2/revoke", f"token={revoked}", {"content-type": "application/x-www-form-urlencoded"})
+        need(done.status == 200, done)
         for answer, status, kind in ((lab.exchange(lab.subject_token("mallory", ["nobody"])), 400, "issue"),
-                                     (lab.redeem(token, host="evil.example", request_id="receipt-2"), 403, "redeem")):
+                                     (lab.redeem(token, host="evil.example", request_id="receipt-2"), 403, "redeem"),
+                                     (lab.exchange(key=OneProof(key)), 400, "issue"),
+                                     (lab.redeem(revoked, key), 401, "redeem")):
             need(answer.status == status and answer.headers.get("vault-audit-entry"), answer)
             published(lab, int(answer.headers["vault-audit-entry"]))
             lab.vaultctl("audit", "prove", answer.headers["vault-audit-entry"], "--log", lab.audit_folder, "-o", proof, "--entry", entry)

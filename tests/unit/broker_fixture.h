@@ -78,9 +78,11 @@ static void answer_ask_sign(struct ipc_call *call, struct bytes frame) {
     assert_true(vlt_is_ok(token_claims_json(&claims, &json)));
     snprintf(world.last_claims, sizeof world.last_claims, "%s", buf_text(&json));
     assert_true(vlt_is_ok(token_sign(world.signer, &claims, &token)));
+    const struct answer_sign refused = {.sequence = 4711};
     const struct answer_sign answer = {.token = buf_bytes(&token),
-                                       .expires_at = (uint64_t)claims.expires_at};
-    reply_sign(call, world.keeper_says, vlt_is_ok(world.keeper_says) ? &answer : NULL);
+                                       .expires_at = (uint64_t)claims.expires_at,
+                                       .sequence = 4712};
+    reply_sign(call, world.keeper_says, vlt_is_ok(world.keeper_says) ? &answer : &refused);
     buf_done(&token);
     buf_done(&json);
 }

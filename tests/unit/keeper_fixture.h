@@ -75,11 +75,13 @@ void keeper_fixture_note(char *text, size_t capacity, struct bytes bytes); // as
 struct signed_answer {
     char token[IPC_TOKEN_MAX + 1];
     uint64_t expires_at;
+    uint64_t sequence; // also of a refusal
 };
 struct opened_answer {
     char value[IPC_VALUE_MAX + 1], profile[65], parameters[256];
     uint32_t version;
     uint64_t reuse_until;
+    uint64_t sequence; // also of a refusal
 };
 
 // What a call says about itself for the log; good until the next one.

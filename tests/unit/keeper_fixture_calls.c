@@ -14,12 +14,15 @@ struct outcome {
     void *out; // of the call
 };
 
-#define DONE(name, ...)                                                                            \
+#define DONE(name, ...) DONE_TOLD(name, , __VA_ARGS__)
+// `told`: what a refusal says, too.
+#define DONE_TOLD(name, told, ...)                                                                 \
     static void name##_done(vlt_result result, const struct answer_##name *answer,                 \
                             void *context) {                                                       \
         struct outcome *outcome = context;                                                         \
         outcome->is_done = true;                                                                   \
         outcome->result = result;                                                                  \
+        told                                                                                       \
         if (vlt_is_ok(result) && outcome->out) {                                                   \
             __VA_ARGS__                                                                            \
         }                                                                                          \
@@ -38,9 +41,13 @@ DONE(revoke_rule, (void)answer;)
 DONE(revoke_token, (void)answer;)
 DONE(tenant_create, *(uint32_t *)outcome->out = answer->tenant;)
 DONE(credential_put, *(uint32_t *)outcome->out = answer->version;)
-DONE(sign, struct signed_answer *out = outcome->out; out->expires_at = answer->expires_at;
+#define TELL_SEQUENCE(name)                                                                        \
+    ((struct name *)outcome->out)->sequence = answer ? answer->sequence : 0;
+DONE_TOLD(sign, TELL_SEQUENCE(signed_answer), struct signed_answer *out = outcome->out;
+     out->expires_at = answer->expires_at;
      keeper_fixture_note(out->token, sizeof out->token, answer->token);)
-DONE(open, struct opened_answer *out = outcome->out; out->version = answer->version;
+DONE_TOLD(open, TELL_SEQUENCE(opened_answer), struct opened_answer *out = outcome->out;
+     out->version = answer->version;
      out->reuse_until = answer->reuse_until;
      keeper_fixture_note(out->value, sizeof out->value, answer->value);
      keeper_fixture_note(out->profile, sizeof out->profile, answer->profile);

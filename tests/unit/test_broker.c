@@ -380,6 +380,7 @@ static void test_token_rejects_what_the_keeper_refuses(void **state) {
         ask_token(&(struct ask){.details = DETAILS, .with_proof = true}, &answer);
         assert_error(&answer, answers[i].status, answers[i].code);
         assert_null(strstr(answer.body, "access_token"));
+        assert_non_null(strstr(answer.head, "vault-audit-entry: 4711\r\n")); // the keeper's
         answer_done(&answer);
     }
 }

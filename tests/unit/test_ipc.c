@@ -18,6 +18,7 @@ struct pair {
     int near_fd, far_fd;
     struct ipc_call *held, *held_before;
     unsigned asked, answered, far_closed, told_fd;
+    uint64_t last_sequence;
     bool is_open, answer_now;
     vlt_result last;
     char last_value[64];
@@ -55,6 +56,7 @@ static void opened(vlt_result result, const struct answer_open *answer, void *co
     struct pair *pair = context;
     pair->answered++;
     pair->last = result;
+    pair->last_sequence = answer ? answer->sequence : 0;
     if (answer)
         assert_true(bytes_to_text(answer->value, pair->last_value, sizeof pair->last_value));
 }
@@ -116,6 +118,31 @@ static void channel_rejects_when_sealed(void **state) {
     assert_int_equal(pair.asked, 0);
     assert_int_equal(pair.last.class, VLT_UNAVAILABLE);
     assert_string_equal(pair.last.reason, "the vault is sealed or not ready");
+    pair_close(&pair);
+}
+
+// Both a success that says nothing (which is none) and a failure that says something.
+static void channel_accepts_what_a_refusal_says(void **state) {
+    struct pair pair;
+    pair_open(&pair);
+    pair.answer_now = false;
+    ask_open(pair.near, &sample, opened, &pair);
+    turn(&pair);
+    const struct answer_open refused = {.sequence = 4711};
+    reply_open(pair.held, vlt_fail(VLT_DENIED, "no"), &refused);
+    turn(&pair);
+    assert_int_equal(pair.last.class, VLT_DENIED);
+    assert_string_equal(pair.last.reason, "no");
+    assert_int_equal(pair.last_sequence, 4711);
+    for (int i = 0; i < 2; i++) {
+        ask_open(pair.near, &sample, opened, &pair);
+        turn(&pair);
+        reply_failure(pair.held, i ? vlt_ok() : vlt_fail(VLT_NOT_FOUND, "none"));
+        turn(&pair);
+        assert_int_equal(pair.last.class, i ? VLT_MALFORMED : VLT_NOT_FOUND);
+        assert_int_equal(pair.last_sequence, 0);
+    }
+    assert_int_equal(pair.answered, 3);
     pair_close(&pair);
 }
 
@@ -447,6 +474,7 @@ int main(void) {
         cmocka_unit_test(channel_accepts_pipelined_calls),
         cmocka_unit_test(channel_survives_more_than_the_socket_holds),
         cmocka_unit_test(channel_rejects_when_sealed),
+        cmocka_unit_test(channel_accepts_what_a_refusal_says),
         cmocka_unit_test(channel_rejects_a_message_of_another_role),
         cmocka_unit_test(channel_rejects_malformed_frames),
         cmocka_unit_test(channel_accepts_a_bundle_and_rejects_pieces_of_one),

@@ -63,6 +63,7 @@ static void expect_denied(struct keeper_fixture *f, const struct ask_open *ask,
     assert_int_equal(event->kind, AUDIT_REDEEM);
     assert_int_equal(event->outcome, AUDIT_DENY);
     assert_string_equal(event->reason, result.reason);
+    assert_int_equal(opened.sequence, f->event_count); // names its record
 }
 
 static void open_accepts_repeated_use(void **state) {
@@ -330,6 +331,7 @@ static void expect_not_signed(struct keeper_fixture *f, const struct token_claim
     assert_int_equal(keeper_fixture_last_event(f)->kind, AUDIT_ISSUE);
     assert_int_equal(keeper_fixture_last_event(f)->outcome, AUDIT_DENY);
     assert_string_equal(keeper_fixture_last_event(f)->principal, "https://id.example|alice");
+    assert_int_equal(token.sequence, f->event_count); // names its record
 }
 
 static void sign_rejects_beyond_its_limits(void **state) {

@@ -44,7 +44,7 @@ static void settled(bool is_lost, void *context) {
 
 static void recorded(struct ipc_call *call, vlt_result result, uint64_t sequence, void *context) {
     const struct answer_record answer = {.sequence = sequence};
-    reply_record(call, result, &answer);
+    reply_record(call, result, vlt_is_ok(result) ? &answer : NULL);
 }
 
 static vlt_result write_repeats(const struct audit_event *event, void *context,
@@ -151,7 +151,7 @@ static void answer_read(struct auditor *auditor, struct ipc_call *call, struct b
     vlt_result result =
         log_file_read(auditor->file, ask.first, ask.count, ask.tenant, &lines, &answer.next);
     answer.entries = buf_bytes(&lines);
-    reply_read(call, result, &answer);
+    reply_read(call, result, vlt_is_ok(result) ? &answer : NULL);
     buf_done(&lines);
 }
 
@@ -245,7 +245,7 @@ static void answer_prove(struct auditor *auditor, struct ipc_call *call, struct 
                   fault_or_reason(&fault, result));
     answer.proof = buf_bytes(&proof);
     answer.entry = buf_bytes(&entry);
-    reply_prove(call, result, &answer);
+    reply_prove(call, result, vlt_is_ok(result) ? &answer : NULL);
     buf_done(&proof);
     buf_done(&entry);
 }
@@ -278,8 +278,9 @@ static void answer_log_state(struct auditor *auditor, struct ipc_call *call) {
     buf_init(&text, 2048);
     log_state_put(&state, &text);
     const struct answer_log_state answer = {.description = buf_bytes(&text)};
-    reply_log_state(call, buf_failed(&text) ? vlt_fail(VLT_UNAVAILABLE, "out of memory") : vlt_ok(),
-                    &answer);
+    bool failed = buf_failed(&text);
+    reply_log_state(call, failed ? vlt_fail(VLT_UNAVAILABLE, "out of memory") : vlt_ok(),
+                    failed ? NULL : &answer);
     buf_done(&text);
 }
 

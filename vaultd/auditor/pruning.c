@@ -33,7 +33,7 @@ static void done(struct worker_job *job) {
         log_error("the audit log is not pruned: %s", fault_or_reason(&p->fault, p->result));
         p->failed(p->until, p->result.reason, p->context);
     }
-    reply_prune(p->call, p->result, &answer);
+    reply_prune(p->call, p->result, vlt_is_ok(p->result) ? &answer : NULL);
     free(p);
 }
 

@@ -223,7 +223,8 @@ static void on_signed(vlt_result result, const struct answer_sign *answer, void 
     if (vlt_is_ok(result))
         reply_token(awaited, answer);
     else
-        reply_error(awaited->broker, awaited->x, error_of(result, awaited->binding), 0);
+        reply_error(awaited->broker, awaited->x, error_of(result, awaited->binding),
+                    answer ? answer->sequence : 0);
     awaited_free(awaited);
 }
 

@@ -131,6 +131,7 @@ bool channel_has_unsent(const struct channel *channel) {
     return channel->unsent_first != NULL || channel->batch_count > 0;
 }
 struct channel *ipc_call_channel(const struct ipc_call *call) { return call->channel; }
+unsigned ipc_call_message(const struct ipc_call *call) { return call->message; }
 
 // ---- Receiving ----
 

@@ -53,6 +53,7 @@ enum ipc_role channel_peer(const struct channel *channel);
 size_t channel_pending(const struct channel *channel);
 bool channel_has_unsent(const struct channel *channel);
 struct channel *ipc_call_channel(const struct ipc_call *call); // NULL once that peer is gone
+unsigned ipc_call_message(const struct ipc_call *call);        // IPC_ASK_…
 
 // Answers any ask with a failure, whatever its type.
 void reply_failure(struct ipc_call *call, vlt_result result);
@@ -67,7 +68,7 @@ struct wire_writer *channel_begin_tell(struct channel *channel, unsigned message
 void channel_send_tell(struct channel *channel, int descriptor);
 struct wire_writer *channel_begin_reply(struct ipc_call *call, vlt_result result);
 void channel_send_reply(struct ipc_call *call);
-// Decodes an answer of `message` (frame is empty on failure) and calls done.
+// Decodes an answer of `message` (a failure may have an empty frame) and calls done.
 void ipc_dispatch_answer(unsigned message, vlt_result result, struct bytes frame,
                          void (*done)(void), void *context);
 

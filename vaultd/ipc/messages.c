@@ -96,16 +96,19 @@ const char *keeper_state_name(enum keeper_state state) {
     void reply_##name(struct ipc_call *call, vlt_result result,                                    \
                       const struct answer_##name *answer) {                                        \
         struct wire_writer *w = channel_begin_reply(call, result);                                 \
-        if (vlt_is_ok(result) && answer)                                                           \
+        if (answer)                                                                                \
             answer_##name##_encode(w, answer);                                                     \
         channel_send_reply(call);                                                                  \
     }                                                                                              \
     static void dispatch_##name(vlt_result result, struct bytes frame, void (*done)(void),         \
                                 void *context) {                                                   \
         struct answer_##name answer = {0};                                                         \
+        vlt_result decoded = vlt_is_ok(result) || frame.size                                       \
+                                 ? answer_##name##_decode(frame, &answer)                          \
+                                 : result;                                                         \
         if (vlt_is_ok(result))                                                                     \
-            result = answer_##name##_decode(frame, &answer);                                       \
-        ((answer_##name##_fn *)done)(result, vlt_is_ok(result) ? &answer : NULL, context);         \
+            result = decoded;                                                                      \
+        ((answer_##name##_fn *)done)(result, vlt_is_ok(decoded) ? &answer : NULL, context);        \
     }
 #define DEFINE_TELL(name, from, to)                                                                \
     void tell_##name(struct channel *channel, const struct tell_##name *tell, int descriptor) {    \

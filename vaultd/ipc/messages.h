@@ -137,9 +137,10 @@ struct ipc_call; // one call that waits for our answer; consumed by reply_…
 // For each ASK:
 //   ask_NAME(channel, &ask, done, context): `done` is called exactly once, later
 //     or, when it can not be sent, before ask_NAME returns. On success `answer`
-//     is valid until `done` returns; on failure it is NULL.
+//     is valid until `done` returns; on failure it is NULL, or what the one who was
+//     asked says of the refusal (the keeper: `sequence` of its record, for sign and open).
 //   reply_NAME(call, result, &answer): exactly once for each call received;
-//     `answer` may be NULL when result is a failure.
+//     `answer` may be NULL when result is a failure, and is sent along when it is not.
 #define IPC_DECLARE_ASK(name, from, to, states) IPC_DECLARE_ASK_(name)
 #define IPC_DECLARE_ASK_(name)                                                                     \
     typedef void answer_##name##_fn(vlt_result result, const struct answer_##name *answer,         \

@@ -119,7 +119,7 @@ static void recorded(struct audit_wait *wait, vlt_result result) {
     if (vlt_is_ok(result))
         result = store_snapshot_begin(keeper->store);
     if (!vlt_is_ok(result)) {
-        reply_failure(opening->call, result);
+        reply_open(opening->call, result, &(struct answer_open){.sequence = wait->sequence});
     } else {
         result = release_now(keeper, opening, &secret);
         if (vlt_is_ok(result))

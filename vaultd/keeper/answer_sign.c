@@ -33,10 +33,12 @@ static void release(struct audit_wait *wait, vlt_result result) {
     // Sealed while the record was written: sealed means nothing leaves.
     if (vlt_is_ok(result) && wait->keeper->state != KEEPER_UNSEALED)
         result = vlt_fail(VLT_UNAVAILABLE, "the vault is sealed");
-    struct answer_sign answer = {.token = bytes_of(signed_token->token, signed_token->token_bytes),
-                                 .expires_at = signed_token->expires_at,
-                                 .sequence = wait->sequence};
-    reply_sign(signed_token->call, result, vlt_is_ok(result) ? &answer : NULL);
+    struct answer_sign answer = {.sequence = wait->sequence}; // also of a refusal
+    if (vlt_is_ok(result)) {
+        answer.token = bytes_of(signed_token->token, signed_token->token_bytes);
+        answer.expires_at = signed_token->expires_at;
+    }
+    reply_sign(signed_token->call, result, &answer);
     secret_cleanse(signed_token->token, signed_token->token_bytes);
     free(signed_token);
 }

@@ -143,9 +143,24 @@ struct refusal {
     vlt_result why;
 };
 
+// Whoever asked for a token, or with one, is told which entry of the log the refusal is.
+static void reply_recorded(struct ipc_call *call, vlt_result why, uint64_t sequence) {
+    const struct answer_sign no_token = {.sequence = sequence};
+    const struct answer_open no_credential = {.sequence = sequence};
+    if (ipc_call_message(call) == IPC_ASK_sign)
+        reply_sign(call, why, &no_token);
+    else if (ipc_call_message(call) == IPC_ASK_open)
+        reply_open(call, why, &no_credential);
+    else
+        reply_failure(call, why);
+}
+
 static void refusal_recorded(struct audit_wait *wait, vlt_result result) {
     struct refusal *refusal = (struct refusal *)wait; // its first member
-    reply_failure(refusal->call, vlt_is_ok(result) ? refusal->why : result);
+    if (vlt_is_ok(result))
+        reply_recorded(refusal->call, refusal->why, wait->sequence);
+    else
+        reply_failure(refusal->call, result);
     free(refusal);
 }
 

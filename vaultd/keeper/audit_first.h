@@ -30,7 +30,7 @@ void audit_untold(struct keeper *keeper); // there is an auditor again
 void audit_forget(struct keeper *keeper); // the end
 
 // Refuses a call: records `event` as a denial (or an error, when the class says
-// so) with the reason of `why`, then answers `why`.
+// so) with the reason of `why`, then answers `why`; sign and open with `sequence`, too.
 void audit_refuse(struct keeper *keeper, struct ipc_call *call, struct audit_event *event,
                   vlt_result why);
 

@@ -195,7 +195,8 @@ void redeem_opened(vlt_result result, const struct answer_open *answer, void *co
     struct redeem *redeem = context;
     struct secret *body = NULL;
     if (!vlt_is_ok(result)) {
-        answer_refuse(redeem->x, refusal_of_keeper(result));
+        answer_refuse_recorded(redeem->x, refusal_of_keeper(result),
+                               answer ? answer->sequence : 0);
     } else {
         result = render(redeem, answer, &body);
         if (vlt_is_ok(result)) {
@@ -203,7 +204,7 @@ void redeem_opened(vlt_result result, const struct answer_open *answer, void *co
         } else {
             log_error("credential %s can not be rendered: %s", redeem->verdict.credential,
                       result.reason);
-            answer_refuse(redeem->x, &refusal_unavailable);
+            answer_refuse_recorded(redeem->x, &refusal_unavailable, answer->sequence);
         }
     }
     redeem_free(redeem);

@@ -53,8 +53,9 @@ static void asked(struct ipc_call *call, unsigned message, struct bytes frame, v
     buf_init(&text, DESCRIPTION_MAX);
     shipping_describe(context, &text);
     const struct answer_shipping answer = {.description = buf_bytes(&text)};
-    reply_shipping(call, buf_failed(&text) ? vlt_fail(VLT_UNAVAILABLE, "out of memory") : vlt_ok(),
-                   &answer);
+    bool failed = buf_failed(&text);
+    reply_shipping(call, failed ? vlt_fail(VLT_UNAVAILABLE, "out of memory") : vlt_ok(),
+                   failed ? NULL : &answer);
     buf_done(&text);
 }
 
