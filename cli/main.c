@@ -2,7 +2,7 @@
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
+#include <sys/prctl.h>
 
 #include "cli/command.h"
 #include "cli/descriptors.h"
@@ -45,9 +45,11 @@ static int run(int argc, char **argv) {
 
 int main(int argc, char **argv) {
     descriptors_note();
-    // A core file of this program could hold a credential.
-    const struct rlimit no_core = {0, 0};
-    setrlimit(RLIMIT_CORE, &no_core);
+    // A core file of this program could hold a credential. Not by RLIMIT_CORE: programs that
+    // `exec` starts would inherit that, could not raise it again, and a core_pattern that is a
+    // pipe does not heed it. This ends with execve; until then no debugger of the same user
+    // and nothing of /proc that shows memory or environment gets at it either.
+    prctl(PR_SET_DUMPABLE, 0);
     setlocale(LC_CTYPE, "");
     int status = run(argc, argv);
     if (fflush(stdout) == 0 && !ferror(stdout))

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <stdio.h>
-#include <time.h>
 
 #include "cli/audit_log.h"
 #include "cli/listing.h"
+#include "cli/output.h"
 #include "cli/verbs.h"
 
 #define COUNT_DEFAULT 20
 #define COUNT_MAX 1000
-#define FOLLOW_INTERVAL_NS 500000000L
+#define FOLLOW_INTERVAL_MS 500
 
 static const struct option_spec tail_options[] = {
     {"--follow", OPTION_FLAG, NULL, "go on with what is written from now", 'f'},
@@ -81,11 +81,11 @@ static int page_print(struct command *command, const json_t *page) {
 // While the vault or its auditor restarts, whoever follows waits and is told once.
 static int page_fetch_again(struct command *command, const struct vault_call *call,
                             json_t **ret_page) {
-    const struct timespec pause = {0, FOLLOW_INTERVAL_NS};
     bool was_told = false;
-    for (;;) {
+    int status;
+    do {
         struct fault fault = {0};
-        int status = EXIT_FAILED;
+        status = EXIT_FAILED;
         struct vault *vault = command_admin(command, &status);
         if (!vault)
             return status;
@@ -97,8 +97,9 @@ static int page_fetch_again(struct command *command, const struct vault_call *ca
         if (!was_told)
             fprintf(stderr, "vaultctl: %s; waiting for it\n", fault_or_reason(&fault, result));
         was_told = true;
-        nanosleep(&pause, NULL);
-    }
+        status = output_pause(FOLLOW_INTERVAL_MS);
+    } while (status == EXIT_OK);
+    return status;
 }
 
 // `is_following`: entries were shown, and more are waited for.
@@ -141,9 +142,10 @@ static int run_tail(struct command *command) {
             return status;
         snprintf(query, sizeof query, "first=%lld&count=%d", next, COUNT_MAX);
         is_following = true;
-        const struct timespec pause = {0, FOLLOW_INTERVAL_NS};
         if (!has_more)
-            nanosleep(&pause, NULL);
+            status = output_pause(FOLLOW_INTERVAL_MS);
+        if (status != EXIT_OK)
+            return status;
     }
 }
 
@@ -152,7 +154,8 @@ const struct verb verb_audit_tail = {
     .name = "tail",
     .arguments = "",
     .summary = "Show the newest audit entries",
-    .details = "Without --tenant the entries of every tenant are shown.",
+    .details = "Without --tenant the entries of every tenant are shown. With --follow it ends when\n"
+               "nobody reads what it shows any more, and waits for a vault that restarts.",
     .examples =
         "  vaultctl audit tail -f\n  vaultctl audit tail --tenant acme --count 200 --json\n",
     .options = tail_options,

@@ -83,6 +83,37 @@ def who_follows_the_log_waits_for_a_restart():
             follower.communicate()
 
 
+def who_follows_the_log_ends_with_its_reader():
+    with Lab() as lab:
+        lab.start_ready()
+
+        def ends(ignores, while_away=False):
+            follower = subprocess.Popen([f"{lab.prefix}/bin/vaultctl", "audit", "tail", "-f", "--count", "1"], stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, env={**os.environ, "VAULTCTL_SERVER": f"unix:{lab.admin_socket}"},
+                                        restore_signals=not ignores)
+            try:
+                need(follower.stdout.readline(), "the follower shows nothing")
+                if while_away:
+                    lab.stop()
+                    need(b"waiting for it" in follower.stderr.readline(), "it says that it waits")
+                began = time.monotonic()
+                follower.stdout.close()
+                follower.wait(5)
+                took = time.monotonic() - began
+                need(took < 1.5, f"after {took:.1f} s")
+                # As any other verb; quietly.
+                need(follower.returncode == (1 if ignores else -signal.SIGPIPE), follower.returncode)
+                need(follower.stderr.read() == b"", "quietly")
+            finally:
+                follower.kill()
+                follower.wait()
+                follower.stderr.close()
+
+        ends(False)
+        ends(True)
+        ends(False, while_away=True)
+
+
 def acknowledged_writes_survive_kill():
     with Lab("swtpm") as lab:
         key, token = lab.start_ready()
@@ -260,7 +291,7 @@ def seal_ends_every_release():
 
 if __name__ == "__main__":
     run_cases(forwarders_drop_answers_after_a_seal_and_with_a_new_keeper, a_killed_role_is_replaced,
-              who_follows_the_log_waits_for_a_restart,
+              who_follows_the_log_waits_for_a_restart, who_follows_the_log_ends_with_its_reader,
               acknowledged_writes_survive_kill, a_reload_keeps_connections, a_bad_reload_changes_nothing,
               sigterm_finishes_what_is_in_flight, decisions_stop_when_the_audit_log_is_full, nothing_is_released_without_an_auditor,
               a_replaced_audit_file_is_noticed, seal_ends_every_release)

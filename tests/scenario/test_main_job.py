@@ -4,9 +4,12 @@
 
 import json
 import os
+import resource
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
@@ -229,6 +232,38 @@ def a_program_gets_a_token_and_no_descriptor_of_ours():
         need(lab.vaultctl("help", "token", "get").stdout == lab.vaultctl("token", "get", "--help").stdout, "help COMMAND")
 
 
+def a_program_may_leave_a_core_and_vaultctl_none():
+    own = resource.getrlimit(resource.RLIMIT_CORE)
+    limits = (min(4096, own[1]) if own[1] >= 0 else 4096, own[1])
+    with Lab() as lab:
+        ready(lab)
+        who = lab.put_file("id.jwt", lab.subject_token("pipeline-7", ["ci"]))
+        for more in ((), ("--bind",)):
+            program = "import resource; print(*resource.getrlimit(resource.RLIMIT_CORE))"
+            shown = subprocess.run(
+                [f"{lab.prefix}/bin/vaultctl", "exec", *more, "--credential", "openai-prod", "--profile", "openai", "--forwarder", "http://127.0.0.1:1",
+                 "--profiles-dir", f"{lab.prefix}/share/vaultd/profiles", "--subject-token-file", who, "--broker", lab.origin, "--ca", lab.ca,
+                 "--", sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False,
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, limits))
+            need(shown.stdout.split() == [str(limit) for limit in limits], f"{more}: {limits} became {shown}")
+        # What can leave a core belongs to its user in /proc; what can not, to root.
+        with socket.socket(socket.AF_UNIX) as silent, tempfile.TemporaryDirectory() as folder:
+            os.chmod(folder, 0o755)
+            silent.bind(f"{folder}/socket")
+            os.chmod(f"{folder}/socket", 0o777)
+            silent.listen()
+            asks = subprocess.Popen([f"{lab.prefix}/bin/vaultctl", "status"], env={**os.environ, "VAULTCTL_SERVER": f"unix:{folder}/socket"},
+                                    user=None if os.getuid() else 65534)
+            try:
+                silent.settimeout(10)
+                connection = silent.accept()[0]
+                need(os.stat(f"/proc/{asks.pid}/mem").st_uid == 0, "vaultctl can be dumped")
+                connection.close()
+            finally:
+                asks.kill()
+                asks.wait()
+
+
 def tenants_do_not_see_each_other():
     with Lab() as lab:
         ready(lab)
@@ -250,4 +285,5 @@ if __name__ == "__main__":
     run_cases(softhsm_does_the_main_job, swtpm_does_the_main_job, tokens_are_refused_when_stolen_revoked_or_misused,
               rules_end_tokens_of_a_principal_and_a_credential, bearer_only_where_the_policy_says_so, certificates_bind_tokens_too,
               agents_act_only_where_both_may, every_algorithm_of_an_issuer_works, a_credential_rotates_between_two_calls,
-              a_program_with_a_bound_token_gets_every_signal, a_program_gets_a_token_and_no_descriptor_of_ours, tenants_do_not_see_each_other)
+              a_program_with_a_bound_token_gets_every_signal, a_program_gets_a_token_and_no_descriptor_of_ours,
+              a_program_may_leave_a_core_and_vaultctl_none, tenants_do_not_see_each_other)
