@@ -43,13 +43,17 @@ static vlt_result pin_path(const char *source, struct fault *fault, char *path, 
     return vlt_ok();
 }
 
-static vlt_result pin_check_file(int fd, const char *path, struct fault *fault) {
+static vlt_result pin_check_file(int fd, const char *source, const char *path,
+                                 struct fault *fault) {
     struct stat st;
+    // Of a systemd credential the group's bits are the mask of an access list that lets the
+    // service's user in; the group is root's, and the folder keeps others out.
+    bool is_credential = !strchr(source, '/');
     if (fstat(fd, &st) || !S_ISREG(st.st_mode))
         return fault_set(fault, VLT_MALFORMED, "PIN file is not a regular file",
                          "PIN file %s is not a regular file", path);
     // The roles share a group: what it may read, the process that faces agents may.
-    if (st.st_mode & (S_IRWXG | S_IRWXO))
+    if (st.st_mode & (S_IRWXG | S_IRWXO) & ~(is_credential ? S_IRGRP : 0U))
         return fault_set(fault, VLT_DENIED, "PIN file is open to others",
                          "PIN file %s has mode %04o: others can read or change it; run "
                          "chmod 0400 %s and, if it was readable, change the PIN",
@@ -116,7 +120,7 @@ vlt_result pin_read(const char *source, struct fault *fault, struct secret **ret
     if (fd < 0)
         return pin_not_opened(path, errno, fault);
     struct secret *pin = NULL;
-    vlt_result result = pin_check_file(fd, path, fault);
+    vlt_result result = pin_check_file(fd, source, path, fault);
     if (vlt_is_ok(result)) {
         pin = secret_new(PIN_MAX_BYTES + 2);
         result = pin ? pin_take(fd, path, fault, pin)

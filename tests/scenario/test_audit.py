@@ -380,11 +380,11 @@ http {{
 class Witness:
     """vault-witness as another process with a folder of its own."""
 
-    def __init__(self, lab, key, tls=()):
+    def __init__(self, lab, key, tls=(), stderr=None):
         self.port = free_port()
         self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
         self.process = subprocess.Popen([f"{lab.prefix}/sbin/vault-witness", "--name", "witness.example", "--state", f"{lab.folder}/witness",
-                                         "--listen", f"127.0.0.1:{self.port}", *tls, "--log", key], stdout=subprocess.PIPE, text=True)
+                                         "--listen", f"127.0.0.1:{self.port}", *tls, "--log", key], stdout=subprocess.PIPE, stderr=stderr, text=True)
         self.key = self.process.stdout.readline().strip()
         wait_until("the witness", self._listens)
 
@@ -501,6 +501,17 @@ def a_witness_is_locked_up_and_survives_kill():
             cut = ask_witness(lab, witness, early, check=False)
             need(cut.returncode == 5 and "it was cut" in cut.stderr, cut.stderr)
         witness.stop()
+        for mode, count in ((0o640, 0), (0o644, 1)):
+            secrets = {"the key": f"{lab.folder}/witness/key", "--tls-key": key}
+            for path in secrets.values():
+                os.chmod(path, mode)
+            with open(f"{lab.folder}/warnings", "w+", encoding="utf-8") as warnings:
+                Witness(lab, vkey(lab), tls, warnings).stop()
+                warnings.seek(0)
+                said = warnings.read()
+            for name, path in secrets.items():
+                need(said.count(f"warning: {name}: {path} has mode 0644: ") == count, said)
+            need(said.count("\n") == 2 * count, said)
 
 
 def quorum_is_demanded(lab, witness):

@@ -150,6 +150,56 @@ def a_reload_keeps_connections():
         need(lab.exchange(key=key).status == 200, "with the new certificate")
 
 
+def secrets_that_everybody_can_read_are_warned_of():
+    with Lab() as lab:
+        key = f"{lab.folder}/broker.key"
+        said = f"broker.tls_key: {key} has mode 0644: every user of this machine may read it; run chmod o-rwx {key} "
+
+        def check():
+            done = subprocess.run([f"{lab.prefix}/sbin/vaultd", "--config", lab.config_path, "--check"], capture_output=True, text=True, timeout=20)
+            need(done.returncode == 0 and "is acceptable" in done.stdout, done)
+            return done.stderr
+
+        lab.write_config()
+        need(check() == "", "a key of the administrator's alone")
+        os.chmod(key, 0o640)
+        need(check() == "", "a key of a group")
+        os.chmod(key, 0o644)
+        need(check().count(said) == 1, check())
+        lab.start()
+        need(lab.log().count(said) == 1, lab.log())
+        os.chmod(key, 0o600)
+        for mode, count in ((0o600, 1), (0o644, 2)):
+            os.chmod(key, mode)
+            reloads = lab.log().count("configuration reloaded")
+            lab.process.send_signal(signal.SIGHUP)
+            wait_until("reload", lambda: lab.log().count("configuration reloaded") > reloads)
+            need(lab.log().count(said) == count, f"{mode:o}")
+        lab.stop()
+        # Every other secret of the configuration, each by its name.
+        secrets = {("audit", "pseudonym_key"): "k" * 40, ("shipping", "collector_header_file"): "Authorization: Bearer x\n"}
+        lab.extra = {"shipping": {"positions": f"{lab.folder}/positions", "collector": "https://localhost:1/", "syslog": "localhost:1"}}
+        for (section, name), text in secrets.items():
+            path = lab.put_file(name, text)
+            os.chmod(path, 0o644)
+            lab.extra.setdefault(section, {})[name] = path
+        os.chmod(f"{lab.device.folder}/pin", 0o644)
+        for section, listen in (("admin", "listen"), ("redeemer", "listen"), ("shipping", None)):
+            certificate, path = lab.make_certificate(section, "localhost")
+            os.chmod(path, 0o644)
+            names = ("syslog_certificate", "syslog_key") if section == "shipping" else ("tls_certificate", "tls_key")
+            lab.extra.setdefault(section, {}).update(zip(names, (certificate, path)))
+            if listen:
+                lab.extra[section][listen] = "127.0.0.1:1"
+        lab.extra["admin"]["oidc_tenant"] = "default"
+        lab.write_config()
+        warned = check()
+        for name in ("broker.tls_key", "admin.tls_key", "redeemer.tls_key", "shipping.syslog_key", "audit.pseudonym_key",
+                     "shipping.collector_header_file", "device.pin_file"):
+            need(warned.count(f": {name}: ") == 1, f"{name}: {warned}")
+        need(warned.count("chmod o-rwx") == 7, warned)
+
+
 def a_bad_reload_changes_nothing():
     with Lab() as lab:
         key, token = lab.start_ready()
@@ -292,6 +342,6 @@ def seal_ends_every_release():
 if __name__ == "__main__":
     run_cases(forwarders_drop_answers_after_a_seal_and_with_a_new_keeper, a_killed_role_is_replaced,
               who_follows_the_log_waits_for_a_restart, who_follows_the_log_ends_with_its_reader,
-              acknowledged_writes_survive_kill, a_reload_keeps_connections, a_bad_reload_changes_nothing,
+              acknowledged_writes_survive_kill, a_reload_keeps_connections, secrets_that_everybody_can_read_are_warned_of, a_bad_reload_changes_nothing,
               sigterm_finishes_what_is_in_flight, decisions_stop_when_the_audit_log_is_full, nothing_is_released_without_an_auditor,
               a_replaced_audit_file_is_noticed, seal_ends_every_release)

@@ -3,6 +3,7 @@
 #include "tests/devices/device_bench.h"
 
 #include <dlfcn.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "hsm/pin.h"
@@ -114,6 +115,16 @@ static void pin_accepts_systemd_credential(void **state) {
     OPEN_FAILS(VLT_NOT_FOUND, "LoadCredential=pin");
     setenv("CREDENTIALS_DIRECTORY", b->device.folder, 1);
     bench_open(b);
+    bench_close(b);
+    // As systemd makes it for a service with a user of its own; nothing wider.
+    static const unsigned modes[] = {0444, 0460, 0442, 0440};
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+        assert_int_equal(chmod(b->device.pin_path, modes[i]), 0);
+        if (modes[i] == 0440)
+            bench_open(b);
+        else
+            OPEN_FAILS(VLT_DENIED, "chmod 0400");
+    }
     unsetenv("CREDENTIALS_DIRECTORY");
 }
 

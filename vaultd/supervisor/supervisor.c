@@ -10,6 +10,7 @@
 #include "vaultd/sandbox/sandbox.h"
 #include "vaultd/supervisor/environment.h"
 #include "vaultd/supervisor/folders.h"
+#include "vaultd/supervisor/secret_files.h"
 
 // ---- Signals ----
 
@@ -108,6 +109,7 @@ static vlt_result reload(struct supervisor *supervisor, struct fault *fault) {
     settings_files_done(&supervisor->files);
     supervisor->config = config;
     supervisor->files = files;
+    secret_files_warn(config);
     listeners_reload(supervisor);
     watch_reload(supervisor);
     tell_all(supervisor);
@@ -153,6 +155,7 @@ vlt_result supervisor_start(struct supervisor *supervisor, struct fault *fault) 
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     VLT_TRY(config_load(supervisor->config_path, fault, &supervisor->config));
     VLT_TRY(settings_files_read(supervisor->config, fault, &supervisor->files));
+    secret_files_warn(supervisor->config);
     VLT_TRY(folders_make(supervisor->config, fault));
     device = &supervisor->config->device;
     supervisor->role_environment = environment_new(NULL, 0);

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <openssl/ssl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@
 #include "libvault/audit/witness.h"
 #include "libvault/base/clock.h"
 #include "libvault/crypto/pkey.h"
+#include "libvault/secret/secret_file.h"
 #include "vaultd/net/http_router.h"
 #include "vaultd/net/tls.h"
 #include "vaultd/sandbox/sandbox.h"
@@ -64,6 +66,14 @@ static bool parse(int count, char **words, struct options *options, struct witne
 }
 
 // ---- Key ----
+
+// Everybody may read it: that is said, and no reason to stand still.
+static void warn_of(const char *name, const char *path) {
+    struct fault fault = {0};
+    vlt_result result = secret_file_check(name, path, &fault);
+    if (!vlt_is_ok(result))
+        fprintf(stderr, "vault-witness: warning: %s\n", fault_or_reason(&fault, result));
+}
 
 // Written whole before it has its name: a key that was cut short would be lost.
 static vlt_result save_seed(int folder, const struct secret *seed) {
@@ -121,7 +131,11 @@ static vlt_result open_state(struct witness *witness, const struct options *opti
         return fault_set(fault, VLT_UNAVAILABLE, "no folder", "%s can not be used: %s",
                          options->state,
                          errno == EWOULDBLOCK ? "another witness uses it" : strerror(errno));
-    return load_key(witness, options->name);
+    VLT_TRY(load_key(witness, options->name));
+    char path[PATH_MAX];
+    if (snprintf(path, sizeof path, "%s/key", options->state) < (int)sizeof path)
+        warn_of("the key", path);
+    return vlt_ok();
 }
 
 // ---- HTTP ----
@@ -177,6 +191,7 @@ static vlt_result use_tls(struct http_server *server, const struct options *opti
     buf_init(&chain, PEM_MAX_BYTES);
     buf_init(&key, PEM_MAX_BYTES);
     vlt_result result = read_pem(options->certificate, fault, &chain);
+    warn_of("--tls-key", options->key);
     if (vlt_is_ok(result))
         result = read_pem(options->key, fault, &key);
     const struct tls_settings settings = {.chain_pem = buf_bytes(&chain),
