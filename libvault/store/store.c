@@ -81,6 +81,11 @@ static vlt_result check_present(const char *folder, enum store_mode mode, struct
     int code = stat(path, &file) == 0 ? 0 : errno;
     if (code == 0 && file.st_size > 0)
         return vlt_ok();
+    if (code == ENOTDIR)
+        return fault_set(fault, VLT_MALFORMED, "the store is no folder",
+                         "%s is a file and no folder: give the path of the store's folder, or move "
+                         "away what is there",
+                         folder);
     if (mode == STORE_CREATE && (code == 0 || code == ENOENT)) {
         // The process's umask is for its private files; this folder is shared.
         if (mkdir(folder, STORE_FOLDER_MODE) == 0 ? chmod(folder, STORE_FOLDER_MODE) == 0

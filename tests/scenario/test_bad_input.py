@@ -790,6 +790,16 @@ def a_configuration_with_mistakes_does_not_start():
         for path_of_socket in (precious, lab.folder):
             status, message = start(json.dumps({**good, "admin": {"socket": path_of_socket}}))
             need(status == 1 and f"can not listen on {path_of_socket}: what is there is no socket" in message, message)
+        before = os.stat(precious)
+        for section, key in ((None, "store"), ("audit", "directory"), ("shipping", "positions")):
+            change = {key: precious} if not section else {section: {key: precious, **({"file": f"{lab.folder}/shipped"} if section == "shipping" else {})}}
+            name = f"{section}.{key}" if section else key
+            status, message = start(json.dumps({**good, **change}))
+            need(status == 1 and f"{name}: {precious} is a file and no folder: give the path of a folder" in message, f"{name}: {message}")
+            checked = subprocess.run([f"{lab.prefix}/sbin/vaultd", "--config", path, "--check"], capture_output=True, text=True, timeout=20)
+            need(checked.returncode == 1 and checked.stderr == message, f"--check: {checked} and not {message}")
+        after = os.stat(precious)
+        need((before.st_uid, before.st_gid, before.st_mode) == (after.st_uid, after.st_gid, after.st_mode), "it changed its owner")
         with open(precious) as kept:
             need(kept.read() == "kept", "a file was taken for a stale socket")
 

@@ -131,6 +131,24 @@ static void store_rejects_where_none_is(void **state) {
     store_close(store);
 }
 
+static void store_rejects_a_file_in_place_of_its_folder(void **state) {
+    static const enum store_mode modes[] = {STORE_READ, STORE_WRITE, STORE_CREATE};
+    struct place *place = *state;
+    struct store *store = NULL;
+    char path[128];
+    snprintf(path, sizeof path, "%s.file", place->store);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fclose(file);
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+        struct fault fault = {0};
+        assert_int_equal(store_open(path, modes[i], &fault, &store).class, VLT_MALFORMED);
+        assert_non_null(strstr(fault.text, "is a file and no folder"));
+        assert_null(store);
+    }
+    assert_int_equal(unlink(path), 0);
+}
+
 static void store_rejects_a_file_that_is_no_store(void **state) {
     struct place *place = *state;
     char path[160], junk[8192];
@@ -467,6 +485,7 @@ int main(void) {
         CASE(store_accepts_what_it_was_given),
         CASE(store_accepts_readers_of_its_group),
         CASE(store_rejects_where_none_is),
+        CASE(store_rejects_a_file_in_place_of_its_folder),
         CASE(store_rejects_a_file_that_is_no_store),
         CASE(store_rejects_a_newer_version),
         CASE(store_rejects_a_second_writer),

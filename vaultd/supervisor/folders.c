@@ -44,7 +44,26 @@ static vlt_result make_folder(const char *path, const char *owner, const char *g
     return chown(path, user->pw_uid, members->gr_gid) == 0 ? vlt_ok() : failed(path, fault);
 }
 
+static vlt_result check_folder(const char *key, const char *path, struct fault *fault) {
+    struct stat there;
+    if (stat(path, &there) != 0 || S_ISDIR(there.st_mode))
+        return vlt_ok();
+    return fault_set(fault, VLT_MALFORMED, "no folder",
+                     "%s: %s is %s and no folder: give the path of a folder, which is made when it "
+                     "is missing, or move away what is there",
+                     key, path, S_ISREG(there.st_mode) ? "a file" : "something else");
+}
+
+vlt_result folders_check(const struct config *config, struct fault *fault) {
+    VLT_TRY(check_folder("store", config->store, fault));
+    VLT_TRY(check_folder("audit.directory", config->audit.directory, fault));
+    return config_ships(config)
+               ? check_folder("shipping.positions", config->shipping.positions, fault)
+               : vlt_ok();
+}
+
 vlt_result folders_make(const struct config *config, struct fault *fault) {
+    VLT_TRY(folders_check(config, fault));
     VLT_TRY(make_folder(config->store, config->users.keeper, config->users.group, fault));
     VLT_TRY(
         make_folder(config->audit.directory, config->users.auditor, config->users.group, fault));

@@ -6,6 +6,10 @@
 
 #include "vaultd/supervisor/config.h"
 
+// VLT_MALFORMED when something else than a folder is where one must be; the fault names
+// the key and says what to do. What is missing is fine: it will be made.
+vlt_result folders_check(const struct config *config, struct fault *fault) VLT_MUST_USE;
+// The same check, then makes them.
 vlt_result folders_make(const struct config *config, struct fault *fault) VLT_MUST_USE;
 
 #endif

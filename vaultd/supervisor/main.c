@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "vaultd/log/log.h"
+#include "vaultd/supervisor/folders.h"
 #include "vaultd/supervisor/secret_files.h"
 #include "vaultd/supervisor/supervisor.h"
 
@@ -33,6 +34,8 @@ static int check(const char *path) {
     if (vlt_is_ok(result)) {
         result = settings_files_read(config, &fault, &files);
         settings_files_done(&files);
+        if (vlt_is_ok(result))
+            result = folders_check(config, &fault);
         if (vlt_is_ok(result))
             secret_files_warn(config);
         config_free(config);
