@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "forward/core/json_cursor.h"
 
+#include "forward/core/utf8_put.h"
 #include "libvault/base/hex.h"
 
 #define SKIP_DEPTH 16
@@ -68,23 +69,12 @@ bool json_member_next(struct json_cursor *c, struct bytes *ret_name) {
 static uint8_t *put_code_point(struct json_cursor *c, uint8_t *out) {
     uint8_t unit[2];
     if (c->end - c->at < 4 || !vlt_is_ok(hex_decode(bytes_of(c->at, 4), unit, 2)) ||
-        (unit[0] >= 0xd8 && unit[0] <= 0xdf)) {
+        utf8_is_surrogate(unit[0] * 256u + unit[1])) {
         c->failed = true;
         return out;
     }
     c->at += 4;
-    unsigned code = unit[0] * 256u + unit[1];
-    if (code < 0x80) {
-        *out++ = (uint8_t)code;
-    } else if (code < 0x800) {
-        *out++ = (uint8_t)(0xc0 | code >> 6);
-        *out++ = (uint8_t)(0x80 | (code & 63));
-    } else {
-        *out++ = (uint8_t)(0xe0 | code >> 12);
-        *out++ = (uint8_t)(0x80 | (code >> 6 & 63));
-        *out++ = (uint8_t)(0x80 | (code & 63));
-    }
-    return out;
+    return out + utf8_put(unit[0] * 256u + unit[1], out); // shorter than what spelled it
 }
 
 static uint8_t *put_escape(struct json_cursor *c, uint8_t *out) {

@@ -2,6 +2,7 @@
 #include "forward/core/usage_scan.h"
 
 #include "forward/core/byte_run.h"
+#include "forward/core/utf8_put.h"
 
 // What may come next in the JSON.
 enum state {
@@ -15,6 +16,7 @@ enum state {
     ESCAPE, // after a backslash in it
     NAME,
     NAME_ESCAPE,
+    NAME_CODE, // after \u
     NUMBER, // that is a count
     SCALAR, // that is none
     OVER    // there is no more, or it is not understood
@@ -216,14 +218,22 @@ static size_t skip_take(struct usage_scan *s, struct bytes piece, size_t at) {
     return at;
 }
 
-static size_t name_take(struct usage_scan *s, struct bytes piece, size_t at) {
-    size_t end = byte_run_text(piece, at), size = end - at;
+static void name_is_none_of_ours(struct usage_scan *s) {
+    s->key_size = sizeof s->key + 1;
+}
+
+static void name_put(struct usage_scan *s, const uint8_t *at, size_t size) {
     if (s->key_size <= sizeof s->key && size <= sizeof s->key - s->key_size) {
-        memcpy(s->key + s->key_size, piece.at + at, size);
+        memcpy(s->key + s->key_size, at, size);
         s->key_size += size;
     } else {
-        s->key_size = sizeof s->key + 1;
+        name_is_none_of_ours(s);
     }
+}
+
+static size_t name_take(struct usage_scan *s, struct bytes piece, size_t at) {
+    size_t end = byte_run_text(piece, at);
+    name_put(s, piece.at + at, end - at);
     if (end == piece.size)
         return end;
     uint8_t c = piece.at[end];
@@ -234,6 +244,44 @@ static size_t name_take(struct usage_scan *s, struct bytes piece, size_t at) {
     return end + 1;
 }
 
+static void name_escape_take(struct usage_scan *s, uint8_t c) {
+    static const uint8_t from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+    const uint8_t *found = c ? memchr(from, c, sizeof from - 1) : NULL;
+    s->state = NAME;
+    if (c == 'u') {
+        s->state = NAME_CODE;
+        s->escape_digits = 0;
+        s->escape_code = 0;
+    } else if (found) {
+        name_put(s, &to[found - from], 1);
+    } else {
+        name_is_none_of_ours(s);
+    }
+}
+
+static void name_code_end(struct usage_scan *s) {
+    uint8_t utf8[UTF8_PUT_MAX];
+    s->state = NAME;
+    if (utf8_is_surrogate(s->escape_code))
+        name_is_none_of_ours(s);
+    else
+        name_put(s, utf8, utf8_put(s->escape_code, utf8));
+}
+
+// What is no digit is looked at again, as a part of the name: it may be its end.
+static size_t name_code_take(struct usage_scan *s, struct bytes piece, size_t at) {
+    uint8_t c = piece.at[at], letter = (uint8_t)((c | 0x20) - 'a');
+    if (!is_digit(c) && letter > 5) {
+        name_is_none_of_ours(s);
+        s->state = NAME;
+        return at;
+    }
+    s->escape_code = s->escape_code * 16 + (is_digit(c) ? c - (unsigned)'0' : letter + 10u);
+    if (++s->escape_digits == 4)
+        name_code_end(s);
+    return at + 1;
+}
+
 static size_t byte_take(struct usage_scan *s, struct bytes piece, size_t at) {
     uint8_t c = piece.at[at];
     switch (s->state) {
@@ -241,8 +289,7 @@ static size_t byte_take(struct usage_scan *s, struct bytes piece, size_t at) {
         s->state = TEXT;
         break;
     case NAME_ESCAPE:
-        s->key_size = sizeof s->key + 1;
-        s->state = NAME;
+        name_escape_take(s, c);
         break;
     case NUMBER:
         number_take(s, c);
@@ -270,6 +317,9 @@ static void document_take(struct usage_scan *s, struct bytes piece) {
             break;
         case NAME:
             at = name_take(s, piece, at);
+            break;
+        case NAME_CODE:
+            at = name_code_take(s, piece, at);
             break;
         case OVER:
             return;
@@ -314,11 +364,37 @@ static void events_take(struct usage_scan *s, struct bytes piece) {
     }
 }
 
-void usage_scan_feed(struct usage_scan *scan, struct bytes piece) {
-    if (scan->is_events)
-        events_take(scan, piece);
+// ---- The whole answer ----
+
+static void answer_take(struct usage_scan *s, struct bytes piece) {
+    if (s->is_events)
+        events_take(s, piece);
     else
-        document_take(scan, piece);
+        document_take(s, piece);
+}
+
+#define MARK "\xef\xbb\xbf" // U+FEFF
+#define MARK_BYTES (sizeof MARK - 1)
+
+// What begins like the mark and goes on otherwise is a part of the answer.
+static struct bytes mark_pass(struct usage_scan *s, struct bytes piece) {
+    const struct bytes mark = BYTES_LITERAL(MARK);
+    size_t at = 0;
+    while (s->mark < MARK_BYTES && at < piece.size) {
+        if (piece.at[at] == mark.at[s->mark]) {
+            s->mark++;
+            at++;
+            continue;
+        }
+        size_t stood = s->mark;
+        s->mark = MARK_BYTES;
+        answer_take(s, bytes_of(mark.at, stood));
+    }
+    return bytes_from(piece, at);
+}
+
+void usage_scan_feed(struct usage_scan *scan, struct bytes piece) {
+    answer_take(scan, mark_pass(scan, piece));
 }
 
 // ---- What was found ----

@@ -6,7 +6,9 @@
 // A member counts where the profile places it, and at no other depth; what stands in a text is
 // text. Values are whole numbers up to USAGE_SCAN_MAX; everything else (null, fractions,
 // exponents, signs, texts) is passed over. What is said last counts: providers that say a number
-// more than once in a stream say it up to there. A name spelled with escapes is another name.
+// more than once in a stream say it up to there. Names may be spelled with escapes; one with a
+// character beyond the basic plane in this way is no name of ours. A byte order mark at the
+// beginning is passed over, as readers of JSON may (RFC 8259 section 8.1) and of events must.
 //
 // It does not judge the answer: inside of objects that hold no counts only texts and brackets
 // are looked at. Where the outer ones are not JSON, counting ends, for events until the next one.
@@ -23,7 +25,10 @@ struct usage_scan {
     // What is read now; inside of usage_scan.c.
     const struct profile_usage *usage;
     bool is_events, after_cr;
+    uint8_t mark; // how much of a byte order mark stood at the beginning; its size: that is over
     uint8_t line, state;
+    uint8_t escape_digits; // of \uXXXX in a name: that were read
+    unsigned escape_code;  // what they say
     bool in_list;                               // the answer is a list of objects
     unsigned level;                             // of open objects that may hold counts
     unsigned open[PROFILE_USAGE_DEPTH_MAX + 2]; // by level: bit i: objects[i] is this, or inside

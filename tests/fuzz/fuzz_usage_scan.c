@@ -79,9 +79,13 @@ static void object_take(const json_t *object, struct counts *counts) {
     }
 }
 
-// The tree does not keep how names and numbers were spelled.
+// The tree does not keep how numbers were spelled.
 static bool is_spelled_otherwise(struct bytes text) {
-    return memmem(text.at, text.size, "\\u", 2) || memmem(text.at, text.size, "-0", 2);
+    return memmem(text.at, text.size, "-0", 2);
+}
+
+static bool has_mark(struct bytes text) {
+    return bytes_begin_with(text, BYTES_LITERAL("\xef\xbb\xbf"));
 }
 
 // A list that holds something else than objects ends what is read.
@@ -100,8 +104,9 @@ static void compare(const struct usage_scan *s, struct bytes text) {
     struct counts tree = {0};
     size_t index;
     const json_t *item;
+    struct bytes document = bytes_from(text, has_mark(text) ? 3 : 0);
     if (is_spelled_otherwise(text) ||
-        !vlt_is_ok(jsontext_parse(text, &jsontext_document_limits, NULL, &root)))
+        !vlt_is_ok(jsontext_parse(document, &jsontext_document_limits, NULL, &root)))
         return;
     object_take(root, &tree);
     json_array_foreach(root, index, item) object_take(item, &tree);
@@ -114,7 +119,8 @@ static void compare(const struct usage_scan *s, struct bytes text) {
 // The same as the data of one event.
 static void compare_event(const struct usage_scan *document, struct bytes text) {
     struct usage_scan s;
-    if (memchr(text.at, '\n', text.size) || memchr(text.at, '\r', text.size))
+    // A mark is one at the beginning of the answer, and not of an event's data.
+    if (memchr(text.at, '\n', text.size) || memchr(text.at, '\r', text.size) || has_mark(text))
         return;
     usage_scan_init(&s, &usage, true);
     usage_scan_feed(&s, BYTES_LITERAL("event: x\ndata: "));

@@ -255,6 +255,78 @@ static void usage_accepts_whole_numbers_only(void **state) {
            INT64_C(9007199254740992), NONE);
 }
 
+// As any reader of JSON sees them.
+static void usage_accepts_names_however_spelled(void **state) {
+    static const char *const good[] = {
+        "{\"usag\\u0065\":{\"prompt_tokens\":5}}",
+        "{\"\\u0075sage\":{\"prompt\\u005ftokens\":5}}",
+        "{\"\\u0075\\u0073\\u0061\\u0067\\u0065\":{\"prompt\\u005Ftoken\\u0073\":5}}",
+        "{\"x\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\u20AC\":1,\"usage\":{\"prompt_tokens\":5}}",
+        "{\"\\ud83d\\ude00\":{},\"usage\":{\"\\uD83D\":1,\"prompt_tokens\":5}}"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        expect("openai", false, good[i], 5, NONE);
+    expect("openai", true,
+           "data: {\"\\u0075sage\":{\"prompt\\u005ftokens\":5,\"completion_token\\u0073\":6}}\n\n", 5,
+           6);
+    static const char *const others[] = {
+        "{\"\\u0055sage\":{\"prompt_tokens\":5}}",          // of another letter
+        "{\"usage\\u0000\":{\"prompt_tokens\":5}}",
+        "{\"usage\\ud83d\":{\"prompt_tokens\":5}}",
+        "{\"us\\uude00age\":{\"prompt_tokens\":5}}",
+        "{\"us\\u061\":{\"prompt_tokens\":5}}",           // broken
+        "{\"us\\u\":1,\"us\\u006\":{\"prompt_tokens\":5}}",
+        "{\"us\\u00g1ge\":{\"prompt_tokens\":5}}",
+        "{\"us\\U0061ge\":{\"prompt_tokens\":5}}",
+        "{\"usag\\e\":{\"prompt_tokens\":5}}",
+        "{\"usag\\x65\":{\"prompt_tokens\":5}}",
+        "{\"\\\\u0075sage\":{\"prompt_tokens\":5}}"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        expect("openai", false, others[i], NONE, NONE);
+    // The one after a broken one is a name of its own.
+    expect("openai", false, "{\"\\u00\":1,\"\\u007\":2,\"usage\":{\"prompt_tokens\":5}}", 5, NONE);
+    // Bytes that an escape spells count against the room like others.
+    char text[1024];
+    for (size_t count = 60; count < 68; count++) {
+        char *at = stpcpy(text, "{\"");
+        for (size_t i = 0; i < count; i++)
+            at = stpcpy(at, i % 2 ? "\\u20ac" : "x");
+        stpcpy(at, "usage\":{\"prompt_tokens\":5},\"usage\":{\"prompt_tokens\":6}}");
+        expect("openai", false, text, 6, NONE);
+    }
+}
+
+#define MARK "\xef\xbb\xbf"
+
+static void usage_accepts_a_byte_order_mark_at_the_beginning(void **state) {
+    char text[8192];
+    snprintf(text, sizeof text, MARK "%s", chat);
+    expect("openai", false, text, 19, 10);
+    snprintf(text, sizeof text, MARK "%s", chat_events);
+    expect("openai", true, text, 19, 10);
+    expect("openai", true, MARK "data: {\"usage\":{\"prompt_tokens\":5}}\n\n", 5, NONE);
+    expect("gemini", false, MARK "[" GEMINI_FIRST "," GEMINI_LAST "]", 1008, 121);
+    static const char *const broken[] = {
+        MARK MARK "{\"usage\":{\"prompt_tokens\":5}}", // one is enough
+        "\xef\xbb{\"usage\":{\"prompt_tokens\":5}}",   // half of one
+        "\xef{\"usage\":{\"prompt_tokens\":5}}",
+        "\xef\xef\xbb\xbf{\"usage\":{\"prompt_tokens\":5}}",
+        "\xff\xfe{\"usage\":{\"prompt_tokens\":5}}",
+        " " MARK "{\"usage\":{\"prompt_tokens\":5}}",
+        "[" MARK "{\"usage\":{\"prompt_tokens\":5}}]",
+        MARK};
+    for (size_t i = 0; i < sizeof broken / sizeof *broken; i++)
+        expect("openai", false, broken[i], NONE, NONE);
+    static const char *const broken_events[] = {
+        MARK MARK "data: {\"usage\":{\"prompt_tokens\":5}}\n\n",
+        "\xef\xbb" "data: {\"usage\":{\"prompt_tokens\":5}}\n\n",
+        "\n" MARK "data: {\"usage\":{\"prompt_tokens\":5}}\n\n",
+        "data: " MARK "{\"usage\":{\"prompt_tokens\":5}}\n\n"};
+    for (size_t i = 0; i < sizeof broken_events / sizeof *broken_events; i++)
+        expect("openai", true, broken_events[i], NONE, NONE);
+    // What follows a line that was spoiled counts.
+    expect("openai", true, "\xef\xbb\n\ndata: {\"usage\":{\"prompt_tokens\":5}}\n\n", 5, NONE);
+}
+
 static void usage_rejects_what_stands_elsewhere(void **state) {
     static const char *const others[] = {
         "{\"prompt_tokens\":5}",
@@ -266,8 +338,6 @@ static void usage_rejects_what_stands_elsewhere(void **state) {
         "{\"response\":[{\"usage\":{\"prompt_tokens\":5}}]}",
         "{\"Usage\":{\"prompt_tokens\":5}}",
         "{\"usage \":{\"prompt_tokens\":5}}",
-        "{\"usag\\u0065\":{\"prompt_tokens\":5}}",
-        "{\"usage\":{\"prompt\\u005ftokens\":5}}",
         "{\"usage\":{\"prompt_tokens_details\":5,\"total\":6}}",
         "{\"usage\":\"prompt_tokens\",\"x\":5}",
         "{\"x\":\"{\\\"usage\\\":{\\\"prompt_tokens\\\":5}}\"}",
@@ -361,6 +431,7 @@ static void survive(const char *profile, bool is_events, const char *text) {
 
 static void usage_survives_mutation(void **state) {
     survive("openai", false, responses);
+    survive("openai", false, MARK "{\"\\u0075sage\":{\"prompt\\u005ftokens\":5,\"\\ud83d\":{}}}");
     survive("openai", true, chat_events);
     survive("openai", true, responses_events);
     survive("anthropic", true, messages_events);
@@ -462,6 +533,8 @@ int main(void) {
         cmocka_unit_test(usage_accepts_the_forms_of_events),
         cmocka_unit_test(usage_accepts_whole_numbers_only),
         cmocka_unit_test(usage_accepts_names_of_one_count_once),
+        cmocka_unit_test(usage_accepts_names_however_spelled),
+        cmocka_unit_test(usage_accepts_a_byte_order_mark_at_the_beginning),
         cmocka_unit_test(usage_rejects_what_stands_elsewhere),
         cmocka_unit_test(usage_accepts_deep_nesting),
         cmocka_unit_test(usage_accepts_long_texts),
