@@ -37,7 +37,8 @@ static int read_own_key(struct command *command, struct audit_log *log) {
     if (result.class == VLT_NOT_FOUND)
         result = fault_set(&fault, VLT_NOT_FOUND, "no log",
                            "there is no file vkey: the folder holds no log, or one without a "
-                           "checkpoint yet (a vault that was never initialised)");
+                           "checkpoint yet (a vault that was never initialised), or an archive "
+                           "(give the log's key with --key)");
     if (vlt_is_ok(result))
         result =
             note_key_parse(bytes_of(content.at, bytes_find(buf_bytes(&content), '\n')), &log->key);

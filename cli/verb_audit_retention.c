@@ -16,12 +16,6 @@
 #include "cli/timestamp.h"
 #include "cli/verbs.h"
 
-#define CHECKPOINT_PATH_MAX 64
-
-static void checkpoint_path(uint64_t size, char path[CHECKPOINT_PATH_MAX]) {
-    snprintf(path, CHECKPOINT_PATH_MAX, "checkpoints/%llu", (unsigned long long)size);
-}
-
 static vlt_result folder_open(const char *path, bool makes, struct fault *fault, int *ret_folder) {
     bool is_there = !makes || mkdir(path, 0755) == 0 || errno == EEXIST;
     int folder = is_there ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
@@ -71,15 +65,34 @@ static vlt_result copy_level(struct archiving *a, unsigned level, uint64_t size)
     return vlt_ok();
 }
 
+// What replaced keys signed about their successors: whoever knows an old key of the log
+// needs it for the archive as well.
+static vlt_result copy_handovers(struct archiving *a) {
+    char path[TILE_PATH_MAX];
+    vlt_result result = vlt_ok();
+    int fd = openat(a->log, "handover", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
+    for (struct dirent *entry; vlt_is_ok(result) && folder && (entry = readdir(folder));) {
+        if (strlen(entry->d_name) != 8 || strspn(entry->d_name, "0123456789abcdef") != 8)
+            continue; // no key's
+        snprintf(path, sizeof path, "handover/%.8s", entry->d_name);
+        result = copy_file(a, path, NOTE_MAX_BYTES);
+    }
+    if (folder)
+        closedir(folder);
+    return result;
+}
+
 static vlt_result copy_log(struct archiving *a, uint64_t size, struct bytes note) {
-    char path[CHECKPOINT_PATH_MAX];
+    char path[TILE_PATH_MAX];
     VLT_TRY(copy_level(a, TILE_ENTRIES, size));
     for (unsigned level = 0; level < TILE_LEVELS; level++)
         VLT_TRY(copy_level(a, level, size));
+    VLT_TRY(copy_handovers(a));
     if (syncfs(a->archive) != 0) // before the checkpoint that speaks of them
         return fault_set(a->fault, VLT_UNAVAILABLE, "the archive can not be synced",
                          "the archive can not be synced: %s", strerror(errno));
-    checkpoint_path(size, path);
+    log_checkpoint_path(size, path);
     buf_clear(&a->target);
     if (vlt_is_ok(tile_file_read(a->archive, path, NOTE_MAX_BYTES, a->fault, &a->target)))
         return vlt_ok(); // of this size already; log_verify looks at it
@@ -88,9 +101,9 @@ static vlt_result copy_log(struct archiving *a, uint64_t size, struct bytes note
 
 static vlt_result verify_archive(int archive, uint64_t size, const struct note_key *key,
                                  struct fault *fault) {
-    char path[CHECKPOINT_PATH_MAX];
+    char path[TILE_PATH_MAX];
     struct log_verified verified;
-    checkpoint_path(size, path);
+    log_checkpoint_path(size, path);
     const struct log_verify what = {.folder = archive, .key = key, .checkpoint = path};
     VLT_TRY(log_verify(&what, fault, &verified));
     return verified.checkpoint.size == size ? vlt_ok()
@@ -101,6 +114,9 @@ static vlt_result archive_log(const struct audit_log *log, struct archiving *a,
                               uint64_t *ret_size) {
     struct checkpoint checkpoint;
     struct buf note;
+    if (tile_file_is_one(log->folder, a->archive, "."))
+        return fault_set(a->fault, VLT_CONFLICT, "the archive is the log",
+                         "--to is the folder of the log itself, which is no copy of it");
     buf_init(&note, NOTE_MAX_BYTES);
     vlt_result result = log_checkpoint(log->folder, &log->key, a->fault, &note, &checkpoint);
     if (vlt_is_ok(result))
@@ -146,32 +162,18 @@ static int run_archive(struct command *command) {
 
 // ---- prune ----
 
-// The largest checkpoint of the archive; 0: it has none.
-static uint64_t newest_checkpoint(int archive) {
-    uint64_t newest = 0, size;
-    int fd = openat(archive, "checkpoints", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
-    for (struct dirent *entry; folder && (entry = readdir(folder));)
-        if (vlt_is_ok(checkpoint_number_parse(bytes_of_text(entry->d_name), &size)) &&
-            size > newest)
-            newest = size;
-    if (folder)
-        closedir(folder);
-    return newest;
-}
-
 // The archive is whole, and the log of today grew from it.
 static vlt_result compare(const struct audit_log *log, int archive, struct fault *fault,
                           uint64_t *ret_size) {
-    char path[CHECKPOINT_PATH_MAX];
+    char path[TILE_PATH_MAX];
     struct checkpoint archived;
     struct log_verified verified;
-    uint64_t size = newest_checkpoint(archive);
+    uint64_t size = log_checkpoint_newest(archive);
     if (size == 0)
         return fault_set(fault, VLT_NOT_FOUND, "no archive",
                          "that folder is no archive: run `vaultctl audit archive`");
     VLT_TRY(verify_archive(archive, size, &log->key, fault));
-    checkpoint_path(size, path);
+    log_checkpoint_path(size, path);
     VLT_TRY(log_checkpoint_file(archive, path, &log->key, fault, NULL, &archived));
     const struct log_verify grown = {.folder = log->folder,
                                      .has_archive = true,
@@ -208,6 +210,20 @@ static vlt_result find_date(int archive, uint64_t size, const char *since, uint6
     return result;
 }
 
+// What goes from the log must not go from the archive with it.
+static vlt_result check_copies(const struct audit_log *log, uint64_t until, struct fault *fault) {
+    char path[TILE_PATH_MAX];
+    for (uint64_t number = 0; number < until / TILE_WIDTH; number++) {
+        tile_path(TILE_ENTRIES, number, TILE_WIDTH, path);
+        if (tile_file_is_one(log->folder, log->archive, path))
+            return fault_set(fault, VLT_CONFLICT, "the archive is no copy",
+                             "%s of the archive is the very file of the log (the same folder, or "
+                             "a link): it is no copy",
+                             path);
+    }
+    return vlt_ok();
+}
+
 // How many entries may go: whole tiles, before what was asked, in the archive. `before`
 // is a time in canonical form, or "" and `until` counts.
 static vlt_result entries_to_prune(const struct audit_log *log, const char *before,
@@ -221,7 +237,7 @@ static vlt_result entries_to_prune(const struct audit_log *log, const char *befo
                          "the archive holds %llu entries: run `vaultctl audit archive` first",
                          (unsigned long long)size);
     *until = *until / TILE_WIDTH * TILE_WIDTH;
-    return vlt_ok();
+    return check_copies(log, *until, fault);
 }
 
 // A time, or the number of the first entry to keep: entry N has index N - 1.

@@ -91,6 +91,10 @@ static int say_verified(struct command *command, const struct audit_log *log,
                       "key_from_folder", log->has_own_key, "key_changes",
                       (json_int_t)log->key_changes, "pruned", (json_int_t)verified->unread));
     printf("%llu entries of %s are what was signed\n", (unsigned long long)got->size, got->origin);
+    if (first > 0)
+        printf("Entries 1 to %llu were not read again: the log grew from the checkpoint that you "
+               "gave.\n",
+               (unsigned long long)first);
     if (verified->unread)
         printf("Entries 1 to %llu were pruned: their hashes are verified, they themselves were not "
                "read\n"
@@ -134,6 +138,8 @@ static int verify(struct command *command, const struct audit_log *log) {
 
 static int run_verify(struct command *command) {
     struct audit_log log;
+    if (command->argument_count && command_option(command, "--log"))
+        return command_usage(command, "the folder is given twice: DIR and --log");
     int status =
         audit_log_open(command, command->argument_count ? command->arguments[0] : NULL, &log);
     if (status != EXIT_OK)

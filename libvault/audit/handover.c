@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libvault/audit/handover.h"
 
-#include "libvault/audit/tile.h"
+#include "libvault/audit/log_verify.h"
 #include "libvault/base/hex.h"
 
 #define TITLE "vaultd audit log key handover v1"
@@ -59,18 +59,8 @@ vlt_result handover_open(struct bytes bytes, const struct note_key *old_key,
 // ---- A chain of them ----
 
 static vlt_result has_signed(int folder, const struct note_key *key, struct fault *fault) {
-    struct buf bytes;
-    struct note note;
-    buf_init(&bytes, NOTE_MAX_BYTES);
-    vlt_result result = tile_file_read(folder, "checkpoint", NOTE_MAX_BYTES, fault, &bytes);
-    if (vlt_is_ok(result))
-        result = note_parse(buf_bytes(&bytes), &note);
-    if (vlt_is_ok(result)) {
-        result = note_verify(&note, key, 1, NULL);
-        note_done(&note);
-    }
-    buf_done(&bytes);
-    return result;
+    struct checkpoint checkpoint;
+    return log_checkpoint(folder, key, fault, NULL, &checkpoint);
 }
 
 // Replaces the key by its successor.

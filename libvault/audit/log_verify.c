@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libvault/audit/log_verify.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #define PROGRESS_STEP 256 // tiles
 #define PRUNED_MAX_BYTES 32
@@ -53,9 +56,36 @@ vlt_result log_checkpoint_file(int folder, const char *file, const struct note_k
     return result;
 }
 
+void log_checkpoint_path(uint64_t size, char ret_path[TILE_PATH_MAX]) {
+    snprintf(ret_path, TILE_PATH_MAX, "checkpoints/%llu", (unsigned long long)size);
+}
+
+uint64_t log_checkpoint_newest(int folder) {
+    uint64_t newest = 0, size;
+    int fd = openat(folder, "checkpoints", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *checkpoints = fd >= 0 ? fdopendir(fd) : NULL;
+    for (struct dirent *entry; checkpoints && (entry = readdir(checkpoints));)
+        if (vlt_is_ok(checkpoint_number_parse(bytes_of_text(entry->d_name), &size)) &&
+            size > newest)
+            newest = size;
+    if (checkpoints)
+        closedir(checkpoints);
+    else if (fd >= 0)
+        close(fd);
+    return newest;
+}
+
 vlt_result log_checkpoint(int folder, const struct note_key *key, struct fault *fault,
                           struct buf *out, struct checkpoint *ret_checkpoint) {
-    return log_checkpoint_file(folder, "checkpoint", key, fault, out, ret_checkpoint);
+    char path[TILE_PATH_MAX];
+    vlt_result result = log_checkpoint_file(folder, "checkpoint", key, fault, out, ret_checkpoint);
+    uint64_t newest = result.class == VLT_NOT_FOUND && faccessat(folder, "checkpoint", F_OK, 0) != 0
+                          ? log_checkpoint_newest(folder)
+                          : 0;
+    if (newest == 0)
+        return result;
+    log_checkpoint_path(newest, path);
+    return log_checkpoint_file(folder, path, key, fault, out, ret_checkpoint);
 }
 
 static vlt_result bad_entry(struct walk *walk, uint64_t index, const char *why) {
@@ -201,8 +231,10 @@ vlt_result log_verify_part(int folder, const struct checkpoint *checkpoint, uint
 vlt_result log_verify(const struct log_verify *what, struct fault *fault,
                       struct log_verified *ret_verified) {
     struct walk walk = {.what = what, .fault = fault};
-    VLT_TRY(log_checkpoint_file(what->folder, what->checkpoint ? what->checkpoint : "checkpoint",
-                                what->key, fault, NULL, &walk.checkpoint));
+    VLT_TRY(what->checkpoint
+                ? log_checkpoint_file(what->folder, what->checkpoint, what->key, fault, NULL,
+                                      &walk.checkpoint)
+                : log_checkpoint(what->folder, what->key, fault, NULL, &walk.checkpoint));
     VLT_TRY(log_pruned(what->folder, fault, &walk.pruned));
     VLT_TRY(tile_reader_init(&walk.reader, what->folder, walk.checkpoint.size));
     walk.reader.fault = fault;

@@ -20,7 +20,7 @@ struct log_verify {
     int folder;                    // of the log
     bool has_archive;              // what was pruned is read from `archive`
     int archive;                   // folder
-    const char *checkpoint;        // file; NULL: "checkpoint"
+    const char *checkpoint;        // file; NULL: as log_checkpoint chooses
     const struct note_key *key;
     const struct checkpoint *from; // one that was verified before, or NULL: only what
                                    // came later is read, and that the log grew from it
@@ -31,15 +31,18 @@ struct log_verify {
 // Entries below *ret_index were pruned, says the folder; 0: it does not. The index
 // begins a tile. VLT_MALFORMED.
 vlt_result log_pruned(int folder, struct fault *fault, uint64_t *ret_index) VLT_MUST_USE;
-// The checkpoint of a folder, its signature verified; the note itself is appended
-// to `out` unless that is NULL. VLT_NOT_FOUND, VLT_CRYPTO, VLT_MALFORMED.
+// The file `checkpoint` of a folder, or of an archive, which has none, its largest
+// checkpoints/SIZE; its signature verified; the note itself is appended to `out` unless
+// that is NULL. VLT_NOT_FOUND, VLT_CRYPTO, VLT_MALFORMED.
 vlt_result log_checkpoint(int folder, const struct note_key *key, struct fault *fault,
                           struct buf *out, struct checkpoint *ret_checkpoint) VLT_MUST_USE;
-// The same of another file of that folder: an archive has one for each time that
-// something was added.
+// The same of that file: an archive has one for each time that something was added.
 vlt_result log_checkpoint_file(int folder, const char *file, const struct note_key *key,
                                struct fault *fault, struct buf *out,
                                struct checkpoint *ret_checkpoint) VLT_MUST_USE;
+// The largest SIZE of checkpoints/SIZE; 0: there is none.
+uint64_t log_checkpoint_newest(int folder);
+void log_checkpoint_path(uint64_t size, char ret_path[TILE_PATH_MAX]);
 // VLT_CRYPTO: something is not what was signed; the fault names the first bad
 // entry or tile. VLT_NOT_FOUND or VLT_MALFORMED: a file is missing or broken.
 vlt_result log_verify(const struct log_verify *what, struct fault *fault,

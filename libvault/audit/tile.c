@@ -83,7 +83,7 @@ static vlt_result read_all(int fd, const char *path, size_t max_bytes, struct fa
 
 vlt_result tile_file_read(int folder, const char *path, size_t max_bytes, struct fault *fault,
                           struct buf *out) {
-    int fd = openat(folder, path, O_RDONLY | O_CLOEXEC);
+    int fd = openat(folder, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return fault_set(fault, errno == ENOENT ? VLT_NOT_FOUND : VLT_UNAVAILABLE,
                          errno == ENOENT ? "a file of the log is missing"
@@ -92,6 +92,12 @@ vlt_result tile_file_read(int folder, const char *path, size_t max_bytes, struct
     vlt_result result = read_all(fd, path, max_bytes, fault, out);
     close(fd);
     return result;
+}
+
+bool tile_file_is_one(int folder, int other, const char *path) {
+    struct stat ours, theirs;
+    return fstatat(folder, path, &ours, 0) == 0 && fstatat(other, path, &theirs, 0) == 0 &&
+           ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
 }
 
 static bool make_folders(int folder, const char *path) {

@@ -31,10 +31,13 @@ vlt_result tile_entry_take(struct bytes *bundle, struct bytes *ret_entry) VLT_MU
 
 // ---- Files ----
 
-// Reads that file below `folder`; at most max_bytes. VLT_NOT_FOUND, VLT_LIMIT,
-// VLT_UNAVAILABLE. The fault names the file.
+// Reads that file below `folder`; at most max_bytes, and never waits for what is no file (a
+// FIFO). VLT_NOT_FOUND, VLT_LIMIT, VLT_UNAVAILABLE. The fault names the file.
 vlt_result tile_file_read(int folder, const char *path, size_t max_bytes, struct fault *fault,
                           struct buf *out) VLT_MUST_USE;
+// Is it one and the same file below both folders (the folders are one, or there is a
+// link)? Then none of them is a copy.
+bool tile_file_is_one(int folder, int other, const char *path);
 // Makes the folders and writes the whole file under another name, then renames
 // it. With is_synced the content is on the disk before the name is, and both when
 // it returns. One writer for each folder.

@@ -777,6 +777,9 @@ def the_key_of_the_log_is_replaced():
         run(verifier(lab), "verify", lab.audit_folder, new)
         need(json.loads(verify("--key", old).stdout)["key_changes"] == 1, "the handover is followed")
         verify("--key", old, "--from", f"{lab.folder}/old")
+        lab.vaultctl("audit", "archive", "--log", lab.audit_folder, "--to", f"{lab.folder}/archive")
+        told = lab.vaultctl_json("audit", "verify", f"{lab.folder}/archive", "--key", old)
+        need(told["key_changes"] == 1, f"from an archive, too: {told}")
         need("was replaced 1 time" in lab.vaultctl("audit", "verify", lab.audit_folder, "--key", old).stdout, "said to people")
         entries = [entry for entry in lab.audit() if entry["operation"].startswith("rotate.checkpoint")]
         need([entry["operation"] for entry in entries] == ["rotate.checkpoint", "rotate.checkpoint.destroy"], entries)

@@ -71,7 +71,25 @@ def entries_move_to_an_archive():
             file.write(bytes([byte[0] ^ 1]))
         refused("entry", "prune", "--log", log, "--before", "300", "--archive", forged)
         refused("another file", "archive", "--log", log, "--to", forged)
+        # Nor does one that is the log, however it is named: what goes here would be gone there.
+        os.symlink(log, f"{lab.folder}/link")
+        refused("the log itself", "archive", "--log", log, "--to", f"{lab.folder}/link")
+        linked = f"{lab.folder}/linked"
+        shutil.copytree(archive, linked, copy_function=os.link)
+        os.unlink(f"{linked}/tile/entries/000")
+        os.link(f"{log}/tile/entries/000", f"{linked}/tile/entries/000")
+        shutil.copytree(f"{archive}/checkpoints", f"{log}/checkpoints")
+        for same in (log, f"{lab.folder}/link", linked):
+            refused("it is no copy", "prune", "--log", log, "--before", "300", "--archive", same)
+        shutil.rmtree(f"{log}/checkpoints")
         need(bundles(log)[:2] == ["000", "001"], "something was pruned that should not")
+        # The archive is a log by itself.
+        need(json.loads(audit("verify", archive).stdout)["entries"] >= 600, "the archive alone")
+        need(json.loads(audit("search", "--log", archive, "--operation", "vault.init").stdout)["sequence"] == 2, "a search of it")
+        audit("prove", "3", "--log", archive, "-o", f"{lab.folder}/p", "--entry", f"{lab.folder}/e")
+        audit("check", f"{lab.folder}/p", f"{lab.folder}/e")
+        need(lab.vaultctl("audit", "verify", archive, check=False).returncode == 4, "whose key?")
+        need(lab.vaultctl("audit", "verify", archive, "--log", log, check=False).returncode == 2, "which of two folders?")
         # Part of it goes; it is recorded, and the log verifies with and without the archive.
         need(json.loads(audit("prune", "--log", log, "--before", "300", "--archive", archive).stdout)["pruned"] == 256, "whole tiles only")
         need(bundles(log)[0] == "001", bundles(log))

@@ -12,6 +12,7 @@
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "libvault/audit/log_verify.h"
@@ -233,12 +234,55 @@ static void verify_rejects_a_pruned_log_beyond_its_word(void **state) {
     assert_int_equal(verify((struct log_verify){0}, NULL, &verified).class, VLT_NOT_FOUND);
 }
 
+// Somebody else's folder may hold anything: what never ends or never begins is no file.
+static void verify_rejects_what_is_no_file(void **state) {
+    char good[128], odd[128];
+    struct log_verified verified;
+    struct fault fault = {0};
+    snprintf(odd, sizeof odd, "%s/tile/entries/001", path);
+    snprintf(good, sizeof good, "%s/good", path);
+    assert_int_equal(rename(odd, good), 0);
+    alarm(10); // opening it must not wait for a writer
+    assert_int_equal(mkfifo(odd, 0600), 0);
+    assert_int_equal(verify((struct log_verify){0}, &fault, &verified).class, VLT_UNAVAILABLE);
+    assert_non_null(strstr(fault.text, "tile/entries/001"));
+    alarm(0);
+    assert_int_equal(unlink(odd), 0);
+    assert_int_equal(symlink("/dev/zero", odd), 0);
+    assert_int_equal(verify((struct log_verify){0}, NULL, &verified).class, VLT_UNAVAILABLE);
+    assert_int_equal(rename(good, odd), 0);
+    assert_ok(verify((struct log_verify){0}, NULL, &verified));
+}
+
+// An archive has no file `checkpoint`: the largest of its checkpoints counts, once it is signed.
+static void verify_accepts_an_archive(void **state) {
+    char from[128], to[128];
+    struct log_verified verified;
+    snprintf(from, sizeof from, "%s/checkpoint", path);
+    snprintf(to, sizeof to, "%s/checkpoints/600", path);
+    put("checkpoints/88", BYTES_LITERAL("an earlier one"));
+    put("checkpoints/x99", BYTES_LITERAL("none"));
+    assert_int_equal(log_checkpoint_newest(folder), 88);
+    assert_ok(verify((struct log_verify){0}, NULL, &verified)); // there is a newer file
+    assert_int_equal(rename(from, to), 0);
+    assert_int_equal(log_checkpoint_newest(folder), 600);
+    assert_ok(verify((struct log_verify){0}, NULL, &verified));
+    assert_int_equal(verified.checkpoint.size, ENTRIES);
+    put("checkpoints/601", BYTES_LITERAL("nobody's word"));
+    assert_int_equal(verify((struct log_verify){0}, NULL, &verified).class, VLT_MALFORMED);
+    assert_int_equal(unlinkat(folder, "checkpoints/601", 0), 0);
+    assert_int_equal(rename(to, from), 0);
+    assert_ok(verify((struct log_verify){0}, NULL, &verified));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(verify_accepts_a_log),
         cmocka_unit_test(verify_rejects_each_changed_file),
         cmocka_unit_test(verify_rejects_a_stand_in_that_is_not_full),
         cmocka_unit_test(verify_accepts_and_rejects_by_parts),
+        cmocka_unit_test(verify_rejects_what_is_no_file),
+        cmocka_unit_test(verify_accepts_an_archive),
         cmocka_unit_test(verify_accepts_a_pruned_log),
         cmocka_unit_test(verify_rejects_a_pruned_log_beyond_its_word),
     };

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "libvault/audit/log_verify.h"
@@ -18,13 +17,6 @@ static vlt_result say_pruned(int folder, uint64_t until, struct fault *fault) {
 
 // ---- The archive ----
 
-// What goes here would go there, too.
-static bool is_one_file(int folder, int archive, const char *path) {
-    struct stat ours, theirs;
-    return fstatat(folder, path, &ours, 0) == 0 && fstatat(archive, path, &theirs, 0) == 0 &&
-           ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
-}
-
 static vlt_result compare(int folder, int archive, const char *path, struct buf *ours,
                           struct buf *theirs, struct fault *fault) {
     buf_clear(ours);
@@ -37,7 +29,7 @@ static vlt_result compare(int folder, int archive, const char *path, struct buf 
     if (result.class == VLT_UNAVAILABLE)
         return vlt_fail(VLT_UNAVAILABLE, "audit.archive can not be read");
     if (vlt_is_ok(result) && bytes_equal(buf_bytes(ours), buf_bytes(theirs)) &&
-        !is_one_file(folder, archive, path))
+        !tile_file_is_one(folder, archive, path)) // else what goes here would go there, too
         return vlt_ok();
     return fault_set(fault, VLT_CONFLICT, "audit.archive does not have these entries",
                      "audit.archive does not have %s as the log has it", path);
