@@ -91,6 +91,7 @@ static vlt_result reach_of(struct keeper *keeper, const struct ask_revoke_rule *
     vlt_result result = record_rule_until(keeper->store, ask->tenant, kind, ask->value, &before);
     store_snapshot_end(keeper->store);
     *ret_at = before > until ? before : until;
+    gate_rule_reaches(keeper, *ret_at);
     return result;
 }
 

@@ -103,9 +103,9 @@ static vlt_result set_ours(struct keeper *keeper, const struct ask_sign *ask, in
         return vlt_fail(VLT_DENIED, "the token would be for another audience");
     claims->audience = claims->issuer;
     claims->id = bytes_of_text(ours->id);
-    claims->issued_at = gate_issue_time(keeper, now_s);
-    gate_note_issued(keeper, claims->issued_at);
     claims->expires_at = now_s + ask->lifetime_s;
+    claims->issued_at = gate_issue_time(keeper, now_s, claims->expires_at);
+    gate_note_issued(keeper, claims->issued_at);
     return vlt_ok();
 }
 

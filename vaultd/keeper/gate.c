@@ -27,11 +27,19 @@ void gate_rule_begins(struct keeper *keeper, int64_t now_s) {
         keeper->rules_since_s = now_s;
 }
 
+void gate_rule_reaches(struct keeper *keeper, int64_t until_s) {
+    if (until_s > keeper->rules_until_s)
+        keeper->rules_until_s = until_s;
+}
+
 void gate_rule_ended(struct keeper *keeper) { keeper->rules_under_way--; }
 
-int64_t gate_issue_time(const struct keeper *keeper, int64_t now_s) {
-    bool is_earlier = keeper->rules_under_way && keeper->rules_since_s < now_s;
-    return is_earlier ? keeper->rules_since_s : now_s;
+int64_t gate_issue_time(const struct keeper *keeper, int64_t now_s, int64_t expires_at) {
+    if (keeper->rules_under_way)
+        return keeper->rules_since_s < now_s ? keeper->rules_since_s : now_s;
+    // A rule that is made from now on reaches as far: gate_note_issued.
+    bool is_rounded_up = keeper->rules_until_s >= now_s && now_s + 1 < expires_at;
+    return is_rounded_up ? now_s + 1 : now_s;
 }
 
 static vlt_result verify_new(struct keeper *keeper, struct bytes token, const uint8_t *key,

@@ -37,11 +37,16 @@ vlt_result gate_token(struct keeper *keeper, struct bytes token, int64_t now_s,
 void gate_note_issued(struct keeper *keeper, int64_t issued_at);
 int64_t gate_issued_until(const struct keeper *keeper, int64_t now_s);
 // A rule that ends tokens of until now is on its way into the store, which takes as long as
-// the disks do; then it is there, or refused. gate_issue_time: what a token that is signed
-// now says about when it was issued.
+// the disks do; then it is there, or refused. gate_rule_reaches: it ends what was issued at
+// that time or before. gate_issue_time: what a token that is signed now, and expires then,
+// says about when it was issued. Times are whole seconds: where a rule that is there reaches
+// into this one the token's is rounded up, so that it is not taken for one of before the
+// rule. Only to the next second, and never while a rule is on its way: a token that two
+// rules of one second stand before may so be ended with those of before.
 void gate_rule_begins(struct keeper *keeper, int64_t now_s);
+void gate_rule_reaches(struct keeper *keeper, int64_t until_s);
 void gate_rule_ended(struct keeper *keeper);
-int64_t gate_issue_time(const struct keeper *keeper, int64_t now_s);
+int64_t gate_issue_time(const struct keeper *keeper, int64_t now_s, int64_t expires_at);
 // Tenant enabled and nothing revoked, remembered until something changes.
 vlt_result gate_authority(struct keeper *keeper, struct seen_token *token,
                           const struct token_claims *claims) VLT_MUST_USE;

@@ -81,6 +81,7 @@ struct keeper {
     // asked for. What is signed meanwhile bears that time, so that it does not survive them.
     unsigned rules_under_way;
     int64_t rules_since_s;
+    int64_t rules_until_s; // how far those of this keeper's life reach
 
     struct channel *auditor;
     bool auditor_is_silent;    // it was said in the log

@@ -48,7 +48,10 @@ static struct decide_question question_of(const struct redeem *redeem,
                                     .tool = r->tool,
                                     .max_tokens = r->max_tokens,
                                     .forwarder = bytes_of_text(redeem->forwarder->name),
-                                    .token_age_s = now_s - claims->issued_at};
+                                    // It may be rounded up to the next second.
+                                    .token_age_s = now_s > claims->issued_at
+                                                       ? now_s - claims->issued_at
+                                                       : 0};
 }
 
 static vlt_result ask_policies(struct redeem *redeem, uint32_t tenant,
