@@ -303,6 +303,63 @@ static void server_survives_too_many_connections(void **state) {
     fixture_close(&f);
 }
 
+// Nobody can hold every place by saying nothing, or by saying it slowly. False: all this
+// took so long that they were slow before they should be.
+static bool silent_ones_make_room(void) {
+    struct http_server_settings s = http_server_settings_default;
+    s.connections_max = 4;
+    struct fixture f;
+    struct client busy, again, silent, drips, early, late[3];
+    open_with(&f, s);
+    int64_t begin = clock_elapsed_ms();
+    client_open(&busy, &f); // waits for its answer, and is there longest
+    client_send(&busy, GET("/keep"));
+    client_open(&again, &f); // dawdles with its second request
+    client_send(&again, GET("/x"));
+    assert_true(client_sees(&again, "/x"));
+    client_forget(&again);
+    client_send(&again, "GET /a");
+    client_open(&silent, &f);
+    client_open(&drips, &f);
+    client_send(&drips, "GET /d HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n12");
+    spend(&f, 20);
+    client_open(&early, &f); // nobody was slow yet
+    bool is_closed = client_is_closed_within(&early, 500);
+    bool is_in_time = clock_elapsed_ms() - begin < 1000;
+    if (is_in_time) {
+        assert_true(is_closed);
+        assert_int_equal(counters_of(&f).connections_refused, 1);
+        spend(&f, 1600);
+        spend(&f, 300); // the server has looked at its clock, whatever held it up before
+        assert_int_equal(counters_of(&f).connections_now, 4); // there is no need yet
+        for (size_t i = 0; i < 3; i++) {
+            client_open(&late[i], &f);
+            client_send(&late[i], GET("/late"));
+            assert_true(client_sees(&late[i], "/late"));
+        }
+        assert_true(client_is_closed(&again));
+        assert_true(client_is_closed(&silent));
+        assert_true(client_is_closed(&drips));
+        assert_int_equal(counters_of(&f).connections_refused, 1);
+        assert_int_equal(counters_of(&f).connections_now, 4);
+        for (size_t i = 0; i < 3; i++)
+            client_close(&late[i]);
+    }
+    http_exchange_reply(h.kept, 200, NULL, 0, BYTES_LITERAL("kept"));
+    assert_true(client_sees(&busy, "kept"));
+    struct client *const all[] = {&busy, &again, &silent, &drips, &early};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        client_close(all[i]);
+    fixture_close(&f);
+    return is_in_time;
+}
+
+static void server_survives_too_many_silent_connections(void **state) {
+    unsigned tries = 0;
+    while (!silent_ones_make_room())
+        assert_in_range(++tries, 1, 9); // a machine that is too slow for this
+}
+
 static void server_survives_lack_of_descriptors(void **state) {
     struct fixture f;
     struct client c;
@@ -386,6 +443,7 @@ int main(void) {
         cmocka_unit_test(stream_survives_peers_that_go),
         cmocka_unit_test(stream_rejects_peers_that_do_not_read),
         cmocka_unit_test(server_survives_too_many_connections),
+        cmocka_unit_test(server_survives_too_many_silent_connections),
         cmocka_unit_test(server_survives_lack_of_descriptors),
         cmocka_unit_test(server_accepts_drain),
         cmocka_unit_test(server_accepts_drain_when_nothing_is_open),

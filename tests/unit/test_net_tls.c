@@ -280,6 +280,51 @@ static void tls_rejects_silent_handshakes(void **state) {
     fixture_close(&f);
 }
 
+// Each place is held by a handshake that does not come, or stops half way. False: all this
+// took so long that they were slow before they should be.
+static bool silent_handshakes_make_room(void) {
+    memset(&h, 0, sizeof h);
+    struct http_server_settings s = fixture_settings(handle);
+    s.tls = context_of(&served, TLS_CLIENT_NONE, false);
+    s.connections_max = 2;
+    struct fixture f;
+    struct client silent, half, c;
+    fixture_open(&f, &s);
+    SSL_CTX_free(s.tls);
+    int64_t begin = clock_elapsed_ms();
+    client_open(&silent, &f);
+    client_open(&half, &f);
+    client_send(&half, "\x16\x03\x01\x02");
+    spend(&f, 20);
+    bool is_refused = !client_handshake(&c, &f, NULL, TLS1_3_VERSION, NULL);
+    bool is_in_time = clock_elapsed_ms() - begin < 1000;
+    client_close(&c);
+    if (is_in_time) {
+        assert_true(is_refused);
+        spend(&f, 1600);
+        spend(&f, 300); // the server has looked at its clock, whatever held it up before
+        for (unsigned i = 0; i < 2; i++) {
+            assert_true(client_handshake(&c, &f, NULL, TLS1_3_VERSION, NULL));
+            client_send(&c, "GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+            assert_true(client_sees(&c, "200"));
+            assert_true(client_is_closed(&c));
+            client_close(&c);
+        }
+        assert_true(client_is_closed(&silent));
+        assert_false(half.eof); // nobody needed its place, too
+    }
+    client_close(&silent);
+    client_close(&half);
+    fixture_close(&f);
+    return is_in_time;
+}
+
+static void tls_survives_too_many_silent_handshakes(void **state) {
+    unsigned tries = 0;
+    while (!silent_handshakes_make_room())
+        assert_in_range(++tries, 1, 9); // a machine that is too slow for this
+}
+
 static void context_rejects_what_can_not_work(void **state) {
     char broken[8192], encrypted[4096];
     snprintf(broken, sizeof broken,
@@ -335,6 +380,7 @@ int main(void) {
         cmocka_unit_test(tls_survives_reload),
         cmocka_unit_test(tls_survives_disconnects),
         cmocka_unit_test(tls_rejects_silent_handshakes),
+        cmocka_unit_test(tls_survives_too_many_silent_handshakes),
         cmocka_unit_test(context_rejects_what_can_not_work),
     };
     return cmocka_run_group_tests(tests, make_identities, drop_identities);

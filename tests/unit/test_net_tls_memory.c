@@ -85,12 +85,47 @@ static void tls_survives_lack_of_memory(void **state) {
     fixture_close(&f);
 }
 
+// Who says nothing holds memory, not only a place.
+static void tls_survives_silence_that_takes_the_memory(void **state) {
+    enum { MANY = 400 };
+    static struct client silent[MANY];
+    struct fixture f;
+    struct client c;
+    size_t count = 0;
+    open_tls(&f, TLS_CLIENT_NONE, false);
+    const size_t all = memory_left;
+    memory_left = 1 << 20;
+    while (count < MANY && !counters_of(&f).connections_refused) {
+        client_open(&silent[count++], &f);
+        turn(&f);
+    }
+    assert_in_range(count, 2, MANY - 1);
+    spend(&f, 1600);
+    spend(&f, 300); // the server has looked at its clock, whatever held it up before
+    client_open(&c, &f); // makes some go
+    assert_true(client_is_closed(&c));
+    client_close(&c);
+    assert_int_equal(counters_of(&f).connections_refused, 2);
+    assert_true(counters_of(&f).connections_now < count - 1);
+    client_open(&c, &f); // has their room
+    turn(&f);
+    assert_int_equal(counters_of(&f).connections_refused, 2);
+    assert_int_equal(counters_of(&f).connections, count);
+    memory_left += all - (1 << 20);
+    client_close(&c);
+    while (count)
+        client_close(&silent[--count]);
+    spend(&f, 50);
+    fixture_close(&f);
+}
+
 int main(void) {
     if (!CRYPTO_set_mem_functions(openssl_take, openssl_take_again, openssl_give_back))
         return 1;
     event_set_mem_functions(take, take_again, give_back);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tls_survives_lack_of_memory),
+        cmocka_unit_test(tls_survives_silence_that_takes_the_memory),
     };
     return cmocka_run_group_tests(tests, make_identities, drop_identities);
 }

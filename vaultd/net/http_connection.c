@@ -12,7 +12,7 @@
 // Reading stays on while a request is being answered, so that a peer that goes
 // is noticed; HTTP_READ_AHEAD bounds what it may send meanwhile. IN_KEEP: a larger
 // input buffer is given back between requests.
-enum { IN_KEEP = 16384, LINGER_MS = 1000, TLS_ROOM = 256 << 10 };
+enum { IN_KEEP = 16384, LINGER_MS = 1000, TLS_ROOM = 256 << 10, TLS_EVICT = 8 };
 
 // ---- open and close --------------------------------------------------------
 
@@ -22,17 +22,20 @@ static void on_event(struct bufferevent *bev, short what, void *ctx);
 
 // libevent does not survive memory that runs out while it makes a bufferevent. In some
 // roles all of it is one locked heap, which a few hundred handshakes fill: who comes
-// last is refused while there is still room for those who are here.
-static bool has_tls_room(void) {
+// last is refused while there is still room for those who are here. Those who ask for
+// nothing go then; libevent frees them in its next turn, for whoever comes after that.
+static bool has_tls_room(struct http_server *server) {
     void *room = OPENSSL_malloc(TLS_ROOM);
     OPENSSL_free(room);
+    for (unsigned i = 0; !room && i < TLS_EVICT && server_make_room(server); i++) {
+    }
     return room != NULL;
 }
 
 // Takes the descriptor, also on failure.
 static bool open_tls(struct http_connection *c, evutil_socket_t fd) {
     struct http_server *server = c->server;
-    SSL *ssl = server->tls && has_tls_room() ? SSL_new(server->tls) : NULL;
+    SSL *ssl = server->tls && has_tls_room(server) ? SSL_new(server->tls) : NULL;
     if (ssl) // is libevent's from now on, also on failure
         c->bev = bufferevent_openssl_socket_new(server->base, fd, ssl, BUFFEREVENT_SSL_ACCEPTING,
                                                 BEV_OPT_CLOSE_ON_FREE);
@@ -61,6 +64,7 @@ void connection_open(struct http_server *server, evutil_socket_t fd, const struc
     }
     c->state = with_tls ? CONNECTION_HANDSHAKE : CONNECTION_READING;
     c->deadline_ms = server_deadline(server, server->settings.request_ms);
+    c->slow_ms = server_deadline(server, CONNECTION_SLOW_MS);
     c->peer = *peer;
     c->peer.is_tls = with_tls;
     c->exchange.connection = c;
@@ -197,6 +201,7 @@ static void wait_for_more(struct http_connection *c, bool has_begun) {
     if (has_begun && c->state == CONNECTION_IDLE) {
         c->state = CONNECTION_READING;
         c->deadline_ms = server_deadline(c->server, c->server->settings.request_ms);
+        c->slow_ms = server_deadline(c->server, CONNECTION_SLOW_MS);
     }
 }
 
@@ -325,6 +330,7 @@ static void on_write(struct bufferevent *bev, void *ctx) { connection_flushed(ct
 static void handshake_done(struct http_connection *c) {
     SSL *ssl = bufferevent_openssl_get_ssl(c->bev);
     c->state = CONNECTION_READING;
+    c->slow_ms = server_deadline(c->server, CONNECTION_SLOW_MS);
     const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
     c->peer.server_name = name ? name : "";
     c->peer.certificate = SSL_get1_peer_certificate(ssl);

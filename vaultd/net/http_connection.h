@@ -51,6 +51,7 @@ struct http_connection {
     bool is_advancing; // connection_advance is on the stack
     bool is_queued_dead;
     int64_t deadline_ms; // 0: none
+    int64_t slow_ms;     // from then on a handshake or request that is not whole makes room
     struct http_peer peer;
     struct http_exchange exchange;
     struct http_reader reader;
@@ -123,7 +124,12 @@ static inline void connection_push(struct http_connection *c) {
 void connection_refuse(struct http_connection *c, unsigned status, const char *detail);
 
 // http_server.c
+// Closes one of those that may go, the one that has been here longest. False: there is none.
+bool server_make_room(struct http_server *server);
 void server_connection_is_dead(struct http_server *server, struct http_connection *c);
+// For those who bring nothing while others wait for a place; a handshake takes two round
+// trips, and a request one.
+#define CONNECTION_SLOW_MS 1000
 // `after_ms` from now, at the earliest; 0 stays 0 (no deadline).
 static inline int64_t server_deadline(const struct http_server *server, unsigned after_ms) {
     return after_ms ? server->now_ms + server->sweep_ms + after_ms : 0;

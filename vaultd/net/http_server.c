@@ -204,21 +204,33 @@ static bool note_peer(evutil_socket_t fd, const struct sockaddr_storage *address
     return true;
 }
 
-// Room for one more: the one that idles longest goes. Whoever only holds connections
-// open can so not keep others out for longer than a request may take to come.
-static bool make_room(struct http_server *server) {
-    if (server->counters.connections_now < server->settings.connections_max)
-        return true;
+// Its peer asks for nothing, or takes its time to: silent from accept on, half a
+// handshake, a request that drips.
+static bool may_go(const struct http_server *server, const struct http_connection *c) {
+    bool is_coming = c->state == CONNECTION_HANDSHAKE || c->state == CONNECTION_READING;
+    return c->state == CONNECTION_IDLE || (is_coming && server->now_ms >= c->slow_ms);
+}
+
+// Whoever only holds connections open can so not keep others out for longer than
+// CONNECTION_SLOW_MS.
+bool server_make_room(struct http_server *server) {
     unsigned looked = 0;
     struct http_connection *c;
     TAILQ_FOREACH(c, &server->connections, link) {
-        if (c->state == CONNECTION_IDLE) {
+        if (may_go(server, c)) {
             connection_close(c);
             return true;
         }
         if (++looked == EVICT_LOOK)
             break;
     }
+    return false;
+}
+
+static bool has_place(struct http_server *server) {
+    if (server->counters.connections_now < server->settings.connections_max ||
+        server_make_room(server))
+        return true;
     server->counters.connections_refused++;
     return false;
 }
@@ -227,7 +239,7 @@ static void accepted(struct http_listener *listener, evutil_socket_t fd,
                      const struct sockaddr_storage *address) {
     struct http_server *server = listener->server;
     struct http_peer peer;
-    if (!note_peer(fd, address, &peer) || !make_room(server)) {
+    if (!note_peer(fd, address, &peer) || !has_place(server)) {
         close(fd);
         return;
     }

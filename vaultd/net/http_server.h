@@ -6,8 +6,8 @@
 // (pipelined ones wait in order), a deadline for the whole request however it
 // drips, for idle connections, for taking our answer and for our own answer;
 // limits on heads, bodies and connections; when connections run out, the
-// longest idle one makes room. A refused request is answered and the connection
-// closed.
+// longest idle one makes room, or one whose handshake or request is not whole after a
+// second. A refused request is answered and the connection closed.
 //
 // All calls on the loop's thread. Ignores SIGPIPE for the process.
 #ifndef VLT_NET_HTTP_SERVER_H
@@ -55,7 +55,7 @@ extern const struct http_server_settings http_server_settings_default;
 struct http_server_counters {
     uint64_t connections;         // accepted since start
     uint64_t connections_now;
-    uint64_t connections_refused; // at the maximum and none idle, or no memory
+    uint64_t connections_refused; // at the maximum and none to make room, or no memory
     uint64_t requests;            // given to the handler
     uint64_t requests_refused;    // answered by the codec with an error
     uint64_t timeouts;            // connections closed by a deadline
