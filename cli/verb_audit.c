@@ -154,8 +154,9 @@ const struct verb verb_audit_tail = {
     .name = "tail",
     .arguments = "",
     .summary = "Show the newest audit entries",
-    .details = "Without --tenant the entries of every tenant are shown. With --follow it ends when\n"
-               "nobody reads what it shows any more, and waits for a vault that restarts.",
+    .details =
+        "Without --tenant the entries of every tenant are shown. With --follow it ends when\n"
+        "nobody reads what it shows any more, and waits for a vault that restarts.",
     .examples =
         "  vaultctl audit tail -f\n  vaultctl audit tail --tenant acme --count 200 --json\n",
     .options = tail_options,

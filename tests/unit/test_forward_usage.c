@@ -258,22 +258,21 @@ static void usage_accepts_whole_numbers_only(void **state) {
 // As any reader of JSON sees them.
 static void usage_accepts_names_however_spelled(void **state) {
     static const char *const good[] = {
-        "{\"usag\\u0065\":{\"prompt_tokens\":5}}",
-        "{\"\\u0075sage\":{\"prompt\\u005ftokens\":5}}",
+        "{\"usag\\u0065\":{\"prompt_tokens\":5}}", "{\"\\u0075sage\":{\"prompt\\u005ftokens\":5}}",
         "{\"\\u0075\\u0073\\u0061\\u0067\\u0065\":{\"prompt\\u005Ftoken\\u0073\":5}}",
         "{\"x\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\u20AC\":1,\"usage\":{\"prompt_tokens\":5}}",
         "{\"\\ud83d\\ude00\":{},\"usage\":{\"\\uD83D\":1,\"prompt_tokens\":5}}"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         expect("openai", false, good[i], 5, NONE);
     expect("openai", true,
-           "data: {\"\\u0075sage\":{\"prompt\\u005ftokens\":5,\"completion_token\\u0073\":6}}\n\n", 5,
-           6);
+           "data: {\"\\u0075sage\":{\"prompt\\u005ftokens\":5,\"completion_token\\u0073\":6}}\n\n",
+           5, 6);
     static const char *const others[] = {
-        "{\"\\u0055sage\":{\"prompt_tokens\":5}}",          // of another letter
+        "{\"\\u0055sage\":{\"prompt_tokens\":5}}", // of another letter
         "{\"usage\\u0000\":{\"prompt_tokens\":5}}",
         "{\"usage\\ud83d\":{\"prompt_tokens\":5}}",
         "{\"us\\uude00age\":{\"prompt_tokens\":5}}",
-        "{\"us\\u061\":{\"prompt_tokens\":5}}",           // broken
+        "{\"us\\u061\":{\"prompt_tokens\":5}}", // broken
         "{\"us\\u\":1,\"us\\u006\":{\"prompt_tokens\":5}}",
         "{\"us\\u00g1ge\":{\"prompt_tokens\":5}}",
         "{\"us\\U0061ge\":{\"prompt_tokens\":5}}",
