@@ -70,8 +70,9 @@ static void note_identity(struct audit_usage *usage, const char *name, const jso
         json_object_set_new(identity, "as_agent", json_true());
     else if (json_object_get(entry, "groups"))
         note_groups(identity, member_text(entry, "groups"));
-    if (is_allowed)
-        note_words(inside(identity, "credentials"), member_text(entry, "credential"), time);
+    if (!is_allowed)
+        return;
+    note_words(inside(identity, "credentials"), member_text(entry, "credential"), time);
     note_issuer(usage, name, time);
 }
 

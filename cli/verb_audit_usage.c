@@ -86,22 +86,36 @@ static int add_unused_issuers(struct command *command, const struct audit_usage 
 static int add_unused_policies(struct command *command, const struct audit_usage *usage,
                                struct unused *unused) {
     struct policy_files files;
-    char id[1024];
+    char id[1024], word[POLICY_WORDS_SIZE];
     int status;
     struct policy_set *set = policies_in_force(command, &files, &status);
     if (!set)
         return status;
     for (size_t i = 0; i < policy_set_count(set); i++) {
         struct policy_view view = policy_set_view(set, i);
-        if (!view.is_template && !view.is_forbid && bytes_to_text(view.id, id, sizeof id))
-            add_unused(unused, "permit", id, usage->policies, 0);
+        if (view.is_template || view.is_forbid || !bytes_to_text(view.id, id, sizeof id))
+            continue;
+        if (!policy_word_of(view.id, word) || !json_object_get(usage->policies, word))
+            add_unused(unused, "permit", id, NULL, 0);
     }
     policy_set_free(set);
     policy_files_done(&files);
     return EXIT_OK;
 }
 
-static int unused_print(const struct unused *unused, const char *since, const char *first) {
+// An entry has room for so many names of policies: was there one with more?
+static bool left_out(const struct audit_usage *usage) {
+    const char *word;
+    json_t *time;
+    json_object_foreach(usage->policies, word, time)
+        if (policy_word_is_rest(word))
+            return true;
+    return false;
+}
+
+static int unused_print(const struct unused *unused, const char *since,
+                        const struct audit_usage *usage) {
+    const char *first = usage->begins;
     static const char *const headings[] = {"KIND", "NAME", "CREATED", NULL};
     struct table table;
     table_init(&table, headings);
@@ -116,6 +130,9 @@ static int unused_print(const struct unused *unused, const char *since, const ch
     if (strcmp(first, since) > 0)
         printf("The log that was read begins %s, later than %s.\n",
                first[0] ? first : "with nothing", since);
+    if (left_out(usage))
+        puts("Some decisions had more policies than an entry has room to name: a permit above may "
+             "be one of them.");
     return is_printed && fflush(stdout) == 0 ? EXIT_OK : EXIT_FAILED;
 }
 
@@ -139,9 +156,10 @@ static int run_unused(struct command *command) {
         status = add_unused_policies(command, &usage, &unused);
     if (status == EXIT_OK)
         status = command->wants_json
-                     ? command_print_json(json_pack("{s:s, s:s, s:O}", "since", since, "log_begins",
-                                                    usage.begins, "unused", unused.rows))
-                     : unused_print(&unused, since, usage.begins);
+                     ? command_print_json(json_pack("{s:s, s:s, s:b, s:O}", "since", since,
+                                                    "log_begins", usage.begins, "policies_left_out",
+                                                    left_out(&usage), "unused", unused.rows))
+                     : unused_print(&unused, since, &usage);
     json_decref(unused.rows);
     audit_usage_done(&usage);
     return status;

@@ -8,6 +8,7 @@
 #include "libvault/token/token_details.h"
 #include "vaultd/broker/broker.h"
 #include "vaultd/broker/form.h"
+#include "vaultd/policy/policy_words.h"
 
 #define EXCHANGE_CORRELATION_SIZE 32
 #define EXCHANGE_AWAITS_MAX 3 // fetches of key sets that one request may wait for
@@ -39,7 +40,7 @@ struct exchange {
     size_t actor_count;
     char actor_texts[TOKEN_ACTORS_MAX][TOKEN_PRINCIPAL_MAX + 1]; // of actors named inside `act`
     struct policy_active active;
-    char policies[1024];
+    char policies[POLICY_WORDS_SIZE];
     unsigned await_count;
     struct fault fault;            // what is wrong with the form
     struct oauth_error form_error; // says it

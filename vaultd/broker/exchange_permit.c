@@ -26,12 +26,6 @@ static void shorten(uint32_t *lifetime_s, int64_t limit_s) {
         *lifetime_s = limit_s > 0 ? (uint32_t)limit_s : 0;
 }
 
-static void add_policies(struct exchange *e, const char *policies) {
-    size_t used = strlen(e->policies);
-    if (used + strlen(policies) + 2 < sizeof e->policies)
-        snprintf(e->policies + used, sizeof e->policies - used, "%s%s", used ? " " : "", policies);
-}
-
 // ---- Limits that the subject token itself carries (RFC 9396 section 9) ----
 
 static bool narrow_to_item(struct token_detail *requested, const json_t *item) {
@@ -91,7 +85,7 @@ static const struct oauth_error *permit_one(struct exchange *e, struct token_det
                                        .lifetime_s = e->lifetime_s};
     struct decide_answer answer;
     decide(e->broker->decider, &e->active, &question, &answer);
-    add_policies(e, answer.policies);
+    policy_words_join(e->policies, answer.policies);
     if (answer.lifetime_s)
         shorten(&e->lifetime_s, answer.lifetime_s);
     static char reason[sizeof answer.reason]; // read by the caller before the next request

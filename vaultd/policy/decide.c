@@ -180,33 +180,10 @@ static void put_context(struct policy_request *request, const struct decide_ques
 
 // ---- Questions ----
 
-// Is `id` one of the words of `list`, which a space separates?
-static bool names(const char *list, struct bytes id) {
-    for (const char *at = list; *at; at += strspn(at, " ")) {
-        size_t size = strcspn(at, " ");
-        if (bytes_equal(bytes_of(at, size), id))
-            return true;
-        at += size;
-    }
-    return false;
-}
-
 // Several questions may be answered by the same policy; it is named once.
 static void append_policies(struct decide_answer *answer, const struct policy_decision *decision) {
-    size_t used = strlen(answer->policies);
-    for (size_t i = 0; i < decision->answer.reason_count; i++) {
-        struct bytes id = decision->answer.reasons[i];
-        if (names(answer->policies, id))
-            continue;
-        size_t gap = used ? 1 : 0;
-        if (used + gap + id.size >= sizeof answer->policies)
-            return; // whole ids only
-        if (gap)
-            answer->policies[used] = ' ';
-        memcpy(answer->policies + used + gap, id.at, id.size);
-        used += gap + id.size;
-        answer->policies[used] = 0;
-    }
+    for (size_t i = 0; i < decision->answer.reason_count; i++)
+        policy_words_add(answer->policies, decision->answer.reasons[i]);
 }
 
 // What the determining permits say beside yes.

@@ -11,6 +11,7 @@
 
 #include "libvault/token/claims.h"
 #include "vaultd/policy/policy_cache.h"
+#include "vaultd/policy/policy_words.h"
 
 struct decide_party {
     struct bytes principal; // issuer|subject
@@ -49,7 +50,7 @@ struct decide_answer {
     bool is_momentary;    // source, time or the token's age were looked at: not to be used again
     bool reads_max_tokens; // the request's number was looked at: good for the same number
     uint32_t lifetime_s;  // shortest @lifetime("<seconds>") of determining permits; 0: none
-    char policies[1024];  // ids of the determining policies, joined by a space
+    char policies[POLICY_WORDS_SIZE]; // that determined it
     char reason[512];     // one sentence for audit and explain
 };
 

@@ -16,6 +16,7 @@
 #include "libvault/base/bytes.h"
 #include "libvault/store/record_credential.h"
 #include "vaultd/policy/policy_cache.h"
+#include "vaultd/policy/policy_words.h"
 
 // max_tokens of the requests for which a verdict holds, both ends included; 0: of one
 // that says none.
@@ -26,7 +27,7 @@ struct verdict_numbers {
 struct verdict {
     char credential[RECORD_NAME_MAX + 1];
     uint64_t created_at;                   // which credential of that name
-    char policies[1024];                   // that determined it, joined by a space
+    char policies[POLICY_WORDS_SIZE];      // that determined it
     char policy_set[POLICY_HASH_TEXT_SIZE];
     bool model_required;                   // the token names models
     struct verdict_numbers numbers;
