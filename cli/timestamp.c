@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#define YEAR_10000_US (INT64_C(253402300800) * 1000000)
+
 // Exactly `digits` digits, from `min` to `max`.
 static bool take_number(const char **at, int digits, int min, int max, int *ret_number) {
     int number = 0;
@@ -92,6 +94,9 @@ vlt_result timestamp_normal(const char *text, char ret_text[CLOCK_TEXT_SIZE]) {
     time_t seconds = timegm(&date); // turns February 30 into March
     if (date.tm_mday != day && !is_leap_second)
         return vlt_fail(VLT_MALFORMED, "not a day of the calendar");
-    clock_text(((int64_t)seconds - offset_s) * 1000000 + (int64_t)ms * 1000, ret_text);
+    int64_t at_us = ((int64_t)seconds - offset_s) * 1000000 + (int64_t)ms * 1000;
+    if (at_us < 0 || at_us >= YEAR_10000_US) // their texts would not be in the order of times
+        return vlt_fail(VLT_MALFORMED, "not between the years 1970 and 9999");
+    clock_text(at_us, ret_text);
     return vlt_ok();
 }

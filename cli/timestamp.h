@@ -11,7 +11,8 @@
 // 2026-11, 2026-11-21, 2026-11-21T10:30, 2026-11-21T10:30:05.25; a space may stand for the T.
 // What is missing is the least there is. Written as clock_text writes it, rounded up
 // to its milliseconds: an entry of the log is not before the time if and only if its
-// text is not before that text. VLT_MALFORMED: no time, or no day of the calendar.
+// text is not before that text. VLT_MALFORMED: no time, no day of the calendar,
+// or beyond the years 1970 to 9999.
 vlt_result timestamp_normal(const char *text, char ret_text[CLOCK_TEXT_SIZE]) VLT_MUST_USE;
 
 #endif

@@ -39,6 +39,7 @@ static int read_pseudonym_key(struct command *command, struct buf *content, stru
 
 static int search_with(struct command *command, const struct bytes key) {
     char principal[PSEUDONYM_TEXT_MAX], actor[PSEUDONYM_TEXT_MAX];
+    char administrator[PSEUDONYM_TEXT_MAX];
     struct audit_search search;
     struct fault fault = {0};
     unsigned long count = 0;
@@ -52,6 +53,9 @@ static int search_with(struct command *command, const struct bytes key) {
                         name_in_log(key, command_option(command, "--principal"), principal), false);
     audit_search_filter(&search, "actor",
                         name_in_log(key, command_option(command, "--actor"), actor), false);
+    audit_search_filter(
+        &search, "administrator",
+        name_in_log(key, command_option(command, "--administrator"), administrator), false);
     audit_search_filter(&search, "credential", command_option(command, "--credential"), true);
     audit_search_filter(&search, "outcome", command_option(command, "--decision"), false);
     audit_search_filter(&search, "correlation", command_option(command, "--correlation"), false);
@@ -68,8 +72,9 @@ static int search_with(struct command *command, const struct bytes key) {
 
 // An option that can fit nothing would read as an answer: nothing was found.
 static int check_filters(struct command *command) {
-    static const char *const texts[] = {"--principal",   "--actor",    "--credential", "--decision",
-                                        "--correlation", "--token-id", "--operation"};
+    static const char *const texts[] = {"--principal",  "--actor",       "--administrator",
+                                        "--credential", "--decision",    "--correlation",
+                                        "--token-id",   "--operation"};
     const char *decision = command_option(command, "--decision");
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         const char *text = command_option(command, texts[i]);
@@ -179,8 +184,10 @@ static const struct option_spec search_options[] = {
     AUDIT_LOG_OPTIONS,
     AUDIT_ARCHIVE_OPTION,
     AUDIT_INDEX_OPTIONS,
-    {"--principal", OPTION_VALUE, "ISSUER|SUBJECT", "who acted", 0},
+    {"--principal", OPTION_VALUE, "ISSUER|SUBJECT", "who asked for a token or used one", 0},
     {"--actor", OPTION_VALUE, "ISSUER|SUBJECT", "which agent acted for somebody", 0},
+    {"--administrator", OPTION_VALUE, "WHO",
+     "who administered: ISSUER|SUBJECT, \"uid 1000 (alice)\", or vaultd by itself", 0},
     {"--credential", OPTION_VALUE, "NAME", "on which credential", 0},
     {"--decision", OPTION_VALUE, "allow|deny|error", "what was decided", 0},
     {"--correlation", OPTION_VALUE, "ID", "which request", 0},
@@ -213,7 +220,8 @@ const struct verb verb_audit_search = {
     .details =
         "Reads the log's files. Every option narrows the search; texts must match as a whole. An\n"
         "index is made where it is missing, so that the next search reads little; entries are\n"
-        "always taken from the log itself.",
+        "always taken from the log itself. Without --tenant those of every tenant are searched, and\n"
+        "those of none (start, stop, keys).",
     .examples = "  vaultctl audit search --principal 'https://idp.example|alice' --decision deny\n"
                 "  vaultctl audit search --credential openai-prod --since 2026-11-21 --json\n",
     .options = search_options,

@@ -29,9 +29,9 @@ const char *audit_outcome_name(enum audit_outcome outcome);
     TEXT(client, 256)                                                                              \
     TEXT(administrator, 256) /* "uid 0 (root)" or issuer|subject */                                \
     TEXT(token_id, 64)                                                                             \
-    TEXT(credential, 264)    /* name, or names joined by a space on issue: four of 64 bytes */     \
+    TEXT(credential, 264)    /* name, or names joined by a space: four of 64 bytes */              \
     TEXT(policy_set, 64)     /* b64u of its hash */                                                \
-    TEXT(policies, 1024)     /* determining policies, joined by a space */                         \
+    TEXT(policies, 1024)     /* determining policies, joined by a space (policy_words.h) */        \
     TEXT(reason, 512)        /* why it was denied or failed */                                     \
     TEXT(method, 16)                                                                               \
     TEXT(host, 256)                                                                                \
@@ -54,7 +54,8 @@ struct audit_event {
 };
 // Longer texts are cut at a UTF-8 boundary, never refused: an event must not get
 // lost because a caller sent a long path. What was cut ends with "…", in members of 128
-// bytes and more with "…sha256:" and the hash of the whole text in base64url.
+// bytes and more with "…sha256:" and the hash of the whole text in base64url. A compact
+// JWS or JWE in a text becomes "(token)".
 void audit_event_put(struct wire_writer *w, const struct audit_event *event);
 // Borrows from `bytes`.
 vlt_result audit_event_get(struct bytes bytes, struct audit_event *ret_event) VLT_MUST_USE;

@@ -139,6 +139,42 @@ static void event_survives_long_texts(void **state) {
     assert_true(bytes_equal(again.path, back.path));
 }
 
+#define JWS                                                                                        \
+    "eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiJhbGljZSJ9"                                 \
+    ".c2lnbmF0dXJlLXNpZ25hdHVyZS1zaWduYXR1cmU"
+#define JWE "eyJhbGciOiJFQ0RILUVTIiwiZW5jIjoiQTI1NkdDTSJ9..aXZpdml2aXY.c2VhbGVk.dGFndGFndGFndGFn"
+
+// A caller may put its token anywhere.
+static void event_rejects_tokens(void **state) {
+    static const struct {
+        const char *text, *kept;
+    } cases[] = {{JWS, "(token)"},
+                 {"/bot" JWS "/send", "/bot(token)/send"},
+                 {"/a/" JWS "/" JWE, "/a/(token)/(token)"},
+                 {"Bearer " JWS, "Bearer (token)"},
+                 {"/eyJx/" JWE "?" JWS, "/eyJx/(token)?(token)"},
+                 // No tokens: too few parts, or nothing like one.
+                 {"/v1/files/eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9/eyJzdWIiOiJhbGljZSJ9/eyJ", NULL},
+                 {"/v1/files/a.file.name.with.many.dots.but.without.a.token.at.all.eyJ.in.it", NULL}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct audit_event event = sample, back;
+        event.path = event.reason = bytes_of_text(cases[i].text);
+        assert_true(vlt_is_ok(audit_event_get(put(&event), &back)));
+        const char *kept = cases[i].kept ? cases[i].kept : cases[i].text;
+        assert_true(bytes_equal_text(back.path, kept));
+        assert_true(bytes_equal_text(back.reason, kept));
+    }
+    // Also what is cut afterwards, and of which only the beginning would be a token.
+    static char longer[2000];
+    struct audit_event event = sample, back;
+    memset(longer, 'x', sizeof longer);
+    memcpy(longer, "/" JWS "/", sizeof "/" JWS "/" - 1);
+    event.path = event.model = bytes_of(longer, sizeof longer);
+    assert_true(vlt_is_ok(audit_event_get(put(&event), &back)));
+    assert_true(bytes_begin_with(back.path, BYTES_LITERAL("/(token)/xxx")));
+    assert_true(bytes_begin_with(back.model, BYTES_LITERAL("/(token)/xxx")));
+}
+
 static void event_rejects_unknown_kinds(void **state) {
     struct audit_event event = sample, back = {.kind = 77};
     const uint8_t bad[][2] = {{0, 1}, {AUDIT_KIND_COUNT, 1},    {255, 1},
@@ -192,6 +228,7 @@ int main(void) {
         cmocka_unit_test(event_accepts_canonical_json),
         cmocka_unit_test(event_survives_texts_that_are_not_utf8),
         cmocka_unit_test(event_survives_long_texts),
+        cmocka_unit_test(event_rejects_tokens),
         cmocka_unit_test(event_rejects_unknown_kinds),
         cmocka_unit_test(event_survives_mutation),
     };

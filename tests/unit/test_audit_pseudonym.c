@@ -54,6 +54,31 @@ static void event_accepts_what_names_no_person(void **state) {
     assert_true(bytes_equal_text(event.client, "agent-7"));
     assert_true(bytes_equal_text(event.subject, "credential openai-prod"));
     assert_int_equal(event.principal.size, 0);
+    event.administrator = BYTES_LITERAL("vaultd");
+    pseudonym_event(KEY, &event, &room);
+    assert_true(bytes_equal_text(event.administrator, "vaultd"));
+}
+
+// One hash for a user of the machine, whatever it is called and wherever it stands.
+static void event_rejects_names_of_local_users(void **state) {
+    struct pseudonym_room room;
+    char name[PSEUDONYM_TEXT_MAX];
+    struct bytes renamed;
+    struct audit_event event = {.kind = AUDIT_ADMIN,
+                                .outcome = AUDIT_ALLOW,
+                                .administrator = BYTES_LITERAL("uid 1000 (alice)"),
+                                .source = BYTES_LITERAL("unix uid 1000")};
+    pseudonym_event(KEY, &event, &room);
+    assert_true(bytes_begin_with(event.administrator, BYTES_LITERAL("uid ~")));
+    assert_int_equal(event.administrator.size, strlen("uid ~") + 22);
+    assert_true(bytes_begin_with(event.source, BYTES_LITERAL("unix uid ~")));
+    assert_true(bytes_equal(bytes_from(event.source, 5), event.administrator));
+    assert_ok(pseudonym_of(KEY, BYTES_LITERAL("uid 1000 (bob)"), name, &renamed));
+    assert_true(bytes_equal(renamed, event.administrator));
+    assert_ok(pseudonym_of(KEY, BYTES_LITERAL("uid 10000 (alice)"), name, &renamed));
+    assert_false(bytes_equal(renamed, event.administrator));
+    assert_ok(pseudonym_of(KEY, BYTES_LITERAL("uid 1000"), name, &renamed));
+    assert_true(bytes_equal(renamed, event.administrator));
 }
 
 static void event_rejects_every_name_of_a_person(void **state) {
@@ -95,6 +120,7 @@ int main(void) {
         cmocka_unit_test(pseudonym_rejects_guesses_without_the_key),
         cmocka_unit_test(event_accepts_what_names_no_person),
         cmocka_unit_test(event_rejects_every_name_of_a_person),
+        cmocka_unit_test(event_rejects_names_of_local_users),
         cmocka_unit_test(event_survives_texts_that_are_too_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -82,6 +82,9 @@ static void timestamp_rejects_what_is_no_time(void **state) {
                                       "1763690000",
                                       "0000-01-01",
                                       "12026-01-01",
+                                      "9999-12-31T23:59:59.9995",
+                                      "9999-12-31T23:59:59-00:01",
+                                      "1970-01-01T00:00:00+00:01",
                                       "2026-11-21X10:30"};
     char got[CLOCK_TEXT_SIZE] = "untouched";
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

@@ -55,7 +55,7 @@ vlt_result redeem_uncovered(struct redeem *redeem, const struct token_use *use,
 // redeem_proof.c: the token is bound: is its key proved? NULL when it is, else
 // what the client is told; *ret_reason is for the log.
 const struct refusal *redeem_prove(struct redeem *redeem, const char **ret_reason);
-// redeem_event.c
+// redeem_event.c: texts hold until the next call.
 void redeem_event(const struct redeem *redeem, enum audit_outcome outcome, const char *reason,
                   struct audit_event *ret_event);
 // redeem_answer.c: ends the redeem.
