@@ -53,3 +53,13 @@ if(CMAKE_C_COMPILER_ID STREQUAL "GNU" AND CMAKE_BUILD_TYPE STREQUAL "Release" AN
   set(is_whole "$<BOOL:$<TARGET_PROPERTY:VAULT_WHOLE>>")
   add_link_options("$<IF:${is_whole},-flto=auto;-O2;${VAULT_HARDENING},-fno-lto>")
 endif()
+
+# For the inner build of forward/nginx/trained.cmake only: to count what runs, and to build with
+# the counts. What was never run is built for size and put aside.
+if(VAULT_TRAINING STREQUAL "record")
+  add_compile_options(-fprofile-generate)
+  add_link_options(-fprofile-generate)
+elseif(VAULT_TRAINING STREQUAL "use")
+  add_compile_options(-fprofile-use -Wno-missing-profile)
+  add_link_options(-fprofile-use)
+endif()
