@@ -133,6 +133,7 @@ static vlt_result sign_here(const char *path, const struct boot_facts *facts,
     struct secret *pem = secret_new(KEY_FILE_MAX);
     if (!pem)
         return vlt_fail(VLT_UNAVAILABLE, "no secret memory left");
+    file_warn_if_open("--key", path);
     vlt_result result = file_read_secret(path, pem, fault);
     if (vlt_is_ok(result)) {
         result =

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cli/terminal.h"
+#include "libvault/secret/secret_file.h"
 
 // Ctrl-C at a silent prompt. It comes as a character, so that the terminal gets
 // its echo back before this program ends.
@@ -111,6 +112,13 @@ vlt_result file_read_secret(const char *path, struct secret *secret, struct faul
     vlt_result result = take(fd, path, false, secret, fault);
     close(fd);
     return result;
+}
+
+void file_warn_if_open(const char *name, const char *path) {
+    struct fault fault = {0};
+    vlt_result result = secret_file_check(name, path, &fault);
+    if (!vlt_is_ok(result))
+        fprintf(stderr, "vaultctl: warning: %s\n", fault_or_reason(&fault, result));
 }
 
 vlt_result file_read(const char *path, size_t max_bytes, struct buf *out, struct fault *fault) {

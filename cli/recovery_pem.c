@@ -64,6 +64,7 @@ vlt_result recovery_pem_public(const char *path, struct fault *fault, json_t **r
 
 static vlt_result read_private(const char *path, struct fault *fault, struct jwk **ret_key) {
     struct secret *text = secret_new(PEM_MAX_BYTES);
+    file_warn_if_open("--private-key", path);
     vlt_result result = text ? file_read_secret(path, text, fault)
                              : vlt_fail(VLT_UNAVAILABLE, "out of memory");
     EVP_PKEY *pkey = NULL;

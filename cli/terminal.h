@@ -40,6 +40,9 @@ vlt_result terminal_read_secret(const char *prompt, struct secret *secret,
 // Reads standard input or a file to its end, without one final line end.
 vlt_result file_read_secret(const char *path, struct secret *secret,
                             struct fault *fault) VLT_MUST_USE; // "-": standard input
+// Says on standard error when everybody on the machine may read or write that file, which
+// holds a private key or a share of one. `name`: of the option that names it.
+void file_warn_if_open(const char *name, const char *path);
 vlt_result file_read(const char *path, size_t max_bytes, struct buf *out,
                      struct fault *fault) VLT_MUST_USE;
 

@@ -50,6 +50,7 @@ void token_wipe(char *token) {
 vlt_result key_read(const char *path, struct vault_key **ret_key, struct fault *fault) {
     struct buf pem;
     buf_init(&pem, KEY_MAX_BYTES + 8192);
+    file_warn_if_open("--key", path);
     vlt_result result = file_read(path, KEY_MAX_BYTES, &pem, fault);
     if (vlt_is_ok(result))
         result = vault_key_read(buf_bytes(&pem), fault, ret_key);

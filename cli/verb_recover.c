@@ -63,6 +63,7 @@ static vlt_result shares_read_files(struct command *command, struct shares *shar
         struct secret *text = secret_new(RECOVERY_SHARES_MAX * 2 * RECOVERY_SHARE_TEXT_SIZE);
         if (!text)
             return vlt_fail(VLT_UNAVAILABLE, "out of memory");
+        file_warn_if_open("--share-file", path);
         vlt_result result = file_read_secret(path, text, fault);
         if (vlt_is_ok(result)) {
             result = shares_add_text(shares, bytes_of(secret_borrow(text), secret_size(text)),

@@ -175,6 +175,16 @@ def secrets_that_everybody_can_read_are_warned_of():
             lab.process.send_signal(signal.SIGHUP)
             wait_until("reload", lambda: lab.log().count("configuration reloaded") > reloads)
             need(lab.log().count(said) == count, f"{mode:o}")
+        # vaultctl's own.
+        lab.init_with_issuer()
+        lab.put_credential()
+        own, who = f"{lab.folder}/alice.pem", lab.put_file("who", lab.subject_token())
+        subprocess.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", own], check=True, timeout=20,
+                       capture_output=True)
+        for mode, shown in ((0o640, ""), (0o644, f"vaultctl: warning: --key: {own} has mode 0644: every user")):
+            os.chmod(own, mode)
+            got = lab.vaultctl("token", "get", "--credential", "openai-prod", "--key", own, "--subject-token-file", who)
+            need(got.stderr.startswith(shown) and bool(got.stderr) == bool(shown), got)
         lab.stop()
         # Every other secret of the configuration, each by its name.
         secrets = {("audit", "pseudonym_key"): "k" * 40, ("shipping", "collector_header_file"): "Authorization: Bearer x\n"}
