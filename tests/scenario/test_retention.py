@@ -11,7 +11,7 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, f"{HERE}/lib")
-from lab import Lab, need, run_cases, wait_until  # noqa: E402
+from lab import Lab, need, run, run_cases, wait_until  # noqa: E402
 from ports import free_port  # noqa: E402
 
 
@@ -191,5 +191,50 @@ def what_the_vaults_own_archive_does_not_have_stays():
         lab.vaultctl("audit", "verify", lab.audit_folder, "--archive", archive)
 
 
+def a_receiver_that_comes_later_gets_what_is_there():
+    with Lab("softhsm") as lab:
+        token, archive, out = serve(lab), f"{lab.folder}/archive", f"{lab.folder}/out"
+        decide(lab, token, 300)
+        lab.vaultctl("audit", "archive", "--log", lab.audit_folder, "--to", archive)
+        lab.vaultctl("audit", "prune", "--log", lab.audit_folder, "--before", "280", "--archive", archive)
+        os.mkdir(out)
+        lab.extra["shipping"] = {"file": f"{out}/file", "positions": f"{lab.folder}/positions"}
+        position = f"{lab.folder}/positions/file/position"
+
+        def hand_over(*paths):
+            if lab.users:
+                run("chown", "-R", "vault-shipper:vaultd", *paths)
+
+        def again(change):
+            lab.stop()
+            change()
+            lab.write_config()
+            lab.start()
+            wait_until("service", lambda: lab.redeem(token).status == 200)
+
+        def shipped():
+            return lab.vaultctl_json("status").get("shipping", {}).get("file", {})
+
+        def numbers():
+            with open(f"{out}/file") as text:
+                return [json.loads(line)["sequence"] for line in text]
+        again(lambda: hand_over(out))
+        wait_until("what is there", lambda: shipped().get("confirmed", 0) > 300 and shipped()["behind"] == 0)
+        need(numbers()[0] == 257 and numbers() == list(range(257, numbers()[-1] + 1)), numbers()[:3])
+        need("entries 1 to 256 are not shipped to the file: they were pruned" in lab.log(), "it does not say what it leaves out")
+
+        # A position that can not be read is no reason to begin again unasked.
+        def damage():
+            with open(position, "w") as text:
+                text.write("nonsense")
+        before = numbers()
+        again(damage)
+        wait_until("the trouble", lambda: shipped().get("failures", 0) >= 4)
+        need("is damaged: remove it" in shipped()["problem"] and numbers() == before, f"{shipped()}")
+        again(lambda: os.unlink(position))
+        wait_until("everything again", lambda: shipped().get("behind") == 0 and shipped().get("confirmed", 0) > 300)
+        need(numbers().count(257) == 2, "not shipped again")
+
+
 if __name__ == "__main__":
-    run_cases(entries_move_to_an_archive, a_receiver_that_is_behind_keeps_its_entries, what_the_vaults_own_archive_does_not_have_stays)
+    run_cases(entries_move_to_an_archive, a_receiver_that_is_behind_keeps_its_entries, a_receiver_that_comes_later_gets_what_is_there, what_the_vaults_own_archive_does_not_have_stays)

@@ -2,11 +2,14 @@
 #include "vaultd/shipper/shipping.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "libvault/base/jsontext.h"
+#include "vaultd/shipper/source.h"
 
 const char *sink_kind_name(enum sink_kind kind) {
     static const char *const names[SINK_KINDS] = {"syslog", "collector", "file"};
@@ -126,8 +129,23 @@ void shipping_report(struct shipping *shipping, enum sink_kind kind,
     pthread_mutex_unlock(&shipping->lock);
 }
 
-static void describe_sink(const char *name, const struct sink_report *report, struct buf *out) {
-    uint64_t behind = report->entries > report->confirmed ? report->entries - report->confirmed : 0;
+// 0: not known.
+static uint64_t entries_now(struct shipping *shipping) {
+    struct shipping_settings *settings = shipping_hold(shipping);
+    struct checkpoint checkpoint = {.size = 0};
+    int folder = open(settings->log, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder >= 0 && !vlt_is_ok(source_checkpoint(folder, NULL, &checkpoint)))
+        checkpoint.size = 0;
+    if (folder >= 0)
+        close(folder);
+    shipping_release(shipping, settings);
+    return checkpoint.size;
+}
+
+static void describe_sink(const char *name, const struct sink_report *report, uint64_t now,
+                          struct buf *out) {
+    uint64_t entries = report->entries > now ? report->entries : now;
+    uint64_t behind = entries > report->confirmed ? entries - report->confirmed : 0;
     buf_put_format(out, "\"%s\":{\"confirmed\":%llu,\"behind\":%llu,\"failures\":%llu", name,
                    (unsigned long long)report->confirmed, (unsigned long long)behind,
                    (unsigned long long)report->failures);
@@ -141,6 +159,7 @@ static void describe_sink(const char *name, const struct sink_report *report, st
 }
 
 void shipping_describe(struct shipping *shipping, struct buf *out) {
+    uint64_t now = entries_now(shipping);
     bool is_first = true;
     buf_put_byte(out, '{');
     pthread_mutex_lock(&shipping->lock);
@@ -149,7 +168,7 @@ void shipping_describe(struct shipping *shipping, struct buf *out) {
             continue;
         if (!is_first)
             buf_put_byte(out, ',');
-        describe_sink(sink_kind_name((enum sink_kind)kind), &shipping->reports[kind], out);
+        describe_sink(sink_kind_name((enum sink_kind)kind), &shipping->reports[kind], now, out);
         is_first = false;
     }
     pthread_mutex_unlock(&shipping->lock);

@@ -26,7 +26,7 @@ struct shipping_settings {
 struct sink_report {
     bool is_on;
     uint64_t confirmed;   // entries that the receiver has
-    uint64_t entries;     // of the log's checkpoint
+    uint64_t entries;     // of the log's checkpoint, when the sink last looked
     uint64_t failures;    // since the start
     char problem[256];    // "" while it works
 };
@@ -53,6 +53,7 @@ void shipping_wait(struct shipping *shipping, const struct shipping_settings *kn
 void shipping_report(struct shipping *shipping, enum sink_kind kind,
                      const struct sink_report *report);
 // {"syslog":{"confirmed":…,"behind":…,"failures":…,"problem":"…"},…}: sinks that are on.
+// Behind the checkpoint of now, also while a sink waits for its receiver.
 void shipping_describe(struct shipping *shipping, struct buf *out);
 
 #endif

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "libvault/audit/log_verify.h"
 #include "libvault/base/clock.h"
 #include "vaultd/log/log.h"
 #include "vaultd/shipper/position.h"
@@ -66,7 +67,13 @@ static vlt_result open_position(struct sink_thread *t, struct fault *fault) {
                                         "folder %s/%s can not be made: %s", t->settings->positions,
                                         name, strerror(errno));
     close(positions);
-    return vlt_is_ok(result) ? position_load(t->folder, fault, &t->position) : result;
+    if (vlt_is_ok(result))
+        result = position_load(t->folder, fault, &t->position);
+    if (!vlt_is_ok(result) && t->folder >= 0) { // read again next time, until it can be
+        close(t->folder);
+        t->folder = -1;
+    }
+    return result;
 }
 
 static vlt_result open_all(struct sink_thread *t, struct fault *fault) {
@@ -95,6 +102,20 @@ static void take_settings(struct sink_thread *t) {
 
 // ---- Delivering ----
 
+// Nothing is pruned that a receiver does not have; one that came later, or whose position
+// was removed, gets what is there.
+static vlt_result pass_pruned(struct sink_thread *t, struct fault *fault) {
+    uint64_t pruned = 0;
+    VLT_TRY(log_pruned(t->log, fault, &pruned));
+    if (t->sent >= pruned || t->checkpoint.size < pruned)
+        return vlt_ok();
+    log_warning("entries %llu to %llu are not shipped to the %s: they were pruned before it had them",
+                (unsigned long long)t->sent + 1, (unsigned long long)pruned,
+                sink_kind_name(t->kind));
+    t->position.next = t->sent = pruned;
+    return vlt_ok();
+}
+
 // A log that begins anew is another log: everything of it is shipped.
 static vlt_result look(struct sink_thread *t, struct fault *fault) {
     VLT_TRY(source_checkpoint(t->log, fault, &t->checkpoint));
@@ -103,6 +124,7 @@ static vlt_result look(struct sink_thread *t, struct fault *fault) {
         memcpy(t->position.origin, t->checkpoint.origin, sizeof t->position.origin);
         t->position.next = t->sent = 0;
     }
+    VLT_TRY(pass_pruned(t, fault));
     t->report.confirmed = t->position.next;
     if (t->position.next > t->checkpoint.size && t->position.origin[0])
         return fault_set(
