@@ -5,6 +5,7 @@ target_link_libraries(vault_keeper_fixture PUBLIC vault_keeper vault_device_fixt
 vault_unit_test(keeper LINK vault_keeper_fixture)
 vault_unit_test(keeper_faults LINK vault_keeper_fixture)
 vault_unit_test(keeper_gate LINK vault_keeper_fixture)
+vault_unit_test(keeper_revoke LINK vault_keeper_fixture)
 vault_unit_test(keeper_max_tokens LINK vault_keeper_fixture)
 vault_unit_test(keeper_rotation LINK vault_keeper_fixture)
 vault_unit_test(keeper_rotation_data LINK vault_keeper_fixture)

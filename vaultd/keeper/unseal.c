@@ -7,6 +7,7 @@
 #include "vaultd/keeper/datakey.h"
 #include "vaultd/keeper/devices.h"
 #include "vaultd/keeper/epoch.h"
+#include "vaultd/keeper/gate.h"
 #include "vaultd/keeper/rotation.h"
 #include "vaultd/keeper/seen.h"
 #include "vaultd/keeper/system_keys.h"
@@ -105,6 +106,8 @@ void unseal_at_start(struct keeper *keeper) {
         // No store, no unsealing: what is wrong needs a person and a restart.
         keeper_set_state(keeper, KEEPER_SEALED, fault_or_reason(&fault, result));
     } else {
+        // Whoever was keeper in this second may have dated tokens to the next one.
+        gate_note_issued(keeper, clock_now_s() + 1);
         // Not announced yet: the device usually answers within a second.
         keeper->state = KEEPER_SEALED;
         unseal_begin(keeper);
