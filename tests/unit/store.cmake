@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 vault_unit_test(store LINK vault_store)
+vault_unit_test(store_change LINK vault_store)
 vault_unit_test(store_scrub LINK vault_store)
 vault_unit_test(record LINK vault_store vault_secret)
 vault_unit_test(record_binary LINK vault_store vault_secret)

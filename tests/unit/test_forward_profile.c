@@ -276,6 +276,64 @@ static void profile_set_rejects_a_missing_folder(void **state) {
     assert_non_null(strstr(fault.text, "/nonexistent/profiles"));
 }
 
+static void profile_accepts_usage_and_rejects_what_says_nothing(void **state) {
+    static const struct {
+        bool is_good;
+        const char *usage;
+    } cases[] = {
+        {true, "{\"objects\":[\"a\",\"b.c\"],\"input\":[\"d\"],\"output\":[\"e\"]}"},
+        {true,
+         "{\"objects\":[\"a\"],\"input\":[\"d\"],\"output\":[\"e\"],\"input_besides\":[\"f\"],"
+         "\"output_besides\":[\"g\"]}"},
+        {true, "{\"objects\":[\"a\"],\"input\":[\"b\",\"c\",\"d\",\"e\"],\"output\":[\"f\",\"g\","
+               "\"h\",\"i\"]}"},
+        {false, "{\"objects\":[\"a\"],\"input\":[\"b\",\"c\",\"d\",\"e\",\"j\"],\"output\":[\"f\","
+                "\"g\",\"h\",\"i\"]}"},
+        {false, "{}"},
+        {false, "null"},
+        {false, "5"},
+        {false, "[]"},
+        {false, "{\"objects\":[],\"input\":[\"d\"],\"output\":[\"e\"]}"},
+        {false, "{\"objects\":\"a\",\"input\":[\"d\"],\"output\":[\"e\"]}"},
+        {false, "{\"objects\":[5],\"input\":[\"d\"],\"output\":[\"e\"]}"},
+        {false, "{\"objects\":[\"\"],\"input\":[\"d\"],\"output\":[\"e\"]}"},
+        {false, "{\"objects\":[\".a\"],\"input\":[\"d\"],\"output\":[\"e\"]}"},
+        {false, "{\"objects\":[\"a.\"],\"input\":[\"d\"],\"output\":[\"e\"]}"},
+        {false, "{\"objects\":[\"a.b.c\"],\"input\":[\"d\"],\"output\":[\"e\"]}"},
+        {false,
+         "{\"objects\":[\"a\",\"b\",\"c\",\"d\",\"e\"],\"input\":[\"d\"],\"output\":[\"e\"]}"},
+        {false, "{\"objects\":[\"a\"],\"output\":[\"e\"]}"},
+        {false, "{\"objects\":[\"a\"],\"input\":[\"e\"]}"},
+        {false, "{\"objects\":[\"a\"],\"input\":[],\"output\":[\"e\"]}"},
+        {false, "{\"objects\":[\"a\"],\"input\":[\"b.c\"],\"output\":[\"e\"]}"},
+        {false, "{\"objects\":[\"a\"],\"input\":[7],\"output\":[\"e\"]}"},
+        {false,
+         "{\"objects\":[\"a\"],\"input\":[\"b\"],\"output\":[\"e\"],\"input_besides\":\"f\"}"},
+        {false, "{\"objects\":[\"a\"],\"input\":[\"b\"],\"output\":[\"e\"],\"more\":[]}"},
+        {false,
+         "{\"objects\":[\"a\"],\"input\":[\"a2345678901234567890123456789012345678901234567890"
+         "1234567890123x\"],\"output\":[\"e\"]}"},
+    };
+    char text[1024];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct profile *profile = NULL;
+        struct fault fault = {0};
+        snprintf(text, sizeof text,
+                 "{\"name\":\"x\",\"title\":\"X\",\"inject\":[{\"in\":\"header\",\"name\":\"a\","
+                 "\"format\":\"{secret}\"}],\"usage\":%s}",
+                 cases[i].usage);
+        vlt_result result = profile_parse(bytes_of_text(text), &fault, &profile);
+        if (vlt_is_ok(result) != cases[i].is_good)
+            fail_msg("%s: %s", text, fault.text);
+        if (profile)
+            assert_non_null(profile_usage(profile));
+        profile_free(profile);
+    }
+    struct profile_set *set = shipped();
+    assert_null(profile_usage(profile_find(set, "generic-mcp")));
+    profile_set_free(set);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(profile_accepts_every_shipped_file),
@@ -288,6 +346,7 @@ int main(void) {
         cmocka_unit_test(profile_parse_rejects_unsound_files),
         cmocka_unit_test(profile_parse_survives_mutation),
         cmocka_unit_test(profile_set_rejects_a_missing_folder),
+        cmocka_unit_test(profile_accepts_usage_and_rejects_what_says_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
