@@ -4,16 +4,21 @@
 import random
 import socket
 
+given = set()
+
 
 def free_port():
-    """Free now, and none of those that the kernel gives to clients: they would take it before the server is up."""
+    """Free now, never given before, and none of those that the kernel gives to clients: they would take it before the server is up."""
     with open("/proc/sys/net/ipv4/ip_local_port_range") as limits:
         first_of_clients = int(limits.read().split()[0])
     while True:
         port = random.randrange(first_of_clients // 2, first_of_clients)
+        if port in given:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
+                given.add(port)
                 return port
             except OSError:
                 continue
