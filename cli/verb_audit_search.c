@@ -220,8 +220,8 @@ const struct verb verb_audit_search = {
     .details =
         "Reads the log's files. Every option narrows the search; texts must match as a whole. An\n"
         "index is made where it is missing, so that the next search reads little; entries are\n"
-        "always taken from the log itself. Without --tenant those of every tenant are searched, and\n"
-        "those of none (start, stop, keys).",
+        "always taken from the log itself. Without --tenant those of every tenant are searched,\n"
+        "and those of none (start, stop, keys).",
     .examples = "  vaultctl audit search --principal 'https://idp.example|alice' --decision deny\n"
                 "  vaultctl audit search --credential openai-prod --since 2026-11-21 --json\n",
     .options = search_options,

@@ -27,8 +27,9 @@ struct pseudonym_room {
     char principal[PSEUDONYM_TEXT_MAX], actor[PSEUDONYM_TEXT_MAX], client[PSEUDONYM_TEXT_MAX];
     char administrator[PSEUDONYM_TEXT_MAX], source[PSEUDONYM_TEXT_MAX], subject[PSEUDONYM_TEXT_MAX];
 };
-// Replaces principal, actor and an administrator who is a person; what a change was about and a client
-// where they are a principal; and the source. What can not be hashed is emptied.
+// Replaces principal, actor and an administrator who is a person; what a change was about
+// and a client where they are a principal; and the source. What can not be hashed is
+// emptied.
 void pseudonym_event(struct bytes key, struct audit_event *event, struct pseudonym_room *room);
 
 #endif

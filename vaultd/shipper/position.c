@@ -30,8 +30,8 @@ vlt_result position_load(int folder, struct fault *fault, struct position *ret_p
         result = position_parse(buf_bytes(&text), ret_position);
         if (!vlt_is_ok(result))
             result = fault_set(fault, VLT_MALFORMED, "not a position in a log",
-                               "its file position below shipping.positions is damaged: remove it to "
-                               "ship everything again");
+                               "its file position below shipping.positions is damaged: remove it "
+                               "to ship everything again");
     }
     buf_done(&text);
     return result;

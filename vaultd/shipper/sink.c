@@ -109,7 +109,8 @@ static vlt_result pass_pruned(struct sink_thread *t, struct fault *fault) {
     VLT_TRY(log_pruned(t->log, fault, &pruned));
     if (t->sent >= pruned || t->checkpoint.size < pruned)
         return vlt_ok();
-    log_warning("entries %llu to %llu are not shipped to the %s: they were pruned before it had them",
+    log_warning("entries %llu to %llu are not shipped to the %s: they were pruned before it had "
+                "them",
                 (unsigned long long)t->sent + 1, (unsigned long long)pruned,
                 sink_kind_name(t->kind));
     t->position.next = t->sent = pruned;
