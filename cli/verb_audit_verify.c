@@ -60,8 +60,13 @@ int audit_policy_check(struct command *command, struct checkpoint *ret_cosigned)
     vlt_result result = file_read(policy_file, QUORUM_FILE_MAX, &policy, &fault);
     if (vlt_is_ok(result))
         result = file_read(cosigned, NOTE_MAX_BYTES, &note, &fault);
-    if (vlt_is_ok(result))
-        result = quorum_parse(buf_bytes(&policy), &fault, &quorum);
+    if (vlt_is_ok(result)) {
+        struct fault in_file = {0};
+        result = quorum_parse(buf_bytes(&policy), &in_file, &quorum);
+        if (!vlt_is_ok(result))
+            result = fault_set(&fault, result.class, result.reason, "%s: %s", policy_file,
+                               fault_or_reason(&in_file, result));
+    }
     if (vlt_is_ok(result)) {
         result = quorum_open(&quorum, buf_bytes(&note), ret_cosigned);
         quorum_done(&quorum);
@@ -82,19 +87,27 @@ static vlt_result verify_grown(struct log_verify what, const struct checkpoint *
 }
 
 static int say_verified(struct command *command, const struct audit_log *log,
-                        const struct log_verified *verified, uint64_t first) {
+                        const struct log_verified *verified, uint64_t first,
+                        const struct checkpoint *cosigned) {
     const struct checkpoint *got = &verified->checkpoint;
-    if (command->wants_json)
-        return command_print_json(
-            json_pack("{s:s, s:I, s:I, s:b, s:I, s:I}", "origin", got->origin, "entries",
-                      (json_int_t)got->size, "first_verified", (json_int_t)first + 1,
-                      "key_from_folder", log->has_own_key, "key_changes",
-                      (json_int_t)log->key_changes, "pruned", (json_int_t)verified->unread));
+    if (command->wants_json) {
+        json_t *said = json_pack(
+            "{s:s, s:I, s:I, s:b, s:I, s:I}", "origin", got->origin, "entries",
+            (json_int_t)got->size, "first_verified", (json_int_t)first + 1, "key_from_folder",
+            log->has_own_key, "key_changes", (json_int_t)log->key_changes, "pruned",
+            (json_int_t)verified->unread);
+        if (cosigned)
+            json_object_set_new(said, "cosigned", json_integer((json_int_t)cosigned->size));
+        return command_print_json(said);
+    }
     printf("%llu entries of %s are what was signed\n", (unsigned long long)got->size, got->origin);
     if (first > 0)
         printf("Entries 1 to %llu were not read again: the log grew from the checkpoint that you "
                "gave.\n",
                (unsigned long long)first);
+    if (cosigned)
+        printf("The first %llu of them are cosigned as the policy demands.\n",
+               (unsigned long long)cosigned->size);
     if (verified->unread)
         printf("Entries 1 to %llu were pruned: their hashes are verified, they themselves were not "
                "read\n"
@@ -133,7 +146,8 @@ static int verify(struct command *command, const struct audit_log *log) {
     if (!vlt_is_ok(result))
         return command_fail(command, result, &fault);
     return say_verified(command, log, &verified,
-                        has_from ? from.size / TILE_WIDTH * TILE_WIDTH : 0);
+                        has_from ? from.size / TILE_WIDTH * TILE_WIDTH : 0,
+                        has_policy ? &cosigned : NULL);
 }
 
 static int run_verify(struct command *command) {

@@ -95,7 +95,10 @@ static vlt_result refused(struct submission *s, long status) {
     size_t size = bytes_find(buf_bytes(&s->answer), '\n');
     bool has_text =
         bytes_to_text(bytes_of(s->answer.at, size < 150 ? size : 150), text, sizeof text);
-    return fault_set(&s->fault, status == 404 ? VLT_NOT_FOUND : VLT_CONFLICT, "the witness refused",
+    enum vlt_class class = status == 404   ? VLT_NOT_FOUND
+                           : status >= 500 ? VLT_UNAVAILABLE
+                                           : VLT_CONFLICT;
+    return fault_set(&s->fault, class, "the witness refused",
                      "the witness refused (%ld): %s", status, has_text ? text : "");
 }
 
@@ -140,7 +143,12 @@ static int put_note(struct submission *s) {
 
 static int run_with(struct submission *s) {
     char url[1024];
-    if (snprintf(url, sizeof url, "%s/add-checkpoint", s->command->arguments[0]) >= (int)sizeof url)
+    struct bytes base = bytes_of_text(s->command->arguments[0]);
+    while (base.size && base.at[base.size - 1] == '/')
+        base.size--;
+    if (base.size >= sizeof url ||
+        snprintf(url, sizeof url, "%.*s/add-checkpoint", (int)base.size, (const char *)base.at) >=
+            (int)sizeof url)
         return command_usage(s->command, "URL is too long");
     vlt_result result =
         log_checkpoint(s->log.folder, &s->log.key, &s->fault, &s->note, &s->checkpoint);

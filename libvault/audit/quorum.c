@@ -17,17 +17,30 @@ static vlt_result wrong(const struct line *line, const char *why) {
                      line->number, why);
 }
 
-static bool split(struct bytes text, struct line *line) {
+static size_t word_end(struct bytes text) {
+    size_t size = 0;
+    while (size < text.size && text.at[size] != ' ' && text.at[size] != '\t')
+        size++;
+    return size;
+}
+
+// Words of a line; none of a comment.
+static vlt_result split(struct bytes text, struct line *line) {
     line->count = 0;
-    while (text.size) {
-        size_t end = bytes_find(text, ' ');
+    for (size_t i = 0; i < text.size; i++)
+        if ((text.at[i] < ' ' && text.at[i] != '\t') || text.at[i] == 0x7f)
+            return wrong(line, "a control character, as of a line that ends in CR LF");
+    while (text.size && !(line->count && line->words[0].at[0] == '#')) {
+        size_t end = word_end(text);
         if (end && line->count == WORDS_MAX)
-            return false;
+            return wrong(line, "too many words");
         if (end)
             line->words[line->count++] = bytes_of(text.at, end);
         text = bytes_from(text, end + 1);
     }
-    return true;
+    if (line->count && line->words[0].at[0] == '#')
+        line->count = 0;
+    return vlt_ok();
 }
 
 static int find(const struct quorum *quorum, struct bytes name) {
@@ -37,12 +50,23 @@ static int find(const struct quorum *quorum, struct bytes name) {
     return -1;
 }
 
+// Whatever a key is called: who has it is one.
+static bool is_one_key(const struct note_key *a, const struct note_key *b) {
+    return bytes_equal(bytes_of(a->public_key, sizeof a->public_key),
+                       bytes_of(b->public_key, sizeof b->public_key));
+}
+
 static vlt_result take_log(struct quorum *quorum, const struct line *line) {
-    if (line->count != 2 || quorum->log_count == QUORUM_LOGS_MAX)
-        return wrong(line, "expected: log VKEY");
+    if (line->count < 2 || line->count > 3)
+        return wrong(line, "expected: log VKEY [URL]");
+    if (quorum->log_count == QUORUM_LOGS_MAX)
+        return wrong(line, "too many logs");
     struct note_key *key = &quorum->logs[quorum->log_count];
     if (!vlt_is_ok(note_key_parse(line->words[1], key)))
         return wrong(line, "not a verifier key");
+    for (size_t i = 0; i < quorum->log_count; i++)
+        if (is_one_key(&quorum->logs[i], key))
+            return wrong(line, "this key is another log's already");
     quorum->log_count++;
     return key->type == NOTE_ED25519 ? vlt_ok() : wrong(line, "not the key of a log");
 }
@@ -63,12 +87,15 @@ static vlt_result new_name(struct quorum *quorum, const struct line *line,
 
 static vlt_result take_witness(struct quorum *quorum, const struct line *line) {
     struct quorum_name *name;
-    if (line->count != 3)
-        return wrong(line, "expected: witness NAME VKEY");
+    if (line->count < 3 || line->count > 4)
+        return wrong(line, "expected: witness NAME VKEY [URL]");
     VLT_TRY(new_name(quorum, line, &name));
     if (!vlt_is_ok(note_key_parse(line->words[2], &name->key)))
         return wrong(line, "not a verifier key");
     name->is_witness = true;
+    for (size_t i = 0; i < quorum->name_count; i++)
+        if (quorum->names[i].is_witness && is_one_key(&quorum->names[i].key, &name->key))
+            return wrong(line, "this key is another witness's already: nobody counts twice");
     quorum->name_count++;
     return name->key.type == NOTE_COSIGNATURE ? vlt_ok() : wrong(line, "not the key of a witness");
 }
@@ -92,9 +119,10 @@ static vlt_result take_group(struct quorum *quorum, const struct line *line) {
     VLT_TRY(new_name(quorum, line, &name));
     for (size_t i = 3; i < line->count; i++) {
         int member = find(quorum, line->words[i]);
-        if (member < 0 || name->members >> member & 1)
-            return wrong(line, "a member is not known, or named twice");
-        name->members |= 1u << member;
+        if (member < 0 || quorum->names[member].is_member)
+            return wrong(line, "a member is not known, or is a member already");
+        quorum->names[member].is_member = true;
+        name->members |= UINT64_C(1) << member;
     }
     if (!take_threshold(line->words[2], (unsigned)line->count - 3, &name->threshold))
         return wrong(line, "expected any, all, or a number of members");
@@ -130,13 +158,14 @@ static vlt_result parse(struct bytes text, struct fault *fault, struct quorum *q
     struct line line = {.fault = fault};
     for (; text.size; text = bytes_from(text, bytes_find(text, '\n') + 1)) {
         line.number++;
-        if (!split(bytes_of(text.at, bytes_find(text, '\n')), &line))
-            return wrong(&line, "too many words");
-        if (line.count && line.words[0].at[0] != '#')
+        VLT_TRY(split(bytes_of(text.at, bytes_find(text, '\n')), &line));
+        if (line.count)
             VLT_TRY(take_line(quorum, &line, &has_quorum));
     }
-    return quorum->log_count && has_quorum ? vlt_ok()
-                                           : wrong(&line, "there is no log or no quorum");
+    line.number++; // behind the last
+    return !quorum->log_count ? wrong(&line, "there is no line log before the end")
+           : !has_quorum      ? wrong(&line, "there is no line quorum before the end")
+                              : vlt_ok();
 }
 
 vlt_result quorum_parse(struct bytes text, struct fault *fault, struct quorum *ret_quorum) {
@@ -163,18 +192,18 @@ void quorum_done(struct quorum *quorum) {
 
 // Bits of the names that signed; groups come after their members.
 static vlt_result who_signed(const struct quorum *quorum, const struct note *note,
-                             uint32_t *ret_signed) {
-    uint32_t is_signed = 0;
+                             uint64_t *ret_signed) {
+    uint64_t is_signed = 0;
     for (size_t i = 0; i < quorum->name_count; i++) {
         const struct quorum_name *name = &quorum->names[i];
-        bool counts = (unsigned)__builtin_popcount(name->members & is_signed) >= name->threshold;
+        bool counts = (unsigned)__builtin_popcountll(name->members & is_signed) >= name->threshold;
         if (name->is_witness) {
             vlt_result result = note_verify(note, &name->key, 1, NULL);
             if (!vlt_is_ok(result) && result.class != VLT_NOT_FOUND)
                 return result;
             counts = vlt_is_ok(result);
         }
-        is_signed |= (uint32_t)counts << i;
+        is_signed |= (uint64_t)counts << i;
     }
     *ret_signed = is_signed;
     return vlt_ok();
@@ -182,7 +211,7 @@ static vlt_result who_signed(const struct quorum *quorum, const struct note *not
 
 static vlt_result verify(const struct quorum *quorum, const struct note *note,
                          struct checkpoint *ret_checkpoint) {
-    uint32_t is_signed;
+    uint64_t is_signed;
     uint64_t logs;
     struct checkpoint checkpoint;
     VLT_TRY(note_verify(note, quorum->logs, quorum->log_count, &logs));

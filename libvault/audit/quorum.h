@@ -1,28 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who must have signed a checkpoint (C2SP tlog-policy). A text of lines:
 //
-//   log VKEY
-//   witness NAME VKEY
+//   log VKEY [URL]
+//   witness NAME VKEY [URL]
 //   group NAME k|any|all MEMBER…
 //   quorum NAME|none
 //
-// Empty lines and lines that begin with # are left out. A name is used after its
-// line and has one. Any program.
+// Words are separated by spaces and tabs. Empty lines and lines that begin with # are
+// left out. A name is used after its line, has one, and is a member once; two names
+// never have one key: nobody counts twice. Any program.
 #ifndef VLT_AUDIT_QUORUM_H
 #define VLT_AUDIT_QUORUM_H
 
 #include "libvault/audit/checkpoint.h"
 #include "libvault/base/fault.h"
 
-#define QUORUM_NAMES_MAX 32 // witnesses and groups
-#define QUORUM_LOGS_MAX 8
+#define QUORUM_NAMES_MAX 64 // witnesses and groups
+#define QUORUM_LOGS_MAX 32
 #define QUORUM_FILE_MAX 65536
 
 struct quorum_name {
     char name[64];
-    bool is_witness;
+    bool is_witness, is_member; // member: of a group
     struct note_key key;  // of a witness
-    uint32_t members;     // of a group: bits of earlier names
+    uint64_t members;     // of a group: bits of earlier names
     unsigned threshold;
 };
 struct quorum {

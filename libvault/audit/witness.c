@@ -159,7 +159,8 @@ unsigned witness_add_checkpoint(struct witness *witness, struct bytes body, uint
         return say(out, 400, "the old size is above the new one");
     result = state_read(witness, next.origin, &last);
     if (!vlt_is_ok(result))
-        return say(out, 503, result.reason); // never begin again because a file is damaged
+        return say(out, 503, // never begin again because a file is damaged
+                   "what the witness remembers of this log is damaged or can not be read");
     if (asked.old_size != last.size)
         return conflict(out, last.size);
     if (last.size == next.size && last.size && !merkle_hash_equal(&last.root, &next.root))

@@ -431,6 +431,8 @@ def a_witness_sees_split_views_and_cuts():
             quorum_is_demanded(lab, witness)
             cut = ask_witness(lab, witness, early, check=False)
             need(cut.returncode == 5 and "it was cut" in cut.stderr, cut.stderr)
+            witness.url += "/"  # as people write addresses
+            ask_witness(lab, witness, lab.audit_folder)
             split_view(lab, witness)
             answers_of_the_protocol(lab, witness)
             witness.stop()
@@ -478,6 +480,10 @@ def a_witness_tells_two_logs_of_one_key_apart():
 
 def a_witness_is_locked_up_and_survives_kill():
     with Lab("softhsm") as lab:
+        for address in ("127.0.0.1:99999", "127.0.0.1:0", "127.0.0.1:", "127.0.0.1:84x", "localhost:8470", "127.0.0.1"):
+            done = subprocess.run([f"{lab.prefix}/sbin/vault-witness", "--name", "w", "--state", f"{lab.folder}/w", "--listen", address, "--log",
+                                   "log.example+7e1ba4d9+AXZTmvBTgjGfCqJGXW1iAcYzYqYXHxpWpUUKdVKvgGD4"], capture_output=True, timeout=20, text=True, check=False)
+            need(done.returncode != 0, f"{address}: {done}")
         load = Load(lab, serve(lab))
         load.run(300)
         published(lab, 300)
@@ -517,7 +523,10 @@ def a_witness_is_locked_up_and_survives_kill():
 def quorum_is_demanded(lab, witness):
     policy = lab.put_file("policy", f"log {vkey(lab)}\nwitness w {witness.key}\nquorum w\n")
     verify = ("audit", "verify", lab.audit_folder, "--policy", policy, "--cosigned")
-    lab.vaultctl(*verify, f"{lab.folder}/cosigned")
+    with open(f"{lab.folder}/cosigned") as text:
+        size = int(text.read().split("\n")[1])
+    need(lab.vaultctl_json(*verify, f"{lab.folder}/cosigned")["cosigned"] == size, "what they cosigned")
+    need(f"first {size} of them are cosigned" in lab.vaultctl(*verify, f"{lab.folder}/cosigned").stdout, "for people")
     alone = lab.vaultctl(*verify, f"{lab.audit_folder}/checkpoint", check=False)
     need(alone.returncode != 0 and "too few witnesses" in alone.stderr, alone.stderr)
 

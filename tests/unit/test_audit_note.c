@@ -257,7 +257,15 @@ static void quorum_accepts_only_enough_signers(void **state) {
                  {"group g any A B\nquorum g\n", VLT_CLASS_OK},
                  {"group g all A B\nquorum g\n", VLT_NOT_FOUND},
                  {"group g 2 A B\nquorum g\n", VLT_NOT_FOUND},
-                 {"# both ways\n\ngroup g all A B\ngroup h 1 g A\nquorum h\n", VLT_CLASS_OK},
+                 {"\t# more words than a line of names has, nothing but a comment: a a a a a"
+                  " a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a\n"
+                  "# a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a\n"
+                  "\n \t\ngroup\tg 1  B\t\n  group h any g A\nquorum h\n",
+                  VLT_CLASS_OK},
+                 // Nobody counts twice, through two groups or under two names.
+                 {"group g all A B\ngroup h 1 g A\nquorum h\n", VLT_MALFORMED},
+                 {"quorum A\r\n", VLT_MALFORMED},
+                 {"quorum A https://witness.example/\n", VLT_MALFORMED},
                  {"", VLT_MALFORMED},
                  {"quorum C\n", VLT_MALFORMED},
                  {"quorum A\nquorum A\n", VLT_MALFORMED},
@@ -281,11 +289,11 @@ static void quorum_accepts_only_enough_signers(void **state) {
         buf_clear(&text);
         buf_put_text(&text, "log ");
         note_key_text(&signer.log, &text);
-        buf_put_text(&text, "\nwitness A ");
+        buf_put_text(&text, " https://log.example/\n\twitness  A ");
         note_key_text(&signer.witness, &text);
         buf_put_text(&text, "\nwitness B ");
         note_key_text(&other.witness, &text);
-        buf_put_format(&text, "\n%s", cases[i].rest);
+        buf_put_format(&text, "\thttps://witness.example/\n%s", cases[i].rest);
         vlt_result result = quorum_parse(buf_bytes(&text), NULL, &quorum);
         if (vlt_is_ok(result)) {
             result = quorum_open(&quorum, buf_bytes(&note), &got);
@@ -297,6 +305,34 @@ static void quorum_accepts_only_enough_signers(void **state) {
     buf_done(&note);
     signer_done(&signer);
     signer_done(&other);
+}
+
+// One witness under two names would be two of a quorum.
+static void quorum_rejects_a_key_with_two_names(void **state) {
+    struct signer signer;
+    struct note_key other_name;
+    struct fault fault = {0};
+    struct buf text;
+    struct quorum quorum;
+    signer_init(&signer);
+    assert_ok(note_key_init(BYTES_LITERAL("other.example"), NOTE_COSIGNATURE,
+                            signer.witness.public_key, &other_name));
+    const struct note_key *const second[] = {&signer.witness, &other_name, &signer.log};
+    for (size_t i = 0; i < 3; i++) {
+        buf_init(&text, 8192);
+        buf_put_text(&text, "log ");
+        note_key_text(&signer.log, &text);
+        buf_put_text(&text, "\nwitness A ");
+        note_key_text(&signer.witness, &text);
+        buf_put_text(&text, i < 2 ? "\nwitness B " : "\nlog ");
+        note_key_text(second[i], &text);
+        buf_put_text(&text, i < 2 ? "\ngroup g 2 A B\nquorum g\n" : "\nquorum A\n");
+        assert_int_equal(quorum_parse(buf_bytes(&text), &fault, &quorum).class, VLT_MALFORMED);
+        assert_non_null(strstr(fault.text, "line 3: this key is another"));
+        buf_done(&text);
+    }
+    note_key_done(&other_name);
+    signer_done(&signer);
 }
 
 static int open_heap(void **state) { return vlt_is_ok(secret_heap_open(1 << 20, NULL)) ? 0 : -1; }
@@ -311,6 +347,7 @@ int main(void) {
         cmocka_unit_test(checkpoint_rejects_other_spellings),
         cmocka_unit_test(proof_accepts_own_and_survives_mutation),
         cmocka_unit_test(quorum_accepts_only_enough_signers),
+        cmocka_unit_test(quorum_rejects_a_key_with_two_names),
     };
     return cmocka_run_group_tests(tests, open_heap, NULL);
 }

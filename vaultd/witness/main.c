@@ -151,16 +151,22 @@ static void on_add(struct http_exchange *x, const struct http_parameters *parame
     buf_done(&out);
 }
 
-static int listen_on(const char *text, struct fault *fault) {
+// All of it: strtoul takes what is left of 99999, and 0 would be any port.
+static bool read_address(const char *text, struct sockaddr_in *address) {
     char host[64];
     const char *colon = strrchr(text, ':');
+    unsigned long port = colon ? strtoul(colon + 1, NULL, 10) : 0;
+    address->sin_port = htons((uint16_t)port);
+    return port >= 1 && port <= 65535 && strspn(colon + 1, "0123456789") == strlen(colon + 1) &&
+           bytes_to_text(bytes_of(text, (size_t)(colon - text)), host, sizeof host) &&
+           inet_pton(AF_INET, host, &address->sin_addr) == 1;
+}
+
+static int listen_on(const char *text, struct fault *fault) {
     struct sockaddr_in address = {.sin_family = AF_INET};
     int fd = -1, on = 1;
-    if (colon && bytes_to_text(bytes_of(text, (size_t)(colon - text)), host, sizeof host) &&
-        inet_pton(AF_INET, host, &address.sin_addr) == 1) {
-        address.sin_port = htons((uint16_t)strtoul(colon + 1, NULL, 10));
+    if (read_address(text, &address))
         fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    }
     if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
         bind(fd, (struct sockaddr *)&address, sizeof address) == 0 && listen(fd, 128) == 0)
         return fd;
