@@ -636,6 +636,11 @@ def files_that_are_taken_away_stop_decisions():
                 file.flush()
                 wait_until("it is noticed", lambda: status() == (503 if put != byte else 200))
         need(lab.log().count("is whole again") == 3, "it does not say when it is good again")
+
+        def resumed():
+            return [entry["reason"] for entry in lab.audit() if entry["operation"] == "audit.resume"]
+        wait_until("what had been wrong", lambda: len(resumed()) == 3)  # that it happened is in the log
+        need("tile/0/000" in resumed()[0] and all("entr" in reason for reason in resumed()[1:]), resumed())
         count = len(lab.audit())
         published(lab, count)
         lab.vaultctl("audit", "verify", lab.audit_folder)

@@ -64,22 +64,33 @@ static void flush_repeats(struct auditor *auditor, bool all) {
 
 // Nobody may ask for a decision while none is given: the log finds out by itself
 // that it can be written again, and says so in an entry.
-static void try_again(struct auditor *auditor) {
+static bool resume(struct auditor *auditor, const char *after) {
     struct audit_event event = {.kind = AUDIT_VAULT,
                                 .outcome = AUDIT_ALLOW,
                                 .at_us = (uint64_t)clock_now_us(),
                                 .operation = BYTES_LITERAL("audit.resume"),
-                                .reason = bytes_of_text(group_failure(auditor->group))};
+                                .reason = bytes_of_text(after)};
     uint64_t sequence;
-    if (vlt_is_ok(group_add(auditor->group, &event, &sequence)))
-        group_write_soon(auditor->group);
+    if (!vlt_is_ok(group_add(auditor->group, &event, &sequence)))
+        return false;
+    group_write_soon(auditor->group);
+    return true;
+}
+
+static void try_again(struct auditor *auditor) {
+    const char *mended = publication_mended(auditor->publication);
+    if (publication_refusal(auditor->publication))
+        return;
+    if (group_failure(auditor->group))
+        (void)resume(auditor, group_failure(auditor->group));
+    else if (mended && resume(auditor, mended))
+        publication_mended_recorded(auditor->publication);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *context) {
     struct auditor *auditor = context;
     flush_repeats(auditor, false);
-    if (group_failure(auditor->group) && !publication_refusal(auditor->publication))
-        try_again(auditor);
+    try_again(auditor);
     if (auditor->spare)
         spare_look(auditor->spare);
 }

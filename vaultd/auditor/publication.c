@@ -22,8 +22,9 @@ struct publication {
     char origin[NOTE_NAME_MAX + 1];
     const char *refusal;
     const char *damage; // of what was published, until the files are restored; NULL: none
+    char damaged[256];  // which file, and how; is_mended: and is whole again
     struct patrol patrol;
-    bool was_failing, is_ending;
+    bool is_mended, was_failing, is_ending;
     char delay[256]; // why it was failing
 
     // The loop's between jobs, the thread's during one.
@@ -41,6 +42,14 @@ struct publication {
 
 const char *publication_refusal(const struct publication *publication) {
     return publication->refusal ? publication->refusal : publication->damage;
+}
+
+const char *publication_mended(const struct publication *publication) {
+    return publication->is_mended ? publication->damaged : NULL;
+}
+
+void publication_mended_recorded(struct publication *publication) {
+    publication->is_mended = false;
 }
 
 const char *publication_delay(const struct publication *publication) {
@@ -95,11 +104,15 @@ static void failed(struct publication *p, const char *why) {
 // depends on them.
 static void patrolled(struct publication *p) {
     p->phase = PHASE_IDLE;
-    if (!vlt_is_ok(p->result) && !p->damage)
-        log_error("decisions stop: %s: %s. Restore it; decisions then go on by themselves",
-                  p->result.reason, fault_or_reason(&p->fault, p->result));
-    if (vlt_is_ok(p->result) && p->damage && p->patrol.bad_looks == 0)
+    if (!vlt_is_ok(p->result) && !p->damage) {
+        snprintf(p->damaged, sizeof p->damaged, "%s: %s", p->result.reason,
+                 fault_or_reason(&p->fault, p->result));
+        log_error("decisions stop: %s. Restore it; decisions then go on by themselves", p->damaged);
+    }
+    if (vlt_is_ok(p->result) && p->damage && p->patrol.bad_looks == 0) {
         log_notice("the audit log is whole again; decisions go on");
+        p->is_mended = true;
+    }
     if (vlt_is_ok(p->result) && p->patrol.bad_looks == 0)
         p->damage = NULL;
     else if (!vlt_is_ok(p->result))

@@ -34,6 +34,10 @@ void publication_set_keeper(struct publication *publication, struct channel *kee
 // Not NULL: the log is not what was signed before, or files of it are not (as long as
 // they are not), and nothing may be added to it.
 const char *publication_refusal(const struct publication *publication);
+// Files of the log were not what they should be and are again: what it was, for the
+// record, until it is said that it is there. NULL: nothing of the kind.
+const char *publication_mended(const struct publication *publication);
+void publication_mended_recorded(struct publication *publication);
 // Why the last round failed, "" when it did not: entries are recorded, and are
 // published later.
 const char *publication_delay(const struct publication *publication);
