@@ -660,7 +660,7 @@ MUST_SAY = {
     ("token.redeem", "allow"): REQUEST | {"credential", "credential_version", "policies", "policy_set", "token_id"},
     ("token.redeem", "deny"): {"source", "reason"},
     ("token.revoke", "allow"): set(), ("rotate.signing", "allow"): ADMIN | {"subject"}, ("rotate.signing.promote", "allow"): {"subject"},
-    ("rotate.tenant", "allow"): ADMIN | {"tenant"}, ("rotate.tenant.destroy", "allow"): {"subject"},
+    ("rotate.tenant", "allow"): ADMIN | {"tenant"}, ("rotate.tenant.destroy", "allow"): {"subject", "tenant"},
     ("token.introspect", "allow"): {"tenant", "source"},
 }
 

@@ -125,10 +125,11 @@ static vlt_result add_old_keys(struct reencrypt *job, struct change *change) {
 }
 
 static void destroy_old_keys(struct reencrypt *job) {
-    char subject[32];
+    char subject[32], tenant[RECORD_NAME_MAX + 1];
     struct audit_event event;
     snprintf(subject, sizeof subject, "tenant %u", job->tenant);
     rotation_event(&event, "rotate.tenant.destroy", subject);
+    rotation_event_tenant(job->keeper, &event, job->tenant, tenant);
     struct change *change = change_new(job->keeper, NULL, &event, destroyed);
     if (!change) {
         end(job);

@@ -219,12 +219,13 @@ static void scheduled(struct change *change, vlt_result result, uint64_t revisio
 void rotate_tenant_schedule(struct keeper *keeper, uint32_t tenant, uint32_t age_s) {
     struct rotate_datakeys keys;
     struct audit_event event;
-    char subject[32];
+    char subject[32], name[RECORD_NAME_MAX + 1];
     snprintf(subject, sizeof subject, "tenant %" PRIu32, tenant);
     if (!vlt_is_ok(read_keys(keeper, tenant, &keys)) || keys.count > 1 ||
         !key_age_is_due(keeper, ROTATION_TENANT, subject, keys.active->created_at, age_s, tenant))
         return;
     rotation_event(&event, "rotate.tenant.begin", subject);
+    rotation_event_tenant(keeper, &event, tenant, name);
     struct change *change = change_new(keeper, NULL, &event, scheduled);
     if (change)
         rotate_tenant_begin(keeper, tenant, &keys, change);

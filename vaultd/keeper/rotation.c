@@ -11,6 +11,7 @@
 #include "vaultd/keeper/rotate_wrapping.h"
 #include "vaultd/keeper/scrub.h"
 #include "vaultd/keeper/slots.h"
+#include "vaultd/keeper/tenant_name.h"
 #include "vaultd/log/log.h"
 
 #define SCHEDULE_TICKS 10
@@ -99,6 +100,15 @@ void rotation_event(struct audit_event *event, const char *operation, const char
                                   .operation = bytes_of_text(operation),
                                   .administrator = BYTES_LITERAL("vaultd"),
                                   .subject = bytes_of_text(subject)};
+}
+
+void rotation_event_tenant(struct keeper *keeper, struct audit_event *event, uint32_t number,
+                           char room[RECORD_NAME_MAX + 1]) {
+    if (!vlt_is_ok(store_snapshot_begin(keeper->store)))
+        return; // its number is in the subject
+    tenant_name_find(keeper->store, number, room);
+    store_snapshot_end(keeper->store);
+    event->tenant = bytes_of_text(room);
 }
 
 void rotation_reply(struct ipc_call *call, json_t *description) {

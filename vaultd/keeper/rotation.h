@@ -11,6 +11,7 @@
 
 #include <jansson.h>
 
+#include "libvault/store/record_tenant.h"
 #include "vaultd/ipc/rotation_kind.h"
 #include "vaultd/keeper/change.h"
 #include "vaultd/keeper/key_age.h"
@@ -55,6 +56,9 @@ void rotations_tick(struct keeper *keeper);
 // An event of a step that no administrator asked for. `operation` and `subject`
 // must outlive the call that takes the event.
 void rotation_event(struct audit_event *event, const char *operation, const char *subject);
+// Names the tenant of that number in it; `room` must live as long as the event.
+void rotation_event_tenant(struct keeper *keeper, struct audit_event *event, uint32_t number,
+                           char room[RECORD_NAME_MAX + 1]);
 // Answers an ask_rotate. Takes `description`; NULL is answered as out of memory.
 void rotation_reply(struct ipc_call *call, json_t *description);
 
