@@ -73,6 +73,8 @@ static void put_fitting(struct wire_writer *w, struct bytes text, size_t max) {
 static bool token_find(struct bytes text, size_t *ret_begin, size_t *ret_end) {
     static const char word[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    if (text.size < TOKEN_MIN)
+        return false; // too short for one, or nothing at all
     const uint8_t *at = text.at, *end = text.at + text.size;
     while ((at = memmem(at, (size_t)(end - at), TOKEN_BEGIN, sizeof TOKEN_BEGIN - 1))) {
         const uint8_t *next = at;
@@ -105,7 +107,7 @@ static void put_without_tokens(struct wire_writer *w, struct bytes text, size_t 
 
 static void put_member(struct wire_writer *w, struct bytes text, size_t max) {
     size_t begin, end;
-    if (text.size >= TOKEN_MIN && token_find(text, &begin, &end))
+    if (token_find(text, &begin, &end))
         put_without_tokens(w, text, max);
     else
         put_fitting(w, text, max);
