@@ -24,6 +24,7 @@ struct audit_search {
     // there no filter; "": there is none.
     char begins[CLOCK_TEXT_SIZE];
     bool uses_index;
+    bool compares; // what is found with the hash in its tile: VLT_CRYPTO where they differ
     bool is_quiet; // about entries that were pruned
     // EXIT_OK to go on; anything else ends the walk with that status.
     int (*each)(struct audit_search *search, struct bytes entry);

@@ -47,7 +47,7 @@ static int search_with(struct command *command, const struct bytes key) {
         count == 0)
         return command_usage(command, "%s", fault.text[0] ? fault.text : "--count must be above 0");
     audit_search_init(&search, command, show);
-    search.uses_index = true;
+    search.uses_index = search.compares = true;
     search.left = count;
     audit_search_filter(&search, "principal",
                         name_in_log(key, command_option(command, "--principal"), principal), false);
@@ -112,6 +112,7 @@ static int run_export(struct command *command) {
         return command_usage(command, "--last is before --first");
     command->wants_json = true; // an export is what the log holds, byte for byte
     audit_search_init(&search, command, show);
+    search.compares = true;
     search.first = first - 1;
     search.end = last;
     int status = audit_search_run(&search);

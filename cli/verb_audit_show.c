@@ -53,7 +53,7 @@ static int find(struct command *command, struct story *story, const char *member
     struct audit_search search;
     audit_search_init(&search, command, each);
     search.context = story;
-    search.uses_index = true;
+    search.uses_index = search.compares = true;
     search.is_quiet = each == keep_of_token; // the first search has said what was pruned
     audit_search_filter(&search, member, text, false);
     int status = audit_search_run(&search);

@@ -187,11 +187,17 @@ def damage_is_named(lab, key):
     with open(path, "rb") as file:
         bundle = bytearray(file.read())
     at = bundle.index(b'"sequence":1000,')
+    first = bundle[bundle.rindex(b'{"', 0, at):bundle.index(b"}", at) + 1]
     bundle[at + 20] ^= 1
     with open(path, "wb") as file:
         file.write(bundle)
     done = lab.vaultctl("audit", "verify", copy, "--key", key, check=False)
     need(done.returncode != 0 and "entry 1000 " in done.stderr, done.stderr)
+    # Who only looks is not shown it either.
+    request = json.loads(first)["correlation"]
+    for look in (("export", "--first", "990", "--last", "1010"), ("search", "--no-index", "--correlation", request), ("show", "--no-index", request)):
+        done = lab.vaultctl("--json", "audit", *look, "--log", copy, check=False)
+        need(done.returncode != 0 and "entry 1000 does not give the hash" in done.stderr and '"sequence":1000,' not in done.stdout, f"{look}: {done.stderr}")
     os.truncate(f"{copy}/tile/0/002", 100)
     done = lab.vaultctl("audit", "verify", copy, "--key", key, check=False)
     need(done.returncode != 0 and "tile/0/002" in done.stderr, done.stderr)
