@@ -30,7 +30,12 @@ def works(lab):
 
 
 def wait_for_no_trace(lab, destroyed, seconds=45):
-    wait_until("the file to be clean", lambda: not destroyed.traces(), seconds)
+    try:
+        wait_until("the file to be clean", lambda: not destroyed.traces(), seconds)
+    except Failure as failure:
+        runs = [(entry["time"], entry["outcome"], entry.get("subject"), entry.get("reason"))
+                for entry in lab.audit() if entry["operation"] == "store.scrub"]
+        raise Failure(f"{failure}; traces of {sorted(destroyed.traces())}; runs: {runs}") from failure
     need(works(lab), "afterwards")
 
 
