@@ -11,6 +11,7 @@
 #include "cli/listing.h"
 #include "cli/verbs.h"
 #include "libvault/base/b64u.h"
+#include "libvault/base/freshfile.h"
 #include "libvault/base/wire.h"
 
 static bool frame_write(FILE *out, const void *at, size_t size) {
@@ -84,7 +85,7 @@ static int run_backup(struct command *command) {
                              path);
     if (snprintf(part, sizeof part, "%s.part", path) >= (int)sizeof part)
         return command_usage(command, "the path is too long");
-    int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = freshfile_open(AT_FDCWD, part, 0600);
     FILE *out = fd >= 0 ? fdopen(fd, "wb") : NULL;
     struct fault fault = {0};
     if (!out)

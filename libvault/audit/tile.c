@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "libvault/base/freshfile.h"
+
 // ---- Names ----
 
 void tile_path(unsigned level, uint64_t number, unsigned width, char ret_path[TILE_PATH_MAX]) {
@@ -154,10 +156,11 @@ static vlt_result not_written(const char *path, struct fault *fault) {
 vlt_result tile_file_write(int folder, const char *path, struct bytes content, bool is_synced,
                            struct fault *fault) {
     static const char temporary[] = ".new";
-    int flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW;
-    int fd = openat(folder, temporary, flags, 0644);
+    int fd = freshfile_open(folder, temporary, 0644);
     if (fd < 0)
-        return not_written(path, fault);
+        return fault_set(fault, VLT_UNAVAILABLE, "a file of the log can not be written",
+                         "%s can not be written: the file %s can not be made beside it: %s", path,
+                         temporary, strerror(errno));
     bool is_written =
         fchmod(fd, 0644) == 0 && write_all(fd, content) && (!is_synced || fdatasync(fd) == 0);
     if (close(fd) != 0 || !is_written)

@@ -38,8 +38,8 @@ vlt_result tile_file_read(int folder, const char *path, size_t max_bytes, struct
 // Is it one and the same file below both folders (the folders are one, or there is a
 // link)? Then none of them is a copy.
 bool tile_file_is_one(int folder, int other, const char *path);
-// Makes the folders and writes the whole file under another name, then renames
-// it. With is_synced the content is on the disk before the name is, and both when
+// Makes the folders and writes the whole file under another name (freshfile.h), then
+// renames it. With is_synced the content is on the disk before the name is, and both when
 // it returns. One writer for each folder.
 vlt_result tile_file_write(int folder, const char *path, struct bytes content, bool is_synced,
                            struct fault *fault) VLT_MUST_USE;
@@ -49,6 +49,7 @@ vlt_result tile_file_write(int folder, const char *path, struct bytes content, b
 struct tile_reader {
     int folder;
     int archive; // another folder, for bundles of entries that the first lacks; -1: none
+    bool is_archived; // the last bundle came from there
     uint64_t size; // of the tree that is read; of its last tiles the partial form
     struct tile_cache *cache;
     struct fault *fault; // gets what is wrong with a file; may be NULL

@@ -79,10 +79,12 @@ static const int thread_calls[] = {
     SCMP_SYS(sched_getscheduler), SCMP_SYS(sched_setscheduler),
 };
 // The shipper writes how far receivers have got, and a file that others follow; a
-// witness writes what it cosigned last.
+// witness writes what it cosigned last. Both remove what a crash left under the name that
+// they write it by.
 static const int shipper_calls[] = {
     SCMP_SYS(fsync),    SCMP_SYS(fdatasync), SCMP_SYS(ftruncate), SCMP_SYS(mkdirat),
     SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(fchmod),    SCMP_SYS(fchmodat),
+    SCMP_SYS(unlinkat),
 };
 // The broker and the admin role fetch key sets, the rotator calls providers; the keeper's device
 // may be behind a socket (swtpm, tabrmd, a network HSM).
