@@ -118,7 +118,8 @@ enum http_step {
     HTTP_STEP_HEAD,     // once, when a body follows: fields are readable, the body limit may be
                         // set for this message, 100 Continue may be sent; then read again
     HTTP_STEP_COMPLETE, // message readable; the next one begins at http_reader_consumed
-    HTTP_STEP_REFUSED   // for good: answer http_reader_refusal and close
+    HTTP_STEP_REFUSED   // for good: answer http_reader_refusal and close; the head is readable
+                        // of HTTP_BODY_TOO_LARGE only
 };
 
 enum http_kind { HTTP_KIND_REQUEST, HTTP_KIND_RESPONSE };

@@ -304,8 +304,11 @@ enum http_step http_reader_read(struct http_reader *reader, uint8_t *message, si
     while (advance == ADVANCE_NEXT && reader->stage != STAGE_COMPLETE &&
            reader->stage != STAGE_REFUSED)
         advance = read_stage(reader, message, size);
-    if (reader->stage == STAGE_REFUSED)
+    if (reader->stage == STAGE_REFUSED) {
+        if (reader->refusal == HTTP_BODY_TOO_LARGE)
+            make_views(reader, message);
         return HTTP_STEP_REFUSED;
+    }
     if (advance == ADVANCE_WAIT && reader->stage != STAGE_COMPLETE)
         return HTTP_STEP_MORE;
     make_views(reader, message);

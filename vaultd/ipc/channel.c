@@ -10,6 +10,19 @@
 
 const char CHANNEL_PEER_GONE[] = "closed";
 const char channel_nobody[] = "that process is not running";
+const char CHANNEL_NOT_NOW[] = "the vault is sealed or not ready";
+const char channel_crowded[] = "too many calls are in flight";
+const char channel_clogged[] = "too many messages wait for that process";
+
+// By their texts: what the peer's end of the channel says comes as a text.
+bool channel_was_unheard(vlt_result result) {
+    const char *const reasons[] = {channel_nobody, CHANNEL_NOT_NOW, channel_crowded,
+                                   channel_clogged, CHANNEL_PEER_SILENT, REASON_UNANSWERED};
+    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
+        if (result.class == VLT_UNAVAILABLE && strcmp(result.reason, reasons[i]) == 0)
+            return true;
+    return false;
+}
 
 // ---- Life ----
 
@@ -99,7 +112,7 @@ static void channel_end(struct channel *channel) {
         struct pending ended = channel->pending[i];
         channel->pending[i] = (struct pending){0};
         if (ended.done && !ended.is_given_up)
-            ipc_dispatch_answer(ended.message, vlt_fail(VLT_UNAVAILABLE, channel_nobody),
+            ipc_dispatch_answer(ended.message, vlt_fail(VLT_UNAVAILABLE, REASON_UNANSWERED),
                                 bytes_of(NULL, 0), ended.done, ended.context);
     }
     channel->pending_count = channel->given_up_count = 0;
@@ -147,7 +160,7 @@ static void receive_ask(struct channel *channel, const struct ipc_message_row *r
         channel->calls->link = &call->next;
     channel->calls = call;
     if (channel->events->permits && !channel->events->permits(row->states, channel->context))
-        reply_failure(call, vlt_fail(VLT_UNAVAILABLE, "the vault is sealed or not ready"));
+        reply_failure(call, vlt_fail(VLT_UNAVAILABLE, CHANNEL_NOT_NOW));
     else
         channel->events->asked(call, message, fields, channel->context);
 }

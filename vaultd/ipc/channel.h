@@ -17,7 +17,14 @@
 #include "vaultd/ipc/messages.h"
 
 extern const char CHANNEL_PEER_GONE[];   // the other end is closed
+extern const char CHANNEL_NOT_NOW[];     // the peer's state does not permit the call
 extern const char CHANNEL_PEER_SILENT[]; // a call was given up: see channel_set_patience
+
+// A call ended with this result without an answer: the peer is away, hangs, has no room,
+// its state does not permit the call, or it ended before it answered (REASON_UNANSWERED;
+// then it may have decided, and recorded that). Whoever asked is the only one who can say
+// so in the audit log; whatever a keeper answers, it has recorded.
+bool channel_was_unheard(vlt_result result);
 
 #define CHANNEL_FRAME_MAX 131072
 #define CHANNEL_PENDING_MAX 8192 // calls in flight, and frames that wait for room

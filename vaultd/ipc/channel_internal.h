@@ -70,6 +70,7 @@ struct channel {
 // the kernel more than its bytes do.
 extern const uint8_t channel_bundle_head[FRAME_HEAD_BYTES];
 extern const char channel_nobody[]; // the reason when that process is not running
+extern const char channel_crowded[], channel_clogged[]; // no room for a call, for a frame
 
 // channel_send.c
 void channel_flush(struct channel *channel); // sends the batch, keeps what does not fit

@@ -258,9 +258,9 @@ static vlt_result send_ask(struct channel *channel, unsigned message, void (*don
     if (channel_is_silent(channel, message))
         return vlt_fail(VLT_UNAVAILABLE, CHANNEL_PEER_SILENT);
     if (slot->done)
-        return vlt_fail(VLT_UNAVAILABLE, "too many calls are in flight");
+        return vlt_fail(VLT_UNAVAILABLE, channel_crowded);
     if (!deliver(channel))
-        return vlt_fail(VLT_UNAVAILABLE, "too many messages wait for that process");
+        return vlt_fail(VLT_UNAVAILABLE, channel_clogged);
     *slot = (struct pending){
         .message = message, .call = channel->next_call++, .done = done, .context = context};
     channel->pending_count++;

@@ -468,6 +468,7 @@
 // Takes entries away that an archive has; recorded before.
 #define ASK_PRUNE_FIELDS(FIELD)                                                                    \
     FIELD(U64, until, 0)                    /* index; begins a tile */                             \
+    FIELD(U8, is_archived, 0)               /* who asks says so: counts without audit.archive */   \
     FIELD(BYTES, event, 8192)
 #define ANSWER_PRUNE_FIELDS(FIELD) FIELD(U64, pruned, 0) /* up to where; less: ask again */
 

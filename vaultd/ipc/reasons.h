@@ -13,6 +13,8 @@
 #define REASON_TOKEN_REVOKED "the token was revoked"
 #define REASON_PROOF_REPLAYED "the proof of possession was used before"
 #define REASON_PROOF_OLD "the proof of possession is too old"
+// Of a channel: what came of the call is not known, perhaps all that it asked for.
+#define REASON_UNANSWERED "that process ended before it answered: it may have been done"
 #define REASON_VERSION_STAGED "a version is staged: promote or abandon it first"
 
 #define REASON_MAX_BYTES 200

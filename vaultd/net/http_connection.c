@@ -225,6 +225,8 @@ static void advance_once(struct http_connection *c, bool *ret_again) {
     case HTTP_STEP_REFUSED: {
         enum http_refusal refusal = http_reader_refusal(&c->reader);
         c->server->counters.requests_refused++;
+        if (refusal == HTTP_BODY_TOO_LARGE && c->server->settings.too_large)
+            c->server->settings.too_large(&c->exchange, c->server->settings.ctx);
         connection_refuse(c, http_refusal_status(refusal), http_refusal_text(refusal));
         return;
     }

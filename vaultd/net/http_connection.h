@@ -36,6 +36,8 @@ struct http_exchange {
     bool was_abandoned; // answered for the handler (503); its reply is dropped
     http_release *gone; // stream: told once when the peer goes
     void *gone_ctx;
+    const struct http_review *review; // NULL: its answer leaves as it is
+    void *review_ctx;
 };
 
 struct http_connection {

@@ -211,12 +211,40 @@ void http_exchange_read_body(struct http_exchange *x) {
         connection_advance_later(c);
 }
 
+void http_exchange_set_review(struct http_exchange *x, const struct http_review *review,
+                              void *ctx) {
+    x->review = review;
+    x->review_ctx = ctx;
+}
+
+void *http_exchange_review_context(const struct http_exchange *x,
+                                   const struct http_review *review) {
+    return x->review == review ? x->review_ctx : NULL;
+}
+
+// True: the reviewer has the answer.
+static bool is_reviewed(struct http_exchange *x, unsigned status,
+                        const struct http_header *headers, size_t header_count,
+                        const struct payload *payload) {
+    const struct http_review *review = x->review;
+    x->review = NULL;
+    if (status < 400 || payload->release) {
+        review->passed(x->review_ctx);
+        return false;
+    }
+    review->refused(x, status, headers, header_count, bytes_of(payload->at, payload->size),
+                    x->review_ctx);
+    return true;
+}
+
 void http_exchange_reply_secret(struct http_exchange *x, unsigned status,
                                 const struct http_header *headers, size_t header_count,
                                 const void *body, size_t body_bytes, http_release *release,
                                 void *ctx) {
     struct payload payload = {body, body_bytes, release, ctx};
     struct http_connection *c = x->connection;
+    if (x->review && is_reviewed(x, status, headers, header_count, &payload))
+        return;
     if (take_back(x))
         answer(c, status, headers, header_count, &payload);
     else

@@ -117,7 +117,26 @@ uint64_t http_router_body_max(const struct http_router *router, const struct htt
     return route ? route->body_bytes_max : HTTP_ROUTE_UNKNOWN_BODY_MAX;
 }
 
+void http_router_too_large(const struct http_router *router, struct http_exchange *x) {
+    const struct http_request *request = http_exchange_request(x);
+    static uint8_t normal[HTTP_ROUTE_PATH_MAX];
+    struct bytes path;
+    struct http_parameters parameters;
+    unsigned allowed;
+    if (!router->too_large ||
+        !vlt_is_ok(http_path_normalise(request->path, normal, sizeof normal, &path)))
+        return;
+    const struct http_route *route =
+        find_route(router, request->method, path, &parameters, &allowed);
+    if (route)
+        router->too_large(x, route, &parameters, router->ctx);
+}
+
 void http_router_handler(struct http_exchange *x, void *router) { http_router_dispatch(router, x); }
+
+void http_router_too_large_handler(struct http_exchange *x, void *router) {
+    http_router_too_large(router, x);
+}
 
 uint64_t http_router_body_max_handler(const struct http_request *head, void *router) {
     return http_router_body_max(router, head);

@@ -46,7 +46,10 @@ struct http_server_settings {
     // NULL: everybody passes.
     http_handler *gate;
     uint64_t gate_bytes;
-    void *ctx;                  // of handler, body_max and gate
+    // Told of a request that the server answers itself with 413, after its head and before
+    // the answer; replies nothing. NULL: nobody wants to know.
+    http_handler *too_large;
+    void *ctx;                  // of handler, body_max, gate and too_large
     struct ssl_ctx_st *tls;     // NULL: plain. The server takes its own reference
 };
 // 1024 connections, 10 s, 60 s, 30 s, 30 s, no handler, plain.
@@ -122,6 +125,20 @@ void http_exchange_reply_problem(struct http_exchange *x, const struct http_prob
 void http_exchange_reply_oauth_error(struct http_exchange *x, unsigned status, const char *error,
                                      const char *description,
                                      const struct http_header *headers, size_t header_count);
+
+// Stands between an answer and its leaving, for who must do something first with each
+// refusal. Set by a handler or before it, for one exchange.
+struct http_review {
+    // In place of a reply of status 400 and more. Ends x with http_exchange_reply, now or
+    // later, with this answer or another; that one is not reviewed. The views end with
+    // the call.
+    void (*refused)(struct http_exchange *x, unsigned status, const struct http_header *headers,
+                    size_t header_count, struct bytes body, void *ctx);
+    http_release *passed; // another answer leaves now: the context is not needed any more
+};
+void http_exchange_set_review(struct http_exchange *x, const struct http_review *review, void *ctx);
+// The context that was set with this review; NULL: none was, or it has ended.
+void *http_exchange_review_context(const struct http_exchange *x, const struct http_review *review);
 
 // A long answer in chunks. begin ends neither x nor its request views. `gone`
 // (may be NULL) is called once when the peer goes before the end; the caller

@@ -23,6 +23,7 @@
 #include "libvault/audit/tile.h"
 #include "libvault/audit/witness.h"
 #include "libvault/base/clock.h"
+#include "libvault/base/freshfile.h"
 #include "libvault/crypto/pkey.h"
 #include "libvault/secret/secret_file.h"
 #include "vaultd/net/http_router.h"
@@ -77,7 +78,7 @@ static void warn_of(const char *name, const char *path) {
 
 // Written whole before it has its name: a key that was cut short would be lost.
 static vlt_result save_seed(int folder, const struct secret *seed) {
-    int fd = openat(folder, "key.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int fd = freshfile_open(folder, "key.new", 0600);
     bool is_saved = fd >= 0 &&
                     write(fd, secret_borrow(seed), PKEY_PRIVATE_SIZE) == PKEY_PRIVATE_SIZE &&
                     fsync(fd) == 0;
@@ -229,7 +230,7 @@ static vlt_result serve(struct witness *witness, const struct options *options,
                         struct fault *fault) {
     static const struct http_route routes[] = {
         {HTTP_POST, "/add-checkpoint", on_add, WITNESS_BODY_MAX}};
-    struct http_router router = {routes, 1, witness};
+    struct http_router router = {routes, 1, witness, NULL};
     struct http_server_settings settings = http_server_settings_default;
     settings.handler = http_router_handler;
     settings.body_max = http_router_body_max_handler;
