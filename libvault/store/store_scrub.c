@@ -97,23 +97,26 @@ static vlt_result look(struct store_scrub *scrub) {
 static vlt_result age(struct store_scrub *scrub) {
     for (int i = 0; i < AGE_COMMITS; i++) {
         VLT_TRY(commit_nothing(scrub->store));
-        VLT_TRY(look(scrub));
+        if (scrub->is_to_do)
+            VLT_TRY(look(scrub));
     }
     return vlt_ok();
 }
 
 static vlt_result begin(struct store_scrub *scrub) {
     struct store *store = scrub->store;
-    VLT_TRY(scrub_pages_init(&scrub->pages, store));
-    scrub->is_to_do = calloc(1, scrub->pages.count);
-    if (!scrub->is_to_do)
-        return vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    store_readers_check(store); // a reader that died holds nothing up
     VLT_TRY(age(scrub));
     int code = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &scrub->snapshot);
     if (code) {
         scrub->snapshot = NULL;
         return store_lmdb_result(code);
     }
+    // Not before: the file may have grown by pages that name large values of long ago.
+    VLT_TRY(scrub_pages_init(&scrub->pages, store));
+    scrub->is_to_do = calloc(1, scrub->pages.count);
+    if (!scrub->is_to_do)
+        return vlt_fail(VLT_UNAVAILABLE, "out of memory");
     VLT_TRY(scrub_pages_look(&scrub->pages, store, scrub->snapshot));
     scrub->number = SCRUB_META_PAGES;
     scrub->phase = PHASE_GAPS;

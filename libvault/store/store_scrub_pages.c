@@ -2,6 +2,7 @@
 #include "libvault/store/store_scrub_pages.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -10,6 +11,7 @@
 // lmdb.h does not describe its file; these are of mdb.c (0.9.x), MDB_page and
 // MDB_node, checked against every page before anything is overwritten.
 #define PAGE_HEADER 16
+#define PAGE_BYTES_MAX (1 << 16)
 #define FLAG_BRANCH 0x01
 #define FLAG_LEAF 0x02
 #define FLAG_OVERFLOW 0x04
@@ -168,24 +170,59 @@ vlt_result scrub_pages_look(struct scrub_pages *pages, struct store *store, MDB_
 
 // ---- Pages in use ----
 
-// What lies behind a large value on its last page.
-static vlt_result clear_tail(struct scrub_pages *pages, uint64_t first, uint64_t value_bytes) {
-    uint64_t end = PAGE_HEADER + value_bytes;
-    uint64_t page = first + (end - 1) / pages->page_bytes;
-    size_t from = (size_t)((end - 1) % pages->page_bytes + 1), size = pages->page_bytes - from;
-    uint8_t room[1 << 16];
-    off_t at = (off_t)(page * pages->page_bytes + from);
-    if (page > pages->last_page || size == 0 || size > sizeof room)
-        return vlt_ok();
-    if (pread(pages->fd, room, size, at) != (ssize_t)size)
+// Is this the first page of a run of overflow pages that are all in use? A file that
+// contradicts itself is refused: nothing of it is overwritten on its word.
+static bool is_run(const struct scrub_pages *pages, uint64_t first,
+                   const uint8_t start[PAGE_HEADER], uint32_t *ret_run) {
+    struct page_header header;
+    uint64_t end = pages->last_page + 1 < pages->count ? pages->last_page + 1 : pages->count;
+    uint32_t run;
+    memcpy(&header, start, sizeof header);
+    memcpy(&run, start + offsetof(struct page_header, lower), sizeof run);
+    if (header.number != first || !(header.flags & FLAG_OVERFLOW) || first >= end || run == 0 ||
+        run > end - first)
+        return false;
+    for (uint64_t i = first; i < first + run; i++)
+        if (pages->states[i] != SCRUB_IN_USE)
+            return false;
+    *ret_run = run;
+    return true;
+}
+
+// Of a page that is not at hand. The chunk stays: the leaf that is read is in it.
+static vlt_result clear_from(struct scrub_pages *pages, uint64_t number, size_t from) {
+    uint8_t page[PAGE_BYTES_MAX];
+    uint64_t name;
+    if (pages->page_bytes > sizeof page)
+        return not_a_page();
+    if (pread(pages->fd, page, pages->page_bytes, (off_t)(number * pages->page_bytes)) !=
+        (ssize_t)pages->page_bytes)
         return io_failure();
-    if (is_zero(room, size))
-        return vlt_ok();
-    memset(room, 0, size);
-    pages->done.cleared_pages++;
-    pages->done.cleared_bytes += size;
-    pages->unsynced_bytes += size;
-    return pwrite(pages->fd, room, size, at) == (ssize_t)size ? vlt_ok() : io_failure();
+    // What begins behind the run has its number: a count that is too high ends there.
+    memcpy(&name, page, sizeof name);
+    if (from == 0 && name == number)
+        return not_a_page();
+    return clear(pages, number, page, from, pages->page_bytes);
+}
+
+// What lies behind a large value, to the end of its run. LMDB gives a value that one
+// transaction writes twice the pages of the first time, however few it needs now. Such
+// pages belong to this value alone, and no snapshot knows it with another size: what was
+// committed once is never written in place.
+static vlt_result clear_tail(struct scrub_pages *pages, uint64_t first, uint64_t value_bytes) {
+    uint8_t start[PAGE_HEADER];
+    uint32_t run;
+    if (pread(pages->fd, start, sizeof start, (off_t)(first * pages->page_bytes)) !=
+        (ssize_t)sizeof start)
+        return io_failure();
+    if (!is_run(pages, first, start, &run) ||
+        PAGE_HEADER + value_bytes > run * (uint64_t)pages->page_bytes)
+        return not_a_page();
+    uint64_t end = PAGE_HEADER + value_bytes;
+    size_t from = (size_t)(end % pages->page_bytes); // 0: the value fills its pages
+    for (uint64_t i = end / pages->page_bytes; i < run; i++, from = 0)
+        VLT_TRY(clear_from(pages, first + i, from));
+    return vlt_ok();
 }
 
 static vlt_result clear_tails(struct scrub_pages *pages, const uint8_t *page,
@@ -215,13 +252,14 @@ vlt_result scrub_pages_clear_gaps(struct scrub_pages *pages, uint64_t number,
     uint8_t *page;
     VLT_TRY(page_at(pages, number, &page));
     memcpy(&header, page, sizeof header);
-    memcpy(&run, page + 12, sizeof run);
     *ret_run = 1;
     if (header.number != number)
         return not_a_page();
     if (header.flags & FLAG_OVERFLOW) {
+        if (!is_run(pages, number, page, &run))
+            return not_a_page();
         *ret_run = run;
-        return run > 0 && run <= pages->last_page - number + 1 ? vlt_ok() : not_a_page();
+        return vlt_ok();
     }
     bool is_tree = header.flags == FLAG_BRANCH || header.flags == FLAG_LEAF;
     if (!is_tree || header.lower < PAGE_HEADER || header.lower > header.upper ||

@@ -20,7 +20,7 @@ struct scrub_pages {
     int fd;
     size_t page_bytes;
     uint64_t last_page; // of a commit
-    uint64_t count;     // pages of the file when it began: those that are looked at
+    uint64_t count;     // pages of the file when it was initialised: those that are looked at
     uint8_t *states;    // enum scrub_page, a byte for each page
     uint8_t *chunk;     // SCRUB_CHUNK_PAGES
     uint64_t chunk_first, chunk_count;
@@ -35,8 +35,9 @@ vlt_result scrub_pages_look(struct scrub_pages *pages, struct store *store,
                             MDB_txn *txn) VLT_MUST_USE;
 // All of a page that is free.
 vlt_result scrub_pages_clear(struct scrub_pages *pages, uint64_t number) VLT_MUST_USE;
-// The gap of a page in use, and what lies behind the large values that it names.
-// ret_run: how many pages this one is the first of. VLT_MALFORMED: it is no page.
+// The gap of a page in use, and what lies behind the large values that it names, to
+// the end of the pages that are theirs. ret_run: how many pages this one is the first
+// of. VLT_MALFORMED: it is no page, or it names a large value whose pages are not whole.
 vlt_result scrub_pages_clear_gaps(struct scrub_pages *pages, uint64_t number,
                                   uint64_t *ret_run) VLT_MUST_USE;
 // What was cleared is on the disk. Small amounts wait for the next call, unless

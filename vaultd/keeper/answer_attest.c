@@ -13,12 +13,24 @@ struct attesting {
     struct ipc_call *call;
     struct device_thread *thread;
     struct device_call *device;
+    uint8_t event[2048]; // for when the device gives none after all
+    size_t event_bytes;
 };
 
 static void finish(struct attesting *attesting, vlt_result result, const char *text) {
     const struct answer_attest answer = {.evidence = bytes_of_text(text)};
     reply_attest(attesting->call, result, vlt_is_ok(result) ? &answer : NULL);
     free(attesting);
+}
+
+// The record says that it was permitted; the log must also say that nothing came of it.
+static void record_failure(struct attesting *attesting, vlt_result why) {
+    struct audit_event event;
+    if (!vlt_is_ok(audit_event_get(bytes_of(attesting->event, attesting->event_bytes), &event)))
+        return;
+    event.outcome = AUDIT_ERROR;
+    event.reason = bytes_of_text(why.reason);
+    audit_later(attesting->keeper, &event);
 }
 
 static void attested(struct device_call *device) {
@@ -32,6 +44,8 @@ static void attested(struct device_call *device) {
         log_warning("no evidence: %s", fault_or_reason(&device->fault, result));
     else if (!text)
         result = vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    if (!vlt_is_ok(result))
+        record_failure(attesting, result);
     finish(attesting, result, text);
     free(text);
 }
@@ -94,5 +108,9 @@ void answer_attest(struct keeper *keeper, struct ipc_call *call, struct bytes fr
                                     .call = call,
                                     .thread = of->thread,
                                     .device = device};
+    struct wire_writer w;
+    wire_writer_init(&w, attesting->event, sizeof attesting->event);
+    audit_event_put(&w, &event);
+    attesting->event_bytes = w.failed ? 0 : w.size;
     audit_first(keeper, &event, &attesting->wait);
 }

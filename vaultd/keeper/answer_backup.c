@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The copy is ciphertext where the store is; who holds it and the recovery shares,
 // or it and the device, has everything.
+#include <inttypes.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,6 +45,7 @@ struct beginning {
     struct audit_wait wait; // first
     struct keeper *keeper;
     struct ipc_call *call;
+    uint64_t number; // of the backup
 };
 
 static vlt_result begin(struct keeper *keeper) {
@@ -75,14 +77,31 @@ static void recorded(struct audit_wait *wait, vlt_result result) {
     struct beginning *beginning = (struct beginning *)wait;
     struct keeper *keeper = beginning->keeper;
     struct answer_backup_begin answer = {.number = 0};
-    if (vlt_is_ok(result))
-        result = begin(keeper);
+    bool is_there = keeper->backup && keeper->backup->number == beginning->number;
+    if (vlt_is_ok(result) && !is_there)
+        result = vlt_fail(VLT_UNAVAILABLE, "the vault is sealed");
     if (vlt_is_ok(result))
         answer = (struct answer_backup_begin){.number = keeper->backup->number,
                                               .revision = keeper->backup->revision,
                                               .records = keeper->backup->records};
+    else if (is_there)
+        backup_end(keeper);
     reply_backup_begin(beginning->call, result, vlt_is_ok(result) ? &answer : NULL);
     free(beginning);
+}
+
+// The snapshot is taken first, so that the log can say which one left; nothing of it is
+// read before that is recorded.
+static void record(struct keeper *keeper, struct beginning *beginning, struct audit_event *event) {
+    const struct backup *backup = keeper->backup;
+    char subject[128];
+    snprintf(subject, sizeof subject,
+             "backup %" PRIu64 ": store revision %" PRIu64 ", %" PRIu64 " records", backup->number,
+             backup->revision, backup->records);
+    event->subject = bytes_of_text(subject);
+    beginning->number = backup->number;
+    beginning->wait.done = recorded;
+    audit_first(keeper, event, &beginning->wait);
 }
 
 void answer_backup_begin(struct keeper *keeper, struct ipc_call *call, struct bytes frame) {
@@ -94,13 +113,15 @@ void answer_backup_begin(struct keeper *keeper, struct ipc_call *call, struct by
         return;
     }
     struct beginning *beginning = calloc(1, sizeof *beginning);
-    if (!beginning) {
-        audit_refuse(keeper, call, &event, vlt_fail(VLT_UNAVAILABLE, "out of memory"));
+    vlt_result result = beginning ? begin(keeper) : vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    if (!vlt_is_ok(result)) {
+        free(beginning);
+        audit_refuse(keeper, call, &event, result);
         return;
     }
-    *beginning = (struct beginning){.keeper = keeper, .call = call};
-    beginning->wait.done = recorded;
-    audit_first(keeper, &event, &beginning->wait);
+    beginning->keeper = keeper;
+    beginning->call = call;
+    record(keeper, beginning, &event);
 }
 
 // ---- Chunks ----

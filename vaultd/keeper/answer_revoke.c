@@ -42,10 +42,11 @@ static vlt_result check_token(struct keeper *keeper, const struct ask_revoke_tok
 
 void answer_revoke_token(struct keeper *keeper, struct ipc_call *call, struct bytes frame) {
     struct ask_revoke_token ask;
-    struct audit_event event;
+    struct audit_event event, said;
     struct seen_token *token = NULL;
     struct token_claims claims;
     if (!vlt_is_ok(ask_revoke_token_decode(frame, &ask)) ||
+        !vlt_is_ok(audit_event_get(ask.event, &said)) ||
         !vlt_is_ok(audit_event_of(ask.event, AUDIT_REVOKE, &event))) {
         ipc_call_refuse(call, "a malformed ask_revoke_token");
         return;
@@ -57,6 +58,8 @@ void answer_revoke_token(struct keeper *keeper, struct ipc_call *call, struct by
     }
     if (token)
         gate_describe(&claims, &event);
+    else
+        event.tenant = said.tenant; // where it was sent; nothing in it can be believed
     struct change *change =
         vlt_is_ok(result) ? change_new(keeper, call, &event, token_answered) : NULL;
     if (vlt_is_ok(result) && !change)

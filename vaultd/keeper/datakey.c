@@ -57,7 +57,7 @@ void datakeys_clear(struct datakeys *datakeys) {
             struct datakey *entry = datakeys->buckets[i];
             datakeys->buckets[i] = entry->next;
             unload(datakeys, entry);
-            datakeys_unpark(datakeys, entry, vlt_fail(VLT_UNAVAILABLE, "the vault is sealed"));
+            datakeys_unpark(datakeys, entry, vlt_fail(VLT_UNAVAILABLE, CHANNEL_NOT_NOW));
             free(entry);
         }
 }

@@ -32,6 +32,7 @@ struct datakeys {
     size_t loaded, parked;
     uint64_t generation; // grows with each clear: an answer to an older load is dropped
     struct event *look;  // at calls that are parked
+    vlt_result given_up; // while one is asked for the last time: why it waits no more
     struct datakey *buckets[DATAKEYS_BUCKETS];
 };
 
@@ -48,7 +49,8 @@ vlt_result datakeys_take(struct datakeys *datakeys, struct datakey *entry,
 // On a timer: those that waited too long are answered, and a device that does not
 // answer is given company.
 void datakeys_look_at_parked(evutil_socket_t fd, short what, void *context);
-// Asks them all again, or answers all of them with that failure.
+// Asks them all again; with a failure for the last time: then they are refused with it,
+// and recorded, by who decides about them.
 void datakeys_unpark(struct datakeys *datakeys, struct datakey *entry, vlt_result result);
 
 // ---- datakey_load.c ----

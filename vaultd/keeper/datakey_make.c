@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vaultd/keeper/datakey_make.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "vaultd/keeper/datakey.h"
 #include "vaultd/keeper/device_thread.h"
+#include "vaultd/keeper/devices.h"
 #include "vaultd/keeper/system_keys.h"
 #include "vaultd/log/log.h"
 
@@ -115,11 +118,29 @@ static vlt_result add_retirement(struct keeper *keeper, uint32_t tenant,
     return w.failed ? vlt_fail(VLT_BUG, "a wrapped data key is too large") : vlt_ok();
 }
 
+static const char *wrapping_device(const struct keeper *keeper) {
+    for (size_t i = 0; i < keeper->devices->count; i++)
+        if (keeper->devices->at[i].thread == keeper->device)
+            return keeper->devices->at[i].name;
+    return "";
+}
+
+// The log says which key comes after which, and what wraps it.
+static void name_keys(const struct keeper *keeper, uint32_t tenant,
+                      const struct rotate_datakey *old, uint32_t number, struct change *change) {
+    char whose[ROTATE_DATAKEY_TEXT_SIZE], text[256];
+    rotate_datakey_text(tenant, old, whose);
+    snprintf(text, sizeof text, "%s to %" PRIu32 ", device %s", whose, number,
+             wrapping_device(keeper));
+    change->event.subject = change_keep(change, bytes_of_text(text));
+}
+
 static vlt_result start(struct keeper *keeper, uint32_t tenant, const struct rotate_datakeys *keys,
                         struct change *change, datakey_made_fn *made) {
     uint32_t newest = keys->keys[keys->count - 1].number;
     if (keys->count == ROTATE_DATAKEYS_MAX || newest == UINT32_MAX)
         return vlt_fail(VLT_LIMIT, "there are too many data keys");
+    name_keys(keeper, tenant, keys->active, newest + 1, change);
     VLT_TRY(store_snapshot_begin(keeper->store));
     vlt_result result = add_retirement(keeper, tenant, keys->active, change);
     store_snapshot_end(keeper->store);

@@ -15,14 +15,30 @@ static void parked_free(struct datakeys *datakeys, struct parked *parked) {
     free(parked);
 }
 
+// Asks again. The failure is what datakey_park then says to whoever answers this call, who
+// has it recorded with all that is known of it. A vault that is sealed decides nothing:
+// that is for the one who asked to record.
+static void ask_again(struct datakeys *datakeys, struct parked *parked, vlt_result failure) {
+    if (channel_was_unheard(failure)) {
+        reply_failure(parked->call, failure);
+        return;
+    }
+    datakeys->given_up = failure;
+    keeper_asked(parked->call, parked->message,
+                 bytes_of(secret_borrow(parked->frame), secret_size(parked->frame)),
+                 datakeys->keeper);
+    datakeys->given_up = vlt_ok();
+    secret_release(parked->frame);
+}
+
 // A device may take its time, a request may not.
 static void expire(struct datakeys *datakeys, struct datakey *entry, int64_t now_ms) {
     struct parked **link = &entry->first;
     while (*link && (*link)->until_ms <= now_ms) { // in the order in which they came
         struct parked *parked = *link;
         *link = parked->next;
-        reply_failure(parked->call,
-                      vlt_fail(VLT_UNAVAILABLE, "the device does not answer in time"));
+        ask_again(datakeys, parked,
+                  vlt_fail(VLT_UNAVAILABLE, "the device does not answer in time"));
         parked_free(datakeys, parked);
     }
     if (!entry->first)
@@ -54,14 +70,7 @@ void datakeys_unpark(struct datakeys *datakeys, struct datakey *entry, vlt_resul
     entry->last = &entry->first;
     while (parked) {
         struct parked *next = parked->next;
-        if (vlt_is_ok(result)) {
-            keeper_asked(parked->call, parked->message,
-                         bytes_of(secret_borrow(parked->frame), secret_size(parked->frame)),
-                         datakeys->keeper);
-            secret_release(parked->frame);
-        } else {
-            reply_failure(parked->call, result);
-        }
+        ask_again(datakeys, parked, result);
         parked_free(datakeys, parked);
         parked = next;
     }
@@ -84,6 +93,7 @@ static struct parked *parked_new(struct ipc_call *call, unsigned message, struct
 
 vlt_result datakey_park(struct datakeys *datakeys, uint32_t tenant, uint32_t number,
                         struct ipc_call *call, unsigned message, struct bytes frame) {
+    VLT_TRY(datakeys->given_up);
     if (datakeys->parked >= DATAKEYS_PARKED_MAX)
         return vlt_fail(VLT_LIMIT, "too many calls wait for the device");
     struct datakey *entry = datakeys_entry_or_new(datakeys, tenant, number);

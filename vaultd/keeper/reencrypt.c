@@ -106,7 +106,26 @@ static void destroyed(struct change *change, vlt_result result, uint64_t revisio
         end(job);
 }
 
+// The log says which keys end.
+struct key_names {
+    char text[256];
+    size_t used;
+};
+
+static void key_names_add(struct key_names *names, uint32_t tenant,
+                          const struct rotate_datakey *key) {
+    char text[ROTATE_DATAKEY_TEXT_SIZE];
+    size_t left = sizeof names->text - names->used;
+    rotate_datakey_text(tenant, key, text);
+    int size = snprintf(names->text + names->used, left, "%s%s", names->used ? "; " : "", text);
+    if (size > 0 && (size_t)size < left)
+        names->used += (size_t)size;
+    else
+        names->text[names->used] = 0; // each was named when it was retired, too
+}
+
 static vlt_result add_old_keys(struct reencrypt *job, struct change *change) {
+    struct key_names names = {.used = 0};
     struct keeper *keeper = job->keeper;
     struct rotate_datakeys keys;
     VLT_TRY(store_snapshot_begin(keeper->store));
@@ -116,11 +135,14 @@ static vlt_result add_old_keys(struct reencrypt *job, struct change *change) {
     for (size_t i = 0; i < keys.count; i++) {
         uint8_t room[4];
         // Those that were retired while the pass ran wait for the next one.
-        if (keys.keys[i].number < job->active && keys.keys[i].state == RECORD_WRAPPING_RETIRED)
-            change_add_removal(change, job->tenant, STORE_DATA_KEY,
-                               record_datakey_name(keys.keys[i].number, room),
-                               keys.keys[i].revision);
+        if (keys.keys[i].number >= job->active || keys.keys[i].state != RECORD_WRAPPING_RETIRED)
+            continue;
+        key_names_add(&names, job->tenant, &keys.keys[i]);
+        change_add_removal(change, job->tenant, STORE_DATA_KEY,
+                           record_datakey_name(keys.keys[i].number, room), keys.keys[i].revision);
     }
+    if (names.used)
+        change->event.subject = change_keep(change, bytes_of_text(names.text));
     return change->count ? vlt_ok() : vlt_fail(VLT_NOT_FOUND, "no old data key is left");
 }
 
@@ -293,9 +315,9 @@ static uint32_t rate_of(const struct keeper *keeper, uint32_t records_per_s) {
     return records_per_s == ROTATION_RATE_DEFAULT ? keeper->settings.records_per_s : records_per_s;
 }
 
-void reencrypt_set_rate(struct keeper *keeper, uint32_t records_per_s) {
+void reencrypt_set_rate(struct keeper *keeper, uint32_t tenant, uint32_t records_per_s) {
     struct reencrypt *job = keeper->rotations->reencrypt;
-    if (job && records_per_s != ROTATION_RATE_DEFAULT)
+    if (job && job->tenant == tenant && records_per_s != ROTATION_RATE_DEFAULT)
         job->records_per_s = records_per_s;
 }
 

@@ -26,6 +26,6 @@ struct reencrypt_progress {
 // false: nothing is under way for that tenant.
 bool reencrypt_look(const struct keeper *keeper, uint32_t tenant,
                     struct reencrypt_progress *ret_progress);
-void reencrypt_set_rate(struct keeper *keeper, uint32_t records_per_s);
+void reencrypt_set_rate(struct keeper *keeper, uint32_t tenant, uint32_t records_per_s);
 
 #endif

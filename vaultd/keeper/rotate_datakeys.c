@@ -67,3 +67,12 @@ json_t *rotate_datakeys_json(const struct rotate_datakeys *keys, const char *kin
                      "state", is_under_way ? "waiting" : "steady", "active",
                      key_json(keys->active), "retired", retired);
 }
+
+void rotate_datakey_text(uint32_t tenant, const struct rotate_datakey *key,
+                         char text[ROTATE_DATAKEY_TEXT_SIZE]) {
+    char whose[24] = "system";
+    if (tenant != STORE_SYSTEM_TENANT)
+        snprintf(whose, sizeof whose, "tenant %" PRIu32, tenant);
+    snprintf(text, ROTATE_DATAKEY_TEXT_SIZE, "%s: data key %" PRIu32 " (revision %" PRIu64 ")",
+             whose, key->number, key->revision);
+}

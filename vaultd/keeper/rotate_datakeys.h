@@ -26,6 +26,10 @@ vlt_result rotate_datakeys_read(struct keeper *keeper, uint32_t tenant,
 // The same, with a snapshot of its own.
 vlt_result rotate_datakeys_look(struct keeper *keeper, uint32_t tenant,
                                 struct rotate_datakeys *keys) VLT_MUST_USE;
+// "tenant 3: data key 1 (revision 17)", for the log; of the vault itself "system: …".
+#define ROTATE_DATAKEY_TEXT_SIZE 80
+void rotate_datakey_text(uint32_t tenant, const struct rotate_datakey *key,
+                         char text[ROTATE_DATAKEY_TEXT_SIZE]);
 // {kind, is_under_way, state, active, retired}; NULL: out of memory.
 json_t *rotate_datakeys_json(const struct rotate_datakeys *keys, const char *kind);
 

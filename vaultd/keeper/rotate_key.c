@@ -128,6 +128,17 @@ void rotate_key_add_destruction(struct change *change, const struct rotate_key_r
                        STORE_ANY_REVISION);
 }
 
+// The log says which key came; that it was an emergency is in the subject already.
+static void name_new(struct change *change, struct bytes kid) {
+    char text[JWK_KID_SIZE + 16];
+    if (change->event.subject.size == 0) {
+        change->event.subject = change_keep(change, kid);
+    } else if (bytes_equal_text(change->event.subject, "emergency")) {
+        snprintf(text, sizeof text, "emergency: %.*s", (int)kid.size, (const char *)kid.at);
+        change->event.subject = change_keep(change, bytes_of_text(text));
+    }
+}
+
 // `signer`: the device has made the key already.
 static vlt_result add_new(struct change *change, enum record_key_use use,
                           enum record_key_state state, int64_t now_s,
@@ -137,8 +148,7 @@ static vlt_result add_new(struct change *change, enum record_key_use use,
     VLT_TRY(signer ? system_key_describe(keys, signer, state, now_s, &made)
                    : system_key_make(keys, use, state, now_s, &made));
     struct bytes kid = bytes_of_text(made.kid);
-    if (change->event.subject.size == 0) // the log says which key came
-        change->event.subject = change_keep(change, kid);
+    name_new(change, kid);
     change_add(change, STORE_SYSTEM_TENANT, system_key_public_class(use), kid,
                bytes_of_text(made.json), 0);
     change_add(change, STORE_SYSTEM_TENANT, system_key_secret_class(use), kid,

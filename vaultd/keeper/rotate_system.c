@@ -131,9 +131,10 @@ static vlt_result fill(struct keeper *keeper, const struct rotate_datakey *old,
     return result;
 }
 
-static void step(struct keeper *keeper, const struct rotate_datakey *old, const char *operation) {
+static void step(struct keeper *keeper, const struct rotate_datakey *old, const char *operation,
+                 const char *subject) {
     struct audit_event event;
-    rotation_event(&event, operation, "vault");
+    rotation_event(&event, operation, subject);
     struct change *change = change_new(keeper, NULL, &event, stepped);
     if (!change)
         return;
@@ -166,8 +167,12 @@ void rotate_system_tick(struct keeper *keeper) {
     store_snapshot_end(keeper->store);
     const struct rotate_datakey *old =
         &keys.keys[0] == keys.active ? &keys.keys[1] : &keys.keys[0];
+    char key[ROTATE_DATAKEY_TEXT_SIZE], subject[ROTATE_DATAKEY_TEXT_SIZE + 48];
+    rotate_datakey_text(STORE_SYSTEM_TENANT, old, key);
+    snprintf(subject, sizeof subject, "%s, %zu records to %" PRIu32, key, remaining,
+             keys.active->number);
     step(keeper, remaining ? NULL : old,
-         remaining ? "rotate.system.encrypt" : "rotate.system.destroy");
+         remaining ? "rotate.system.encrypt" : "rotate.system.destroy", remaining ? subject : key);
 }
 
 // ---- Destroyed by hand: the tick does it, as soon as nothing needs the key ----

@@ -99,6 +99,73 @@ static void begin(struct keeper *keeper, struct ipc_call *call, const struct ask
     rotate_tenant_begin(keeper, ask->tenant, keys, change);
 }
 
+// ---- Under way already: on with it, perhaps at another speed ----
+
+struct going_on {
+    struct audit_wait wait; // first
+    struct ipc_call *call;
+    uint32_t tenant, records_per_s;
+    uint8_t event[2048]; // for when nothing comes of it after all
+    size_t event_bytes;
+};
+
+// The record says that it was permitted; the log must also say that nothing came of it.
+static void record_failure(struct keeper *keeper, const struct going_on *going_on,
+                           vlt_result why) {
+    struct audit_event event;
+    if (!vlt_is_ok(audit_event_get(bytes_of(going_on->event, going_on->event_bytes), &event)))
+        return;
+    event.outcome = AUDIT_ERROR;
+    event.reason = bytes_of_text(why.reason);
+    audit_later(keeper, &event);
+}
+
+static void go_on(struct audit_wait *wait, vlt_result result) {
+    struct going_on *going_on = (struct going_on *)wait;
+    struct keeper *keeper = wait->keeper;
+    if (vlt_is_ok(result) && keeper->state != KEEPER_UNSEALED) {
+        result = vlt_fail(VLT_UNAVAILABLE, "the vault is sealed");
+        record_failure(keeper, going_on, result);
+    }
+    if (vlt_is_ok(result)) {
+        reencrypt_begin(keeper, going_on->tenant, going_on->records_per_s);
+        reencrypt_set_rate(keeper, going_on->tenant, going_on->records_per_s);
+        rotation_reply(going_on->call, describe(keeper, going_on->tenant));
+    } else {
+        reply_failure(going_on->call, result);
+    }
+    free(going_on);
+}
+
+static void record_going_on(struct keeper *keeper, struct ipc_call *call,
+                            const struct ask_rotate *ask, const struct rotate_datakeys *keys,
+                            struct audit_event *event) {
+    char key[ROTATE_DATAKEY_TEXT_SIZE], subject[ROTATE_DATAKEY_TEXT_SIZE + 64];
+    struct going_on *going_on = calloc(1, sizeof *going_on);
+    if (!going_on) {
+        audit_refuse(keeper, call, event, vlt_fail(VLT_UNAVAILABLE, "no memory for a change"));
+        return;
+    }
+    rotate_datakey_text(ask->tenant, keys->active, key);
+    if (ask->records_per_s == ROTATION_RATE_DEFAULT)
+        snprintf(subject, sizeof subject, "%s goes on", key);
+    else if (ask->records_per_s == ROTATION_RATE_UNLIMITED)
+        snprintf(subject, sizeof subject, "%s goes on, as fast as it can", key);
+    else
+        snprintf(subject, sizeof subject, "%s goes on, %" PRIu32 " records/s", key,
+                 ask->records_per_s);
+    event->subject = bytes_of_text(subject);
+    *going_on = (struct going_on){.wait = {.done = go_on},
+                                  .call = call,
+                                  .tenant = ask->tenant,
+                                  .records_per_s = ask->records_per_s};
+    struct wire_writer w;
+    wire_writer_init(&w, going_on->event, sizeof going_on->event);
+    audit_event_put(&w, event);
+    going_on->event_bytes = w.failed ? 0 : w.size;
+    audit_first(keeper, event, &going_on->wait);
+}
+
 void rotate_tenant_ask(struct keeper *keeper, struct ipc_call *call, const struct ask_rotate *ask,
                        struct audit_event *event) {
     struct rotate_datakeys keys;
@@ -113,10 +180,8 @@ void rotate_tenant_ask(struct keeper *keeper, struct ipc_call *call, const struc
         audit_refuse(keeper, call, event, result);
     } else if (ask->mode == ROTATION_LOOK) {
         rotation_reply(call, describe(keeper, ask->tenant));
-    } else if (is_under_way) { // go on, perhaps at another speed
-        reencrypt_begin(keeper, ask->tenant, ask->records_per_s);
-        reencrypt_set_rate(keeper, ask->records_per_s);
-        rotation_reply(call, describe(keeper, ask->tenant));
+    } else if (is_under_way) {
+        record_going_on(keeper, call, ask, &keys, event);
     } else {
         begin(keeper, call, ask, &keys, event);
     }

@@ -227,6 +227,7 @@ static vlt_result fill(struct generating *generating, const struct device_call *
     memcpy(made.device, old->device, sizeof made.device);
     memcpy(generating->id, made.id, sizeof made.id);
     generating->description = call->description;
+    rotate_wrapping_name(generating->change, old, &made);
     rotate_devices_add(generating->change, &made, RECORD_WRAPPING_ACTIVE);
     rotate_devices_add(generating->change, old, RECORD_WRAPPING_RETIRED);
     return vlt_ok();
@@ -259,6 +260,7 @@ static void generate(struct keeper *keeper, const struct rotate_devices *devices
         return;
     }
     change->context = generating;
+    rotate_wrapping_name(change, active_of(devices, device->name), NULL);
     *generating = (struct generating){.keeper = keeper,
                                       .change = change,
                                       .device = device,

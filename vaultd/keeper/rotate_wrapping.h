@@ -50,6 +50,11 @@ void rotate_wrapping_schedule(struct keeper *keeper, uint32_t age_s);
 #define ROTATE_ID_TEXT_SIZE (2 * RECORD_DEVICE_ID_SIZE + 1)
 void rotate_id_text(const uint8_t id[RECORD_DEVICE_ID_SIZE], char text[ROTATE_ID_TEXT_SIZE]);
 
+// Says in the event of a change which key follows which, in which device; `made` is NULL
+// while it is not known. rotate_wrapping_name.c
+void rotate_wrapping_name(struct change *change, const struct rotate_device *old,
+                          const struct rotate_device *made);
+
 // Called when a whole pass over the slots is over: retired keys that are not named
 // end.
 void rotate_wrapping_end_old(struct keeper *keeper, const struct rotate_devices *devices);

@@ -79,7 +79,10 @@ static void look_at_ages(struct keeper *keeper) {
 
 void rotations_tick(struct keeper *keeper) {
     struct rotations *rotations = keeper->rotations;
-    if (keeper->state != KEEPER_UNSEALED || !keeper->auditor || keeper->is_draining)
+    if (!keeper->store || !keeper->auditor || keeper->is_draining)
+        return;
+    scrub_tick(keeper); // needs no key: a vault that was sealed at once owes it as well
+    if (keeper->state != KEEPER_UNSEALED)
         return;
     if (rotations->tick_count++ % LOOK_AGAIN_TICKS == 0)
         rotations->is_dirty = true;
@@ -87,7 +90,6 @@ void rotations_tick(struct keeper *keeper) {
     rotate_system_tick(keeper);
     rotate_wrapping_tick(keeper);
     slots_tick(keeper);
-    scrub_tick(keeper);
     reencrypt_tick(keeper);
     look_at_ages(keeper);
     credential_age_tick(keeper);

@@ -5,7 +5,8 @@
 // and goes on.
 //
 // One tick a second while the vault is unsealed: promotes keys whose publication
-// is over, destroys those that nothing refers to, begins what is due by age.
+// is over, destroys those that nothing refers to, begins what is due by age. Sealed or
+// not, what was destroyed is overwritten in the store's file.
 #ifndef VLT_KEEPER_ROTATION_H
 #define VLT_KEEPER_ROTATION_H
 
@@ -36,6 +37,7 @@ struct rotations {
     bool has_slots_to_look_at;
     bool is_removing;  // a device, from the vault
     bool is_scrubbing; // the file of the store
+    bool is_scrub_held_up; // the last run could not be done
     int64_t scrub_rest_until_ms;
     bool is_generating;       // a wrapping key is being made or destroyed
     bool is_dirty;            // some tenant may have an old data key

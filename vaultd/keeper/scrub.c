@@ -10,6 +10,8 @@
 
 #define REST_TIMES 20 // as long as a run took
 #define REST_MIN_MS 10000
+#define REST_MOST_EACH_MIB_MS 160 // twice what it is where nothing holds a run up
+#define PAGES_EACH_MIB 256
 
 enum wish { WISH_SHRED, WISH_DEVICE, WISH_COUNT };
 static const char *const names[WISH_COUNT] = {"shred", "scrub"};
@@ -94,11 +96,34 @@ static void noted(struct change *change, vlt_result result, uint64_t revision) {
     change->keeper->rotations->is_scrubbing = false;
 }
 
+// A disk that stalls or a machine that stands still makes a run long, and is no reason
+// to let what was destroyed lie there twenty times as long.
+int64_t scrub_rest_ms(int64_t took_ms, uint64_t pages) {
+    int64_t most_ms = (int64_t)(pages / PAGES_EACH_MIB) * REST_MOST_EACH_MIB_MS;
+    int64_t rest_ms = took_ms < most_ms / REST_TIMES ? took_ms * REST_TIMES : most_ms;
+    return rest_ms > REST_MIN_MS ? rest_ms : REST_MIN_MS;
+}
+
 static void rest(const struct scrubbing *scrubbing) {
     int64_t now_ms = clock_elapsed_ms();
-    int64_t rest_ms = (now_ms - scrubbing->began_ms) * REST_TIMES;
     scrubbing->keeper->rotations->scrub_rest_until_ms =
-        now_ms + (rest_ms > REST_MIN_MS ? rest_ms : REST_MIN_MS);
+        now_ms + scrub_rest_ms(now_ms - scrubbing->began_ms, scrubbing->job.scrubbed.pages);
+}
+
+// Of several runs in a row that could not be done, the first is told.
+static void tell(struct keeper *keeper, vlt_result result) {
+    struct rotations *rotations = keeper->rotations;
+    bool is_held_up = result.class == VLT_UNAVAILABLE;
+    if (!vlt_is_ok(result) && !is_held_up)
+        log_error("the file of the store can not be cleaned: %s", result.reason);
+    else if (is_held_up && !rotations->is_scrub_held_up && !keeper->is_draining)
+        log_warning("what was destroyed stays in the file of the store, until it can be "
+                    "overwritten: %s (a backup that is under way, mdb_dump, mdb_copy?); tried "
+                    "again every %d s or later",
+                    result.reason, REST_MIN_MS / 1000);
+    else if (!is_held_up && rotations->is_scrub_held_up)
+        log_notice("the file of the store was overwritten where something had been destroyed");
+    rotations->is_scrub_held_up = is_held_up;
 }
 
 static void record(const struct scrubbing *scrubbing) {
@@ -132,12 +157,11 @@ static void scrubbed(struct scrub_job *job) {
     struct scrubbing *scrubbing = (struct scrubbing *)job;
     struct keeper *keeper = scrubbing->keeper;
     rest(scrubbing);
+    tell(keeper, job->result);
     if (vlt_is_ok(job->result))
         record(scrubbing);
     else
         keeper->rotations->is_scrubbing = false;
-    if (job->result.class != VLT_UNAVAILABLE && !vlt_is_ok(job->result))
-        log_error("the file of the store can not be cleaned: %s", job->result.reason);
     free(scrubbing);
 }
 

@@ -11,8 +11,9 @@
 //                       at the end the file is searched for them
 //
 // One run fulfils all wishes of before it. It takes steps of some milliseconds
-// between commits, and then rests for twenty times as long as it took; not before a
-// device's wish, for which people wait. Each run is recorded as "store.scrub".
+// between commits, and then rests; not before a device's wish, for which people
+// wait. A run that was done is recorded as "store.scrub"; one that could not be,
+// because somebody reads an old snapshot, is told in the log and tried again.
 #ifndef VLT_KEEPER_SCRUB_H
 #define VLT_KEEPER_SCRUB_H
 
@@ -28,6 +29,9 @@ bool scrub_is_wish(const struct store_change *change);
 void scrub_want(struct keeper *keeper, struct change *change,
                 const uint8_t (*ids)[RECORD_DEVICE_ID_SIZE], size_t count);
 void scrub_tick(struct keeper *keeper);
+// How long a run rests that took so long for so many pages: 20 times as long, at
+// least 10 s, and no longer than such a file explains (160 ms for each MiB).
+int64_t scrub_rest_ms(int64_t took_ms, uint64_t pages);
 bool scrub_is_wanted_by_device(struct keeper *keeper);
 
 #endif
