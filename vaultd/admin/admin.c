@@ -10,6 +10,7 @@
 #include "libvault/recipe/recipe.h"
 #include "vaultd/admin/answer.h"
 #include "vaultd/admin/ops.h"
+#include "vaultd/admin/refusal.h"
 #include "vaultd/admin/remote.h"
 #include "vaultd/admin/work.h"
 #include "vaultd/log/log.h"
@@ -35,6 +36,16 @@ static void caller_of_uid(struct admin *admin, const struct http_peer *peer) {
     snprintf(admin->caller.source, sizeof admin->caller.source, "unix uid %u", (unsigned)peer->uid);
 }
 
+bool admin_caller_take(struct admin *admin, const struct http_peer *peer) {
+    if (peer->is_unix) {
+        caller_of_uid(admin, peer);
+        return uid_find(admin, peer->uid) != NULL;
+    }
+    snprintf(admin->caller.name, sizeof admin->caller.name, "unknown");
+    snprintf(admin->caller.source, sizeof admin->caller.source, "%s", peer->address);
+    return false;
+}
+
 static void unix_deny(struct admin *admin, struct http_exchange *x) {
     struct admin_work *work = work_new(admin, x, "admin.connect");
     if (work)
@@ -52,10 +63,13 @@ static void unix_dispatch(struct admin *admin, struct http_exchange *x,
         unix_deny(admin, x);
 }
 
-static void refuse_network(struct http_exchange *x) {
-    answer_problem(x, 403, NULL,
-                   "administration over the network is off: set admin.oidc_tenant in the "
-                   "configuration, or use the unix socket");
+static void refuse_network(struct admin *admin, struct http_exchange *x) {
+    (void)admin_caller_take(admin, http_exchange_peer(x));
+    struct admin_work *work = work_new(admin, x, "admin.connect");
+    if (work)
+        work_deny(work, 403,
+                  "administration over the network is off: set admin.oidc_tenant in the "
+                  "configuration, or use the unix socket");
 }
 
 static void dispatch(struct http_exchange *x, void *ctx) {
@@ -66,7 +80,7 @@ static void dispatch(struct http_exchange *x, void *ctx) {
     else if (admin->remote)
         admin_remote_dispatch(admin, x);
     else
-        refuse_network(x);
+        refuse_network(admin, x);
 }
 
 // Megabytes are read only for an administrator. What they may do is asked when all of
@@ -82,8 +96,13 @@ static void gate(struct http_exchange *x, void *ctx) {
     } else if (admin->remote) {
         admin_remote_gate(admin, x);
     } else {
-        refuse_network(x);
+        refuse_network(admin, x);
     }
+}
+
+static void too_large(struct http_exchange *x, void *ctx) {
+    const struct admin *admin = ctx;
+    http_router_too_large(&admin->router, x);
 }
 
 static uint64_t body_max(const struct http_request *head, void *ctx) {
@@ -137,6 +156,7 @@ static vlt_result server_make(struct admin *admin, const struct tell_settings_ad
     server.handler = dispatch;
     server.body_max = body_max;
     server.gate = gate;
+    server.too_large = too_large;
     server.gate_bytes = BODY_UNKNOWN_MAX;
     server.ctx = admin;
     if (settings->max_connections)
@@ -145,7 +165,7 @@ static vlt_result server_make(struct admin *admin, const struct tell_settings_ad
         server.request_ms = settings->request_deadline_ms;
     if (settings->idle_ms)
         server.idle_ms = settings->idle_ms;
-    admin->router = (struct http_router){admin_routes, admin_route_count, admin};
+    admin->router = (struct http_router){admin_routes, admin_route_count, admin, refusal_too_large};
     admin->server = http_server_new(admin->base, &server);
     return admin->server ? vlt_ok() : vlt_fail(VLT_UNAVAILABLE, "out of memory");
 }

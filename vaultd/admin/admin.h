@@ -58,6 +58,10 @@ void admin_free(struct admin *admin); // NULL is fine
 // New settings; on failure the old ones stay.
 vlt_result admin_reload(struct admin *admin, struct bytes frame, struct fault *fault) VLT_MUST_USE;
 
+// Takes who the peer is into admin->caller. False: nobody that is known by that alone to
+// be an administrator.
+bool admin_caller_take(struct admin *admin, const struct http_peer *peer);
+
 // The store, opened on first use: before `vaultctl init` there may be none.
 vlt_result admin_store(struct admin *admin, struct fault *fault,
                        struct store **ret_store) VLT_MUST_USE;

@@ -211,7 +211,6 @@ static void put_send(struct admin_work *work) {
         .intake_kid = bytes_of_text(jwe->kid),
         .jwe_header = bytes_of(jwe->aad, jwe->aad_bytes),
         .ciphertext = bytes_of(jwe->ciphertext, jwe->ciphertext_bytes),
-        .event = work_event(work, AUDIT_ALLOW, NULL),
     };
     memcpy(ask.epk_x, jwe->epk_x, sizeof ask.epk_x);
     memcpy(ask.epk_y, jwe->epk_y, sizeof ask.epk_y);
@@ -219,10 +218,12 @@ static void put_send(struct admin_work *work) {
     memcpy(ask.tag, jwe->tag, sizeof ask.tag);
     if (vlt_is_ok(result) && buf_failed(&parameters))
         result = vlt_fail(VLT_LIMIT, "the parameters are too long");
-    if (vlt_is_ok(result))
+    if (vlt_is_ok(result)) {
+        ask.event = work_event(work, AUDIT_ALLOW, NULL);
         ask_credential_put(work->admin->keeper, &ask, stored, work);
-    else
+    } else {
         work_fail(work, result);
+    }
     buf_done(&parameters);
 }
 

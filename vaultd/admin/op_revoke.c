@@ -60,7 +60,10 @@ static void value_check(struct body *body, struct store *store, uint32_t tenant,
                                         &record, &revision)
                             : vlt_fail(VLT_NOT_FOUND, "no name");
     if (result.class == VLT_NOT_FOUND) // one that was deleted is still known
-        body_refuse(body, 404, "value", "there was never a credential \"%.64s\"", value);
+        // Not what was given: in a hurry that may be the secret itself, and this is recorded.
+        body_refuse(body, 404, "value",
+                    "there was never a credential with that name: `vaultctl credential list` "
+                    "shows those there are");
 }
 
 OP(op_revoke) {

@@ -2,12 +2,11 @@
 // One question to the policies for one call of a remote administrator. The
 // resource is the tenant of the path (for what belongs to the whole vault, the
 // administrators' own tenant), or the credential in it.
-#include <stdio.h>
-
 #include "libvault/base/clock.h"
 #include "libvault/policy/policy_decide.h"
 #include "libvault/policy/policy_vocabulary.h"
 #include "libvault/store/record_credential.h"
+#include "vaultd/admin/refusal.h"
 #include "vaultd/admin/remote_members.h"
 #include "vaultd/admin/work.h"
 
@@ -111,6 +110,27 @@ static bool credential_of_path(const char *action, const struct http_parameters 
     return true;
 }
 
+static void take_name(struct bytes name, char to[RECORD_NAME_MAX + 1]) {
+    if (record_name_is_valid(name))
+        (void)bytes_to_text(name, to, RECORD_NAME_MAX + 1);
+}
+
+// In the log a change that was denied has the name under which it would have been done;
+// the action that was not permitted is its subject.
+static void deny(struct admin *admin, struct http_exchange *x, const struct question *q,
+                 const char *action) {
+    const char *change = refusal_operation(x);
+    struct admin_work *work = work_new(admin, x, change ? change : action);
+    if (!work)
+        return;
+    take_name(q->tenant, work->tenant_name);
+    take_name(q->credential, work->credential);
+    work_set_subject(work, action);
+    work_deny(work, 403,
+              "no policy lets this administrator do that: the policies of admin.oidc_tenant decide "
+              "with the actions of group \"administer\"");
+}
+
 bool admin_permit(struct admin *admin, struct http_exchange *x,
                   const struct http_parameters *parameters, const char *action) {
     struct store *store;
@@ -127,16 +147,6 @@ bool admin_permit(struct admin *admin, struct http_exchange *x,
     store_snapshot_end(store);
     if (vlt_is_ok(result))
         return true;
-    struct admin_work *work = work_new(admin, x, action);
-    if (work) {
-        char subject[160];
-        snprintf(subject, sizeof subject, "%.*s", (int)(q.tenant.size < 64 ? q.tenant.size : 64),
-                 (const char *)q.tenant.at);
-        work_set_subject(work, subject);
-        work_deny(
-            work, 403,
-            "no policy lets this administrator do that: the policies of admin.oidc_tenant decide "
-            "with the actions of group \"administer\"");
-    }
+    deny(admin, x, &q, action);
     return false;
 }

@@ -8,6 +8,7 @@
 #include "libvault/base/clock.h"
 #include "libvault/base/hex.h"
 #include "libvault/crypto/digest.h"
+#include "vaultd/admin/refusal.h"
 
 #define COMMIT_MAX_BYTES 118000 // of ask_commit.changes, with room for the fields around
 #define CHANGE_HEAD_MAX 128     // of one change without its value
@@ -83,10 +84,12 @@ static void upload_step(struct admin_work *work);
 
 static void texts_stored(vlt_result result, const struct answer_commit *answer, void *context) {
     struct admin_work *work = context;
-    if (vlt_is_ok(result))
+    if (vlt_is_ok(result)) {
+        refusal_untold(work->x); // that was recorded; what comes next is not yet
         upload_step(work);
-    else
+    } else {
         work_fail(work, result);
+    }
 }
 
 static void texts_commit(struct admin_work *work, const struct store_change *changes,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "vaultd/admin/keeper_state.h"
+#include "vaultd/admin/refusal.h"
 #include "vaultd/log/log.h"
 
 struct admin_work *work_new(struct admin *admin, struct http_exchange *x, const char *operation) {
@@ -19,6 +20,7 @@ struct admin_work *work_new(struct admin *admin, struct http_exchange *x, const 
     work->kind = AUDIT_ADMIN;
     work->operation = operation;
     work->status = 200;
+    refusal_name(x, operation);
     return work;
 }
 
@@ -56,6 +58,7 @@ struct bytes work_event(struct admin_work *work, enum audit_outcome outcome, con
     struct wire_writer w;
     wire_writer_init(&w, work->event, sizeof work->event);
     audit_event_put(&w, &event);
+    refusal_told(work->x);
     return bytes_of(work->event, w.failed ? 0 : w.size);
 }
 
@@ -119,11 +122,13 @@ static void device_state_known(vlt_result result, const struct answer_status *an
                                void *context) {
     struct admin_work *work = context;
     char reason[400] = "";
+    bool is_init = strcmp(work->operation, "vault.init") == 0; // which need not be told to run it
     if (vlt_is_ok(result))
         keeper_reason(answer, reason, sizeof reason);
     if (result.reason == keeper_silent)
         answer_problem(work->x, 503, NULL, "%s", keeper_silent);
-    else if (vlt_is_ok(result) && answer->state == KEEPER_UNINITIALISED && !reason[0])
+    else if (vlt_is_ok(result) && answer->state == KEEPER_UNINITIALISED && !reason[0] &&
+             !is_init)
         answer_problem(work->x, 503, NULL, "%s", advice(KEEPER_UNINITIALISED));
     else
         answer_problem(work->x, 503, NULL, "%s failed: %s%s", work->operation, work->failure.reason,
@@ -131,13 +136,21 @@ static void device_state_known(vlt_result result, const struct answer_status *an
     work_free(work);
 }
 
+// Nobody but this role can record what the keeper did not hear of.
+static void note_unheard(struct admin_work *work, vlt_result result) {
+    if (channel_was_unheard(result))
+        refusal_untold(work->x);
+}
+
 void work_fail_device(struct admin_work *work, vlt_result result) {
+    note_unheard(work, result);
     log_notice("%s by %s failed: %s", work->operation, work->caller.name, result.reason);
     work->failure = result;
     keeper_state_ask(work, device_state_known);
 }
 
 void work_fail(struct admin_work *work, vlt_result result) {
+    note_unheard(work, result);
     if (result.class == VLT_UNAVAILABLE) {
         work->failure = result;
         keeper_state_ask(work, state_known);
@@ -195,11 +208,12 @@ void work_commit(struct admin_work *work, const struct store_change *changes, si
     wire_writer_init(&w, room, CHANNEL_FRAME_MAX);
     for (size_t i = 0; i < count; i++)
         store_change_put(&w, &changes[i]);
-    const struct ask_commit ask = {.changes = bytes_of(room, w.size),
-                                   .event = work_event(work, AUDIT_ALLOW, NULL)};
-    if (w.failed)
+    if (w.failed) {
         work_fail(work, vlt_fail(VLT_LIMIT, "the record is too large"));
-    else
+    } else {
+        const struct ask_commit ask = {.changes = bytes_of(room, w.size),
+                                       .event = work_event(work, AUDIT_ALLOW, NULL)};
         ask_commit(work->admin->keeper, &ask, committed, work);
+    }
     free(room);
 }

@@ -8,9 +8,9 @@
 #include "libvault/token/token_details.h"
 #include "vaultd/broker/broker.h"
 #include "vaultd/broker/form.h"
+#include "vaultd/broker/refusal.h"
 #include "vaultd/policy/policy_words.h"
 
-#define EXCHANGE_CORRELATION_SIZE 32
 #define EXCHANGE_AWAITS_MAX 3 // fetches of key sets that one request may wait for
 
 // What the client is told. Descriptions are constant for each code, so that they
@@ -29,7 +29,7 @@ struct exchange {
     char tenant_name[RECORD_NAME_MAX + 1];
     struct record_tenant tenant;
     char issuer[TOKEN_ISSUER_SIZE]; // of the tenant
-    char correlation[EXCHANGE_CORRELATION_SIZE];
+    char correlation[REQUEST_ID_SIZE];
     struct subject *subject, *actor; // actor NULL: none
     struct token_details details;
     enum token_binding binding;

@@ -93,10 +93,11 @@ struct refused {
 
 // `sequence`: the entry of the audit log that this decision is; 0: none.
 static void reply_error(const struct broker *broker, struct http_exchange *x,
-                        const struct oauth_error *error, uint64_t sequence) {
+                        const char *request_id, const struct oauth_error *error,
+                        uint64_t sequence) {
     char nonce[DPOP_NONCE_TEXT_SIZE], digits[20];
-    struct http_header headers[2];
-    size_t count = 0;
+    struct http_header headers[3] = {request_id_header(request_id)};
+    size_t count = request_id[0] ? 1 : 0;
     if (sequence)
         headers[count++] = HTTP_HEADER("vault-audit-entry", bytes_of_number(sequence, digits));
     if (error == &oauth_use_nonce &&
@@ -110,7 +111,7 @@ static void reply_error(const struct broker *broker, struct http_exchange *x,
 
 static void end_with_error(struct exchange *e, const struct oauth_error *error,
                            uint64_t sequence) {
-    reply_error(e->broker, e->x, error, sequence);
+    reply_error(e->broker, e->x, e->correlation, error, sequence);
     exchange_free(e);
 }
 
@@ -145,15 +146,18 @@ void exchange_refuse(struct exchange *e, const struct oauth_error *error, const 
 // may wait, and what each of them held would have left the processor's caches before it
 // is used or freed.
 struct awaited {
-    const struct broker *broker;
+    struct broker *broker;
     struct http_exchange *x;
     enum token_binding binding;
     bool is_jwt;        // said to be one, as the client asked
     struct buf details; // that are granted, in JSON
+    char request_id[REQUEST_ID_SIZE];
+    size_t event_bytes;
+    uint8_t event[]; // for when the keeper does not hear of it
 };
 
-static struct awaited *awaited_new(const struct exchange *e) {
-    struct awaited *awaited = malloc(sizeof *awaited);
+static struct awaited *awaited_new(const struct exchange *e, struct bytes event) {
+    struct awaited *awaited = malloc(sizeof *awaited + event.size);
     if (!awaited)
         return NULL;
     *awaited = (struct awaited){
@@ -161,7 +165,10 @@ static struct awaited *awaited_new(const struct exchange *e) {
         .x = e->x,
         .binding = e->binding,
         .is_jwt = bytes_equal_text(oauth_form_get(&e->form, "requested_token_type"),
-                                   "urn:ietf:params:oauth:token-type:jwt")};
+                                   "urn:ietf:params:oauth:token-type:jwt"),
+        .event_bytes = event.size};
+    memcpy(awaited->request_id, e->correlation, sizeof awaited->request_id);
+    memcpy(awaited->event, event.at, event.size);
     buf_init(&awaited->details, 16384);
     token_details_put_json(e->details.items, e->details.count, &awaited->details);
     return awaited;
@@ -189,11 +196,12 @@ static void reply_token(const struct awaited *a, const struct answer_sign *answe
     char nonce[DPOP_NONCE_TEXT_SIZE];
     struct buf body;
     char digits[20]; // of the receipt: which entry of the audit log this is
-    struct http_header headers[4] = {
+    struct http_header headers[5] = {
         HTTP_HEADER("content-type", BYTES_LITERAL(HTTP_JSON_MEDIA)),
         HTTP_HEADER("cache-control", BYTES_LITERAL("no-store")),
-        HTTP_HEADER("vault-audit-entry", bytes_of_number(answer->sequence, digits))};
-    size_t count = 3;
+        HTTP_HEADER("vault-audit-entry", bytes_of_number(answer->sequence, digits)),
+        request_id_header(a->request_id)};
+    size_t count = a->request_id[0] ? 4 : 3;
     if (a->binding == TOKEN_BOUND_DPOP &&
         vlt_is_ok(dpop_nonce_text(a->broker->nonces, clock_now_s(), nonce)))
         headers[count++] = HTTP_HEADER("dpop-nonce", bytes_of_text(nonce));
@@ -218,13 +226,28 @@ static const struct oauth_error *error_of(vlt_result result, enum token_binding 
     return &oauth_denied;        // the keeper has recorded why
 }
 
+// The vault is sealed or the keeper is away: nobody but us can say so in the log.
+static void refuse_unheard(const struct awaited *awaited, vlt_result why) {
+    struct audit_event event;
+    struct refusal refusal = {
+        .broker = awaited->broker, .x = awaited->x, .names_entry = true};
+    memcpy(refusal.request_id, awaited->request_id, sizeof refusal.request_id);
+    refusal_set_unavailable(&refusal);
+    if (!vlt_is_ok(audit_event_get(bytes_of(awaited->event, awaited->event_bytes), &event)))
+        event = (struct audit_event){.kind = AUDIT_ISSUE,
+                                     .operation = BYTES_LITERAL("token.issue")};
+    refusal_run(&refusal, &event, why.reason);
+}
+
 static void on_signed(vlt_result result, const struct answer_sign *answer, void *context) {
     struct awaited *awaited = context;
     if (vlt_is_ok(result))
         reply_token(awaited, answer);
+    else if (channel_was_unheard(result))
+        refuse_unheard(awaited, result);
     else
-        reply_error(awaited->broker, awaited->x, error_of(result, awaited->binding),
-                    answer ? answer->sequence : 0);
+        reply_error(awaited->broker, awaited->x, awaited->request_id,
+                    error_of(result, awaited->binding), answer ? answer->sequence : 0);
     awaited_free(awaited);
 }
 
@@ -276,7 +299,7 @@ void exchange_sign(struct exchange *e) {
         exchange_refuse(e, &oauth_denied, "the claims are too long for a token");
         return;
     }
-    struct awaited *awaited = awaited_new(e);
+    struct awaited *awaited = awaited_new(e, bytes_of(event_room, event_writer.size));
     if (!awaited) {
         exchange_refuse(e, &oauth_unavailable, "out of memory");
         return;

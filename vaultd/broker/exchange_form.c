@@ -75,7 +75,7 @@ const struct oauth_error *exchange_check_form(struct exchange *e, const char **r
         result = fault_set(&e->fault, result.class, result.reason, "authorization_details: %.400s",
                            fault_or_reason(&inner, result));
     }
-    *ret_reason = fault_or_reason(&e->fault, result);
+    *ret_reason = result.reason;
     return vlt_is_ok(result) ? NULL : &oauth_invalid_details;
 }
 

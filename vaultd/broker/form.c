@@ -46,12 +46,6 @@ vlt_result oauth_form_read(struct http_exchange *x, struct fault *fault,
     return vlt_ok();
 }
 
-void oauth_form_refuse(struct http_exchange *x, vlt_result result, const struct fault *fault) {
-    const char *description =
-        vlt_is_ok(result) ? "token is missing" : fault_or_reason(fault, result);
-    http_exchange_reply_oauth_error(x, 400, "invalid_request", description, NULL, 0);
-}
-
 void oauth_form_done(struct oauth_form *form) {
     free(form->storage);
     *form = (struct oauth_form){0};

@@ -19,8 +19,5 @@ vlt_result oauth_form_read(struct http_exchange *x, struct fault *fault,
 void oauth_form_done(struct oauth_form *form);
 // Empty when absent: RFC 6749 treats a parameter without a value as omitted.
 struct bytes oauth_form_get(const struct oauth_form *form, const char *name);
-// Answers 400 invalid_request: what oauth_form_read said, else that `token` is
-// missing.
-void oauth_form_refuse(struct http_exchange *x, vlt_result result, const struct fault *fault);
 
 #endif

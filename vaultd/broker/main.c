@@ -5,7 +5,7 @@
 
 #include "libvault/crypto/jws_headers.h"
 #include "libvault/identity/subject_cache.h"
-#include "vaultd/broker/broker.h"
+#include "vaultd/broker/refusal.h"
 #include "vaultd/log/log.h"
 #include "vaultd/net/tls.h"
 #include "vaultd/role/role_server.h"
@@ -29,13 +29,15 @@ static vlt_result set_tls(struct broker *broker, const struct tell_settings_brok
 
 static vlt_result start_server(struct broker *broker, const struct tell_settings_broker *got) {
     struct http_server_settings settings = http_server_settings_default;
-    broker->router = (struct http_router){broker_routes, broker_route_count, broker};
+    broker->router =
+        (struct http_router){broker_routes, broker_route_count, broker, refusal_too_large};
     settings.connections_max = got->max_connections;
     settings.request_ms = got->request_deadline_ms;
     settings.idle_ms = got->idle_ms;
     settings.answer_ms = ANSWER_MS;
     settings.handler = http_router_handler;
     settings.body_max = http_router_body_max_handler;
+    settings.too_large = http_router_too_large_handler;
     settings.ctx = &broker->router;
     broker->server = http_server_new(role_base(broker->role), &settings);
     return broker->server ? vlt_ok() : vlt_fail(VLT_UNAVAILABLE, "out of memory");

@@ -10,12 +10,12 @@
 #include "vaultd/broker/evaluate.h"
 
 #define EVALUATIONS_MAX 32
-#define REQUEST_ID_MAX 128
 
 enum semantic { EXECUTE_ALL, DENY_ON_FIRST_DENY, PERMIT_ON_FIRST_PERMIT };
 
 struct evaluation {
     struct http_exchange *x;
+    char request_id[REQUEST_ID_SIZE];
     bool is_batch;
     json_t *root;
     size_t count, unrecorded;
@@ -25,25 +25,15 @@ struct evaluation {
 
 // ---- Answers ----
 
-// The caller's correlation comes back as it was sent.
-static size_t put_headers(const struct evaluation *e, struct http_header headers[3]) {
-    struct bytes id = {NULL, 0};
-    headers[0] = HTTP_HEADER("Content-Type", BYTES_LITERAL(HTTP_JSON_MEDIA));
-    headers[1] = HTTP_HEADER("Cache-Control", BYTES_LITERAL("no-store"));
-    if (http_header_find(&http_exchange_request(e->x)->fields, "X-Request-ID", &id) != 1 ||
-        !id.size || id.size > REQUEST_ID_MAX)
-        return 2;
-    headers[2] = HTTP_HEADER("X-Request-ID", id);
-    return 3;
-}
-
 static void evaluation_free(struct evaluation *e) {
     json_decref(e->root);
     free(e);
 }
 
 static void finish(struct evaluation *e) {
-    struct http_header headers[3];
+    const struct http_header headers[] = {
+        HTTP_HEADER("Content-Type", BYTES_LITERAL(HTTP_JSON_MEDIA)),
+        HTTP_HEADER("Cache-Control", BYTES_LITERAL("no-store")), request_id_header(e->request_id)};
     struct buf body;
     buf_init(&body, 64 * (EVALUATIONS_MAX + 2));
     if (e->is_batch)
@@ -53,14 +43,14 @@ static void finish(struct evaluation *e) {
                        e->decisions[i] ? "true" : "false");
     if (e->is_batch)
         buf_put_text(&body, "]}");
-    size_t count = put_headers(e, headers);
-    http_exchange_reply(e->x, 200, headers, count, buf_bytes(&body));
+    http_exchange_reply(e->x, 200, headers, e->request_id[0] ? 3 : 2, buf_bytes(&body));
     buf_done(&body);
     evaluation_free(e);
 }
 
-static void refuse(struct evaluation *e, unsigned status, const char *detail) {
-    const struct http_problem problem = {.status = status, .detail = detail};
+static void reply_unrecordable(struct evaluation *e) {
+    const struct http_problem problem = {.status = 503,
+                                         .detail = "the decision can not be recorded"};
     http_exchange_reply_problem(e->x, &problem);
     evaluation_free(e);
 }
@@ -74,7 +64,7 @@ static void on_recorded(vlt_result result, const struct answer_record *answer, v
     if (--e->unrecorded)
         return;
     if (e->is_unrecordable)
-        refuse(e, 503, "the decision can not be recorded");
+        reply_unrecordable(e);
     else
         finish(e);
 }
@@ -84,19 +74,13 @@ static void record(struct evaluation *e, const struct caller *caller,
     uint8_t room[8192];
     struct wire_writer w;
     const json_t *action = json_object_get(q->action, "name");
-    const struct audit_event event = {
-        .kind = AUDIT_EVALUATE,
-        .outcome = answer->decision.is_allowed ? AUDIT_ALLOW : AUDIT_DENY,
-        .tenant = bytes_of_text(caller->tenant.name),
-        .operation = BYTES_LITERAL("policy.evaluate"),
-        .subject = bytes_of(json_string_value(action), json_string_length(action)),
-        .principal = caller->subject->principal,
-        .client = caller->subject->client,
-        .credential = answer->credential,
-        .policy_set = bytes_of_text(answer->policy_hash),
-        .policies = bytes_of_text(answer->decision.policies),
-        .reason = bytes_of_text(answer->decision.is_allowed ? "" : answer->decision.reason),
-        .source = bytes_of_text(http_exchange_peer(e->x)->address)};
+    bool is_allowed = answer->decision.is_allowed;
+    struct audit_event event = caller_event(caller, is_allowed ? AUDIT_ALLOW : AUDIT_DENY,
+                                            is_allowed ? "" : answer->decision.reason);
+    event.subject = bytes_of(json_string_value(action), json_string_length(action));
+    event.credential = answer->credential;
+    event.policy_set = bytes_of_text(answer->policy_hash);
+    event.policies = bytes_of_text(answer->decision.policies);
     wire_writer_init(&w, room, sizeof room);
     audit_event_put(&w, &event);
     const struct ask_record ask = {.event = bytes_of(room, w.size)};
@@ -179,6 +163,15 @@ static vlt_result decide_all(struct evaluation *e, const struct caller *caller,
     return vlt_ok();
 }
 
+static void refuse(struct evaluation *e, const struct caller *caller, const struct fault *fault,
+                   vlt_result why) {
+    if (why.class == VLT_UNAVAILABLE || why.class == VLT_BUG)
+        caller_refuse(caller, 503, "", why.reason);
+    else
+        caller_refuse_malformed(caller, fault_or_reason(fault, why), why.reason);
+    evaluation_free(e);
+}
+
 struct batch_room {
     struct evaluate_answer answers[EVALUATIONS_MAX];
     struct evaluate_question questions[EVALUATIONS_MAX];
@@ -195,10 +188,8 @@ static void decide_and_record(struct evaluation *e, const struct caller *caller)
         for (size_t i = 0; i < count; i++)
             record(e, caller, &room->questions[i], &room->answers[i]);
         on_recorded(vlt_ok(), NULL, e);
-    } else if (result.class == VLT_UNAVAILABLE || result.class == VLT_BUG) {
-        refuse(e, 503, "the vault can not decide at the moment");
     } else {
-        refuse(e, 400, fault_or_reason(&fault, result));
+        refuse(e, caller, &fault, result);
     }
     free(room);
 }
@@ -216,30 +207,36 @@ static vlt_result read_body(struct evaluation *e, struct fault *fault) {
 }
 
 static void answer(struct caller *caller, bool is_batch) {
-    static const struct http_problem no_memory = {.status = 503};
     struct fault fault = {0};
     struct evaluation *e = calloc(1, sizeof *e);
     if (!e) {
-        http_exchange_reply_problem(caller->x, &no_memory);
+        caller_refuse(caller, 503, "", "out of memory");
         return;
     }
     *e = (struct evaluation){.x = caller->x, .is_batch = is_batch};
+    memcpy(e->request_id, caller->request_id, sizeof e->request_id);
     vlt_result result = read_body(e, &fault);
-    if (!vlt_is_ok(result))
-        refuse(e, 400, fault_or_reason(&fault, result));
-    else if (!caller->subject)
-        refuse(e, 403, "a forwarder does not ask for itself: redeem decides");
-    else
+    if (!vlt_is_ok(result)) {
+        refuse(e, caller, &fault, result);
+    } else if (!caller->subject) {
+        caller_refuse(caller, 403, "a forwarder does not ask for itself: redeem decides",
+                      "a forwarder asked for itself");
+        evaluation_free(e);
+    } else {
         decide_and_record(e, caller);
+    }
 }
 
 static void answer_one(struct caller *caller) { answer(caller, false); }
 static void answer_batch(struct caller *caller) { answer(caller, true); }
 
+static const struct caller_question evaluation = {AUDIT_EVALUATE, "policy.evaluate",
+                                                  REFUSAL_PROBLEM};
+
 void op_evaluation(struct http_exchange *x, const struct http_parameters *parameters, void *ctx) {
-    caller_authenticate(ctx, x, parameters, answer_one);
+    caller_authenticate(ctx, x, parameters, &evaluation, answer_one);
 }
 
 void op_evaluations(struct http_exchange *x, const struct http_parameters *parameters, void *ctx) {
-    caller_authenticate(ctx, x, parameters, answer_batch);
+    caller_authenticate(ctx, x, parameters, &evaluation, answer_batch);
 }

@@ -62,6 +62,7 @@ static vlt_result verify(const struct caller *caller, struct bytes token,
 
 struct answering {
     struct http_exchange *x;
+    char request_id[REQUEST_ID_SIZE];
     struct buf body;
 };
 
@@ -75,17 +76,24 @@ static void put_active(const struct token_verified *verified, struct buf *out) {
     json_decref(answer);
 }
 
-static void reply_unavailable(struct http_exchange *x) {
-    http_exchange_reply_oauth_error(x, 503, "temporarily_unavailable",
-                                    "The vault can not decide at the moment.", NULL, 0);
+static void reply(const struct answering *answering) {
+    const struct http_header headers[] = {HTTP_HEADER("content-type",
+                                                      BYTES_LITERAL(HTTP_JSON_MEDIA)),
+                                          HTTP_HEADER("cache-control", BYTES_LITERAL("no-store")),
+                                          request_id_header(answering->request_id)};
+    http_exchange_reply(answering->x, 200, headers, answering->request_id[0] ? 3 : 2,
+                        buf_bytes(&answering->body));
 }
 
 static void on_recorded(vlt_result result, const struct answer_record *recorded, void *context) {
     struct answering *answering = context;
+    const struct http_header id = request_id_header(answering->request_id);
     if (vlt_is_ok(result) && answering->body.size)
-        http_exchange_reply_typed(answering->x, 200, HTTP_JSON_MEDIA, buf_bytes(&answering->body));
+        reply(answering);
     else
-        reply_unavailable(answering->x);
+        http_exchange_reply_oauth_error(answering->x, 503, "temporarily_unavailable",
+                                        "The vault can not decide at the moment.", &id,
+                                        answering->request_id[0] ? 1 : 0);
     buf_done(&answering->body);
     free(answering);
 }
@@ -94,15 +102,8 @@ static void record(const struct caller *caller, const struct token_verified *ver
                    const char *reason, struct answering *answering) {
     uint8_t room[8192];
     struct wire_writer w;
-    struct audit_event event = {.kind = AUDIT_INTROSPECT,
-                                .outcome = verified ? AUDIT_ALLOW : AUDIT_DENY,
-                                .tenant = bytes_of_text(caller->tenant_name),
-                                .operation = BYTES_LITERAL("token.introspect"),
-                                .forwarder = bytes_of_text(caller->forwarder),
-                                .reason = bytes_of_text(reason),
-                                .source = bytes_of_text(http_exchange_peer(caller->x)->address)};
-    if (caller->subject)
-        event.principal = caller->subject->principal;
+    struct audit_event event =
+        caller_event(caller, verified ? AUDIT_ALLOW : AUDIT_DENY, reason);
     if (verified)
         event.token_id = verified->claims.id;
     wire_writer_init(&w, room, sizeof room);
@@ -118,9 +119,10 @@ static void answer_token(struct caller *caller, struct bytes token) {
         answering ? verify(caller, token, &verified) : vlt_fail(VLT_UNAVAILABLE, "out of memory");
     if (result.class == VLT_UNAVAILABLE) {
         free(answering);
-        reply_unavailable(caller->x);
+        caller_refuse(caller, 503, "", result.reason);
         return;
     }
+    memcpy(answering->request_id, caller->request_id, sizeof answering->request_id);
     answering->x = caller->x;
     buf_init(&answering->body, 16384);
     if (vlt_is_ok(result))
@@ -139,12 +141,18 @@ static void answer(struct caller *caller) {
     struct bytes token = vlt_is_ok(result) ? oauth_form_get(&form, "token") : bytes_of(NULL, 0);
     if (token.size)
         answer_token(caller, token);
+    else if (vlt_is_ok(result))
+        caller_refuse_malformed(caller, "token is missing", "token is missing");
+    else if (result.class == VLT_UNAVAILABLE)
+        caller_refuse(caller, 503, "", result.reason);
     else
-        oauth_form_refuse(caller->x, result, &fault);
+        caller_refuse_malformed(caller, fault_or_reason(&fault, result), result.reason);
     if (vlt_is_ok(result))
         oauth_form_done(&form);
 }
 
 void op_introspect(struct http_exchange *x, const struct http_parameters *parameters, void *ctx) {
-    caller_authenticate(ctx, x, parameters, answer);
+    static const struct caller_question question = {AUDIT_INTROSPECT, "token.introspect",
+                                                    REFUSAL_OAUTH};
+    caller_authenticate(ctx, x, parameters, &question, answer);
 }

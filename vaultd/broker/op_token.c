@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "libvault/crypto/random.h"
 #include "vaultd/broker/exchange.h"
 
 void exchange_free(struct exchange *e) {
@@ -55,7 +54,8 @@ static void go_on(void *context) {
 }
 
 // The same error, with what is wrong instead of the constant description. Quotes
-// may not stand in one (RFC 6749 section 5.2).
+// may not stand in one (RFC 6749 section 5.2). It may quote what was sent, so it is for
+// the client only: the log has the rule that was broken.
 static const struct oauth_error *name_mistake(struct exchange *e, const struct oauth_error *error,
                                               const char *mistake) {
     char said[sizeof e->fault.text];
@@ -71,13 +71,14 @@ static const struct oauth_error *name_mistake(struct exchange *e, const struct o
 static const struct oauth_error *begin(struct exchange *e, const char **ret_reason) {
     vlt_result result = oauth_form_read(e->x, &e->fault, &e->form);
     if (!vlt_is_ok(result)) {
-        *ret_reason = fault_or_reason(&e->fault, result);
+        *ret_reason = result.reason;
         return result.class == VLT_UNAVAILABLE
                    ? &oauth_unavailable
-                   : name_mistake(e, &oauth_invalid_request, *ret_reason);
+                   : name_mistake(e, &oauth_invalid_request, fault_or_reason(&e->fault, result));
     }
     const struct oauth_error *error = exchange_check_form(e, ret_reason);
-    return error ? name_mistake(e, error, *ret_reason) : exchange_prove(e, ret_reason);
+    return error ? name_mistake(e, error, e->fault.text[0] ? e->fault.text : *ret_reason)
+                 : exchange_prove(e, ret_reason);
 }
 
 void op_token(struct http_exchange *x, const struct http_parameters *parameters, void *ctx) {
@@ -89,10 +90,10 @@ void op_token(struct http_exchange *x, const struct http_parameters *parameters,
     }
     e->broker = ctx;
     e->x = x;
+    request_id_take(x, e->correlation);
     if (!bytes_to_text(broker_tenant_name(parameters), e->tenant_name, sizeof e->tenant_name) ||
         !token_issuer_text(bytes_of_text(e->broker->issuer), bytes_of_text(e->tenant_name),
-                           e->issuer) ||
-        !vlt_is_ok(random_text(16, e->correlation))) {
+                           e->issuer)) {
         exchange_refuse(e, &oauth_denied, "no such tenant");
         return;
     }

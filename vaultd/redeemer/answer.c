@@ -74,9 +74,3 @@ void answer_refuse_recorded(struct http_exchange *x, const struct refusal *refus
     http_exchange_reply(x, refusal->status, headers, count, buf_bytes(&body));
     buf_done(&body);
 }
-
-void answer_malformed(struct http_exchange *x, const char *detail) {
-    const struct refusal refusal = {400, "invalid_request_error", "invalid_request", detail, NULL,
-                                    NULL};
-    answer_refuse(x, &refusal);
-}

@@ -25,6 +25,5 @@ void answer_refuse(struct http_exchange *x, const struct refusal *refusal);
 // The same of a decision that is in the audit log as that entry: its receipt.
 void answer_refuse_recorded(struct http_exchange *x, const struct refusal *refusal,
                             uint64_t sequence);
-void answer_malformed(struct http_exchange *x, const char *detail); // a fault of the forwarder
 
 #endif

@@ -9,7 +9,7 @@
 #include "libvault/secret/secret.h"
 #include "vaultd/log/log.h"
 #include "vaultd/net/tls.h"
-#include "vaultd/redeemer/redeemer.h"
+#include "vaultd/redeemer/redeem.h"
 #include "vaultd/redeemer/token_cache.h"
 #include "vaultd/redeemer/verdict_memo.h"
 #include "vaultd/role/role_server.h"
@@ -25,6 +25,12 @@ static const struct http_route routes[] = {
     {HTTP_GET, "/v1/health", op_health, 0},
     {HTTP_GET, "/v1/ready", op_ready, 0},
 };
+
+static void too_large(struct http_exchange *x, const struct http_route *route,
+                      const struct http_parameters *parameters, void *ctx) {
+    if (route->handler == op_redeem)
+        redeem_note_too_large(ctx, x);
+}
 
 vlt_result redeemer_snapshot(struct redeemer *redeemer) {
     struct fault fault = {0};
@@ -53,13 +59,15 @@ static vlt_result set_tls(struct redeemer *redeemer, const struct tell_settings_
 static vlt_result start_server(struct redeemer *redeemer,
                                const struct tell_settings_redeemer *got) {
     struct http_server_settings settings = http_server_settings_default;
-    redeemer->router = (struct http_router){routes, sizeof routes / sizeof *routes, redeemer};
+    redeemer->router =
+        (struct http_router){routes, sizeof routes / sizeof *routes, redeemer, too_large};
     settings.connections_max = got->max_connections;
     settings.request_ms = got->request_deadline_ms;
     settings.idle_ms = got->idle_ms;
     settings.answer_ms = ANSWER_MS;
     settings.handler = http_router_handler;
     settings.body_max = http_router_body_max_handler;
+    settings.too_large = http_router_too_large_handler;
     settings.ctx = &redeemer->router;
     redeemer->server = http_server_new(role_base(redeemer->role), &settings);
     return redeemer->server ? vlt_ok() : vlt_fail(VLT_UNAVAILABLE, "out of memory");

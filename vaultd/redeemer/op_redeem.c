@@ -61,6 +61,7 @@ static void ask_keeper(struct redeem *redeem) {
     memcpy(ask.proof_key, redeem->claims->thumbprint, sizeof ask.proof_key);
     memcpy(ask.proof_id, redeem->proof_id, sizeof ask.proof_id);
     bytes_to_text(r->destination, redeem->destination, sizeof redeem->destination);
+    memcpy(redeem->forwarder_name, redeem->forwarder->name, sizeof redeem->forwarder_name);
     redeem->epoch = redeem->redeemer->epoch;
     redeem->standing = redeem->redeemer->standing;
     ask_open(redeem->redeemer->keeper, &ask, redeem_opened, redeem);
@@ -89,7 +90,7 @@ static void decide_and_ask(struct redeem *redeem) {
         ask_keeper(redeem);
     else
         redeem_refuse(redeem,
-                      refusal_of(result, redeem->limit.status ? &redeem->limit : &refusal_denied),
+                      refusal_of(result, redeem->own.status ? &redeem->own : &refusal_denied),
                       result.reason);
 }
 
@@ -99,27 +100,25 @@ static bool has_json_body(struct http_exchange *x) {
            http_media_is(media, HTTP_JSON_MEDIA);
 }
 
-static struct redeem *begin(struct redeemer *redeemer, struct http_exchange *x) {
-    struct redeem *redeem = calloc(1, sizeof *redeem);
-    if (!redeem)
-        return NULL;
-    redeem->redeemer = redeemer;
-    redeem->x = x;
-    return redeem;
-}
-
 static void ask_about(struct redeem *redeem) {
     struct fault fault = {0};
     vlt_result result = forwarder_find(&redeem->redeemer->forwarders, redeem->redeemer->store,
                                        http_exchange_peer(redeem->x), &redeem->forwarder);
     if (!vlt_is_ok(result)) {
-        redeem_refuse(redeem, &refusal_denied, result.reason);
+        redeem_refuse(redeem, refusal_of(result, &refusal_denied), result.reason);
+        return;
+    }
+    if (!has_json_body(redeem->x)) {
+        redeem_refuse_malformed(redeem, "not JSON", "the body must be application/json");
         return;
     }
     result = redeem_request_parse(http_exchange_request(redeem->x)->body, &fault, &redeem->request);
+    if (result.class == VLT_UNAVAILABLE) {
+        redeem_refuse(redeem, &refusal_unavailable, result.reason);
+        return;
+    }
     if (!vlt_is_ok(result)) {
-        answer_malformed(redeem->x, fault_or_reason(&fault, result));
-        redeem_free(redeem);
+        redeem_refuse_malformed(redeem, result.reason, fault_or_reason(&fault, result));
         return;
     }
     set_correlation(redeem);
@@ -128,14 +127,14 @@ static void ask_about(struct redeem *redeem) {
 
 void op_redeem(struct http_exchange *x, const struct http_parameters *parameters, void *ctx) {
     struct redeemer *redeemer = ctx;
-    if (!has_json_body(x)) {
-        answer_malformed(x, "the body must be application/json");
+    struct redeem *redeem = redeem_new(redeemer, x);
+    if (!redeem) {
+        answer_refuse(x, &refusal_unavailable);
         return;
     }
-    struct redeem *redeem = begin(redeemer, x);
-    if (!redeem || !vlt_is_ok(redeemer_snapshot(redeemer))) {
-        free(redeem);
-        answer_refuse(x, &refusal_unavailable);
+    vlt_result result = redeemer_snapshot(redeemer);
+    if (!vlt_is_ok(result)) {
+        redeem_refuse(redeem, &refusal_unavailable, result.reason);
         return;
     }
     ask_about(redeem);

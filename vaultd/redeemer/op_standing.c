@@ -9,7 +9,7 @@
 #include "libvault/base/jsontext.h"
 #include "libvault/http/http_media.h"
 #include "vaultd/log/log.h"
-#include "vaultd/redeemer/answer.h"
+#include "vaultd/redeemer/redeem.h"
 #include "vaultd/redeemer/standing.h"
 
 static const struct jsontext_limits limits = {.max_bytes = STANDING_BODY_MAX, .max_depth = 4};
@@ -20,6 +20,8 @@ struct asking {
     struct buf answer;
     size_t ended_count;
 };
+
+static const char operation[] = "forwarder.standing"; // of a question that is refused
 
 static void on_recorded(vlt_result result, const struct answer_record *answer, void *context) {
     if (!vlt_is_ok(result))
@@ -59,6 +61,8 @@ static void put_ended(struct asking *asking, size_t index, const char *why) {
     buf_put_byte(&asking->answer, '}');
 }
 
+static const char unknown_grant[] = "the grant is not known";
+
 // A grant that can not be read, of another version perhaps, can not be said to stand.
 static vlt_result check_one(struct asking *asking, size_t index, const json_t *item) {
     uint8_t room[GRANT_TEXT_MAX];
@@ -67,7 +71,9 @@ static vlt_result check_one(struct asking *asking, size_t index, const json_t *i
     const char *text = json_string_value(json_object_get(item, "grant"));
     const char *request_id = json_string_value(json_object_get(item, "request_id"));
     if (strlen(text) > sizeof room || !vlt_is_ok(grant_parse(bytes_of_text(text), room, &grant))) {
-        put_ended(asking, index, "the grant is not known");
+        static const struct grant nothing;
+        record(asking, &nothing, request_id ? request_id : "", unknown_grant);
+        put_ended(asking, index, unknown_grant);
         return vlt_ok();
     }
     VLT_TRY(standing_check(asking->redeemer, asking->forwarder, &grant, &why));
@@ -93,7 +99,8 @@ static void answer(struct redeemer *redeemer, struct http_exchange *x, const jso
     vlt_result result = forwarder_find(&redeemer->forwarders, redeemer->store,
                                        http_exchange_peer(x), &asking.forwarder);
     if (result.class == VLT_DENIED) {
-        answer_refuse(x, &refusal_denied); // to the forwarder: everything has ended
+        // To the forwarder: everything has ended.
+        redeem_refuse_question(redeemer, x, operation, &refusal_denied, result.reason, NULL);
         return;
     }
     buf_init(&asking.answer, STANDING_BODY_MAX);
@@ -103,7 +110,7 @@ static void answer(struct redeemer *redeemer, struct http_exchange *x, const jso
         http_exchange_reply_typed(x, 200, HTTP_JSON_MEDIA, buf_bytes(&asking.answer));
     } else {
         log_warning("open requests can not be looked at: %s", result.reason);
-        answer_refuse(x, &refusal_unavailable);
+        redeem_refuse_question(redeemer, x, operation, &refusal_unavailable, result.reason, NULL);
     }
     buf_done(&asking.answer);
 }
@@ -137,11 +144,12 @@ void op_standing(struct http_exchange *x, const struct http_parameters *paramete
                    http_media_is(media, HTTP_JSON_MEDIA);
     if (!is_json || !vlt_is_ok(jsontext_parse(request->body, &limits, NULL, &root)) ||
         !is_question(root)) {
-        answer_malformed(
-            x,
+        redeem_refuse_question(
+            redeemer, x, operation, NULL, "not a list of grants",
             "the body must be {\"grants\":[{\"grant\":…,\"request_id\":…}]}, at most 128 of them");
     } else if (!vlt_is_ok(redeemer_snapshot(redeemer))) {
-        answer_refuse(x, &refusal_unavailable);
+        redeem_refuse_question(redeemer, x, operation, &refusal_unavailable,
+                               "there is no store yet", NULL);
     } else {
         answer(redeemer, x, json_object_get(root, "grants"));
         store_snapshot_end(redeemer->store);

@@ -5,9 +5,7 @@
 // forwarder that hears nothing forgets its answers.
 #include <stdlib.h>
 
-#include "vaultd/redeemer/answer.h"
-#include "vaultd/redeemer/forwarder.h"
-#include "vaultd/redeemer/redeemer.h"
+#include "vaultd/redeemer/redeem.h"
 
 struct watcher {
     struct watcher *next, **link;
@@ -48,22 +46,23 @@ void watchers_end(struct redeemer *redeemer) {
         watcher_end(redeemer->watchers);
 }
 
-static bool is_enrolled(struct redeemer *redeemer, struct http_exchange *x) {
+static vlt_result check_enrolled(struct redeemer *redeemer, struct http_exchange *x) {
     const struct record_forwarder *forwarder;
-    if (!vlt_is_ok(redeemer_snapshot(redeemer)))
-        return false;
-    bool is_known = vlt_is_ok(
-        forwarder_find(&redeemer->forwarders, redeemer->store, http_exchange_peer(x), &forwarder));
+    VLT_TRY(redeemer_snapshot(redeemer));
+    vlt_result result =
+        forwarder_find(&redeemer->forwarders, redeemer->store, http_exchange_peer(x), &forwarder);
     store_snapshot_end(redeemer->store);
-    return is_known;
+    return result;
 }
 
 void op_watch(struct http_exchange *x, const struct http_parameters *parameters, void *ctx) {
     struct redeemer *redeemer = ctx;
     const struct http_header headers[] = {HTTP_HEADER("content-type", BYTES_LITERAL("text/plain")),
                                           HTTP_HEADER("cache-control", BYTES_LITERAL("no-store"))};
-    if (!is_enrolled(redeemer, x)) {
-        answer_refuse(x, &refusal_denied);
+    vlt_result result = check_enrolled(redeemer, x);
+    if (!vlt_is_ok(result)) { // whatever it is: a forwarder that hears nothing forgets
+        redeem_refuse_question(redeemer, x, "forwarder.watch", &refusal_denied, result.reason,
+                               NULL);
         return;
     }
     struct watcher *watcher = calloc(1, sizeof *watcher);

@@ -17,6 +17,7 @@
 struct redeem {
     struct redeemer *redeemer;
     struct http_exchange *x;
+    const char *operation; // static, as the log calls it
     struct redeem_request request;
     // Found out on the way; what is borrowed is so from caches, that is until this
     // turn of the loop ends. NULL until it is found.
@@ -27,12 +28,14 @@ struct redeem {
     uint8_t proof_id[32];
     uint64_t proof_until;
     struct verdict verdict; // as far as it got, when the redeem is refused
-    // The token's max_tokens stands against the request; status 0: it does not.
-    struct refusal limit;
-    const char *limit_reason; // for the log
-    char limit_message[512];
+    // A refusal that names what is wrong with this very request: the token's max_tokens
+    // stands against it, or it is malformed. Status 0: there is none.
+    struct refusal own;
+    const char *own_reason; // for the log
+    char own_message[512];
     // For the answer.
     char correlation[REDEEM_CORRELATION_SIZE], destination[256];
+    char forwarder_name[RECORD_NAME_MAX + 1];
     // Before the decision: a change that races it makes the answer stale, or doubtful.
     uint64_t epoch, standing;
     char *grant; // owned; see grant.h
@@ -49,7 +52,7 @@ vlt_result redeem_judge(struct redeem *redeem) VLT_MUST_USE;
 vlt_result redeem_choose(struct redeem *redeem, uint32_t tenant, struct credential_view *ret_view,
                          const struct token_detail **ret_detail) VLT_MUST_USE;
 // redeem_limit.c: the token does not cover the request: VLT_DENIED with the reason for
-// the log. Where max_tokens is the reason, redeem->limit tells the client.
+// the log. Where max_tokens is the reason, redeem->own tells the client.
 vlt_result redeem_uncovered(struct redeem *redeem, const struct token_use *use,
                             struct bytes profile) VLT_MUST_USE;
 // redeem_proof.c: the token is bound: is its key proved? NULL when it is, else
@@ -60,7 +63,21 @@ void redeem_event(const struct redeem *redeem, enum audit_outcome outcome, const
                   struct audit_event *ret_event);
 // redeem_answer.c: ends the redeem.
 void redeem_refuse(struct redeem *redeem, const struct refusal *refusal, const char *reason);
+void redeem_refuse_with(struct redeem *redeem, const struct refusal *refusal,
+                        const struct audit_event *event); // recorded as that event
 void redeem_opened(vlt_result result, const struct answer_open *answer, void *context);
+struct redeem *redeem_new(struct redeemer *redeemer, struct http_exchange *x); // NULL: no memory
 void redeem_free(struct redeem *redeem);
+// redeem_malformed.c: of what the forwarder got wrong; `said` is the answer's text.
+void redeem_refuse_malformed(struct redeem *redeem, const char *rule, const char *said);
+// Of a forwarder's other questions, recorded as that operation. `said`: what was malformed
+// about it, and then `reason` is the rule; NULL: refused with `refusal`.
+void redeem_refuse_question(struct redeemer *redeemer, struct http_exchange *x,
+                            const char *operation, const struct refusal *refusal,
+                            const char *reason, const char *said);
+// Of one that the HTTP server refuses: its answer does not wait for the record.
+void redeem_note_too_large(struct redeemer *redeemer, struct http_exchange *x);
+// redeem_unheard.c: the keeper did not hear of it (channel_was_unheard).
+void redeem_refuse_unheard(struct redeem *redeem, vlt_result why);
 
 #endif

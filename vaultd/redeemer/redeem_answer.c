@@ -12,6 +12,16 @@
 
 #define REST_MAX_BYTES 4000 // of the answer: everything but the rendered credential and the grant
 
+struct redeem *redeem_new(struct redeemer *redeemer, struct http_exchange *x) {
+    struct redeem *redeem = calloc(1, sizeof *redeem);
+    if (!redeem)
+        return NULL;
+    redeem->redeemer = redeemer;
+    redeem->x = x;
+    redeem->operation = "token.redeem";
+    return redeem;
+}
+
 void redeem_free(struct redeem *redeem) {
     redeem_request_done(&redeem->request);
     free(redeem->grant);
@@ -37,6 +47,13 @@ static void on_recorded(vlt_result result, const struct answer_record *answer, v
 
 void redeem_refuse(struct redeem *redeem, const struct refusal *refusal, const char *reason) {
     struct audit_event event;
+    redeem_event(redeem, refusal == &refusal_unavailable ? AUDIT_ERROR : AUDIT_DENY, reason,
+                 &event);
+    redeem_refuse_with(redeem, refusal, &event);
+}
+
+void redeem_refuse_with(struct redeem *redeem, const struct refusal *refusal,
+                        const struct audit_event *event) {
     uint8_t room[8192];
     struct wire_writer w;
     struct refused *refused = malloc(sizeof *refused);
@@ -46,10 +63,8 @@ void redeem_refuse(struct redeem *redeem, const struct refusal *refusal, const c
         return;
     }
     *refused = (struct refused){redeem, refusal};
-    redeem_event(redeem, refusal == &refusal_unavailable ? AUDIT_ERROR : AUDIT_DENY, reason,
-                 &event);
     wire_writer_init(&w, room, sizeof room);
-    audit_event_put(&w, &event);
+    audit_event_put(&w, event);
     struct ask_record ask = {.event = bytes_of(room, w.size)};
     ask_record(redeem->redeemer->auditor, &ask, on_recorded, refused);
 }
@@ -179,7 +194,7 @@ static bool is_reason(vlt_result result, const char *reason) {
     return strcmp(result.reason, reason) == 0;
 }
 
-// The keeper has recorded its decision, whatever it is.
+// The keeper has heard of it and recorded its decision, whatever it is.
 static const struct refusal *refusal_of_keeper(vlt_result result) {
     if (result.class == VLT_UNAVAILABLE || result.class == VLT_BUG || result.class == VLT_LIMIT)
         return &refusal_unavailable;
@@ -194,6 +209,10 @@ static const struct refusal *refusal_of_keeper(vlt_result result) {
 void redeem_opened(vlt_result result, const struct answer_open *answer, void *context) {
     struct redeem *redeem = context;
     struct secret *body = NULL;
+    if (!vlt_is_ok(result) && channel_was_unheard(result)) {
+        redeem_refuse_unheard(redeem, result);
+        return;
+    }
     if (!vlt_is_ok(result)) {
         answer_refuse_recorded(redeem->x, refusal_of_keeper(result),
                                answer ? answer->sequence : 0);

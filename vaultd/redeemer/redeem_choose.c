@@ -26,10 +26,10 @@ vlt_result redeem_choose(struct redeem *redeem, uint32_t tenant, struct credenti
     for (size_t i = 0; i < redeem->claims->detail_count; i++) {
         result = consider(redeem, tenant, &redeem->claims->details[i], ret_view, ret_detail);
         if (vlt_is_ok(result)) {
-            redeem->limit.status = 0; // stood against another of them
+            redeem->own.status = 0; // stood against another of them
             return result;
         }
     }
     // What the caller can mend goes before what the other credentials are for.
-    return redeem->limit.status ? vlt_fail(VLT_DENIED, redeem->limit_reason) : result;
+    return redeem->own.status ? vlt_fail(VLT_DENIED, redeem->own_reason) : result;
 }

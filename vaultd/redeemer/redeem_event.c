@@ -41,7 +41,7 @@ void redeem_event(const struct redeem *redeem, enum audit_outcome outcome, const
     const struct redeem_request *r = &redeem->request;
     struct audit_event event = {.kind = AUDIT_REDEEM,
                                 .outcome = (uint8_t)outcome,
-                                .operation = BYTES_LITERAL("token.redeem"),
+                                .operation = bytes_of_text(redeem->operation),
                                 .reason = bytes_of_text(reason),
                                 .credential = credentials_of(redeem, credentials),
                                 .policy_set = bytes_of_text(redeem->verdict.policy_set),

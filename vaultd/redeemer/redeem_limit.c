@@ -22,9 +22,9 @@ static uint64_t limit_of(const struct token_claims *claims, const struct token_u
 }
 
 static void refuse_excess(struct redeem *redeem, uint64_t limit) {
-    redeem->limit.code = "max_tokens_exceeded";
-    redeem->limit_reason = "the request may produce more tokens than the token's max_tokens";
-    snprintf(redeem->limit_message, sizeof redeem->limit_message,
+    redeem->own.code = "max_tokens_exceeded";
+    redeem->own_reason = "the request may produce more tokens than the token's max_tokens";
+    snprintf(redeem->own_message, sizeof redeem->own_message,
              "The access token permits at most %" PRIu64
              " tokens of output, and this request may produce %" PRIu64 ".",
              limit, redeem->request.max_tokens);
@@ -52,12 +52,12 @@ static void put_names(const struct redeem *redeem, struct bytes profile_name, st
 
 static void refuse_silence(struct redeem *redeem, uint64_t limit, struct bytes profile) {
     struct buf names;
-    buf_init(&names, sizeof redeem->limit_message / 2);
+    buf_init(&names, sizeof redeem->own_message / 2);
     put_names(redeem, profile, &names);
     const char *text = names.size ? buf_text(&names) : NULL;
-    redeem->limit.code = "max_tokens_required";
-    redeem->limit_reason = "the token has max_tokens, and the request says no such limit";
-    snprintf(redeem->limit_message, sizeof redeem->limit_message,
+    redeem->own.code = "max_tokens_required";
+    redeem->own_reason = "the token has max_tokens, and the request says no such limit";
+    snprintf(redeem->own_message, sizeof redeem->own_message,
              "The access token permits at most %" PRIu64
              " tokens of output, and this request sets no such limit. %s%s%s",
              limit, text ? "Set " : "", text ? text : "A request of this kind can not set one",
@@ -71,11 +71,11 @@ vlt_result redeem_uncovered(struct redeem *redeem, const struct token_use *use,
     uint64_t limit = limit_of(redeem->claims, use);
     if (limit == 0)
         return vlt_fail(VLT_DENIED, "the token does not cover this method, path, model or tool");
-    redeem->limit = (struct refusal){
-        .status = 403, .type = "permission_error", .message = redeem->limit_message};
+    redeem->own = (struct refusal){
+        .status = 403, .type = "permission_error", .message = redeem->own_message};
     if (use->max_tokens)
         refuse_excess(redeem, limit);
     else
         refuse_silence(redeem, limit, profile);
-    return vlt_fail(VLT_DENIED, redeem->limit_reason);
+    return vlt_fail(VLT_DENIED, redeem->own_reason);
 }
