@@ -113,6 +113,21 @@ void audit_log_close(struct audit_log *log) {
     close_folders(log);
 }
 
+const char *audit_tenant(const struct command *command) {
+    return command_flag(command, "--all-tenants")
+               ? NULL
+               : command_setting(command, "--tenant", "VAULTCTL_TENANT", NULL);
+}
+
+void audit_tenant_hint(const struct command *command) {
+    const char *tenant = audit_tenant(command);
+    if (!tenant || command_option(command, "--tenant"))
+        return;
+    fputs("vaultctl: there is no such entry of the tenant ", stderr);
+    terminal_put(stderr, tenant);
+    fputs(" (VAULTCTL_TENANT); --all-tenants looks at those of every tenant and of none\n", stderr);
+}
+
 struct bytes audit_entry_member(struct bytes entry, const char *name) {
     char opening[64];
     int size = snprintf(opening, sizeof opening, "\"%s\":\"", name);

@@ -4,6 +4,7 @@
 #define VLT_CLI_AUDIT_LOG_H
 
 #include "cli/command.h"
+#include "libvault/audit/log_pruned.h"
 #include "libvault/audit/log_verify.h"
 
 #define AUDIT_LOG_DEFAULT "/var/lib/vaultd/audit"
@@ -35,6 +36,15 @@ void audit_log_close(struct audit_log *log);
 bool audit_policy_is_given(const struct command *command);
 // The checkpoint of --cosigned satisfies the policy file of --policy.
 int audit_policy_check(struct command *command, struct checkpoint *ret_cosigned);
+// Of which tenant entries are wanted: --tenant or VAULTCTL_TENANT, as everywhere; NULL: of
+// every one and of none, where neither is set or --all-tenants is given.
+#define AUDIT_ALL_TENANTS_OPTION                                                                   \
+    {                                                                                              \
+        "--all-tenants", OPTION_FLAG, NULL, "not only those of --tenant (VAULTCTL_TENANT)", 0      \
+    }
+const char *audit_tenant(const struct command *command);
+// Nothing was found: where only the environment names a tenant, that is said.
+void audit_tenant_hint(const struct command *command);
 int audit_key_read(struct command *command, const char *text, struct note_key *ret_key);
 
 // One line for people, or with --json the entry itself.

@@ -191,11 +191,13 @@ static bool every_filter_is_indexed(const struct audit_search *search) {
 // Entries that were pruned are looked at in the archive. Without one the search begins
 // behind them, and says so to whoever could miss something.
 static vlt_result begin_behind_pruned(struct walk *walk, const struct audit_log *log,
-                                      struct fault *fault) {
+                                      const struct checkpoint *at, struct fault *fault) {
+    struct log_pruned pruned;
     walk->first = walk->search->first;
     if (log->archive >= 0)
         return vlt_ok();
-    VLT_TRY(log_pruned(log->folder, fault, &walk->pruned));
+    VLT_TRY(log_pruned_prove(log->folder, at, &log->key, fault, &pruned));
+    walk->pruned = pruned.until;
     if (walk->first >= walk->pruned)
         return vlt_ok();
     walk->first = walk->pruned;
@@ -221,7 +223,7 @@ static vlt_result walk_log(struct walk *walk, const struct audit_log *log, struc
     struct audit_search *search = walk->search;
     struct checkpoint checkpoint;
     VLT_TRY(log_checkpoint(log->folder, &log->key, fault, NULL, &checkpoint));
-    VLT_TRY(begin_behind_pruned(walk, log, fault));
+    VLT_TRY(begin_behind_pruned(walk, log, &checkpoint, fault));
     VLT_TRY(tile_reader_init(&walk->reader, log->folder, checkpoint.size));
     walk->reader.fault = fault;
     walk->reader.archive = log->archive;

@@ -13,7 +13,7 @@
 static const struct option_spec tail_options[] = {
     {"--follow", OPTION_FLAG, NULL, "go on with what is written from now", 'f'},
     {"--count", OPTION_VALUE, "NUMBER", "entries from the end to begin with (default 20)", 0},
-    {"--all-tenants", OPTION_FLAG, NULL, "not only those of --tenant", 0},
+    AUDIT_ALL_TENANTS_OPTION,
     {0}};
 
 static const char *first_of(const json_t *entry, const char *a, const char *b) {
@@ -33,6 +33,13 @@ static void put_number(const json_t *entry, const char *member, const char *labe
     const json_t *number = json_object_get(entry, member);
     if (number)
         printf(" %s%lld", label, (long long)json_integer_value(number));
+}
+
+// What the vault says by itself is a sentence about itself, and no thing that was named.
+static const char *subject_label(const json_t *entry) {
+    if (strcmp(member_text(entry, "kind"), "vault") || member_text(entry, "administrator")[0])
+        return "on ";
+    return strcmp(member_text(entry, "operation"), "vault.unseal") ? "" : "with device ";
 }
 
 // One line: time, outcome, what, who, on what, why.
@@ -55,7 +62,7 @@ void audit_entry_print(const json_t *entry) {
     const char *subject = member_text(entry, "subject");
     if (strcmp(subject, member_text(entry, "credential")) &&
         strcmp(subject, member_text(entry, "tenant")))
-        put_member(entry, "subject", "on ");
+        put_member(entry, "subject", subject_label(entry));
     put_member(entry, "policies", "policies ");
     put_member(entry, "reason", "because: ");
     const json_t *repeats = json_object_get(entry, "repeats");
@@ -108,9 +115,10 @@ static int page_fetch(struct command *command, const char *query, bool is_follow
     struct buf path;
     buf_init(&path, 512);
     buf_put_format(&path, "/v1/audit?%s", query);
-    if (!command_flag(command, "--all-tenants") && command_option(command, "--tenant")) {
+    const char *tenant = audit_tenant(command);
+    if (tenant) {
         buf_put_text(&path, "&tenant=");
-        vault_put_segment(&path, command->tenant);
+        vault_put_segment(&path, tenant);
     }
     const struct vault_call call = {.method = "GET", .path = buf_text(&path)};
     int status = EXIT_FAILED;
@@ -138,6 +146,8 @@ static int run_tail(struct command *command) {
         long long next = (long long)json_integer_value(json_object_get(page, "next"));
         bool has_more = json_array_size(json_object_get(page, "entries")) > 0;
         json_decref(page);
+        if (status == EXIT_OK && !has_more && !is_following)
+            audit_tenant_hint(command);
         if (status != EXIT_OK || !command_flag(command, "--follow"))
             return status;
         snprintf(query, sizeof query, "first=%lld&count=%d", next, COUNT_MAX);
@@ -155,8 +165,9 @@ const struct verb verb_audit_tail = {
     .arguments = "",
     .summary = "Show the newest audit entries",
     .details =
-        "Without --tenant the entries of every tenant are shown. With --follow it ends when\n"
-        "nobody reads what it shows any more, and waits for a vault that restarts.",
+        "Without --tenant (VAULTCTL_TENANT) the entries of every tenant are shown, and those of\n"
+        "none (start, stop, keys). With --follow it ends when nobody reads what it shows any\n"
+        "more, and waits for a vault that restarts.",
     .examples =
         "  vaultctl audit tail -f\n  vaultctl audit tail --tenant acme --count 200 --json\n",
     .options = tail_options,

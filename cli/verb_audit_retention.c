@@ -256,7 +256,8 @@ static int read_before(struct command *command, char time[CLOCK_TEXT_SIZE], uint
 
 static int ask_to_prune(struct command *command, uint64_t until) {
     for (uint64_t pruned = 0; pruned < until;) {
-        json_t *body = json_pack("{s:I}", "entries", (json_int_t)until), *answer = NULL;
+        json_t *body = json_pack("{s:I, s:b}", "entries", (json_int_t)until, "archived", 1);
+        json_t *answer = NULL;
         int status = command_call_path(command, "POST", body, &answer, "/v1/audit/prune");
         json_decref(body);
         if (status != EXIT_OK)
@@ -342,8 +343,9 @@ const struct verb verb_audit_prune = {
     .summary = "Take old entries away from the vault that an archive has",
     .details =
         "Verifies the archive and that the log grew from it, then asks the vault, which refuses\n"
-        "while a receiver does not have the entries, and records it. Only whole tiles of 256\n"
-        "entries go. Hashes stay: everything verifies as before (audit verify --archive).",
+        "while a receiver does not have the entries, records it, and removes them once a signed\n"
+        "checkpoint has that record. Only whole tiles of 256 entries go. Hashes stay: everything\n"
+        "verifies as before (audit verify --archive).",
     .examples = "  vaultctl audit prune --before 2026-01-01 --archive /mnt/worm/vault\n"
                 "  vaultctl audit prune --before 1000001 --archive /mnt/worm/vault --policy "
                 "witnesses --cosigned cosigned\n",

@@ -61,11 +61,13 @@ static int search_with(struct command *command, const struct bytes key) {
     audit_search_filter(&search, "correlation", command_option(command, "--correlation"), false);
     audit_search_filter(&search, "token_id", command_option(command, "--token-id"), false);
     audit_search_filter(&search, "operation", command_option(command, "--operation"), false);
-    audit_search_filter(&search, "tenant", command_option(command, "--tenant"), false);
+    audit_search_filter(&search, "tenant", audit_tenant(command), false);
     int status = audit_search_time(&search, command_option(command, "--since"),
                                    command_option(command, "--until"));
     if (status == EXIT_OK)
         status = audit_search_run(&search);
+    if (status == EXIT_OK && search.left == count)
+        audit_tenant_hint(command);
     audit_search_done(&search);
     return status;
 }
@@ -108,6 +110,9 @@ static int run_export(struct command *command) {
         !vlt_is_ok(command_number(command, "--last", INT64_MAX, INT64_MAX, &fault, &last)) ||
         first == 0)
         return command_usage(command, "%s", fault.text[0] ? fault.text : "--first must be above 0");
+    if (command_option(command, "--tenant"))
+        return command_usage(command, "an export is the log as it was signed, of every tenant: "
+                                      "`vaultctl audit search --json` takes --tenant");
     if (last < first)
         return command_usage(command, "--last is before --first");
     command->wants_json = true; // an export is what the log holds, byte for byte
@@ -133,15 +138,17 @@ static int index_report(struct command *command, uint64_t files, uint64_t built)
 }
 
 // Spans of which something was pruned, and that no archive has, are left out.
-static vlt_result index_all(struct command *command, const char *origin, struct tile_reader *reader,
+static vlt_result index_all(struct command *command, const struct audit_log *log,
+                            const struct checkpoint *at, struct tile_reader *reader,
                             struct fault *fault, uint64_t *ret_built) {
     struct audit_index index;
+    struct log_pruned pruned = {0};
     vlt_result result = vlt_ok();
-    uint64_t files = reader->size / LOG_INDEX_SPAN, built = 0, pruned = 0;
+    uint64_t files = reader->size / LOG_INDEX_SPAN, built = 0;
     if (reader->archive < 0)
-        VLT_TRY(log_pruned(reader->folder, fault, &pruned));
-    uint64_t first = (pruned + LOG_INDEX_SPAN - 1) / LOG_INDEX_SPAN;
-    audit_index_open(command, origin, &index);
+        VLT_TRY(log_pruned_prove(log->folder, at, &log->key, fault, &pruned));
+    uint64_t first = (pruned.until + LOG_INDEX_SPAN - 1) / LOG_INDEX_SPAN;
+    audit_index_open(command, at->origin, &index);
     if (index.folder < 0)
         return fault_set(fault, VLT_UNAVAILABLE, "there is no place for an index",
                          "there is no place for an index: give one with --index");
@@ -173,7 +180,7 @@ static int run_index(struct command *command) {
     if (vlt_is_ok(result)) {
         reader.fault = &fault;
         reader.archive = log.archive;
-        result = index_all(command, checkpoint.origin, &reader, &fault, &built);
+        result = index_all(command, &log, &checkpoint, &reader, &fault, &built);
         tile_reader_done(&reader);
     }
     audit_log_close(&log);
@@ -198,6 +205,7 @@ static const struct option_spec search_options[] = {
      "from this time on (UTC, or with an offset): 2026-11-21, 2026-11-21T10:30:00Z", 0},
     {"--until", OPTION_VALUE, "TIME", "before this time", 0},
     {"--count", OPTION_VALUE, "NUMBER", "no more than this", 0},
+    AUDIT_ALL_TENANTS_OPTION,
     {"--pseudonym-key", OPTION_VALUE, "FILE", "key of a log in which persons have pseudonyms", 0},
     {0}};
 static const struct option_spec index_options[] = {
@@ -221,8 +229,8 @@ const struct verb verb_audit_search = {
     .details =
         "Reads the log's files. Every option narrows the search; texts must match as a whole. An\n"
         "index is made where it is missing, so that the next search reads little; entries are\n"
-        "always taken from the log itself. Without --tenant those of every tenant are searched,\n"
-        "and those of none (start, stop, keys).",
+        "always taken from the log itself. Without --tenant (VAULTCTL_TENANT) those of every\n"
+        "tenant are searched, and those of none (start, stop, keys).",
     .examples = "  vaultctl audit search --principal 'https://idp.example|alice' --decision deny\n"
                 "  vaultctl audit search --credential openai-prod --since 2026-11-21 --json\n",
     .options = search_options,

@@ -92,10 +92,10 @@ static int say_verified(struct command *command, const struct audit_log *log,
     const struct checkpoint *got = &verified->checkpoint;
     if (command->wants_json) {
         json_t *said = json_pack(
-            "{s:s, s:I, s:I, s:b, s:I, s:I}", "origin", got->origin, "entries",
+            "{s:s, s:I, s:I, s:b, s:I, s:I, s:I}", "origin", got->origin, "entries",
             (json_int_t)got->size, "first_verified", (json_int_t)first + 1, "key_from_folder",
             log->has_own_key, "key_changes", (json_int_t)log->key_changes, "pruned",
-            (json_int_t)verified->unread);
+            (json_int_t)verified->unread, "prune_entry", (json_int_t)verified->prune_entry);
         if (cosigned)
             json_object_set_new(said, "cosigned", json_integer((json_int_t)cosigned->size));
         return command_print_json(said);
@@ -109,10 +109,9 @@ static int say_verified(struct command *command, const struct audit_log *log,
         printf("The first %llu of them are cosigned as the policy demands.\n",
                (unsigned long long)cosigned->size);
     if (verified->unread)
-        printf("Entries 1 to %llu were pruned: their hashes are verified, they themselves were not "
-               "read\n"
-               "(give their folder with --archive).\n",
-               (unsigned long long)verified->unread);
+        printf("Entries 1 to %llu were pruned, as entry %llu says: their hashes are verified, they "
+               "themselves\nwere not read (give their folder with --archive).\n",
+               (unsigned long long)verified->unread, (unsigned long long)verified->prune_entry);
     if (log->key_changes)
         printf("The key of the log was replaced %u times since the one you gave; each signed the "
                "next.\n",
@@ -166,13 +165,14 @@ static int run_verify(struct command *command) {
 // ---- Proofs ----
 
 static vlt_result read_entry(const struct audit_log *log, struct tile_reader *reader,
-                             uint64_t index, struct bytes *ret_entry) {
-    uint64_t pruned = 0;
+                             const struct checkpoint *at, uint64_t index,
+                             struct bytes *ret_entry) {
+    struct log_pruned pruned;
     vlt_result result = tile_reader_entry(reader, index, ret_entry);
     if (result.class != VLT_NOT_FOUND || log->archive >= 0)
         return result;
-    VLT_TRY(log_pruned(log->folder, reader->fault, &pruned));
-    return index < pruned ? fault_set(reader->fault, VLT_NOT_FOUND, "the entry was pruned",
+    VLT_TRY(log_pruned_prove(log->folder, at, &log->key, reader->fault, &pruned));
+    return index < pruned.until ? fault_set(reader->fault, VLT_NOT_FOUND, "the entry was pruned",
                                       "entry %llu was pruned: give its archive with --archive",
                                       (unsigned long long)index + 1)
                           : result;
@@ -201,7 +201,7 @@ static vlt_result make_proof(const struct audit_log *log, uint64_t index, struct
         if (vlt_is_ok(result))
             result = merkle_inclusion_prove(&source, index, checkpoint.size, &proof.proof);
         if (vlt_is_ok(result))
-            result = read_entry(log, &reader, index, &entry);
+            result = read_entry(log, &reader, &checkpoint, index, &entry);
         proof.checkpoint = buf_bytes(&note);
         if (vlt_is_ok(result)) // what is handed out holds
             result = tlog_proof_verify(&proof, entry, &log->key, &checkpoint);
@@ -328,8 +328,10 @@ const struct verb verb_audit_verify = {
     .summary = "Verify a log: every entry, every tile, the signed checkpoint",
     .details =
         "Needs the log's files and its key, and no connection to the vault. Names the first bad\n"
-        "entry. Keep the file checkpoint of each verification: with --from, the next one proves\n"
-        "that nothing of it was rewritten or cut, and reads only what came later.",
+        "entry. What is missing must be covered by an entry audit.prune of the log itself: else\n"
+        "it was removed behind the vault's back, with --archive, too. Keep the file\n"
+        "checkpoint of each verification: with --from, the next one proves that nothing of it was\n"
+        "rewritten or cut, and reads only what came later.",
     .examples = "  vaultctl audit verify /srv/audit --key vault.example.com+0a1b2c3d+AQ…\n"
                 "  vaultctl audit verify --from last-checkpoint\n",
     .options = verify_options,

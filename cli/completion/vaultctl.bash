@@ -141,7 +141,7 @@ _vaultctl() {
         "exec") options=" --credential --model --path --method --tool --max-tokens --subject-token-file --subject-token-type --actor-token-file --profile --forwarder --bind --profiles-dir" ;;
         "revoke") options=" --principal --client --credential --token-file --key" ;;
         "audit tail") options=" --follow --count --all-tenants" ;;
-        "audit search") options=" --log --key --archive --index --no-index --principal --actor --administrator --credential --decision --correlation --token-id --operation --since --until --count --pseudonym-key" ;;
+        "audit search") options=" --log --key --archive --index --no-index --principal --actor --administrator --credential --decision --correlation --token-id --operation --since --until --count --all-tenants --pseudonym-key" ;;
         "audit index") options=" --log --key --archive --index" ;;
         "audit unused") options=" --log --key --archive --index --no-index --days" ;;
         "audit inventory") options=" --log --key --archive --index --no-index --since" ;;

@@ -6,8 +6,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "libvault/audit/log_pruned.h"
+
 #define PROGRESS_STEP 256 // tiles
-#define PRUNED_MAX_BYTES 32
 
 struct walk {
     const struct log_verify *what;
@@ -15,29 +16,11 @@ struct walk {
     struct tile_reader reader;
     struct merkle_source source;
     struct checkpoint checkpoint;
-    uint64_t pruned, unread;
+    uint64_t missing;       // bundles before this number are not all in the log's folder
+    uint64_t unread;        // entries below this index were not seen
+    uint64_t prune_entry;   // the one that permits what is missing
+    struct log_pruned told; // by the entry that permits most of all that were seen
 };
-
-vlt_result log_pruned(int folder, struct fault *fault, uint64_t *ret_index) {
-    struct buf text;
-    uint64_t index = 0;
-    buf_init(&text, PRUNED_MAX_BYTES);
-    vlt_result result = tile_file_read(folder, "pruned", PRUNED_MAX_BYTES, fault, &text);
-    if (result.class == VLT_NOT_FOUND) {
-        result = vlt_ok();
-    } else if (vlt_is_ok(result)) {
-        bool is_line = text.size > 1 && text.at[text.size - 1] == '\n';
-        if (!is_line ||
-            !vlt_is_ok(checkpoint_number_parse(bytes_of(text.at, text.size - 1), &index)) ||
-            index % TILE_WIDTH)
-            result = fault_set(fault, VLT_MALFORMED, "not an index where a log was pruned",
-                               "the file pruned is not the index of a tile's first entry");
-    }
-    buf_done(&text);
-    if (vlt_is_ok(result))
-        *ret_index = index;
-    return result;
-}
 
 vlt_result log_checkpoint_file(int folder, const char *file, const struct note_key *key,
                                struct fault *fault, struct buf *out,
@@ -109,12 +92,21 @@ static vlt_result verify_entries(struct walk *walk, uint64_t number) {
     struct merkle_hash leaf, stored;
     unsigned width = tile_width(TILE_ENTRIES, number, walk->checkpoint.size);
     vlt_result result = tile_reader_bundle(&walk->reader, number, &bundle);
-    if (result.class == VLT_NOT_FOUND && !walk->what->has_archive &&
-        number * TILE_WIDTH < walk->pruned) {
-        walk->unread = (number + 1) * TILE_WIDTH; // its hashes are verified all the same
+    if (result.class == VLT_NOT_FOUND && !walk->what->has_archive) {
+        if (walk->fault)
+            *walk->fault = (struct fault){0};   // judge_missing has the word
+        walk->missing = number + 1; // its hashes are verified all the same
+        walk->unread = walk->missing * TILE_WIDTH;
         return vlt_ok();
     }
+    if (result.class == VLT_NOT_FOUND)
+        return fault_set(walk->fault, VLT_NOT_FOUND, "entries are nowhere",
+                         "neither the log nor the archive has bundle %llu (entry %llu and the "
+                         "following)",
+                         (unsigned long long)number, (unsigned long long)number * TILE_WIDTH + 1);
     VLT_TRY(result);
+    if (walk->reader.is_archived)
+        walk->missing = number + 1;
     for (unsigned i = 0; i < width; i++) {
         uint64_t index = number * TILE_WIDTH + i;
         if (!vlt_is_ok(tile_entry_take(&bundle, &entry)))
@@ -125,6 +117,9 @@ static vlt_result verify_entries(struct walk *walk, uint64_t number) {
             return bad_entry(walk, index, "does not give the hash that its tile holds");
         if (!says_sequence(entry, index + 1))
             return bad_entry(walk, index, "does not bear its own number");
+        uint64_t told = log_pruned_told(entry);
+        if (told > walk->told.until)
+            walk->told = (struct log_pruned){told, index + 1};
     }
     return vlt_ok();
 }
@@ -190,6 +185,73 @@ static vlt_result verify_root(struct walk *walk) {
                            "the tiles do not give the root of the signed checkpoint");
 }
 
+// ---- What is missing ----
+
+static bool is_there(const struct walk *walk, uint64_t number) {
+    char path[TILE_PATH_MAX];
+    tile_path(TILE_ENTRIES, number, tile_width(TILE_ENTRIES, number, walk->checkpoint.size), path);
+    if (faccessat(walk->what->folder, path, F_OK, 0) == 0)
+        return true;
+    tile_path(TILE_ENTRIES, number, TILE_WIDTH, path);
+    return faccessat(walk->what->folder, path, F_OK, 0) == 0;
+}
+
+// `why` says what is wrong with the file pruned; empty: nothing, it only says less.
+static vlt_result bad_bundles(struct walk *walk, uint64_t until, const char *why) {
+    uint64_t first = until / TILE_WIDTH, last = walk->missing - 1;
+    while (first < last && is_there(walk, first))
+        first++;
+    const bool is_one = first == last;
+    const uint64_t end = (last + 1) * TILE_WIDTH;
+    char bundles[64], path[TILE_PATH_MAX];
+    tile_path(TILE_ENTRIES, first, tile_width(TILE_ENTRIES, first, walk->checkpoint.size), path);
+    int size = snprintf(bundles, sizeof bundles, is_one ? "bundle %llu" : "bundles %llu",
+                        (unsigned long long)first);
+    if (!is_one)
+        snprintf(bundles + size, sizeof bundles - (size_t)size, " to %llu",
+                 (unsigned long long)last);
+    return fault_set(
+        walk->fault, VLT_CRYPTO, "entries were removed behind the vault's back",
+        "%s: %s (entries %llu to %llu) %s missing and no audit.prune entry covers %s: removed "
+        "behind the vault's back; restore %s from the archive%s%s%s",
+        path, bundles, (unsigned long long)first * TILE_WIDTH + 1,
+        (unsigned long long)(end < walk->checkpoint.size ? end : walk->checkpoint.size),
+        is_one ? "is" : "are", is_one ? "it" : "them", is_one ? "it" : "them", why[0] ? " (" : "",
+        why, why[0] ? ")" : "");
+}
+
+// The log says it, and the file that leads there does not. The entry may permit more than
+// what is gone: the file must not say that.
+static vlt_result bad_pruned(struct walk *walk, uint64_t missing) {
+    return fault_set(walk->fault, VLT_CRYPTO, "the file pruned is missing or was altered",
+                     "the file pruned does not say that entries 1 to %llu are gone, as entry %llu "
+                     "(audit.prune) does: it was removed or altered; restore it with two lines, "
+                     "%llu and %llu",
+                     (unsigned long long)missing, (unsigned long long)walk->told.sequence,
+                     (unsigned long long)missing, (unsigned long long)walk->told.sequence);
+}
+
+// Behind everything else: what was walked is what was signed, so an entry that was seen
+// is evidence, too. Where nothing is missing the file must not say so either.
+static vlt_result judge_missing(struct walk *walk) {
+    struct fault fault = {0};
+    struct log_pruned pruned = {0};
+    uint64_t missing = walk->missing * TILE_WIDTH;
+    vlt_result result = log_pruned_prove(walk->what->folder, &walk->checkpoint, walk->what->key,
+                                         &fault, &pruned);
+    if (vlt_is_ok(result) && missing <= pruned.until) {
+        walk->prune_entry = pruned.sequence;
+        return vlt_ok();
+    }
+    if (result.class == VLT_UNAVAILABLE || !missing)
+        return fault_set(walk->fault, result.class, result.reason, "%s",
+                         fault_or_reason(&fault, result));
+    if (missing <= walk->told.until)
+        return bad_pruned(walk, missing);
+    uint64_t until = pruned.until > walk->told.until ? pruned.until : walk->told.until;
+    return bad_bundles(walk, until, fault.text);
+}
+
 static vlt_result walk_all(struct walk *walk) {
     uint64_t tiles = (walk->checkpoint.size + TILE_WIDTH - 1) / TILE_WIDTH;
     uint64_t first = walk->what->from ? walk->what->from->size / TILE_WIDTH : 0;
@@ -200,7 +262,8 @@ static vlt_result walk_all(struct walk *walk) {
             walk->what->progress(number * TILE_WIDTH, walk->checkpoint.size, walk->what->context);
     }
     VLT_TRY(verify_root(walk));
-    return verify_growth(walk);
+    VLT_TRY(verify_growth(walk));
+    return judge_missing(walk);
 }
 
 static vlt_result walk_part(struct walk *walk, uint64_t bundle, uint64_t count) {
@@ -210,7 +273,8 @@ static vlt_result walk_part(struct walk *walk, uint64_t bundle, uint64_t count) 
         VLT_TRY(verify_entries(walk, number));
         VLT_TRY(verify_above(walk, 0, number));
     }
-    return end == bundles ? verify_root(walk) : vlt_ok();
+    VLT_TRY(end == bundles ? verify_root(walk) : vlt_ok());
+    return judge_missing(walk);
 }
 
 vlt_result log_verify_part(int folder, const struct checkpoint *checkpoint, uint64_t bundle,
@@ -219,7 +283,6 @@ vlt_result log_verify_part(int folder, const struct checkpoint *checkpoint, uint
     struct walk walk = {.what = &what, .fault = fault, .checkpoint = *checkpoint};
     if (bundle >= (checkpoint->size + TILE_WIDTH - 1) / TILE_WIDTH)
         return vlt_fail(VLT_LIMIT, "a part beyond the end of the log");
-    VLT_TRY(log_pruned(folder, fault, &walk.pruned));
     VLT_TRY(tile_reader_init(&walk.reader, folder, checkpoint->size));
     walk.reader.fault = fault;
     walk.source = tile_reader_source(&walk.reader);
@@ -235,7 +298,6 @@ vlt_result log_verify(const struct log_verify *what, struct fault *fault,
                 ? log_checkpoint_file(what->folder, what->checkpoint, what->key, fault, NULL,
                                       &walk.checkpoint)
                 : log_checkpoint(what->folder, what->key, fault, NULL, &walk.checkpoint));
-    VLT_TRY(log_pruned(what->folder, fault, &walk.pruned));
     VLT_TRY(tile_reader_init(&walk.reader, what->folder, walk.checkpoint.size));
     walk.reader.fault = fault;
     walk.reader.archive = what->has_archive ? what->archive : -1;
@@ -243,6 +305,6 @@ vlt_result log_verify(const struct log_verify *what, struct fault *fault,
     vlt_result result = walk_all(&walk);
     tile_reader_done(&walk.reader);
     if (vlt_is_ok(result))
-        *ret_verified = (struct log_verified){walk.checkpoint, walk.unread};
+        *ret_verified = (struct log_verified){walk.checkpoint, walk.unread, walk.prune_entry};
     return result;
 }

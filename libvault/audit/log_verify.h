@@ -9,12 +9,14 @@
 #include "libvault/audit/checkpoint.h"
 #include "libvault/audit/tile.h"
 
-// A log may say in its file `pruned` up to where its entries were taken away; their
-// hashes stay, so that everything else verifies as before. Entries below that are
-// read where they are, from the archive if one is given, or not at all.
+// Entries may have been taken away from a log (log_pruned.h); their hashes stay, so that
+// everything else verifies as before. They are read where they are, from the archive if one
+// is given, or not at all. That an entry of the log permits what is missing is verified,
+// with an archive, too.
 struct log_verified {
     struct checkpoint checkpoint;
-    uint64_t unread; // entries below this index were pruned and not seen
+    uint64_t unread;      // entries below this index were pruned and not seen
+    uint64_t prune_entry; // number of the entry that permits what is gone; 0: nothing is
 };
 struct log_verify {
     int folder;                    // of the log
@@ -28,9 +30,6 @@ struct log_verify {
     void (*progress)(uint64_t entries, uint64_t of, void *context);
     void *context;
 };
-// Entries below *ret_index were pruned, says the folder; 0: it does not. The index
-// begins a tile. VLT_MALFORMED.
-vlt_result log_pruned(int folder, struct fault *fault, uint64_t *ret_index) VLT_MUST_USE;
 // The file `checkpoint` of a folder, or of an archive, which has none, its largest
 // checkpoints/SIZE; its signature verified; the note itself is appended to `out` unless
 // that is NULL. VLT_NOT_FOUND, VLT_CRYPTO, VLT_MALFORMED.
@@ -44,7 +43,8 @@ vlt_result log_checkpoint_file(int folder, const char *file, const struct note_k
 uint64_t log_checkpoint_newest(int folder);
 void log_checkpoint_path(uint64_t size, char ret_path[TILE_PATH_MAX]);
 // VLT_CRYPTO: something is not what was signed; the fault names the first bad
-// entry or tile. VLT_NOT_FOUND or VLT_MALFORMED: a file is missing or broken.
+// entry or tile, or the bundles of entries that are missing without an entry audit.prune
+// (then all else was verified). VLT_NOT_FOUND or VLT_MALFORMED: a file is missing or broken.
 vlt_result log_verify(const struct log_verify *what, struct fault *fault,
                       struct log_verified *ret_verified) VLT_MUST_USE;
 // Of a log whose checkpoint is known: `count` bundles from that number on, their hash

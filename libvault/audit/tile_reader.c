@@ -15,7 +15,7 @@ struct cached_tile {
 struct tile_cache {
     struct cached_tile tiles[CACHE_TILES];
     uint64_t uses;
-    bool has_bundle;
+    bool has_bundle, is_archived; // is_archived: the bundle is not in the log's own folder
     uint64_t bundle_number;
     struct buf bundle;
 };
@@ -147,14 +147,15 @@ static vlt_result check_bundle(const struct tile_file *file, struct bytes rest,
 }
 
 static vlt_result read_bundle(struct tile_reader *reader, uint64_t number, unsigned width,
-                              struct buf *out) {
+                              struct buf *out, bool *ret_is_archived) {
     struct tile_file file = {.folder = reader->folder,
                              .level = TILE_ENTRIES,
                              .width = width,
                              .number = number,
                              .max_bytes = TILE_BUNDLE_MAX};
     vlt_result result = read_either(&file, reader->fault, out);
-    if (result.class == VLT_NOT_FOUND && reader->archive >= 0) {
+    *ret_is_archived = result.class == VLT_NOT_FOUND && reader->archive >= 0;
+    if (*ret_is_archived) {
         file.folder = reader->archive;
         result = read_either(&file, reader->fault, out);
     }
@@ -170,10 +171,11 @@ vlt_result tile_reader_bundle(struct tile_reader *reader, uint64_t number,
     if (!cache->has_bundle || cache->bundle_number != number) {
         buf_clear(&cache->bundle);
         cache->has_bundle = false;
-        VLT_TRY(read_bundle(reader, number, width, &cache->bundle));
+        VLT_TRY(read_bundle(reader, number, width, &cache->bundle, &cache->is_archived));
         cache->has_bundle = true;
         cache->bundle_number = number;
     }
+    reader->is_archived = cache->is_archived;
     *ret_bundle = buf_bytes(&cache->bundle);
     return vlt_ok();
 }

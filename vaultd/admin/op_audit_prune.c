@@ -1,17 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pruning the audit log: recorded, and refused while a receiver still needs the
-// entries. That an archive has them is verified by who asks (vaultctl audit prune),
-// and by the auditor where it knows one.
+// entries. That an archive has them is verified by the auditor where it knows one; else
+// who asks must say that they have done so, as vaultctl audit prune has.
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "libvault/audit/tile.h"
 #include "vaultd/admin/ops.h"
+#include "vaultd/admin/refusal.h"
 #include "vaultd/admin/work.h"
+
+struct prune_order {
+    uint64_t until;
+    bool is_archived;
+};
 
 static void pruned(vlt_result result, const struct answer_prune *answer, void *context) {
     struct admin_work *work = context;
     if (!vlt_is_ok(result)) {
+        refusal_untold(work->x); // the auditor records what it begins
         answer_problem(work->x, answer_status(result.class), NULL, "%s", result.reason);
         work_free(work);
         return;
@@ -23,8 +30,10 @@ static void pruned(vlt_result result, const struct answer_prune *answer, void *c
 }
 
 static void ask_auditor(struct admin_work *work) {
-    const uint64_t *until = work->more;
-    const struct ask_prune ask = {.until = *until, .event = work_event(work, AUDIT_ALLOW, NULL)};
+    const struct prune_order *order = work->more;
+    const struct ask_prune ask = {.until = order->until,
+                                  .is_archived = order->is_archived,
+                                  .event = work_event(work, AUDIT_ALLOW, NULL)};
     ask_prune(work->admin->auditor, &ask, pruned, work);
 }
 
@@ -41,11 +50,11 @@ static const char *receiver_behind(const json_t *receivers, uint64_t until) {
 static void receivers_known(vlt_result result, const struct answer_shipping *answer,
                             void *context) {
     struct admin_work *work = context;
-    const uint64_t *until = work->more;
+    const struct prune_order *order = work->more;
     json_t *receivers = NULL;
     if (vlt_is_ok(result))
         result = jsontext_parse(answer->description, &jsontext_document_limits, NULL, &receivers);
-    const char *behind = vlt_is_ok(result) ? receiver_behind(receivers, *until) : NULL;
+    const char *behind = vlt_is_ok(result) ? receiver_behind(receivers, order->until) : NULL;
     if (!vlt_is_ok(result)) {
         answer_problem(work->x, 503, NULL,
                        "whether every receiver has these entries is not known: the shipper does "
@@ -61,38 +70,41 @@ static void receivers_known(vlt_result result, const struct answer_shipping *ans
     json_decref(receivers);
 }
 
-static uint64_t *until_read(struct http_exchange *x) {
-    static const char *const members[] = {"entries", NULL};
+static struct prune_order *order_read(struct http_exchange *x) {
+    static const char *const members[] = {"entries", "archived", NULL};
     struct body body;
-    uint64_t *until = calloc(1, sizeof *until);
+    struct prune_order *order = calloc(1, sizeof *order);
     body_open(http_exchange_request(x), &jsontext_token_limits, members, &body);
-    if (!until)
+    if (!order) {
         body_refuse(&body, 503, "", "the admin role is out of memory: try again");
-    else
-        *until = (uint64_t)body_number(&body, "entries", 0, INT64_MAX, 0);
-    if (until && (*until == 0 || *until % TILE_WIDTH))
-        body_refuse(&body, 400, "entries",
-                    "\"entries\" must be a multiple of %d: only full tiles are pruned", TILE_WIDTH);
+    } else {
+        order->until = (uint64_t)body_number(&body, "entries", 0, INT64_MAX, 0);
+        order->is_archived = body_flag(&body, "archived", false);
+        if (order->until == 0 || order->until % TILE_WIDTH)
+            body_refuse(&body, 400, "entries",
+                        "\"entries\" must be a multiple of %d: only full tiles are pruned",
+                        TILE_WIDTH);
+    }
     if (body_refused(&body, x)) {
-        free(until);
-        until = NULL;
+        free(order);
+        order = NULL;
     }
     body_done(&body);
-    return until;
+    return order;
 }
 
 OP(op_audit_prune) {
     struct admin *admin = ctx;
-    uint64_t *until = until_read(x);
-    struct admin_work *work = until ? work_new(admin, x, "audit.prune") : NULL;
+    struct prune_order *order = order_read(x);
+    struct admin_work *work = order ? work_new(admin, x, "audit.prune") : NULL;
     if (!work) {
-        free(until);
+        free(order);
         return;
     }
     char subject[64];
-    snprintf(subject, sizeof subject, "entries 1 to %llu", (unsigned long long)*until);
+    snprintf(subject, sizeof subject, "entries 1 to %llu", (unsigned long long)order->until);
     work->kind = AUDIT_VAULT;
-    work->more = until;
+    work->more = order;
     work->more_free = free;
     work_set_subject(work, subject);
     const struct ask_shipping ask = {0};

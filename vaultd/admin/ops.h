@@ -83,5 +83,7 @@ OP(op_audit_proof);
 // For http_router.
 extern const struct http_route admin_routes[];
 extern const size_t admin_route_count;
+// What each of them changes, as the audit log calls it; NULL: nothing.
+extern const char *const admin_route_operations[];
 
 #endif

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "libvault/audit/log_verify.h"
+#include "libvault/audit/log_pruned.h"
 #include "vaultd/auditor/journal_lock.h"
 #include "vaultd/auditor/publisher.h"
 #include "vaultd/auditor/spare.h"
@@ -345,11 +345,12 @@ static bool take_line(struct bytes line, uint64_t sequence, void *context) {
 static vlt_result each_tiled(struct log_file *file, uint64_t from, segment_line_fn *each,
                              void *context, bool *ret_goes_on) {
     struct tile_reader reader;
-    uint64_t end = file->segments[0].first, pruned = 0;
-    VLT_TRY(log_pruned(file->folder, NULL, &pruned));
+    struct log_pruned pruned;
+    uint64_t end = file->segments[0].first;
+    VLT_TRY(log_pruned_prove(file->folder, log_file_checkpoint(file), NULL, NULL, &pruned));
     vlt_result result = tile_reader_init(&reader, file->folder, in_full_tiles(file));
     *ret_goes_on = true;
-    for (uint64_t sequence = from > pruned ? from : pruned + 1;
+    for (uint64_t sequence = from > pruned.until ? from : pruned.until + 1;
          vlt_is_ok(result) && *ret_goes_on && sequence < end;) {
         struct bytes bundle, entry;
         uint64_t number = (sequence - 1) / TILE_WIDTH, at = number * TILE_WIDTH + 1;

@@ -2,17 +2,14 @@
 // The auditor: takes events from every role, makes them durable in groups, and
 // only then answers. It has its own uid, listens to nobody outside, and never
 // reads what it has written except when the admin role asks (`read`, `prove`).
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "libvault/audit/pseudonym.h"
-#include "libvault/audit/tile.h"
 #include "libvault/base/clock.h"
 #include "libvault/crypto/crypto.h"
 #include "vaultd/auditor/group.h"
 #include "vaultd/auditor/log_state.h"
 #include "vaultd/auditor/pruning.h"
-#include "vaultd/auditor/publication.h"
 #include "vaultd/auditor/receipt.h"
 #include "vaultd/auditor/repeats.h"
 #include "vaultd/auditor/reserve.h"
@@ -26,6 +23,7 @@ struct auditor {
     struct log_file *file;
     struct publication *publication;
     struct group *group;
+    struct pruning *pruning;
     struct spare *spare;
     uint8_t pseudonym_key[PSEUDONYM_KEY_MAX];
     size_t pseudonym_key_bytes; // 0: persons stand in the log as they are
@@ -62,14 +60,13 @@ static void flush_repeats(struct auditor *auditor, bool all) {
     group_write_soon(auditor->group);
 }
 
-// Nobody may ask for a decision while none is given: the log finds out by itself
-// that it can be written again, and says so in an entry.
-static bool resume(struct auditor *auditor, const char *after) {
+// What the log finds out about itself.
+static bool tell(struct auditor *auditor, const char *operation, const char *reason) {
     struct audit_event event = {.kind = AUDIT_VAULT,
                                 .outcome = AUDIT_ALLOW,
                                 .at_us = (uint64_t)clock_now_us(),
-                                .operation = BYTES_LITERAL("audit.resume"),
-                                .reason = bytes_of_text(after)};
+                                .operation = bytes_of_text(operation),
+                                .reason = bytes_of_text(reason)};
     uint64_t sequence;
     if (!vlt_is_ok(group_add(auditor->group, &event, &sequence)))
         return false;
@@ -77,20 +74,26 @@ static bool resume(struct auditor *auditor, const char *after) {
     return true;
 }
 
+// Nobody may ask for a decision while none is given: it finds out by itself that it can be
+// written again, and says so in an entry.
 static void try_again(struct auditor *auditor) {
     const char *mended = publication_mended(auditor->publication);
+    const char *repaired = publication_repaired(auditor->publication);
     if (publication_refusal(auditor->publication))
         return;
     if (group_failure(auditor->group))
-        (void)resume(auditor, group_failure(auditor->group));
-    else if (mended && resume(auditor, mended))
+        (void)tell(auditor, "audit.resume", group_failure(auditor->group));
+    else if (mended && tell(auditor, "audit.resume", mended))
         publication_mended_recorded(auditor->publication);
+    else if (repaired && tell(auditor, "audit.repair", repaired))
+        publication_repaired_recorded(auditor->publication);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *context) {
     struct auditor *auditor = context;
     flush_repeats(auditor, false);
     try_again(auditor);
+    pruning_look(auditor->pruning);
     if (auditor->spare)
         spare_look(auditor->spare);
 }
@@ -98,9 +101,9 @@ static void on_tick(evutil_socket_t fd, short what, void *context) {
 // Puts the event into the batch, unless it is one of many that an entry of this
 // second already stands for: then it waits for that entry.
 static vlt_result add_or_count(struct auditor *auditor, const struct audit_event *event,
-                               uint64_t *ret_sequence) {
+                               enum ipc_role teller, uint64_t *ret_sequence) {
     uint64_t now_us = (uint64_t)clock_now_us();
-    bool concerns = repeats_concern(event);
+    bool concerns = repeats_concern(event, teller == IPC_KEEPER);
     if (concerns && repeats_count(auditor->repeats, event, now_us, ret_sequence))
         return vlt_ok();
     VLT_TRY(group_add(auditor->group, event, ret_sequence));
@@ -128,7 +131,8 @@ static void answer_record(struct auditor *auditor, struct ipc_call *call, struct
         ipc_call_refuse(call, "an audit event that does not decode");
         return;
     }
-    const char *foreign = speaker_refusal(channel_peer(ipc_call_channel(call)), &event);
+    enum ipc_role teller = channel_peer(ipc_call_channel(call));
+    const char *foreign = speaker_refusal(teller, &event);
     if (foreign) {
         ipc_call_refuse(call, foreign);
         return;
@@ -143,7 +147,7 @@ static void answer_record(struct auditor *auditor, struct ipc_call *call, struct
     vlt_result result = reserve_permit(&auditor->reserve, log_file_folder_open(auditor->file),
                                        (enum audit_kind)event.kind);
     if (vlt_is_ok(result))
-        result = add_or_count(auditor, &event, &sequence);
+        result = add_or_count(auditor, &event, teller, &sequence);
     if (vlt_is_ok(result))
         result = group_wait(auditor->group, sequence, call, recorded, NULL);
     if (!vlt_is_ok(result))
@@ -166,74 +170,14 @@ static void answer_read(struct auditor *auditor, struct ipc_call *call, struct b
     buf_done(&lines);
 }
 
-// ---- Pruning ----
-
-struct asked_pruning {
-    struct auditor *auditor;
-    uint64_t until;
-};
-
-// The log says that it was pruned: say what came of it.
-static void not_pruned(uint64_t until, const char *why, void *context) {
-    struct auditor *auditor = context;
-    char subject[64];
-    uint64_t sequence;
-    snprintf(subject, sizeof subject, "entries 1 to %llu", (unsigned long long)until);
-    struct audit_event event = {.kind = AUDIT_VAULT,
-                                .outcome = AUDIT_ERROR,
-                                .operation = BYTES_LITERAL("audit.prune"),
-                                .subject = bytes_of_text(subject),
-                                .reason = bytes_of_text(why)};
-    complete(auditor, &event);
-    if (vlt_is_ok(group_add(auditor->group, &event, &sequence)))
-        group_write_soon(auditor->group);
-}
-
-// Its record is on the disk, or could not be written.
-static void prune(struct ipc_call *call, vlt_result result, uint64_t sequence, void *context) {
-    const struct asked_pruning asked = *(struct asked_pruning *)context;
-    struct auditor *auditor = asked.auditor;
-    const struct pruning_order order = {call, asked.until, auditor->archive};
-    free(context);
-    if (vlt_is_ok(result))
-        pruning_begin(publication_worker(auditor->publication), auditor->file, &order, not_pruned,
-                      auditor);
-    else
-        reply_failure(call, result);
-}
-
-static vlt_result record_prune(struct auditor *auditor, const struct ask_prune *ask,
-                               struct ipc_call *call) {
-    struct audit_event event;
-    uint64_t sequence;
-    if (ask->until % TILE_WIDTH || ask->until > log_file_checkpoint(auditor->file)->size)
-        return vlt_fail(VLT_CONFLICT, "only full tiles behind the checkpoint can be pruned");
-    VLT_TRY(audit_event_get(ask->event, &event));
-    event.kind = AUDIT_VAULT;
-    event.outcome = AUDIT_ALLOW;
-    event.operation = BYTES_LITERAL("audit.prune");
-    event.at_us = event.repeats = 0;
-    complete(auditor, &event);
-    VLT_TRY(group_add(auditor->group, &event, &sequence));
-    struct asked_pruning *asked = malloc(sizeof *asked);
-    if (!asked)
-        return vlt_fail(VLT_UNAVAILABLE, "out of memory");
-    *asked = (struct asked_pruning){auditor, ask->until};
-    vlt_result result = group_wait(auditor->group, sequence, call, prune, asked);
-    if (!vlt_is_ok(result))
-        free(asked);
-    return result;
-}
+static void complete_for(struct audit_event *event, void *context) { complete(context, event); }
 
 static void answer_prune(struct auditor *auditor, struct ipc_call *call, struct bytes frame) {
     struct ask_prune ask;
-    if (!vlt_is_ok(ask_prune_decode(frame, &ask))) {
+    if (!vlt_is_ok(ask_prune_decode(frame, &ask)))
         ipc_call_refuse(call, "a request to prune that does not decode");
-        return;
-    }
-    vlt_result result = record_prune(auditor, &ask, call);
-    if (!vlt_is_ok(result))
-        reply_failure(call, result);
+    else
+        pruning_begin(auditor->pruning, call, &ask);
 }
 
 // ---- Proofs ----
@@ -364,6 +308,13 @@ static vlt_result settings(struct role *role, struct bytes frame, bool is_first,
         return vlt_fail(VLT_UNAVAILABLE, "no event loop");
     auditor->role = role;
     VLT_TRY(group_new(role_base(role), auditor->file, settled, auditor, &auditor->group));
+    VLT_TRY(pruning_new(&(struct pruning_parts){.file = auditor->file,
+                                                .group = auditor->group,
+                                                .publication = auditor->publication,
+                                                .archive = auditor->archive,
+                                                .complete = complete_for,
+                                                .context = auditor},
+                        &auditor->pruning));
     auditor->repeats = repeats_new();
     auditor->tick = event_new(role_base(role), -1, EV_PERSIST, on_tick, auditor);
     if (!auditor->repeats || !auditor->tick || event_add(auditor->tick, &every_second) != 0)
@@ -396,9 +347,11 @@ int main(void) {
     if (auditor.tick)
         event_free(auditor.tick);
     spare_free(auditor.spare);
+    pruning_end(auditor.pruning);
     group_free(auditor.group); // tells the repeats what is lost
     repeats_free(auditor.repeats);
     publication_free(auditor.publication);
+    pruning_free(auditor.pruning);
     log_file_close(auditor.file);
     return status;
 }

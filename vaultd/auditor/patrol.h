@@ -18,6 +18,7 @@
 struct patrol {
     uint64_t next; // bundle
     unsigned bad_looks;
+    uint64_t pruned; // by the vault itself; the file pruned says that and nothing else
 };
 // VLT_CONFLICT: a file of the log of that checkpoint is missing, is not what was signed,
 // or can not be read, and that not only at this look; `fault` names it. The same place is

@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "libvault/audit/log_pruned.h"
 #include "vaultd/auditor/patrol.h"
+#include "vaultd/auditor/public_files.h"
 #include "vaultd/auditor/publisher.h"
 #include "vaultd/keeper/worker.h"
 #include "vaultd/log/log.h"
@@ -23,8 +25,13 @@ struct publication {
     const char *refusal;
     const char *damage; // of what was published, until the files are restored; NULL: none
     char damaged[256];  // which file, and how; is_mended: and is whole again
+    char repaired[256]; // is_repaired: which files were made again
     struct patrol patrol;
-    bool is_mended, was_failing, is_ending;
+    struct public_files files;
+    bool knows_files; // not while they are replaced, nor when that did not end well
+    bool is_mended, is_repaired, was_failing, was_unwritten, is_hurried, is_ending;
+    void (*published)(void *context); // may be NULL
+    void *context;
     char delay[256]; // why it was failing
 
     // The loop's between jobs, the thread's during one.
@@ -36,6 +43,9 @@ struct publication {
     struct merkle_proof proof;
     struct checkpoint next;
     struct signed_note note;
+    char repairing[128];
+    vlt_result kept; // public files, when they were last looked at
+    struct fault unwritten;
     vlt_result result;
     struct fault fault;
 };
@@ -52,8 +62,24 @@ void publication_mended_recorded(struct publication *publication) {
     publication->is_mended = false;
 }
 
+const char *publication_repaired(const struct publication *publication) {
+    return publication->is_repaired ? publication->repaired : NULL;
+}
+
+void publication_repaired_recorded(struct publication *publication) {
+    publication->is_repaired = false;
+}
+
 const char *publication_delay(const struct publication *publication) {
     return publication->delay;
+}
+
+const char *publication_unsigned(const struct publication *publication) {
+    return publication->keeper ? publication->delay : "the keeper is not there";
+}
+
+void publication_pruned(struct publication *publication, uint64_t until) {
+    publication->patrol.pruned = until;
 }
 
 struct worker *publication_worker(const struct publication *publication) {
@@ -74,9 +100,18 @@ static vlt_result make_tiles(struct publication *p) {
     return publisher_prove(p->publisher, p->old_size, &p->fault, &p->proof);
 }
 
+// Before they are replaced. What can not be written now is tried again with the next round.
+static void keep_files(struct publication *p) {
+    p->unwritten = (struct fault){0};
+    p->kept = public_files_keep(&p->files, log_file_folder_open(p->file), &p->unwritten,
+                                p->repairing);
+}
+
 static void run(struct worker_job *job) {
     struct publication *p = (struct publication *)job;
     p->fault = (struct fault){0};
+    if (p->phase != PHASE_CHECKPOINT && p->knows_files)
+        keep_files(p);
     if (p->phase == PHASE_PATROL) {
         p->result = patrol_look(&p->patrol, log_file_folder_open(p->file), &p->start.at, &p->fault);
         return;
@@ -170,6 +205,7 @@ static void signed_or_not(vlt_result result, const struct answer_sign_checkpoint
             return;
         }
         p->phase = PHASE_CHECKPOINT;
+        p->knows_files = false;
         worker_submit(p->worker, &p->job);
     }
 }
@@ -186,10 +222,24 @@ static void ask_signature(struct publication *p) {
     ask_sign_checkpoint(p->keeper, &ask, signed_or_not, p);
 }
 
-static void done(struct worker_job *job) {
-    struct publication *p = (struct publication *)job;
-    if (p->is_ending)
+// They are public and can be made again, so nothing has to stop; who did it should be found.
+static void repaired(struct publication *p) {
+    bool is_unwritten = !vlt_is_ok(p->kept);
+    if (is_unwritten && !p->was_unwritten)
+        log_error("a file of the audit log can not be written again: %s",
+                  fault_or_reason(&p->unwritten, p->kept));
+    p->was_unwritten = is_unwritten;
+    if (!p->repairing[0])
         return;
+    snprintf(p->repaired, sizeof p->repaired,
+             "removed or altered behind the vault's back, and written again: %s", p->repairing);
+    log_warning("files of the audit log were %s", p->repaired);
+    p->repairing[0] = 0;
+    p->is_repaired = true;
+}
+
+static void round_goes_on(struct publication *p) {
+    repaired(p);
     if (p->phase == PHASE_PATROL)
         patrolled(p);
     else if (!vlt_is_ok(p->result) && p->result.class == VLT_CONFLICT) {
@@ -203,26 +253,62 @@ static void done(struct worker_job *job) {
         p->phase = PHASE_IDLE;
     } else {
         log_file_trim(p->file, &p->next);
+        public_files_set(&p->files, &p->note);
+        p->knows_files = true;
         if (p->was_failing)
             log_notice("the audit log is published again");
         p->was_failing = false;
         p->delay[0] = 0;
+        if (p->published)
+            p->published(p->context);
         submit_patrol(p);
     }
 }
 
-static void on_tick(evutil_socket_t fd, short what, void *context) {
-    struct publication *p = context;
+static void begin_round(struct publication *p) {
     uint64_t signed_size = log_file_checkpoint(p->file)->size;
     if (p->phase != PHASE_IDLE || p->refusal)
         return;
+    p->is_hurried = false;
     if (!p->damage && log_file_durable(p->file) > signed_size)
         submit_tiles(p, signed_size);
     else
         submit_patrol(p);
 }
 
+static void done(struct worker_job *job) {
+    struct publication *p = (struct publication *)job;
+    if (p->is_ending)
+        return;
+    round_goes_on(p);
+    if (p->is_hurried)
+        begin_round(p);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *context) { begin_round(context); }
+
+void publication_hurry(struct publication *p) {
+    p->is_hurried = true;
+    begin_round(p);
+}
+
 // ---- Life ----
+
+// Whoever removed old entries while nobody looked may have written that they were pruned.
+static vlt_result check_pruned(struct log_file *file, struct fault *fault, uint64_t *ret_until) {
+    struct log_pruned pruned;
+    struct fault why = {0};
+    vlt_result result = log_pruned_prove(log_file_folder_open(file), log_file_checkpoint(file),
+                                         NULL, &why, &pruned);
+    if (vlt_is_ok(result))
+        *ret_until = pruned.until;
+    if (vlt_is_ok(result) || result.class == VLT_UNAVAILABLE)
+        return result;
+    return fault_set(fault, VLT_CONFLICT, "the audit log was altered",
+                     "audit folder %s was altered: %s. Restore what is missing from the archive; "
+                     "`vaultctl audit verify` says what it is",
+                     log_file_folder(file), fault_or_reason(&why, result));
+}
 
 vlt_result publication_new(struct log_file *file, const char *origin, struct fault *fault,
                            struct publication **ret_publication) {
@@ -245,11 +331,15 @@ vlt_result publication_new(struct log_file *file, const char *origin, struct fau
                            "choose another folder", log_file_folder(file), at->origin, origin);
     set_start(p);
     if (vlt_is_ok(result))
+        result = check_pruned(file, fault, &p->patrol.pruned);
+    if (vlt_is_ok(result))
         result = publisher_open(&p->start, fault, &p->publisher);
     if (!vlt_is_ok(result)) {
         publication_free(p);
         return result;
     }
+    public_files_learn(&p->files, log_file_folder_open(file));
+    p->knows_files = true;
     *ret_publication = p;
     return vlt_ok();
 }
@@ -261,6 +351,12 @@ vlt_result publication_start(struct publication *p, struct event_base *base) {
     if (!p->tick || event_add(p->tick, &period) != 0)
         return vlt_fail(VLT_UNAVAILABLE, "no timer");
     return vlt_ok();
+}
+
+void publication_set_listener(struct publication *p, void (*published)(void *context),
+                              void *context) {
+    p->published = published;
+    p->context = context;
 }
 
 void publication_set_keeper(struct publication *p, struct channel *keeper) {
@@ -278,5 +374,6 @@ void publication_free(struct publication *p) {
     worker_free(p->worker);
     publisher_close(p->publisher);
     signed_note_done(&p->note);
+    public_files_done(&p->files);
     free(p);
 }

@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "libvault/audit/log_verify.h"
+#include "libvault/audit/log_pruned.h"
 #include "libvault/audit/tlog_proof.h"
 
 // The signature is not verified: the keeper made it for us. Whoever gets the
@@ -49,7 +49,7 @@ static vlt_result prove_in(int folder, uint64_t sequence, struct fault *fault,
     struct checkpoint checkpoint;
     struct tile_reader reader;
     struct tlog_proof proof = {.index = sequence - 1};
-    uint64_t pruned = 0;
+    struct log_pruned pruned = {0};
     struct buf note;
     buf_init(&note, NOTE_MAX_BYTES);
     vlt_result result = read_note(folder, fault, &note, &checkpoint);
@@ -57,8 +57,10 @@ static vlt_result prove_in(int folder, uint64_t sequence, struct fault *fault,
         result = vlt_fail(VLT_NOT_FOUND,
                           "no checkpoint has that entry; new ones are in it within seconds");
     if (vlt_is_ok(result))
-        result = log_pruned(folder, fault, &pruned);
-    if (vlt_is_ok(result) && proof.index < pruned)
+        result = log_pruned_prove(folder, &checkpoint, NULL, fault, &pruned);
+    if (result.class == VLT_CRYPTO || result.class == VLT_MALFORMED) // of the log, not of who asks
+        result = vlt_fail(VLT_CONFLICT, "the files of the audit log are not what was signed");
+    if (vlt_is_ok(result) && proof.index < pruned.until)
         result = vlt_fail(VLT_NOT_FOUND, "that entry was pruned: `vaultctl audit prove --archive` "
                                          "proves it where it is archived");
     if (vlt_is_ok(result))

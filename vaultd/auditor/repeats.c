@@ -3,7 +3,9 @@
 
 #include <stdlib.h>
 
-#define SLOTS (REPEATS_MAX + REPEATS_MERGED_MAX)
+#include "vaultd/ipc/reasons.h"
+
+#define SLOTS (REPEATS_MAX + REPEATS_MERGED_MAX + REPEATS_LAST_MAX)
 
 // name, room. What makes two denials the same.
 #define KEPT(TEXT)                                                                                 \
@@ -15,6 +17,7 @@
 
 struct slot {
     uint8_t kind;       // 0: free
+    uint8_t outcome;
     uint32_t count;     // of those that got no entry
     uint32_t told;      // of them, in an entry that is on its way to the disk
     uint64_t told_as;   // its number
@@ -24,15 +27,27 @@ struct slot {
     KEPT(SLOT_TEXT)
 };
 struct repeats {
-    struct slot slots[SLOTS]; // the last REPEATS_MERGED_MAX: whatever the source
+    struct slot slots[SLOTS]; // then whatever the source, then whatever the reason
 };
 
 struct repeats *repeats_new(void) { return calloc(1, sizeof(struct repeats)); }
 void repeats_free(struct repeats *repeats) { free(repeats); }
 
-bool repeats_concern(const struct audit_event *event) {
-    return event->outcome == AUDIT_DENY && event->principal.size == 0 &&
-           event->administrator.size == 0;
+#define K(kind) (1u << AUDIT_##kind)
+
+// What comes from callers, and so as often as they like.
+static bool is_call(const struct audit_event *event) {
+    return (K(ISSUE) | K(REDEEM) | K(REVOKE) | K(INTROSPECT) | K(EVALUATE)) >> event->kind & 1;
+}
+
+bool repeats_concern(const struct audit_event *event, bool is_keepers) {
+    if (event->kind == AUDIT_ADMIN && bytes_equal_text(event->operation, "admin.connect"))
+        return event->outcome == AUDIT_DENY;
+    if (event->administrator.size)
+        return false;
+    return (event->outcome == AUDIT_DENY && event->principal.size == 0) ||
+           (event->outcome == AUDIT_ERROR && is_call(event) && !is_keepers &&
+            !bytes_equal_text(event->reason, REASON_UNANSWERED));
 }
 
 static struct bytes cut(struct bytes text, size_t max) {
@@ -40,7 +55,7 @@ static struct bytes cut(struct bytes text, size_t max) {
 }
 
 static bool is_same(const struct slot *slot, const struct audit_event *event) {
-    bool same = slot->kind == event->kind;
+    bool same = slot->kind == event->kind && slot->outcome == event->outcome;
 #define COMPARE(name, room)                                                                        \
     same = same && bytes_equal(bytes_of_text(slot->name), cut(event->name, room));
     KEPT(COMPARE)
@@ -73,7 +88,11 @@ static struct slot *slot_of(struct repeats *repeats, const struct audit_event *e
     if (slot)
         return slot;
     *ret_event = without_source(event);
-    return find(repeats->slots + REPEATS_MAX, REPEATS_MERGED_MAX, ret_event);
+    slot = find(repeats->slots + REPEATS_MAX, REPEATS_MERGED_MAX, ret_event);
+    if (slot)
+        return slot;
+    ret_event->reason = BYTES_LITERAL("for more reasons than are told apart");
+    return find(repeats->slots + REPEATS_MAX + REPEATS_MERGED_MAX, REPEATS_LAST_MAX, ret_event);
 }
 
 bool repeats_count(struct repeats *repeats, const struct audit_event *event, uint64_t now_us,
@@ -98,6 +117,7 @@ void repeats_add(struct repeats *repeats, const struct audit_event *event, uint6
     // What it knows of the second before is not durable yet.
     const struct slot before = slot->kind ? *slot : (struct slot){.kind = 0};
     *slot = (struct slot){.kind = kept.kind,
+                          .outcome = kept.outcome,
                           .count = before.count,
                           .told = before.told,
                           .told_as = before.told_as,
@@ -117,7 +137,7 @@ void repeats_flush(struct repeats *repeats, uint64_t now_us, bool all, repeats_w
         if (!slot->kind || slot->told || (!is_over && !all))
             continue;
         struct audit_event event = {
-            .kind = slot->kind, .outcome = AUDIT_DENY, .repeats = slot->count};
+            .kind = slot->kind, .outcome = slot->outcome, .repeats = slot->count};
 #define TELL(name, room) event.name = bytes_of_text(slot->name);
         KEPT(TELL)
         if (slot->count == 0) {

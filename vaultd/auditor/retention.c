@@ -3,17 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <unistd.h>
 
-#include "libvault/audit/log_verify.h"
 #include "libvault/audit/tile.h"
-
-static vlt_result say_pruned(int folder, uint64_t until, struct fault *fault) {
-    char line[32];
-    int size = snprintf(line, sizeof line, "%llu\n", (unsigned long long)until);
-    return tile_file_write(folder, "pruned", bytes_of(line, (size_t)size), true, fault);
-}
 
 // ---- The archive ----
 
@@ -67,28 +59,52 @@ static vlt_result check_archive(int folder, const char *archive, uint64_t from, 
 
 // ---- Pruning ----
 
-vlt_result retention_prune(int folder, const char *archive, const struct checkpoint *at,
-                           uint64_t until, struct fault *fault, uint64_t *ret_pruned) {
-    char path[TILE_PATH_MAX];
-    uint64_t pruned = 0;
-    if (until % TILE_WIDTH || until > at->size / TILE_WIDTH * TILE_WIDTH)
+vlt_result retention_plan(const struct retention *order, uint64_t until, struct fault *fault,
+                          struct retention_step *ret_step) {
+    struct log_pruned pruned = {0};
+    if (until % TILE_WIDTH || until > order->at.size / TILE_WIDTH * TILE_WIDTH)
         return fault_set(fault, VLT_CONFLICT, "not what can be pruned",
                          "only full tiles behind the checkpoint of %llu entries can be pruned",
-                         (unsigned long long)at->size);
-    VLT_TRY(log_pruned(folder, fault, &pruned));
+                         (unsigned long long)order->at.size);
+    VLT_TRY(log_pruned_prove(order->folder, &order->at, NULL, fault, &pruned));
     // A crash may have left some of the last step behind: look at it again.
-    uint64_t from = pruned > RETENTION_STEP ? pruned - RETENTION_STEP : 0;
-    if (until > pruned + RETENTION_STEP)
-        until = pruned + RETENTION_STEP;
-    VLT_TRY(check_archive(folder, archive, from, until, fault));
-    if (until > pruned)
-        VLT_TRY(say_pruned(folder, until, fault));
-    for (uint64_t number = from / TILE_WIDTH; number < until / TILE_WIDTH; number++) {
+    const struct retention_step step = {
+        .from = pruned.until > RETENTION_STEP ? pruned.until - RETENTION_STEP : 0,
+        .until = until < pruned.until + RETENTION_STEP ? until : pruned.until + RETENTION_STEP,
+        .pruned = pruned.until};
+    VLT_TRY(check_archive(order->folder, order->archive, step.from, step.until, fault));
+    *ret_step = step;
+    return vlt_ok();
+}
+
+// Nothing goes that the file does not say, and the file says nothing that the log does not.
+static vlt_result say_pruned(const struct retention *order, const struct log_pruned *pruned,
+                             struct fault *fault) {
+    struct buf text;
+    VLT_TRY(log_pruned_check(order->folder, &order->at, pruned, fault));
+    buf_init(&text, 64);
+    log_pruned_put(pruned, &text);
+    vlt_result result =
+        buf_failed(&text) ? vlt_fail(VLT_UNAVAILABLE, "out of memory")
+                          : tile_file_write(order->folder, "pruned", buf_bytes(&text), true, fault);
+    buf_done(&text);
+    if (vlt_is_ok(result) && order->said)
+        order->said(pruned->until, order->context);
+    return result;
+}
+
+vlt_result retention_prune(const struct retention *order, const struct retention_step *step,
+                           uint64_t sequence, struct fault *fault, uint64_t *ret_pruned) {
+    char path[TILE_PATH_MAX];
+    VLT_TRY(check_archive(order->folder, order->archive, step->from, step->until, fault));
+    if (step->until > step->pruned)
+        VLT_TRY(say_pruned(order, &(struct log_pruned){step->until, sequence}, fault));
+    for (uint64_t number = step->from / TILE_WIDTH; number < step->until / TILE_WIDTH; number++) {
         tile_path(TILE_ENTRIES, number, TILE_WIDTH, path);
-        if (unlinkat(folder, path, 0) != 0 && errno != ENOENT)
+        if (unlinkat(order->folder, path, 0) != 0 && errno != ENOENT)
             return fault_set(fault, VLT_UNAVAILABLE, "a file of the log can not be removed",
                              "%s can not be removed: %s", path, strerror(errno));
     }
-    *ret_pruned = until > pruned ? until : pruned;
+    *ret_pruned = step->until > step->pruned ? step->until : step->pruned;
     return vlt_ok();
 }

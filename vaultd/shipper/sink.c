@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "libvault/audit/log_verify.h"
+#include "libvault/audit/log_pruned.h"
 #include "libvault/base/clock.h"
 #include "vaultd/log/log.h"
 #include "vaultd/shipper/position.h"
@@ -103,17 +103,19 @@ static void take_settings(struct sink_thread *t) {
 // ---- Delivering ----
 
 // Nothing is pruned that a receiver does not have; one that came later, or whose position
-// was removed, gets what is there.
+// was removed, gets what is there. Who removed files and wrote `pruned` to hide it does not
+// make it pass over them.
 static vlt_result pass_pruned(struct sink_thread *t, struct fault *fault) {
-    uint64_t pruned = 0;
-    VLT_TRY(log_pruned(t->log, fault, &pruned));
-    if (t->sent >= pruned || t->checkpoint.size < pruned)
-        return vlt_ok();
+    struct log_pruned pruned;
+    VLT_TRY(log_pruned_read(t->log, fault, &pruned));
+    if (t->sent >= pruned.until || t->checkpoint.size < pruned.sequence)
+        return vlt_ok(); // or the next checkpoint has that entry
+    VLT_TRY(log_pruned_check(t->log, &t->checkpoint, &pruned, fault));
     log_warning("entries %llu to %llu are not shipped to the %s: they were pruned before it had "
                 "them",
-                (unsigned long long)t->sent + 1, (unsigned long long)pruned,
+                (unsigned long long)t->sent + 1, (unsigned long long)pruned.until,
                 sink_kind_name(t->kind));
-    t->position.next = t->sent = pruned;
+    t->position.next = t->sent = pruned.until;
     return vlt_ok();
 }
 
