@@ -37,11 +37,14 @@ function(vault_unit_test name)
   target_compile_definitions(test_${name} PRIVATE
     VAULT_SOURCE_DIR="${PROJECT_SOURCE_DIR}" VAULT_BUILD_DIR="${PROJECT_BINARY_DIR}")
   add_test(NAME unit.${name} COMMAND test_${name})
-  set_tests_properties(unit.${name} PROPERTIES TIMEOUT 120)
+  set_tests_properties(unit.${name} PROPERTIES TIMEOUT 300)
 endfunction()
 
 # vault_fuzz_target(NAME LINK ...): tests/fuzz/fuzz_NAME.c; its corpus is
-# tests/fuzz/corpus/NAME.
+# tests/fuzz/corpus/NAME. The target fuzzers is all of them and nothing else.
+if(VAULT_FUZZ)
+  add_custom_target(fuzzers)
+endif()
 function(vault_fuzz_target name)
   if(NOT VAULT_FUZZ)
     return()
@@ -51,4 +54,5 @@ function(vault_fuzz_target name)
   target_include_directories(fuzz_${name} PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(fuzz_${name} PRIVATE ${arg_LINK})
   target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+  add_dependencies(fuzzers fuzz_${name})
 endfunction()

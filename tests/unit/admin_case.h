@@ -4,18 +4,13 @@
 #ifndef VLT_TESTS_UNIT_ADMIN_CASE_H
 #define VLT_TESTS_UNIT_ADMIN_CASE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "libvault/client/client_http.h"
 #include "tests/unit/admin_harness.h"
+#include "tests/unit/check.h"
 
 #define INIT                                                                                       \
     "{\"reply_key\":{\"kty\":\"EC\",\"crv\":\"P-256\","                                            \

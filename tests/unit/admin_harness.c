@@ -170,6 +170,7 @@ static void child_run(const struct harness *harness, const struct harness_settin
     result = store_open(world.admin->store_path, STORE_CREATE, &fault, &world.keeper.store);
     must(vlt_is_ok(result), fault_or_reason(&fault, result));
     world.admin->store = world.keeper.store;
+    world.keeper.init_fails = settings->init_fails;
     connect_roles(&world, !settings->has_no_keeper);
     result = http_server_listen_fd(world.admin->server,
                                    listen_at(harness->server + strlen("unix:")), false, &fault);

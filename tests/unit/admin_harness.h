@@ -21,6 +21,7 @@ struct harness {
 struct harness_settings {
     bool admits_nobody; // allowed_uids holds an account that nobody has
     bool has_no_keeper; // its channel is closed at once
+    const char *init_fails; // why the keeper refuses it, as unavailable; NULL: it does not
     const char *oidc_tenant; // also listens with TLS; NULL: not
 };
 

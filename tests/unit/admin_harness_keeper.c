@@ -97,6 +97,10 @@ static void seal_shares(const struct ask_init *ask, struct buf *out) {
 static void do_init(struct harness_keeper *keeper, struct ipc_call *call, struct bytes frame) {
     struct ask_init ask;
     must(vlt_is_ok(ask_init_decode(frame, &ask)), "ask_init");
+    if (keeper->init_fails) {
+        reply_failure(call, vlt_fail(VLT_UNAVAILABLE, keeper->init_fails));
+        return;
+    }
     struct jwk *jwk = NULL;
     struct record_key key = {.use = RECORD_KEY_INTAKE, .state = RECORD_KEY_ACTIVE,
                              .created_at = clock_now_s()};

@@ -13,6 +13,7 @@
 
 struct harness_keeper {
     enum keeper_state state;
+    const char *init_fails; // as harness_settings has it
     struct store *store;
     EVP_PKEY *intake;
     uint32_t tenants;

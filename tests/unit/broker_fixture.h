@@ -19,7 +19,7 @@
 #include "libvault/crypto/random.h"
 #include "libvault/store/record_credential.h"
 #include "libvault/token/token_sign.h"
-#include "vaultd/broker/broker.h"
+#include "vaultd/broker/refusal.h"
 #include "vaultd/ipc/reasons.h"
 
 #define BASE_URL "https://vault.example"
@@ -102,6 +102,7 @@ static void keeper_asked(struct ipc_call *call, unsigned message, struct bytes f
     assert_int_equal(message, IPC_ASK_revoke_token);
     assert_true(vlt_is_ok(ask_revoke_token_decode(frame, &ask)));
     assert_true(bytes_to_text(ask.token, world.last_revoked, sizeof world.last_revoked));
+    note_event(ask.event);
     reply_revoke_token(call, world.keeper_says, vlt_is_ok(world.keeper_says) ? &answer : NULL);
 }
 
@@ -217,9 +218,11 @@ static void listen_unix(void) {
     struct http_server_settings settings = http_server_settings_default;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct broker *broker = &world.broker;
-    broker->router = (struct http_router){broker_routes, broker_route_count, broker};
+    broker->router =
+        (struct http_router){broker_routes, broker_route_count, broker, refusal_too_large};
     settings.handler = http_router_handler;
     settings.body_max = http_router_body_max_handler;
+    settings.too_large = http_router_too_large_handler;
     settings.ctx = &broker->router;
     broker->server = http_server_new(world.base, &settings);
     snprintf(address.sun_path, sizeof address.sun_path, "%s/broker.sock", world.folder);

@@ -3,14 +3,9 @@
 #ifndef VLT_TESTS_UNIT_CRYPTO_FIXTURE_H
 #define VLT_TESTS_UNIT_CRYPTO_FIXTURE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include "libvault/crypto/crypto.h"
 #include "libvault/secret/secret.h"
+#include "tests/unit/check.h"
 
 static inline int fixture_open(void **state) {
     assert_true(vlt_is_ok(secret_heap_open(4u << 20, NULL)));
@@ -36,13 +31,5 @@ static inline bool fixture_holds(const struct secret *secret, struct bytes expec
     secret_release(secret);
     return same;
 }
-
-#define assert_ok(call)                                                                            \
-    do {                                                                                           \
-        vlt_result assert_ok_result = (call);                                                      \
-        if (!vlt_is_ok(assert_ok_result))                                                          \
-            fail_msg("%s: %s", #call, assert_ok_result.reason);                                    \
-    } while (0)
-#define assert_class(call, expected) assert_int_equal((call).class, expected)
 
 #endif

@@ -4,27 +4,15 @@
 #ifndef VLT_TESTS_UNIT_GATE_CASE_H
 #define VLT_TESTS_UNIT_GATE_CASE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <stdio.h>
 #include <unistd.h>
 
 #include "libvault/base/clock.h"
 #include "libvault/secret/secret.h"
 #include "libvault/token/token_sign.h"
+#include "tests/unit/check.h"
 #include "tests/unit/keeper_fixture.h"
 #include "vaultd/keeper/system_keys.h"
-
-#define assert_ok(call)                                                                            \
-    do {                                                                                           \
-        vlt_result assert_result = (call);                                                         \
-        if (!vlt_is_ok(assert_result))                                                             \
-            fail_msg("%s: %s", #call, assert_result.reason);                                       \
-    } while (0)
 
 static struct keeper_fixture fixture;
 static struct signed_answer good; // bound to key 0x11, credential "openai"

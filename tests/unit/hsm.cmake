@@ -20,4 +20,4 @@ vault_unit_test(hsm_p11_faults LINK vault_device_fixture ${CMAKE_DL_LIBS})
 add_dependencies(test_hsm_p11_faults vault_p11_shim)
 target_compile_definitions(test_hsm_p11_faults PRIVATE P11_SHIM_PATH="$<TARGET_FILE:vault_p11_shim>")
 # Every case on six devices: two minutes under a sanitizer.
-set_tests_properties(unit.hsm PROPERTIES TIMEOUT 300)
+set_tests_properties(unit.hsm PROPERTIES TIMEOUT 300 COST 60) # the longest first

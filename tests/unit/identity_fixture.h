@@ -4,12 +4,6 @@
 #ifndef VLT_TESTS_UNIT_IDENTITY_FIXTURE_H
 #define VLT_TESTS_UNIT_IDENTITY_FIXTURE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <event2/event.h>
 #include <openssl/rsa.h>
 #include <stdio.h>
@@ -21,6 +15,7 @@
 #include "libvault/crypto/jws.h"
 #include "libvault/crypto/pkey.h"
 #include "libvault/identity/subject.h"
+#include "tests/unit/check.h"
 
 #define IDP "https://idp.example"
 #define TENANT 7u

@@ -4,12 +4,6 @@
 #ifndef VLT_TESTS_UNIT_KEEPER_CASE_H
 #define VLT_TESTS_UNIT_KEEPER_CASE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,17 +13,11 @@
 #include "libvault/secret/secret.h"
 #include "libvault/store/record_credential.h"
 #include "libvault/store/record_revocation.h"
+#include "tests/unit/check.h"
 #include "tests/unit/keeper_fixture.h"
 #include "vaultd/keeper/change.h"
 #include "vaultd/keeper/sweep.h"
 #include "vaultd/keeper/system_keys.h"
-
-#define assert_ok(call)                                                                            \
-    do {                                                                                           \
-        vlt_result assert_result = (call);                                                         \
-        if (!vlt_is_ok(assert_result))                                                             \
-            fail_msg("%s: %s", #call, assert_result.reason);                                       \
-    } while (0)
 
 static struct keeper_fixture fixture;
 

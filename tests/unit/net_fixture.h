@@ -9,17 +9,14 @@
 #include <event2/event.h>
 #include <netinet/in.h>
 #include <openssl/ssl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 #include "libvault/base/clock.h"
+#include "tests/unit/check.h"
 #include "vaultd/net/http_router.h"
 #include "vaultd/net/http_server.h"
 

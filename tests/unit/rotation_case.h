@@ -4,12 +4,6 @@
 #ifndef VLT_TESTS_UNIT_ROTATION_CASE_H
 #define VLT_TESTS_UNIT_ROTATION_CASE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +13,7 @@
 #include "libvault/secret/secret.h"
 #include "libvault/store/record_credential.h"
 #include "libvault/store/record_datakey.h"
+#include "tests/unit/check.h"
 #include "tests/unit/keeper_fixture.h"
 #include "vaultd/ipc/rotation_kind.h"
 #include "vaultd/keeper/commit_queue.h"
@@ -29,19 +24,6 @@
 #include "vaultd/keeper/rotate_tenant.h"
 #include "vaultd/keeper/rotate_wrapping.h"
 #include "vaultd/keeper/system_keys.h"
-
-#define assert_ok(call)                                                                            \
-    do {                                                                                           \
-        vlt_result assert_result = (call);                                                         \
-        if (!vlt_is_ok(assert_result))                                                             \
-            fail_msg("%s: %s", #call, assert_result.reason);                                       \
-    } while (0)
-#define assert_class(call, expected)                                                               \
-    do {                                                                                           \
-        vlt_result assert_result = (call);                                                         \
-        if (assert_result.class != (expected))                                                     \
-            fail_msg("%s: class %d, %s", #call, assert_result.class, assert_result.reason);        \
-    } while (0)
 
 static struct keeper_fixture fixture;
 

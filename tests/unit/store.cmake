@@ -2,5 +2,6 @@
 vault_unit_test(store LINK vault_store)
 vault_unit_test(store_change LINK vault_store)
 vault_unit_test(store_scrub LINK vault_store)
+vault_unit_test(store_scrub_pages LINK vault_store)
 vault_unit_test(record LINK vault_store vault_secret)
 vault_unit_test(record_binary LINK vault_store vault_secret)

@@ -52,6 +52,14 @@ static void admin_survives_a_keeper_that_is_gone(void **state) {
     done(call("GET", "/v1/health", NULL, 200));
 }
 
+// Who has just run `vaultctl init` is not told to run it.
+static void admin_rejects_init_that_the_log_can_not_record(void **state) {
+    json_t *problem = call("POST", "/v1/init", INIT, 503);
+    assert_non_null(strstr(text_of(problem, "detail"), "the auditor does not answer"));
+    assert_null(strstr(text_of(problem, "detail"), "vaultctl init"));
+    done(problem);
+}
+
 // ---- Tenants ----
 
 static void admin_accepts_tenants(void **state) {
@@ -414,6 +422,9 @@ static void admin_accepts_its_published_description(void **state) {
 static int start_denied(void **state) {
     return start(&(struct harness_settings){.admits_nobody = true});
 }
+static int start_without_log(void **state) {
+    return start(&(struct harness_settings){.init_fails = "the auditor does not answer"});
+}
 static int start_alone(void **state) {
     return start(&(struct harness_settings){.has_no_keeper = true});
 }
@@ -424,6 +435,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(admin_accepts_init_seal_unseal, start_new, stop),
         cmocka_unit_test_setup_teardown(admin_rejects_unknown_account, start_denied, stop),
         cmocka_unit_test_setup_teardown(admin_survives_a_keeper_that_is_gone, start_alone, stop),
+        cmocka_unit_test_setup_teardown(admin_rejects_init_that_the_log_can_not_record,
+                                        start_without_log, stop),
         READY(admin_accepts_tenants),
         READY(admin_rejects_tenants),
         READY(admin_rejects_stale_changes),

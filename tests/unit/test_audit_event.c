@@ -1,11 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Audit events on the wire between our processes and as canonical JSON.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +7,7 @@
 #include "libvault/base/b64u.h"
 #include "libvault/base/jsontext.h"
 #include "libvault/crypto/digest.h"
+#include "tests/unit/check.h"
 
 #define AT_US UINT64_C(1700000000123456)
 static uint8_t room[16384];

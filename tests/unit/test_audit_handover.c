@@ -1,11 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdlib.h>
@@ -16,9 +9,9 @@
 #include "libvault/audit/tile.h"
 #include "libvault/crypto/jws.h"
 #include "libvault/crypto/pkey.h"
+#include "tests/unit/check.h"
 
 #define ORIGIN "log.example"
-#define assert_ok(call) assert_true(vlt_is_ok(call))
 
 struct pair {
     struct jwk *jwk;

@@ -2,21 +2,16 @@
 // Trees of every size up to some bound: what the compact range says, what the
 // stored tiles say and what proofs say is the same; nothing else is accepted.
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "libvault/audit/tile.h"
+#include "tests/unit/check.h"
 
 #define LEAVES 70
-#define assert_ok(call) assert_true(vlt_is_ok(call))
 
 static struct merkle_hash leaves[LEAVES], roots[LEAVES + 1];
 
@@ -192,6 +187,37 @@ static void file_accepts_and_rejects(void **state) {
     waitpid(child, NULL, 0);
 }
 
+// What stands under the temporary name: it is neither waited for nor followed.
+static void file_survives_what_has_its_temporary_name(void **state) {
+    char name[] = "/tmp/vault-tile.XXXXXX";
+    assert_non_null(mkdtemp(name));
+    int folder = open(name, O_RDONLY | O_DIRECTORY);
+    struct fault fault = {0};
+    struct buf got;
+    buf_init(&got, 100);
+    alarm(10);
+    assert_int_equal(mkfifoat(folder, ".new", 0600), 0);
+    assert_ok(tile_file_write(folder, "a", BYTES_LITERAL("fifo"), false, &fault));
+    assert_int_equal(symlinkat("a", folder, ".new"), 0);
+    assert_ok(tile_file_write(folder, "b", BYTES_LITERAL("link"), true, &fault));
+    assert_int_equal(linkat(folder, "a", folder, ".new", 0), 0); // once its content was cut
+    assert_ok(tile_file_write(folder, "b", BYTES_LITERAL("file"), true, &fault));
+    assert_int_equal(mkdirat(folder, ".new", 0700), 0);
+    assert_int_equal(tile_file_write(folder, "b", BYTES_LITERAL("folder"), true, &fault).class,
+                     VLT_UNAVAILABLE);
+    alarm(0);
+    assert_non_null(strstr(fault.text, ".new"));
+    assert_ok(tile_file_read(folder, "a", 100, &fault, &got));
+    assert_ok(tile_file_read(folder, "b", 100, &fault, &got));
+    assert_true(bytes_equal_text(buf_bytes(&got), "fifofile"));
+    buf_done(&got);
+    assert_int_equal(unlinkat(folder, ".new", AT_REMOVEDIR), 0);
+    assert_int_equal(unlinkat(folder, "a", 0), 0);
+    assert_int_equal(unlinkat(folder, "b", 0), 0);
+    close(folder);
+    assert_int_equal(rmdir(name), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(root_accepts_rfc6962_hashes),
@@ -200,6 +226,7 @@ int main(void) {
         cmocka_unit_test(tile_path_accepts_every_number),
         cmocka_unit_test(bundle_survives_truncation),
         cmocka_unit_test(file_accepts_and_rejects),
+        cmocka_unit_test(file_survives_what_has_its_temporary_name),
     };
     return cmocka_run_group_tests(tests, make_tree, NULL);
 }

@@ -1,19 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
-
-#include <cmocka.h>
 
 #include "libvault/audit/quorum.h"
 #include "libvault/audit/tlog_proof.h"
 #include "libvault/base/b64u.h"
 #include "libvault/crypto/jws.h"
 #include "libvault/crypto/pkey.h"
+#include "tests/unit/check.h"
 
-#define assert_ok(call) assert_true(vlt_is_ok(call))
 #define VKEY "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k"
 #define LINE                                                                                       \
     "\xE2\x80\x94 example.com/foo "                                                                \

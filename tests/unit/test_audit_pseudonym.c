@@ -1,17 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "libvault/audit/pseudonym.h"
+#include "tests/unit/check.h"
 
 #define KEY BYTES_LITERAL("0123456789abcdef0123456789abcdef")
 #define OTHER_KEY BYTES_LITERAL("0123456789abcdef0123456789abcdeF")
 #define ALICE BYTES_LITERAL("https://idp.example|alice")
-#define assert_ok(call) assert_true(vlt_is_ok(call))
 
 static void pseudonym_accepts_the_same_for_the_same(void **state) {
     char first[PSEUDONYM_TEXT_MAX], second[PSEUDONYM_TEXT_MAX];

@@ -1,108 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
-// log_verify over a log of 600 entries in files: what was signed passes, with and
-// without its first entries, and no file can be changed by a byte.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
+// log_verify over a log of 600 entries in files: what was signed passes, and no file can be
+// changed by a byte. (Without its first entries: test_audit_pruned.c.)
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "libvault/audit/log_verify.h"
-#include "libvault/crypto/jws.h"
-#include "libvault/crypto/pkey.h"
+#include "tests/unit/check.h"
+#include "tests/unit/log_fixture.h"
 
 #define ENTRIES 600
-#define ORIGIN "log.example"
-#define assert_ok(call) assert_true(vlt_is_ok(call))
 
 static char path[64];
 static int folder;
 static struct note_key key;
 static struct jwk *signer;
-static struct merkle_hash leaves[ENTRIES];
 
-static void put(const char *file, struct bytes content) {
-    assert_ok(tile_file_write(folder, file, content, false, NULL));
-}
-
-static void put_tiles(void) {
-    char file[TILE_PATH_MAX], entry[64];
-    struct merkle_hash above[2];
-    for (unsigned n = 0; n * TILE_WIDTH < ENTRIES; n++) {
-        struct buf bundle;
-        struct merkle_range range;
-        unsigned width = tile_width(TILE_ENTRIES, n, ENTRIES), first = n * TILE_WIDTH;
-        buf_init(&bundle, TILE_BUNDLE_MAX);
-        merkle_range_init(&range);
-        for (unsigned i = first; i < first + width; i++) {
-            int size = snprintf(entry, sizeof entry, "{\"kind\":\"x\",\"sequence\":%u}", i + 1);
-            assert_ok(tile_entry_put(&bundle, bytes_of(entry, (size_t)size)));
-            assert_ok(merkle_leaf(bytes_of(entry, (size_t)size), &leaves[i]));
-            assert_ok(merkle_range_add(&range, &leaves[i]));
-        }
-        tile_path(TILE_ENTRIES, n, width, file);
-        put(file, buf_bytes(&bundle));
-        tile_path(0, n, width, file);
-        put(file, bytes_of(&leaves[first], width * sizeof *leaves));
-        if (width == TILE_WIDTH)
-            assert_ok(merkle_range_root(&range, &above[n]));
-        buf_done(&bundle);
-    }
-    tile_path(1, 0, 2, file);
-    put(file, bytes_of(above, sizeof above));
-}
-
-static void put_checkpoint(void) {
-    struct checkpoint checkpoint = {.origin = ORIGIN, .size = ENTRIES};
-    struct merkle_range range;
-    struct buf note;
-    uint8_t signature[JWS_SIGNATURE_MAX];
-    size_t size;
-    merkle_range_init(&range);
-    for (unsigned i = 0; i < ENTRIES; i++)
-        assert_ok(merkle_range_add(&range, &leaves[i]));
-    assert_ok(merkle_range_root(&range, &checkpoint.root));
-    buf_init(&note, 4096);
-    checkpoint_put(&checkpoint, &note);
-    assert_ok(jws_sign_raw(signer, buf_bytes(&note), signature, &size));
-    buf_put_byte(&note, '\n');
-    note_signature_put(&note, ORIGIN, key.id, bytes_of(signature, size));
-    put("checkpoint", buf_bytes(&note));
-    buf_done(&note);
-}
+static void put(const char *file, struct bytes content) { made_put(folder, file, content); }
 
 static int make_log(void **state) {
-    EVP_PKEY *pkey;
-    uint8_t public_key[32];
     snprintf(path, sizeof path, "/tmp/audit-verify.XXXXXX");
     assert_non_null(mkdtemp(path));
     folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    assert_ok(pkey_generate(PKEY_ED25519, &pkey));
-    assert_ok(jwk_of_pkey(pkey, NULL, &signer));
-    assert_ok(pkey_ed25519_public(signer->pkey, public_key));
-    assert_ok(note_key_init(bytes_of_text(ORIGIN), NOTE_ED25519, public_key, &key));
-    put_tiles();
-    put_checkpoint();
+    made_key(&signer, &key);
+    const struct checkpoint checkpoint = made_log(folder, ENTRIES, NULL);
+    made_checkpoint(folder, &checkpoint, signer, &key);
     return 0;
-}
-
-static int remove_one(const char *name, const struct stat *status, int kind, struct FTW *ftw) {
-    return remove(name);
 }
 
 static int drop_log(void **state) {
     note_key_done(&key);
     jwk_free(signer);
     close(folder);
-    return nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return made_remove(path);
 }
 
 static vlt_result verify(struct log_verify what, struct fault *fault,
@@ -190,50 +122,6 @@ static void verify_accepts_and_rejects_by_parts(void **state) {
     assert_int_equal(log_verify_part(folder, &verified.checkpoint, 2, 1, NULL).class, VLT_CRYPTO);
 }
 
-// ---- Pruned ----
-
-static void verify_accepts_a_pruned_log(void **state) {
-    struct log_verified verified;
-    assert_int_equal(mkdirat(folder, "old", 0700), 0);
-    assert_int_equal(mkdirat(folder, "old/tile", 0700), 0);
-    assert_int_equal(mkdirat(folder, "old/tile/entries", 0700), 0);
-    assert_int_equal(renameat(folder, "tile/entries/000", folder, "old/tile/entries/000"), 0);
-    // Missing, and nobody says that it was pruned.
-    assert_int_equal(verify((struct log_verify){0}, NULL, &verified).class, VLT_NOT_FOUND);
-    put("pruned", BYTES_LITERAL("256\n"));
-    assert_ok(verify((struct log_verify){0}, NULL, &verified));
-    assert_int_equal(verified.unread, 256);
-    struct log_verify what = {.has_archive = true,
-                              .archive = openat(folder, "old", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-    assert_ok(verify(what, NULL, &verified));
-    assert_int_equal(verified.unread, 0);
-    // The archive is believed no more than the log.
-    int fd = openat(folder, "old/tile/entries/000", O_WRONLY | O_CLOEXEC);
-    assert_int_equal(pwrite(fd, "Y", 1, 12), 1);
-    assert_int_equal(verify(what, NULL, &verified).class, VLT_CRYPTO);
-    assert_int_equal(pwrite(fd, "x", 1, 12), 1);
-    close(fd);
-    close(what.archive);
-}
-
-static void verify_rejects_a_pruned_log_beyond_its_word(void **state) {
-    static const char *const texts[] = {"", "256", "255\n", "-256\n", "256\n\n", "x\n"};
-    struct log_verified verified;
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-        put("pruned", bytes_of_text(texts[i]));
-        assert_int_equal(verify((struct log_verify){0}, NULL, &verified).class, VLT_MALFORMED);
-    }
-    put("pruned", BYTES_LITERAL("256\n"));
-    assert_int_equal(unlinkat(folder, "tile/entries/001", 0), 0);
-    assert_int_equal(verify((struct log_verify){0}, NULL, &verified).class, VLT_NOT_FOUND);
-    // Hashes are never pruned.
-    put("pruned", BYTES_LITERAL("512\n"));
-    assert_ok(verify((struct log_verify){0}, NULL, &verified));
-    assert_int_equal(verified.unread, 512);
-    assert_int_equal(unlinkat(folder, "tile/0/000", 0), 0);
-    assert_int_equal(verify((struct log_verify){0}, NULL, &verified).class, VLT_NOT_FOUND);
-}
-
 // Somebody else's folder may hold anything: what never ends or never begins is no file.
 static void verify_rejects_what_is_no_file(void **state) {
     char good[128], odd[128];
@@ -283,8 +171,6 @@ int main(void) {
         cmocka_unit_test(verify_accepts_and_rejects_by_parts),
         cmocka_unit_test(verify_rejects_what_is_no_file),
         cmocka_unit_test(verify_accepts_an_archive),
-        cmocka_unit_test(verify_accepts_a_pruned_log),
-        cmocka_unit_test(verify_rejects_a_pruned_log_beyond_its_word),
     };
     return cmocka_run_group_tests_name("audit_verify", tests, make_log, drop_log);
 }

@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The journal of the auditor: torn lines, missing, cut and replaced files, a full
 // disk, and reading.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -18,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/unit/check.h"
 #include "vaultd/auditor/log_file.h"
 
 static char folder[64];

@@ -5,11 +5,7 @@
 // them must be there, and journal, tiles and checkpoint must agree.
 #include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -18,8 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
+#include "tests/unit/check.h"
 #include "vaultd/auditor/log_file.h"
 #include "vaultd/auditor/patrol.h"
 #include "vaultd/auditor/publisher.h"
@@ -27,11 +22,11 @@
 
 #define KILLS 200
 #define FULL_DISKS 60
-#define assert_ok(call)                                                                            \
+#define assert_no_fault(call)                                                                      \
     do {                                                                                           \
-        vlt_result assert_ok_result = (call);                                                      \
-        if (!vlt_is_ok(assert_ok_result))                                                          \
-            fail_msg("%s: %s (%s)", #call, assert_ok_result.reason, fault.text);                   \
+        vlt_result assert_result = (call);                                                         \
+        if (!vlt_is_ok(assert_result))                                                             \
+            fail_msg("%s: %s (%s)", #call, assert_result.reason, fault.text);                      \
     } while (0)
 
 static char folder[] = "/tmp/vault-auditor.XXXXXX";
@@ -122,13 +117,13 @@ static void write_until_killed(int told, unsigned seed) {
 static void check_folder(uint64_t durable) {
     struct log_file *file;
     struct publisher *publisher = NULL;
-    assert_ok(log_file_open(folder, &fault, &file));
+    assert_no_fault(log_file_open(folder, &fault, &file));
     assert_true(log_file_durable(file) >= durable);
     const struct checkpoint before = *log_file_checkpoint(file);
     assert_ok(publish(file, &publisher));
     struct merkle_proof proof;
     const struct checkpoint *after = log_file_checkpoint(file);
-    assert_ok(publisher_prove(publisher, before.size, &fault, &proof));
+    assert_no_fault(publisher_prove(publisher, before.size, &fault, &proof));
     if (before.size)
         assert_ok(merkle_consistency_verify(before.size, &before.root, after->size, &after->root,
                                             &proof));
@@ -217,7 +212,7 @@ static void log_survives_full_disk(void **state) {
 static void fill(unsigned entries) {
     struct log_file *file;
     struct publisher *publisher = NULL;
-    assert_ok(log_file_open(folder, &fault, &file));
+    assert_no_fault(log_file_open(folder, &fault, &file));
     assert_ok(add_some(file, entries));
     assert_ok(publish(file, &publisher));
     publisher_close(publisher);
@@ -249,15 +244,15 @@ static void flip(const char *name, long at) {
 
 static void open_rejects_what_was_changed(void **state) {
     fill(700);
-    assert_ok(open_again());
+    assert_no_fault(open_again());
     flip("00000000000000000001.jsonl", -20); // behind the last full tile
     assert_int_equal(open_again().class, VLT_CONFLICT);
     flip("00000000000000000001.jsonl", -20);
-    assert_ok(open_again());
+    assert_no_fault(open_again());
     flip("tile/1/000.p/2", 40); // what was left of the last full tile
     assert_int_equal(open_again().class, VLT_CONFLICT);
     flip("tile/1/000.p/2", 40);
-    assert_ok(open_again());
+    assert_no_fault(open_again());
     flip("checkpoint", 0); // only the name of the log
     flip("checkpoint", 20);
     assert_int_equal(open_again().class, VLT_CONFLICT);
@@ -305,7 +300,7 @@ static void patrol_rejects_what_it_can_not_read(void **state) {
     char path[256], away[256];
     fill(700);
     int open_folder = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    assert_ok(publisher_read_checkpoint(open_folder, &fault, &at));
+    assert_no_fault(publisher_read_checkpoint(open_folder, &fault, &at));
     close(open_folder);
     snprintf(path, sizeof path, "%s/tile/entries/001", folder);
     snprintf(away, sizeof away, "%s/away", folder);
@@ -331,17 +326,24 @@ static void read_accepts_a_pruned_log(void **state) {
     struct publisher *publisher = NULL;
     struct buf lines;
     uint64_t next = 0;
-    assert_ok(log_file_open(folder, &fault, &file));
+    const struct audit_event pruning = {.kind = AUDIT_VAULT,
+                                        .outcome = AUDIT_ALLOW,
+                                        .at_us = 1,
+                                        .operation = BYTES_LITERAL("audit.prune"),
+                                        .subject = BYTES_LITERAL("entries 1 to 512")};
+    assert_no_fault(log_file_open(folder, &fault, &file));
     assert_ok(add_some(file, 600));
-    assert_ok(spare_make(log_file_folder_open(file), &fault));
+    assert_no_fault(spare_make(log_file_folder_open(file), &fault));
     log_file_set_spare(file);
     assert_ok(add_some(file, 600)); // in a file of their own
+    assert_ok(log_file_add(file, &pruning, &next));
+    assert_no_fault(log_file_sync(file, &fault));
     assert_ok(publish(file, &publisher));
     buf_init(&lines, 1 << 20);
     assert_ok(log_file_read(file, 1, 2, bytes_of(NULL, 0), &lines, &next)); // from tiles
     assert_int_equal(next, 3);
-    assert_ok(tile_file_write(log_file_folder_open(file), "pruned", BYTES_LITERAL("512\n"), false,
-                              &fault));
+    assert_ok(tile_file_write(log_file_folder_open(file), "pruned", BYTES_LITERAL("512\n1201\n"),
+                              false, &fault));
     assert_int_equal(unlinkat(log_file_folder_open(file), "tile/entries/000", 0), 0);
     assert_int_equal(unlinkat(log_file_folder_open(file), "tile/entries/001", 0), 0);
     buf_clear(&lines);
@@ -350,7 +352,27 @@ static void read_accepts_a_pruned_log(void **state) {
     assert_non_null(strstr(buf_text(&lines), "\"sequence\":513,"));
     buf_clear(&lines);
     assert_ok(log_file_read(file, UINT64_MAX, 1000, bytes_of(NULL, 0), &lines, &next));
-    assert_int_equal(next, 1201);
+    assert_int_equal(next, 1202);
+    // That the file is there is looked at each time, not when the turn of what is gone comes.
+    struct patrol patrol = {.next = 4, .pruned = 512};
+    assert_ok(looks(&patrol, log_file_checkpoint(file), PATROL_BAD_LOOKS));
+    assert_int_equal(patrol.bad_looks, 0);
+    // The log permits it, but it was not the vault that did it.
+    patrol = (struct patrol){.next = 4, .pruned = 256};
+    assert_ok(looks(&patrol, log_file_checkpoint(file), PATROL_BAD_LOOKS - 1));
+    assert_int_equal(looks(&patrol, log_file_checkpoint(file), 1).class, VLT_CONFLICT);
+    assert_non_null(strstr(fault.text, "entries 1 to 512 are gone, and the vault has pruned 256"));
+    assert_int_equal(patrol.pruned, 256);
+    patrol = (struct patrol){.next = 4, .pruned = 512};
+    assert_int_equal(unlinkat(log_file_folder_open(file), "pruned", 0), 0);
+    patrol.next = 4;
+    assert_ok(looks(&patrol, log_file_checkpoint(file), PATROL_BAD_LOOKS - 1));
+    assert_int_equal(looks(&patrol, log_file_checkpoint(file), 1).class, VLT_CONFLICT);
+    assert_non_null(strstr(fault.text, "the file pruned does not say any more"));
+    buf_clear(&lines); // forged: nothing is passed over because of it
+    assert_ok(tile_file_write(log_file_folder_open(file), "pruned", BYTES_LITERAL("512\n1200\n"),
+                              false, &fault));
+    assert_int_equal(log_file_read(file, 1, 2, bytes_of(NULL, 0), &lines, &next).class, VLT_CRYPTO);
     buf_done(&lines);
     publisher_close(publisher);
     log_file_close(file);

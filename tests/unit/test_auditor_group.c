@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Group commit: who shares a sync with whom, on disks of any speed, and who is
 // told what when a write fails. This file's fdatasync takes as long as a case says.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <ftw.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -16,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/unit/check.h"
 #include "vaultd/auditor/group.h"
 #include "vaultd/auditor/spare.h"
 

@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Denials that are counted together: none is lost, nothing else is swallowed.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "tests/unit/check.h"
 #include "vaultd/auditor/repeats.h"
+#include "vaultd/ipc/reasons.h"
 
 #define SECOND REPEATS_SPAN_US
 #define AT (UINT64_C(1000) * SECOND)
@@ -18,6 +14,7 @@ static struct repeats *repeats;
 static uint64_t sequence;          // of the entry that was written last
 static uint64_t written, counted;  // by flush: entries, and what they stand for
 static bool disk_is_full;
+static uint8_t flushed_outcome = AUDIT_DENY; // of every count
 
 static int begin(void **state) {
     sequence = written = counted = 0;
@@ -57,7 +54,7 @@ static vlt_result write_count(const struct audit_event *event, void *context,
                               uint64_t *ret_sequence) {
     if (disk_is_full)
         return vlt_fail(VLT_LIMIT, "the batch is full");
-    assert_int_equal(event->outcome, AUDIT_DENY);
+    assert_int_equal(event->outcome, flushed_outcome);
     assert_true(event->repeats > 0);
     *ret_sequence = ++sequence;
     written++;
@@ -105,17 +102,49 @@ static void repeats_rejects_what_differs(void **state) {
 
 static void repeats_rejects_who_is_known_and_what_is_no_denial(void **state) {
     struct audit_event event = denial("192.0.2.1", "no token");
-    assert_true(repeats_concern(&event));
+    assert_true(repeats_concern(&event, false));
     event.principal = BYTES_LITERAL("https://idp.test|alice");
-    assert_false(repeats_concern(&event));
+    assert_false(repeats_concern(&event, false));
     event = denial("192.0.2.1", "no token");
     event.administrator = BYTES_LITERAL("uid 0 (root)");
-    assert_false(repeats_concern(&event));
+    assert_false(repeats_concern(&event, false));
+    event.kind = AUDIT_ADMIN; // who claims to be one and is not
+    event.operation = BYTES_LITERAL("admin.connect");
+    assert_true(repeats_concern(&event, false));
+    event.operation = BYTES_LITERAL("credential.put");
+    assert_false(repeats_concern(&event, false));
     event = denial("192.0.2.1", "no token");
     event.outcome = AUDIT_ALLOW;
-    assert_false(repeats_concern(&event));
+    assert_false(repeats_concern(&event, false));
+    event = denial("192.0.2.1", "no token");
+    event.kind = AUDIT_VAULT;
     event.outcome = AUDIT_ERROR;
-    assert_false(repeats_concern(&event));
+    assert_false(repeats_concern(&event, false));
+}
+
+// While the vault is sealed clients try again and again, and each has a token.
+static void repeats_accepts_what_nobody_could_decide(void **state) {
+    struct audit_event event = denial("192.0.2.1", "the vault is sealed or not ready");
+    event.outcome = AUDIT_ERROR;
+    event.principal = BYTES_LITERAL("https://idp.test|alice");
+    assert_true(repeats_concern(&event, false));
+    assert_false(repeats_concern(&event, true)); // takes back what an entry permitted
+    event.administrator = BYTES_LITERAL("uid 0 (root)");
+    assert_false(repeats_concern(&event, false));
+    event.administrator = bytes_of(NULL, 0);
+    struct audit_event unanswered = event; // the keeper may have permitted it
+    unanswered.reason = BYTES_LITERAL(REASON_UNANSWERED);
+    assert_false(repeats_concern(&unanswered, false));
+    assert_true(arrives(&event, AT));
+    assert_false(arrives(&event, AT));
+    flushed_outcome = AUDIT_ERROR;
+    flush(AT + SECOND, "192.0.2.1");
+    assert_int_equal(counted, 1);
+    flushed_outcome = AUDIT_DENY;
+    struct audit_event other = event; // denied for the same reason: not the same
+    other.outcome = AUDIT_DENY;
+    assert_true(arrives(&event, AT + 3 * SECOND));
+    assert_true(arrives(&other, AT + 3 * SECOND));
 }
 
 static void repeats_survives_many_sources(void **state) {
@@ -130,6 +159,21 @@ static void repeats_survives_many_sources(void **state) {
     flush(AT + SECOND, "");
     assert_int_equal(written, 1);
     assert_int_equal(counted + REPEATS_MAX + 1, arrivals);
+}
+
+// Whatever a caller can vary, it does not get more entries for that.
+static void repeats_survives_many_reasons(void **state) {
+    const unsigned arrivals = 5000;
+    for (unsigned i = 0; i < arrivals; i++) {
+        char reason[32];
+        snprintf(reason, sizeof reason, "reason %u", i);
+        const struct audit_event event = denial("192.0.2.1", reason);
+        arrives(&event, AT);
+    }
+    assert_int_equal(sequence, REPEATS_MAX + REPEATS_MERGED_MAX + 1);
+    flush(AT + SECOND, "");
+    assert_int_equal(written, 1);
+    assert_int_equal(counted + REPEATS_MAX + REPEATS_MERGED_MAX + 1, arrivals);
 }
 
 static void repeats_survives_long_texts(void **state) {
@@ -181,7 +225,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {CASE(repeats_accepts_the_same_within_a_second),
                                        CASE(repeats_rejects_what_differs),
                                        CASE(repeats_rejects_who_is_known_and_what_is_no_denial),
+                                       CASE(repeats_accepts_what_nobody_could_decide),
                                        CASE(repeats_survives_many_sources),
+                                       CASE(repeats_survives_many_reasons),
                                        CASE(repeats_survives_long_texts),
                                        CASE(repeats_survives_a_full_disk),
                                        CASE(repeats_survives_an_entry_that_was_not_synced),

@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Room that the journal writes ahead: what is in it after a crash, who may cut it,
 // and groups that are gathered while another one is on its way to the disk.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <signal.h>
@@ -17,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/unit/check.h"
 #include "vaultd/auditor/journal_cursor.h"
 #include "vaultd/auditor/journal_lock.h"
 #include "vaultd/auditor/log_file.h"

@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who may have what recorded: each role what it decides itself, and nobody the
 // deeds of another.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
+#include "tests/unit/check.h"
 #include "vaultd/auditor/speaker.h"
 
 static bool may_say(enum ipc_role role, uint8_t kind, uint8_t outcome) {
@@ -18,11 +12,14 @@ static bool may_say(enum ipc_role role, uint8_t kind, uint8_t outcome) {
 static void speaker_accepts_what_each_role_decides(void **state) {
     assert_true(may_say(IPC_BROKER, AUDIT_ISSUE, AUDIT_DENY));
     assert_true(may_say(IPC_BROKER, AUDIT_ISSUE, AUDIT_ERROR));
+    assert_true(may_say(IPC_BROKER, AUDIT_REVOKE, AUDIT_DENY));
+    assert_true(may_say(IPC_BROKER, AUDIT_REVOKE, AUDIT_ERROR));
     assert_true(may_say(IPC_BROKER, AUDIT_INTROSPECT, AUDIT_ALLOW));
     assert_true(may_say(IPC_BROKER, AUDIT_EVALUATE, AUDIT_ALLOW));
     assert_true(may_say(IPC_REDEEMER, AUDIT_REDEEM, AUDIT_DENY));
     assert_true(may_say(IPC_REDEEMER, AUDIT_REDEEM, AUDIT_ERROR));
     assert_true(may_say(IPC_ADMIN, AUDIT_ADMIN, AUDIT_DENY));
+    assert_true(may_say(IPC_ADMIN, AUDIT_ADMIN, AUDIT_ERROR));
     for (uint8_t outcome = AUDIT_ALLOW; outcome < AUDIT_OUTCOME_COUNT; outcome++) {
         assert_true(may_say(IPC_SUPERVISOR, AUDIT_VAULT, outcome));
         for (uint8_t kind = AUDIT_ISSUE; kind < AUDIT_KIND_COUNT; kind++)
@@ -32,6 +29,7 @@ static void speaker_accepts_what_each_role_decides(void **state) {
 
 static void speaker_rejects_what_others_decide(void **state) {
     assert_false(may_say(IPC_BROKER, AUDIT_ISSUE, AUDIT_ALLOW));
+    assert_false(may_say(IPC_BROKER, AUDIT_REVOKE, AUDIT_ALLOW));
     assert_false(may_say(IPC_REDEEMER, AUDIT_REDEEM, AUDIT_ALLOW));
     assert_false(may_say(IPC_ADMIN, AUDIT_ADMIN, AUDIT_ALLOW));
     assert_false(may_say(IPC_SUPERVISOR, AUDIT_ADMIN, AUDIT_ALLOW));
@@ -66,6 +64,10 @@ static void speaker_rejects_borrowed_names_times_and_counts(void **state) {
     event.administrator = bytes_of(NULL, 0);
     event.at_us = 1; // what happened before the auditor was there
     assert_null(speaker_refusal(IPC_SUPERVISOR, &event));
+    event.at_us = 0; // what may be missing from the log is for the auditor alone to say
+    event.operation = BYTES_LITERAL("audit.prune");
+    assert_non_null(speaker_refusal(IPC_SUPERVISOR, &event));
+    assert_non_null(speaker_refusal(IPC_KEEPER, &event));
     event = (struct audit_event){.kind = AUDIT_ADMIN,
                                  .outcome = AUDIT_DENY,
                                  .administrator = BYTES_LITERAL("uid 1000")};

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
-#include <cmocka.h>
 
 #include "libvault/base/b64u.h"
 #include "libvault/base/hex.h"
 #include "libvault/base/jsontext.h"
 #include "libvault/base/wire.h"
+#include "tests/unit/check.h"
 
 static void b64u_accepts_one_spelling(void **state) {
     uint8_t out[16];

@@ -1,93 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The broker as its clients see it: token exchange (RFC 8693, 9396, 9449),
-// introspection, revocation; and what is recorded.
-#include "tests/unit/broker_fixture.h"
-
-#define DETAILS "[{\"type\":\"credential_use\",\"credential\":\"openai\",\"models\":[\"gpt-*\"]}]"
-#define PUBLIC "[{\"type\":\"credential_use\",\"credential\":\"public\"}]"
-#define TYPE(name) "urn:ietf:params:oauth:token-type:" name
-#define GRANT "grant_type=urn:ietf:params:oauth:grant-type:token-exchange"
-
-// ---- Requests ----
-
-static char *agent_token(void) {
-    char payload[512];
-    int64_t now = clock_now_s();
-    snprintf(payload, sizeof payload,
-             "{\"iss\":\"https://agents.example\",\"aud\":\"vault\",\"sub\":\"bot\",\"iat\":%lld,"
-             "\"exp\":%lld,\"client_id\":\"bot-app\"}",
-             (long long)now, (long long)now + 600);
-    return idp_sign(world.agents, NULL, payload);
-}
-
-static void put_escaped(struct buf *out, const char *text) {
-    for (; *text; text++)
-        buf_put_format(out, "%%%02X", (unsigned char)*text);
-}
-
-// A proof for this path, with the nonce of the broker.
-static void put_proof(struct buf *headers, const char *path) {
-    char nonce[DPOP_NONCE_TEXT_SIZE], payload[512], jti[24];
-    struct buf header, proof;
-    json_t *jwk = NULL;
-    assert_true(vlt_is_ok(dpop_nonce_text(world.broker.nonces, clock_now_s(), nonce)));
-    assert_true(vlt_is_ok(random_text(12, jti)));
-    assert_true(vlt_is_ok(jwk_export(world.client, NULL, NULL, &jwk)));
-    char *key = json_dumps(jwk, JSON_COMPACT);
-    buf_init(&header, 1024);
-    buf_init(&proof, 4096);
-    buf_put_format(&header, "{\"alg\":\"ES256\",\"typ\":\"dpop+jwt\",\"jwk\":%s}", key);
-    snprintf(payload, sizeof payload,
-             "{\"jti\":\"%s\",\"htm\":\"POST\",\"htu\":\"" BASE_URL
-             "%s\",\"iat\":%lld,\"nonce\":\"%s\"}",
-             jti, path, (long long)clock_now_s(), nonce);
-    assert_true(vlt_is_ok(
-        jws_sign(world.client, buf_bytes(&header), bytes_of_text(payload), &proof)));
-    buf_put_format(headers, "DPoP: %s\r\n", buf_text(&proof));
-    free(key);
-    json_decref(jwk);
-    buf_done(&header);
-    buf_done(&proof);
-}
-
-struct ask {
-    const char *path;    // default /oauth2/token
-    const char *subject; // claims behind iss, aud, iat, exp
-    const char *details;
-    const char *more;    // form parameters
-    bool with_agent, with_proof;
-};
-
-static void ask_token(const struct ask *ask, struct answer *answer) {
-    struct buf form, headers;
-    const char *path = ask->path ? ask->path : "/oauth2/token";
-    char *subject = user_token(ask->subject ? ask->subject : ALICE), *agent = agent_token();
-    buf_init(&form, 65536);
-    buf_init(&headers, 8192);
-    buf_put_format(&form, GRANT "&subject_token_type=" TYPE("jwt") "&subject_token=%s", subject);
-    if (ask->with_agent)
-        buf_put_format(&form, "&actor_token_type=" TYPE("jwt") "&actor_token=%s", agent);
-    if (ask->details) {
-        buf_put_text(&form, "&authorization_details=");
-        put_escaped(&form, ask->details);
-    }
-    buf_put_text(&form, ask->more ? ask->more : "");
-    if (ask->with_proof)
-        put_proof(&headers, path);
-    const char *text = buf_text(&headers);
-    post_form(path, text ? text : "", buf_text(&form), answer);
-    buf_done(&form);
-    buf_done(&headers);
-    free(subject);
-    free(agent);
-}
-
-static void assert_error(const struct answer *answer, unsigned status, const char *code) {
-    if (answer->status != status || strcmp(json_text(answer, "error"), code) != 0)
-        fail_msg("expected %u %s: %s\n%s\nevent %s", status, code, answer->head, answer->body,
-                 world.last_event);
-    assert_non_null(strstr(answer->head, "no-store"));
-}
+// The broker as its clients see it: token exchange (RFC 8693, 9396, 9449), and what is
+// recorded of it. Introspection, revocation, request ids: test_broker_caller.c.
+#include "tests/unit/broker_ask.h"
 
 // ---- Token exchange ----
 
@@ -385,98 +299,6 @@ static void test_token_rejects_what_the_keeper_refuses(void **state) {
     }
 }
 
-// ---- Introspection, revocation ----
-
-static char *issued(void) {
-    struct answer answer;
-    ask_token(&(struct ask){.details = PUBLIC}, &answer);
-    char *token = strdup(json_text(&answer, "access_token"));
-    assert_true(strlen(token) > 100);
-    answer_done(&answer);
-    return token;
-}
-
-static void introspect(const char *bearer, const char *token, struct answer *answer) {
-    struct buf headers, form;
-    buf_init(&headers, 8192);
-    buf_init(&form, 16384);
-    if (bearer)
-        buf_put_format(&headers, "Authorization: Bearer %s\r\n", bearer);
-    buf_put_format(&form, "token=%s&token_type_hint=access_token", token);
-    const char *text = buf_text(&headers);
-    post_form("/oauth2/introspect", text ? text : "", buf_text(&form), answer);
-    buf_done(&headers);
-    buf_done(&form);
-}
-
-static void test_introspect_accepts_own_token_only(void **state) {
-    struct answer answer;
-    char *token = issued(), *alice = user_token(ALICE), *bob = user_token(",\"sub\":\"bob\"");
-    reset(state);
-    introspect(alice, token, &answer);
-    assert_int_equal(answer.status, 200);
-    assert_true(json_is_true(json_object_get(answer.json, "active")));
-    assert_string_equal(json_text(&answer, "sub"), IDP "|alice");
-    assert_int_equal(world.recorded_count, 1);
-    answer_done(&answer);
-    introspect(bob, token, &answer);
-    assert_string_equal(answer.body, "{\"active\":false}");
-    answer_done(&answer);
-    introspect(alice, "not.a.token", &answer);
-    assert_string_equal(answer.body, "{\"active\":false}");
-    answer_done(&answer);
-    introspect(alice, alice, &answer); // a subject token is not ours
-    assert_string_equal(answer.body, "{\"active\":false}");
-    answer_done(&answer);
-    introspect(NULL, token, &answer);
-    assert_int_equal(answer.status, 401);
-    assert_non_null(strcasestr(answer.head, "\r\nwww-authenticate: Bearer"));
-    answer_done(&answer);
-    introspect(token, token, &answer); // our own token is no subject token
-    assert_int_equal(answer.status, 401);
-    answer_done(&answer);
-    free(token);
-    free(alice);
-    free(bob);
-}
-
-static void test_introspect_rejects_revoked_token(void **state) {
-    struct answer answer;
-    char *token = issued(), *alice = user_token(ALICE);
-    uint8_t until[8] = {0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF};
-    commit_bytes(TENANT, STORE_REVOKED_TOKEN, BYTES_LITERAL("jti-1"), bytes_of(until, 8));
-    introspect(alice, token, &answer);
-    assert_string_equal(answer.body, "{\"active\":false}");
-    answer_done(&answer);
-    const struct store_change back = {.tenant = TENANT, .class = STORE_REVOKED_TOKEN,
-                                      .name = BYTES_LITERAL("jti-1"), .remove = true,
-                                      .expected_revision = STORE_ANY_REVISION};
-    uint64_t revision;
-    size_t conflict;
-    assert_true(vlt_is_ok(store_commit(world.store, &back, 1, &revision, &conflict)));
-    free(token);
-    free(alice);
-}
-
-static void test_revoke_accepts_anything_but_needs_the_keeper(void **state) {
-    struct answer answer;
-    post_form("/oauth2/revoke", "", "token=abc", &answer);
-    assert_int_equal(answer.status, 200);
-    assert_string_equal(world.last_revoked, "abc");
-    answer_done(&answer);
-    world.keeper_says = vlt_fail(VLT_CRYPTO, "not ours");
-    post_form("/oauth2/revoke", "", "token=xyz", &answer);
-    assert_int_equal(answer.status, 200);
-    answer_done(&answer);
-    world.keeper_says = vlt_fail(VLT_UNAVAILABLE, "sealed");
-    post_form("/oauth2/revoke", "", "token=abc", &answer);
-    assert_int_equal(answer.status, 503);
-    answer_done(&answer);
-    post_form("/oauth2/revoke", "", "tokn=abc", &answer);
-    assert_error(&answer, 400, "invalid_request");
-    answer_done(&answer);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         CASE(test_token_accepts_proved_subject),
@@ -492,9 +314,6 @@ int main(void) {
         CASE(test_token_rejects_too_long_chain_of_actors),
         CASE(test_token_survives_without_keeper_or_auditor),
         CASE(test_token_rejects_what_the_keeper_refuses),
-        CASE(test_introspect_accepts_own_token_only),
-        CASE(test_introspect_rejects_revoked_token),
-        CASE(test_revoke_accepts_anything_but_needs_the_keeper),
     };
     return cmocka_run_group_tests_name("broker", tests, open_all, world_close);
 }

@@ -113,12 +113,24 @@ static void test_evaluate_rejects_malformed_questions(void **state) {
         if (answer.status != 400)
             fail_msg("%s: %u %s", wrongs[i], answer.status, answer.body);
         assert_non_null(strstr(answer.head, "application/problem+json"));
+        assert_non_null(strcasestr(answer.head, "\r\nx-request-id: req-7"));
         answer_done(&answer);
+        assert_int_equal(world.recorded_count, i + 1);
+        assert_non_null(strstr(world.last_event, "\"reason\":\"malformed request: "));
+        assert_non_null(strstr(world.last_event, "\"outcome\":\"deny\""));
+        assert_non_null(strstr(world.last_event, "\"correlation\":\"req-7\""));
+        assert_non_null(strstr(world.last_event, "|alice\""));
     }
-    assert_int_equal(world.recorded_count, 0);
     struct answer answer;
+    world.recorded_count = 0;
     send_request("POST", "/access/v1/evaluation", "application/json", "", "{}", &answer);
     assert_int_equal(answer.status, 401);
+    answer_done(&answer);
+    assert_int_equal(world.recorded_count, 1);
+    assert_non_null(strstr(world.last_event, "\"kind\":\"evaluate\""));
+    world.auditor_says = vlt_fail(VLT_UNAVAILABLE, "full");
+    send_request("POST", "/access/v1/evaluation", "application/json", "", "{}", &answer);
+    assert_int_equal(answer.status, 503);
     answer_done(&answer);
 }
 

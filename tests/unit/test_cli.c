@@ -1,11 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The command line without a vault, and the real program against the real admin
 // layer (admin_harness.h).
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
 #include <fcntl.h>
 #include <locale.h>
 #include <pty.h>
@@ -19,6 +14,7 @@
 #include "cli/command.h"
 #include "cli/terminal.h"
 #include "tests/unit/admin_harness.h"
+#include "tests/unit/check.h"
 
 #define MARKER "sk-marker-cli-91ab"
 

@@ -2,12 +2,6 @@
 // `vaultctl exec --bind` with the real program: a broker and a forwarder made for
 // tests in a child process, and this file once more as the program that is run
 // (argv[1] "program"), which knows only a base URL and a key.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <arpa/inet.h>
 #include <curl/curl.h>
 #include <event2/event.h>
@@ -24,6 +18,7 @@
 #include "libvault/base/jsontext.h"
 #include "libvault/crypto/digest.h"
 #include "libvault/crypto/jws.h"
+#include "tests/unit/check.h"
 #include "vaultd/net/http_server.h"
 
 #define BODY_BYTES 300000 // more than one piece

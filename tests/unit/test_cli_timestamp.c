@@ -1,15 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Times that people type, against the texts that entries of the log have.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/timestamp.h"
+#include "tests/unit/check.h"
 
 static void is(const char *text, const char *normal) {
     char got[CLOCK_TEXT_SIZE] = "";

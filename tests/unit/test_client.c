@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The client library against a broker made for tests: a real HTTP server on a
 // unix socket in a child process.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <event2/event.h>
 #include <openssl/pem.h>
 #include <signal.h>
@@ -26,6 +20,7 @@
 #include "libvault/crypto/jws.h"
 #include "libvault/crypto/pkey.h"
 #include "libvault/http/http_path.h"
+#include "tests/unit/check.h"
 #include "vaultd/net/http_server.h"
 
 #define NONCE "nonce-of-the-test"

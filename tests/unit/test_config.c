@@ -1,16 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // vaultd.conf as people write it, rightly and wrongly.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/unit/check.h"
 #include "vaultd/supervisor/config.h"
 
 #define HEAD "issuer: https://vault.example.test\n"          /* line 1 */

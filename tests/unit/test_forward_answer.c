@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
-#include <cmocka.h>
 
 #include "forward/core/answer.h"
 #include "forward/core/ask.h"
 #include "forward/core/error_body.h"
 #include "forward/core/reply.h"
 #include "libvault/base/jsontext.h"
+#include "tests/unit/check.h"
 
 static const char whole[] =
     "{\"inject\":[{\"in\":\"header\",\"name\":\"authorization\",\"value\":\"Bearer "

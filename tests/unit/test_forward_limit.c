@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // How many tokens a request may have produced: by the profiles as they are shipped.
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <cmocka.h>
 
 #include "forward/core/model_scan.h"
 #include "forward/core/token_peek.h"
 #include "libvault/base/b64u.h"
 #include "libvault/base/jsontext.h"
+#include "tests/unit/check.h"
 #include "tests/unit/forward_fixture.h"
 
 #define CHAT "/v1/chat/completions"

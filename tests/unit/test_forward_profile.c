@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
-#include <cmocka.h>
 
 #include "forward/core/profile.h"
 #include "libvault/base/jsontext.h"
+#include "tests/unit/check.h"
 
 static struct profile_set *shipped(void) {
     struct fault fault = {0};

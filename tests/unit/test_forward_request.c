@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ctype.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <cmocka.h>
 
 #include "forward/core/byte_run.h"
 #include "forward/core/carrier.h"
 #include "forward/core/head.h"
 #include "forward/core/route.h"
+#include "tests/unit/check.h"
 
 #define TOKEN "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln"
 

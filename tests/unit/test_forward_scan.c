@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
-#include <cmocka.h>
 
 #include "forward/core/body_look.h"
 #include "forward/core/model_scan.h"
+#include "tests/unit/check.h"
 
 // Feeds the body in pieces of `step` bytes.
 static vlt_result scan(struct model_scan *s, struct bytes body, size_t step, bool wants_tool) {

@@ -1,15 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // POST /v1/standing as the forwarder writes and reads it.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
-
-#include <cmocka.h>
 
 #include "forward/core/standing.h"
 #include "libvault/base/jsontext.h"
+#include "tests/unit/check.h"
 
 #define ID BYTES_LITERAL("0123456789abcdef0123456789abcdef")
 

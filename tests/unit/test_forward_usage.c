@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // How many tokens an answer cost: by the profiles as they are shipped.
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <cmocka.h>
 
 #include "forward/core/usage_scan.h"
+#include "tests/unit/check.h"
 #include "tests/unit/forward_fixture.h"
 
 #define NONE (-1)

@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a redeem was granted on, as a text that comes back.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "libvault/base/b64u.h"
+#include "tests/unit/check.h"
 #include "vaultd/redeemer/grant.h"
 
 static const struct token_claims claims = {.tenant = {(const uint8_t *)"acme", 4},

@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What hsm/ reads and writes without a device: key records, blobs, HPKE.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <cmocka.h>
 #include <openssl/bn.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
@@ -14,6 +9,7 @@
 #include "hsm/record.h"
 #include "hsm/tpm/hpke.h"
 #include "libvault/base/hex.h"
+#include "tests/unit/check.h"
 
 // --- records ----------------------------------------------------------------
 

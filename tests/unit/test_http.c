@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <stdio.h>
-#include <cmocka.h>
 
 #include "libvault/http/http.h"
+#include "tests/unit/check.h"
 
 static struct http_reader reader; // too large for a stack frame under sanitizers
 

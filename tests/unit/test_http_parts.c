@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <cmocka.h>
 
 #include "libvault/base/jsontext.h"
 #include "libvault/http/http_media.h"
 #include "libvault/http/http_path.h"
 #include "libvault/http/http_problem.h"
 #include "libvault/http/http_write.h"
+#include "tests/unit/check.h"
 
 static void assert_bytes(struct bytes bytes, const char *text) {
     assert_int_equal(bytes.size, strlen(text));

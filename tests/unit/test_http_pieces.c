@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Messages that arrive in pieces or damaged; responses; character classes.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <stdio.h>
-#include <cmocka.h>
 
 #include "libvault/http/http.h"
 #include "libvault/http/http_class.h"
+#include "tests/unit/check.h"
 
 static struct http_reader reader; // too large for a stack frame under sanitizers
 

@@ -66,7 +66,7 @@ static const struct http_route routes[] = {{HTTP_GET, "/discovery", serve_discov
                                            {HTTP_GET, "/keys", serve_keys, 0},
                                            {HTTP_GET, "/redirect", serve_redirect, 0},
                                            {HTTP_GET, "/much", serve_too_much, 0}};
-static struct http_router router = {routes, 4, NULL};
+static struct http_router router = {routes, 4, NULL, NULL};
 
 static void write_pem(BIO *bio, char text[4096]) {
     int size = BIO_read(bio, text, 4095);

@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "tests/unit/check.h"
 #include "vaultd/ipc/channel.h"
+#include "vaultd/ipc/reasons.h"
 
 // Two ends of one channel on one loop: a redeemer that asks a keeper.
 struct pair {
@@ -118,6 +114,7 @@ static void channel_rejects_when_sealed(void **state) {
     assert_int_equal(pair.asked, 0);
     assert_int_equal(pair.last.class, VLT_UNAVAILABLE);
     assert_string_equal(pair.last.reason, "the vault is sealed or not ready");
+    assert_true(channel_was_unheard(pair.last));
     pair_close(&pair);
 }
 
@@ -247,6 +244,8 @@ static void channel_survives_a_peer_that_dies(void **state) {
     turn(&pair);
     assert_int_equal(pair.answered, 1);
     assert_int_equal(pair.last.class, VLT_UNAVAILABLE);
+    assert_string_equal(pair.last.reason, REASON_UNANSWERED); // it may have been done
+    assert_true(channel_was_unheard(pair.last));
     ask_open(pair.near, &sample, opened, &pair);
     assert_int_equal(pair.answered, 2);
     ask_open(NULL, &sample, opened, &pair);

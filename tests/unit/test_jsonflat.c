@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
-#include <cmocka.h>
 
 #include "libvault/base/jsonflat.h"
+#include "tests/unit/check.h"
 
 struct texts {
     struct bytes a, b;

@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The trees of jsontext_parse, held against those that jansson's own parser builds.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
 #include <stdlib.h>
 
 #include "libvault/base/jsontext.h"
+#include "tests/unit/check.h"
 
 static const struct jsontext_limits lenient = {.max_bytes = 1024,
                                                .max_depth = 8,

@@ -2,17 +2,11 @@
 // The key that signs checkpoints of the audit log, and each edge of its rotation
 // (docs/rotation.md). The test is the auditor: what the keeper answers goes
 // through the auditor's own code and into a folder that is then verified.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "libvault/secret/secret.h"
+#include "tests/unit/check.h"
 #include "tests/unit/keeper_fixture.h"
 #include "vaultd/auditor/signed_note.h"
 #include "vaultd/ipc/rotation_kind.h"
@@ -20,12 +14,6 @@
 #include "vaultd/keeper/system_keys.h"
 
 #define ORIGIN "log.example"
-#define assert_ok(call)                                                                            \
-    do {                                                                                           \
-        vlt_result assert_result = (call);                                                         \
-        if (!vlt_is_ok(assert_result))                                                             \
-            fail_msg("%s: %s", #call, assert_result.reason);                                       \
-    } while (0)
 
 static struct keeper_fixture fixture;
 static struct signed_note signed_note;

@@ -2,12 +2,6 @@
 // Versions of a credential: every edge of the state machine in docs/rotation.md,
 // also those that must be refused, with a token in use all the time; and the
 // warning of those that grow old. Device and store are real.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,18 +9,12 @@
 #include "libvault/base/clock.h"
 #include "libvault/secret/secret.h"
 #include "libvault/store/record_credential.h"
+#include "tests/unit/check.h"
 #include "tests/unit/keeper_fixture.h"
 #include "vaultd/ipc/credential_change.h"
 #include "vaultd/ipc/rotation_kind.h"
 #include "vaultd/keeper/credential_age.h"
 #include "vaultd/keeper/rotation.h"
-
-#define assert_ok(call)                                                                            \
-    do {                                                                                           \
-        vlt_result assert_result = (call);                                                         \
-        if (!vlt_is_ok(assert_result))                                                             \
-            fail_msg("%s: %s", #call, assert_result.reason);                                       \
-    } while (0)
 
 static struct keeper_fixture fixture;
 static struct signed_answer token;

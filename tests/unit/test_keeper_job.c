@@ -2,12 +2,6 @@
 // Rotation at providers, the keeper's half: the test plays the rotator. What is
 // due by age begins, each edge of docs/rotation.md is there and no other, and a
 // rotator that asks for what is not its turn gets nothing.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,17 +9,11 @@
 #include "libvault/secret/secret.h"
 #include "libvault/store/record_credential.h"
 #include "libvault/store/record_rotation.h"
+#include "tests/unit/check.h"
 #include "tests/unit/keeper_fixture.h"
 #include "vaultd/ipc/job_outcome.h"
 #include "vaultd/ipc/rotation_kind.h"
 #include "vaultd/keeper/rotation.h"
-
-#define assert_ok(call)                                                                            \
-    do {                                                                                           \
-        vlt_result assert_result = (call);                                                         \
-        if (!vlt_is_ok(assert_result))                                                             \
-            fail_msg("%s: %s", #call, assert_result.reason);                                       \
-    } while (0)
 
 static struct keeper_fixture fixture;
 

@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // max_tokens at the gate.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <stdio.h>
 
 #include "libvault/secret/secret_heap.h"
+#include "tests/unit/check.h"
 #include "tests/unit/keeper_fixture.h"
 
 static struct keeper_fixture fixture;

@@ -1,22 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// The keeper's small parts: permit, replay, seen tokens, worker, settings.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
+// The keeper's small parts: permit, replay, seen tokens, worker, settings, rests.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/unit/check.h"
 #include "vaultd/keeper/keeper_settings.h"
 #include "vaultd/keeper/permit.h"
 #include "vaultd/keeper/replay.h"
+#include "vaultd/keeper/scrub.h"
 #include "vaultd/keeper/seen.h"
 #include "vaultd/keeper/worker.h"
-
-#define assert_ok(call) assert_true(vlt_is_ok(call))
 
 // ---- permit: every message × state × role against a table of its own ----
 
@@ -314,6 +308,20 @@ static void settings_accept_and_reject(void **state) {
     assert_int_equal(keeper_settings_check_reload(&settings, &next, &fault).class, VLT_CONFLICT);
 }
 
+// ---- scrub: how long what is destroyed next may stay ----
+
+static void scrub_rest_survives_a_run_that_was_held_up(void **state) {
+    const uint64_t gib = 1 << 18; // pages
+    assert_int_equal(scrub_rest_ms(0, 0), 10000);
+    assert_int_equal(scrub_rest_ms(100, 44), 10000);
+    assert_int_equal(scrub_rest_ms(7000, 44), 10000); // not 140 s
+    assert_int_equal(scrub_rest_ms(INT64_MAX, 44), 10000);
+    // A large file is not overwritten all the time.
+    assert_int_equal(scrub_rest_ms(4000, gib), 80000);
+    assert_int_equal(scrub_rest_ms(60000, gib), 163840);
+    assert_int_equal(scrub_rest_ms(INT64_MAX, gib), 163840);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(permit_accepts_exactly_the_table),
@@ -327,6 +335,7 @@ int main(void) {
         cmocka_unit_test(worker_survives_its_end),
         cmocka_unit_test(settings_accept_and_reject),
         cmocka_unit_test(settings_accept_more_devices),
+        cmocka_unit_test(scrub_rest_survives_a_run_that_was_held_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The real vaultd-keeper, in its sandbox, with the test as supervisor and peers:
 // it works, drains, and survives being killed at any instant.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,14 +11,8 @@
 
 #include "libvault/base/clock.h"
 #include "libvault/secret/secret.h"
+#include "tests/unit/check.h"
 #include "tests/unit/keeper_fixture.h"
-
-#define assert_ok(call)                                                                            \
-    do {                                                                                           \
-        vlt_result assert_result = (call);                                                         \
-        if (!vlt_is_ok(assert_result))                                                             \
-            fail_msg("%s: %s", #call, assert_result.reason);                                       \
-    } while (0)
 
 static struct keeper_fixture fixture;
 

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Walks every edge of the table in docs/rotation.md, also those that are refused: the
 // document is the only place where they are written down.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <cmocka.h>
-
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "libvault/base/clock.h"
 #include "libvault/secret/secret_heap.h"
+#include "tests/unit/check.h"
 #include "tests/unit/keeper_fixture.h"
 #include "vaultd/ipc/rotation_kind.h"
 #include "vaultd/keeper/datakey_use.h"

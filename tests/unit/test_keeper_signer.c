@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The token signing key in a PKCS#11 device: from memory into it and back, what
 // is signed meanwhile, what a device that is slow, sick or gone does to it.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,24 +10,12 @@
 #include "libvault/secret/secret.h"
 #include "libvault/store/record_key.h"
 #include "tests/devices/p11_shim.h"
+#include "tests/unit/check.h"
 #include "tests/unit/keeper_fixture.h"
 #include "vaultd/ipc/rotation_kind.h"
 #include "vaultd/keeper/device_thread.h"
 #include "vaultd/keeper/rotation.h"
 #include "vaultd/keeper/system_keys.h"
-
-#define assert_ok(call)                                                                            \
-    do {                                                                                           \
-        vlt_result assert_result = (call);                                                         \
-        if (!vlt_is_ok(assert_result))                                                             \
-            fail_msg("%s: %s", #call, assert_result.reason);                                       \
-    } while (0)
-#define assert_class(call, expected)                                                               \
-    do {                                                                                           \
-        vlt_result assert_result = (call);                                                         \
-        if (assert_result.class != (expected))                                                     \
-            fail_msg("%s: class %d, %s", #call, assert_result.class, assert_result.reason);        \
-    } while (0)
 
 static struct p11_shim *shim;
 static struct keeper_fixture fixture;

@@ -1,12 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Index files of a log that the auditor's own code has written.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
@@ -15,11 +8,11 @@
 
 #include "libvault/audit/log_index.h"
 #include "libvault/base/clock.h"
+#include "tests/unit/check.h"
 #include "vaultd/auditor/log_file.h"
 #include "vaultd/auditor/publisher.h"
 
 #define ENTRIES (LOG_INDEX_SPAN + 300u)
-#define assert_ok(call) assert_true(vlt_is_ok(call))
 
 static char top[64], log_path[96], index_path[96];
 static int log_folder, index_folder;

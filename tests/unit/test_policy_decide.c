@@ -2,14 +2,12 @@
 // What we put around the engine: failing closed, explaining, our vocabulary,
 // test files, and the starter policies.
 #include <dirent.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <cmocka.h>
 
 #include "libvault/policy/policy_testfile.h"
 #include "libvault/policy/policy_vocabulary.h"
+#include "tests/unit/check.h"
 
 static struct policy_set *set_of(const char *text) {
     struct policy_document document = {BYTES_LITERAL("main"), bytes_of_text(text)};

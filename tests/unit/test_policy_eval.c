@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // What expressions mean. Each is the condition of one permit over a fixed
 // request: true allows, false denies, an error is reported.
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <cmocka.h>
 
 #include "libvault/policy/policy.h"
+#include "tests/unit/check.h"
 
 static const char entities[] =
     "[{\"uid\":{\"type\":\"User\",\"id\":\"u\"},\"attrs\":{\"n\":7,\"s\":\"text\",\"is\":1,\"set\":"

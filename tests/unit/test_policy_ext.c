@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <cmocka.h>
 
 #include "libvault/policy/policy_ext.h"
+#include "tests/unit/check.h"
 
 static void ip_accepts_addresses_and_ranges(void **state) {
     static const struct {

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The index answers what a walk over all policies answers.
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <cmocka.h>
 
 #include "libvault/base/buf.h"
 #include "libvault/policy/policy_tree.h"
+#include "tests/unit/check.h"
 
 static uint32_t state_now;
 static unsigned below(unsigned n) {

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Entities, hierarchy and context, built from C and from JSON.
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <cmocka.h>
 
 #include "libvault/policy/policy.h"
 #include "libvault/policy/policy_entity.h"
+#include "tests/unit/check.h"
 
 static struct policy_set *set_of(const char *text) {
     struct policy_document document = {BYTES_LITERAL("main"), bytes_of_text(text)};

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Policy text: what the parser takes, what it refuses and where.
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <cmocka.h>
 
 #include "libvault/policy/policy.h"
+#include "tests/unit/check.h"
 
 static vlt_result parse(const char *text, struct fault *fault, struct policy_set **ret_set) {
     struct policy_document document = {BYTES_LITERAL("main"), bytes_of_text(text)};

@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Recipes, the requests they make, the answers they read, the little XML, and
 // signatures of AWS.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,13 +8,7 @@
 #include "libvault/recipe/recipe.h"
 #include "libvault/recipe/sigv4.h"
 #include "libvault/recipe/xmltext.h"
-
-#define assert_ok(call)                                                                            \
-    do {                                                                                           \
-        vlt_result assert_result = (call);                                                         \
-        if (!vlt_is_ok(assert_result))                                                             \
-            fail_msg("%s: %s", #call, assert_result.reason);                                       \
-    } while (0)
+#include "tests/unit/check.h"
 
 static struct recipe_set *set;
 

@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <cmocka.h>
-
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "libvault/store/record_credential.h"
@@ -16,8 +12,7 @@
 #include "libvault/store/record_policy.h"
 #include "libvault/store/record_revocation.h"
 #include "libvault/store/record_rotation.h"
-
-#define assert_ok(call) assert_true(vlt_is_ok(call))
+#include "tests/unit/check.h"
 
 // One parser as the tests see it: text in, the same record as JSON out.
 typedef vlt_result round_trip_fn(struct bytes json, struct fault *fault, json_t **ret_json);

@@ -1,19 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Records that are no JSON, and what ends tokens before they expire.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <cmocka.h>
-
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "libvault/store/record_credential.h"
 #include "libvault/store/record_datakey.h"
 #include "libvault/store/record_key.h"
 #include "libvault/store/record_revocation.h"
-
-#define assert_ok(call) assert_true(vlt_is_ok(call))
+#include "tests/unit/check.h"
 
 static void state_survives_mutation(void **state) {
     uint8_t room[32];

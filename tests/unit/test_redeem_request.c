@@ -1,15 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The body of POST /v1/redeem, rightly and wrongly.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/unit/check.h"
 #include "vaultd/redeemer/redeem_request.h"
 
 #define REST                                                                                       \

@@ -1,11 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -13,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/unit/check.h"
 #include "vaultd/sandbox/sandbox.h"
 
 // What became of a process that locked itself up as `role` and then did `act`.
@@ -63,6 +59,14 @@ static void sandbox_accepts_what_a_role_needs(void **state) {
     }
 }
 
+// A crash left the file there that is written before it gets its name.
+static void remove_left_over(void) { (void)unlinkat(AT_FDCWD, "/nonexistent/.new", 0); }
+static void sandbox_accepts_removing_where_a_role_replaces_files(void **state) {
+    assert_int_equal(fate(IPC_SHIPPER, remove_left_over), 0);
+    assert_int_equal(fate(IPC_AUDITOR, remove_left_over), 0);
+    assert_killed(IPC_REDEEMER, remove_left_over);
+}
+
 static void sandbox_rejects_signals_to_others(void **state) {
     other = getpid();
     assert_killed_in_all(signal_another);
@@ -110,6 +114,7 @@ static void sandbox_rejects_parts_of_the_kernel_for_all_that_vaultd_starts(void 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sandbox_accepts_what_a_role_needs),
+        cmocka_unit_test(sandbox_accepts_removing_where_a_role_replaces_files),
         cmocka_unit_test(sandbox_rejects_signals_to_others),
         cmocka_unit_test(sandbox_rejects_other_programs),
         cmocka_unit_test(sandbox_rejects_the_network_where_there_is_no_need),

@@ -1,10 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <fcntl.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
@@ -16,6 +10,7 @@
 #include <unistd.h>
 
 #include "libvault/secret/secret_heap.h"
+#include "tests/unit/check.h"
 
 #define HEAP_BYTES (1u << 20)
 

@@ -1,11 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Files with secrets: whose permissions are told, and what is said of them.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +7,7 @@
 #include <unistd.h>
 
 #include "libvault/secret/secret_file.h"
+#include "tests/unit/check.h"
 
 static char path[] = "/tmp/test_secret_file.XXXXXX";
 

@@ -1,13 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The shipper's parts without a network: positions, syslog frames, batches of a
 // log, the file that others follow.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
@@ -15,11 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/unit/check.h"
 #include "vaultd/shipper/position.h"
 #include "vaultd/shipper/sink.h"
 #include "vaultd/shipper/syslog_frame.h"
 
-#define assert_ok(call) assert_true(vlt_is_ok(call))
 static const char entry[] = "{\"kind\":\"redeem\",\"outcome\":\"deny\",\"sequence\":8,\"time\":"
                             "\"2026-01-02T03:04:05.678Z\"}";
 

@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <cmocka.h>
-
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -14,8 +10,7 @@
 #include <unistd.h>
 
 #include "libvault/store/store_env.h"
-
-#define assert_ok(call) assert_true(vlt_is_ok(call))
+#include "tests/unit/check.h"
 
 struct place {
     char folder[64], store[96];

@@ -1,14 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Changes of the store as processes send them to each other.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include "libvault/store/store.h"
-
-#define assert_ok(call) assert_true(vlt_is_ok(call))
+#include "tests/unit/check.h"
 
 static void change_accepts_its_own_spelling(void **state) {
     uint8_t room[256];

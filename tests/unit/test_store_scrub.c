@@ -1,176 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What was removed is not in the file any more; what is there stays as it was.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <cmocka.h>
-
-#include <fcntl.h>
-#include <stdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include "libvault/store/store_copy.h"
-#include "libvault/store/store_env.h"
-#include "libvault/store/store_scrub.h"
-
-#define assert_ok(call) assert_true(vlt_is_ok(call))
-#define RECORDS 600
-#define TOGETHER 6 // in one commit, where it does not matter
-
-struct place {
-    char folder[64], store[96], file[128];
-};
-
-static int make_place(void **state) {
-    struct place *place = calloc(1, sizeof *place);
-    strcpy(place->folder, "/tmp/vault-scrub-XXXXXX");
-    if (!mkdtemp(place->folder))
-        return -1;
-    snprintf(place->store, sizeof place->store, "%s/store", place->folder);
-    snprintf(place->file, sizeof place->file, "%s/data.mdb", place->store);
-    *state = place;
-    return 0;
-}
-
-static int drop_place(void **state) {
-    struct place *place = *state;
-    static const char *const files[] = {"data.mdb", "lock.mdb", "writer.lock"};
-    char path[160];
-    for (size_t i = 0; i < 3; i++) {
-        snprintf(path, sizeof path, "%s/%s", place->store, files[i]);
-        unlink(path);
-    }
-    rmdir(place->store);
-    rmdir(place->folder);
-    free(place);
-    return 0;
-}
-
-// Values of every size class: many on a page, nearly a page, several pages.
-static size_t value_bytes(unsigned number) {
-    static const size_t sizes[] = {40, 300, 1900, 2500, 5000, 20000};
-    return sizes[number % 6];
-}
-
-struct put {
-    char name[24];
-    uint8_t value[32768];
-};
-
-static struct store_change fill(struct put *put, unsigned number, char letter, bool removes) {
-    char secret[40];
-    size_t size = value_bytes(number);
-    snprintf(put->name, sizeof put->name, "record-%04u", number);
-    snprintf(secret, sizeof secret, "SECRET-%c-%04u", letter, number);
-    for (size_t at = 0; at < size; at++)
-        put->value[at] = (uint8_t)secret[at % strlen(secret)];
-    return (struct store_change){.tenant = 1,
-                                 .class = STORE_ISSUER,
-                                 .name = bytes_of_text(put->name),
-                                 .remove = removes,
-                                 .value = bytes_of(put->value, removes ? 0 : size),
-                                 .expected_revision = STORE_ANY_REVISION};
-}
-
-static void put(struct store *store, unsigned number, char letter, bool removes) {
-    static struct put one;
-    const struct store_change change = fill(&one, number, letter, removes);
-    assert_ok(store_commit(store, &change, 1, NULL, NULL));
-}
-
-// How often the text occurs in the file.
-static uint64_t count(const struct place *place, const char *needle) {
-    struct stat file;
-    int fd = open(place->file, O_RDONLY);
-    assert_true(fd >= 0 && fstat(fd, &file) == 0);
-    char *room = malloc((size_t)file.st_size);
-    assert_int_equal(read(fd, room, (size_t)file.st_size), file.st_size);
-    close(fd);
-    uint64_t found = 0;
-    const char *end = room + file.st_size, *at = room;
-    while ((at = memmem(at, (size_t)(end - at), needle, strlen(needle)))) {
-        found++;
-        at++;
-    }
-    free(room);
-    return found;
-}
-
-// Every step, with `between` after each; NULL: nothing.
-static vlt_result steps(struct store *store, const uint8_t *needle,
-                        void (*between)(struct store *store), struct store_scrubbed *scrubbed) {
-    struct store_scrub *scrub = NULL;
-    bool is_done = false;
-    assert_ok(store_scrub_new(store, &scrub));
-    if (needle)
-        assert_ok(store_scrub_find(scrub, needle));
-    vlt_result result = vlt_ok();
-    while (vlt_is_ok(result) && !is_done) {
-        result = store_scrub_step(scrub, &is_done);
-        if (between)
-            between(store);
-    }
-    store_scrub_result(scrub, scrubbed);
-    store_scrub_free(scrub);
-    return result;
-}
-
-static vlt_result scrub(struct store *store, const uint8_t *needle,
-                        void (*between)(struct store *store), struct store_scrubbed *scrubbed) {
-    assert_ok(store_renew(store));
-    return steps(store, needle, between, scrubbed);
-}
-
-static void check_value(struct store *store, unsigned number, char letter) {
-    char name[24], secret[40];
-    struct bytes value;
-    snprintf(name, sizeof name, "record-%04u", number);
-    snprintf(secret, sizeof secret, "SECRET-%c-%04u", letter, number);
-    assert_ok(store_snapshot_begin(store));
-    assert_ok(store_get(store, 1, STORE_ISSUER, bytes_of_text(name), &value, NULL));
-    assert_int_equal(value.size, value_bytes(number));
-    for (size_t at = 0; at < value.size; at++)
-        assert_int_equal(value.at[at], (uint8_t)secret[at % strlen(secret)]);
-    store_snapshot_end(store);
-}
-
-// First A everywhere; then a third is removed and a third becomes B.
-static struct store *make(struct place *place) {
-    struct store *store = NULL;
-    assert_ok(store_open(place->store, STORE_CREATE, NULL, &store));
-    for (unsigned i = 0; i < RECORDS; i += TOGETHER) { // a sync for each would take long
-        static struct put puts[TOGETHER];
-        struct store_change changes[TOGETHER];
-        for (unsigned j = 0; j < TOGETHER; j++)
-            changes[j] = fill(&puts[j], i + j, 'A', false);
-        assert_ok(store_commit(store, changes, TOGETHER, NULL, NULL));
-    }
-    for (unsigned i = 0; i < RECORDS; i++)
-        if (i % 3)
-            put(store, i, 'B', i % 3 == 1);
-    return store;
-}
-
-static void check_all(struct store *store) {
-    struct store_size size;
-    for (unsigned i = 0; i < RECORDS; i += 3)
-        check_value(store, i, 'A');
-    for (unsigned i = 2; i < RECORDS; i += 3)
-        check_value(store, i, 'B');
-    assert_ok(store_measure(store, &size));
-    assert_int_equal(size.records, RECORDS / 3 * 2 + 3); // format, revision, scrubbed
-}
-
-static void check_gone(const struct place *place) {
-    char needle[40];
-    for (unsigned i = 0; i < RECORDS; i++)
-        if (i % 3) {
-            snprintf(needle, sizeof needle, "SECRET-A-%04u", i);
-            assert_int_equal(count(place, needle), 0);
-        }
-    assert_true(count(place, "SECRET-A-0300") > 0); // looking does find what is there
-}
+// What was removed is not in the file any more; what is there stays as it was. Pages that
+// are not what they should be, or more than a value needs: test_store_scrub_pages.c.
+#include "tests/unit/store_scrub_place.h"
 
 static void scrub_accepts_and_clears(void **state) {
     struct place *place = *state;
@@ -191,13 +22,6 @@ static void scrub_accepts_and_clears(void **state) {
     assert_ok(scrub(store, NULL, NULL, &done));
     check_all(store);
     store_close(store);
-}
-
-// Commits between the steps take free pages, free others and copy pages with gaps.
-static unsigned commits;
-static void commit_some(struct store *store) {
-    for (unsigned i = 0; i < 5; i++, commits++)
-        put(store, commits * 7 % (RECORDS / 3) * 3, 'A', false);
 }
 
 static void scrub_accepts_commits_meanwhile(void **state) {
@@ -270,6 +94,96 @@ static void scrub_rejects_while_an_old_snapshot_is_read(void **state) {
     store_close(store);
 }
 
+// Holds a snapshot in another process until it is killed.
+static pid_t reader_begin(const struct place *place) {
+    int ready[2];
+    char one = 0;
+    assert_int_equal(pipe(ready), 0);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        struct store *reader = NULL;
+        if (vlt_is_ok(store_open(place->store, STORE_READ, NULL, &reader)) &&
+            vlt_is_ok(store_snapshot_begin(reader)) && write(ready[1], "r", 1) == 1)
+            pause();
+        _exit(1);
+    }
+    close(ready[1]);
+    assert_int_equal(read(ready[0], &one, 1), 1);
+    close(ready[0]);
+    return child;
+}
+
+static void scrub_survives_a_reader_that_died(void **state) {
+    struct place *place = *state;
+    struct store *store = make(place);
+    struct store_scrubbed done;
+    int status;
+    pid_t reader = reader_begin(place);
+    put(store, 3, 'A', true);
+    assert_int_equal(scrub(store, NULL, NULL, &done).class, VLT_UNAVAILABLE);
+    assert_true(count(place, "SECRET-A-0003") > 0); // he may read it
+    assert_int_equal(kill(reader, SIGKILL), 0);
+    assert_int_equal(waitpid(reader, &status, 0), reader);
+    assert_ok(steps(store, NULL, NULL, &done)); // what he left in the list is no reader
+    assert_int_equal(count(place, "SECRET-A-0003"), 0);
+    store_close(store);
+}
+
+// As LMDB leaves it: behind a large value is what its memory held before.
+static void leave_behind_value(const struct place *place, const char *value, const char *what) {
+    uint8_t page[4096];
+    unsigned pages = 0;
+    int fd = open(place->file, O_RDWR);
+    assert_true(fd >= 0);
+    for (off_t at = 0; pread(fd, page, sizeof page, at) == sizeof page; at += sizeof page) {
+        bool is_large_value = page[10] == 4 && memmem(page, 64, value, strlen(value));
+        if (!is_large_value)
+            continue;
+        pages++;
+        assert_int_equal(pwrite(fd, what, strlen(what), at + 4000), strlen(what));
+    }
+    close(fd);
+    assert_true(pages > 0);
+}
+
+// Until no page that is free may be reused.
+static void commit_until_it_grows(const struct place *place, struct store *store) {
+    struct stat before, after;
+    unsigned rounds = 0;
+    do {
+        assert_int_equal(stat(place->file, &before), 0);
+        put(store, 0, 'A', false);
+        assert_int_equal(stat(place->file, &after), 0);
+        assert_true(++rounds < 1000);
+    } while (after.st_size == before.st_size);
+}
+
+// The first leaf is copied by every commit: while nothing can be reused, to behind the
+// end of the file. There it names large values that were written long ago.
+static void scrub_survives_a_file_that_grows_at_the_beginning(void **state) {
+    struct place *place = *state;
+    struct store *store = make(place);
+    struct store_scrub *scrub = NULL;
+    bool is_done = false;
+    int status;
+    pid_t reader = reader_begin(place);
+    commit_until_it_grows(place, store);
+    leave_behind_value(place, "SECRET-A-0003", "REMAINS");
+    assert_ok(store_renew(store));
+    assert_ok(store_scrub_new(store, &scrub));
+    assert_ok(store_scrub_step(scrub, &is_done));
+    assert_int_equal(kill(reader, SIGKILL), 0);
+    assert_int_equal(waitpid(reader, &status, 0), reader);
+    store_readers_check(store);
+    while (!is_done)
+        assert_ok(store_scrub_step(scrub, &is_done));
+    store_scrub_free(scrub);
+    assert_int_equal(count(place, "REMAINS"), 0);
+    check_all(store);
+    store_close(store);
+}
+
 static void renew_rejects_what_is_being_read(void **state) {
     struct store *store = make(*state);
     struct store_export *export = NULL;
@@ -286,44 +200,6 @@ static void renew_rejects_what_is_being_read(void **state) {
     store_close(store);
 }
 
-// A file that was altered on the disk: refused or cleared, never overrun.
-static void scrub_survives_altered_pages(void **state) {
-    struct place *place = *state;
-    struct stat file;
-    store_close(make(place));
-    int fd = open(place->file, O_RDWR);
-    assert_true(fd >= 0 && fstat(fd, &file) == 0);
-    const long pages = file.st_size / 4096;
-    void *sound = malloc((size_t)file.st_size);
-    assert_int_equal(pread(fd, sound, (size_t)file.st_size, 0), file.st_size);
-    uint32_t random = 12345;
-    for (unsigned round = 0; round < 60; round++) {
-        uint8_t page[4096], altered[4096];
-        struct store *store = NULL;
-        struct store_scrubbed done;
-        random = random * 1664525 + 1013904223;
-        off_t at = (off_t)(2 + random % (uint32_t)(pages - 2)) * 4096;
-        assert_int_equal(pread(fd, page, sizeof page, at), sizeof page);
-        memcpy(altered, page, sizeof page);
-        for (unsigned i = 0; i < 4; i++) { // mostly in the header and the list of nodes
-            random = random * 1664525 + 1013904223;
-            altered[random % (i < 3 ? 64 : 4096)] ^= (uint8_t)(1u << (random >> 28 & 7));
-        }
-        assert_int_equal(pwrite(fd, altered, sizeof altered, at), sizeof altered);
-        if (vlt_is_ok(store_open(place->store, STORE_WRITE, NULL, &store)))
-            (void)vlt_is_ok(scrub(store, NULL, NULL, &done));
-        store_close(store);
-        if (round % 20 == 19) { // begin with the sound one again
-            assert_int_equal(ftruncate(fd, file.st_size), 0);
-            assert_int_equal(pwrite(fd, sound, (size_t)file.st_size, 0), file.st_size);
-        }
-    }
-    free(sound);
-    close(fd);
-}
-
-#define CASE(test) cmocka_unit_test_setup_teardown(test, make_place, drop_place)
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         CASE(scrub_accepts_and_clears),
@@ -331,8 +207,9 @@ int main(void) {
         CASE(scrub_survives_its_end_at_every_step),
         CASE(scrub_rejects_too_many_needles),
         CASE(scrub_rejects_while_an_old_snapshot_is_read),
+        CASE(scrub_survives_a_reader_that_died),
+        CASE(scrub_survives_a_file_that_grows_at_the_beginning),
         CASE(renew_rejects_what_is_being_read),
-        CASE(scrub_survives_altered_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // libvault/token: claims on the wire and as JSON, signing, and what the verifier
 // refuses (RFC 9068, RFC 8725).
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <jwt.h>
 #include <stdlib.h>
 
@@ -15,6 +9,7 @@
 #include "libvault/crypto/pkey.h"
 #include "libvault/token/token_sign.h"
 #include "libvault/token/token_verify.h"
+#include "tests/unit/check.h"
 
 #define NOW 1800000000
 #define BASE "https://vault.example"

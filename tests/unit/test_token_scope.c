@@ -1,15 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // libvault/token: what a token covers, what lies inside what, and the request
 // parameter authorization_details (RFC 9396).
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "libvault/token/token_details.h"
 #include "libvault/token/token_scope.h"
+#include "tests/unit/check.h"
 
 static bool matches(const char *pattern, const char *text) {
     return token_pattern_matches(bytes_of_text(pattern), bytes_of_text(text));

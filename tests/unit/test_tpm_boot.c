@@ -1,11 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include "tests/devices/boot_signer.h"
+#include "tests/unit/check.h"
 
 static void pcrs_rejects_what_binds_nothing(void **state) {
     struct fault fault = {0};

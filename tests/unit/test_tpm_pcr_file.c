@@ -1,15 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <openssl/pem.h>
 
 #include "libvault/tpm/boot_key.h"
 #include "libvault/tpm/pcr_file.h"
 #include "tests/devices/boot_signer.h"
+#include "tests/unit/check.h"
 
 #define HEX16 "00112233445566778899aAbBcCdDeEfF"
 

@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
-#include <cmocka.h>
-
+#include "tests/unit/check.h"
 #include "vaultd/redeemer/verdict_memo.h"
 
 static const uint8_t token_sha256[32] = {1, 2, 3};
