@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
-from lab import Lab, need, run, run_cases  # noqa: E402
+from lab import Lab, need, run, run_cases, wait_until  # noqa: E402
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from test_openapi import Document  # noqa: E402
@@ -82,6 +82,15 @@ def a_vault_proves_that_its_key_is_in_a_tpm():
         verify(lab, f"{f}/e3.json", "second-nonce", lab.ca, "--attestation-key", found["attestation_key"], status=1)
         events = [entry for entry in lab.audit() if entry.get("operation") == "device.attest"]
         need([entry["subject"] for entry in events] == ["nonce", "challenge", "nonce", "nonce"], events)
+        # A challenge for another TPM: permitted, but the device gives nothing, and the log says both.
+        with open(f"{f}/c4.json") as text:
+            challenge = json.load(text)
+        name = next(name for name, value in challenge.items() if name == "seed" and isinstance(value, str))
+        challenge[name] = ("A" if challenge[name][0] != "A" else "B") + challenge[name][1:]
+        answer = lab.admin("POST", "/v1/device/attestations", {"challenge": challenge})
+        wait_until("both entries", lambda: [entry["outcome"] for entry in lab.audit() if entry.get("operation") == "device.attest"][4:] == ["allow", "error"])
+        last = [entry for entry in lab.audit() if entry.get("operation") == "device.attest"][-1]
+        need(answer.status >= 400 and last["subject"] == "challenge" and {"administrator", "reason"} <= set(last), (answer, last))
 
 
 def what_was_altered_does_not_verify():

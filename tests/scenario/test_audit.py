@@ -18,7 +18,7 @@ import jsonschema
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, f"{HERE}/lib")
-from jose import new_client_key  # noqa: E402
+from jose import Signer, new_client_key, new_rsa_key  # noqa: E402
 from lab import Lab, TREE, need, run, run_cases, wait_until  # noqa: E402
 from ports import free_port  # noqa: E402
 
@@ -652,6 +652,39 @@ def files_that_are_taken_away_stop_decisions():
         lab.vaultctl("audit", "verify", lab.audit_folder)
 
 
+def small_files_are_made_again():
+    """Also while nothing is recorded; that somebody was there is in the daemon's log and in the audit log."""
+    with Lab("softhsm") as lab:
+        serve(lab)
+        published(lab, len(lab.audit()))
+
+        def content(name):
+            try:
+                with open(f"{lab.audit_folder}/{name}") as text:
+                    return text.read()
+            except FileNotFoundError:
+                return None
+
+        def repairs():
+            return [entry["reason"] for entry in lab.audit() if entry["operation"] == "audit.repair"]
+        key = content("vkey")
+        for name, text in (("vkey", None), ("vkey", "log.example+00000000+AAAA\n"), ("checkpoint", None), ("checkpoint", "nobody's\n")):
+            before = len(repairs())
+            if text:
+                with open(f"{lab.audit_folder}/new", "w") as out:
+                    out.write(text)
+                os.rename(f"{lab.audit_folder}/new", f"{lab.audit_folder}/{name}")
+            else:
+                os.unlink(f"{lab.audit_folder}/{name}")
+            wait_until(f"{name} again", lambda: content(name) not in (None, text))
+            wait_until("the record", lambda: len(repairs()) > before)
+            need(name in repairs()[-1], repairs())
+            lab.vaultctl("audit", "verify", lab.audit_folder, "--key", key.strip())
+        need(content("vkey") == key and len(repairs()) == 4, f"{repairs()}")
+        need("files of the audit log were removed or altered behind the vault's back, and written again: vkey" in lab.log(), "the log does not say it")
+        need("decisions stop" not in lab.log(), "nothing has to stop")
+
+
 # What each entry must say at least, by operation and outcome.
 WHO = {"principal", "client", "source", "correlation", "tenant"}
 REQUEST = WHO | {"forwarder", "host", "method", "path", "model"}
@@ -665,9 +698,9 @@ MUST_SAY = {
     ("token.issue", "deny"): {"source", "correlation", "tenant", "reason"},
     ("token.redeem", "allow"): REQUEST | {"credential", "credential_version", "policies", "policy_set", "token_id"},
     ("token.redeem", "deny"): {"source", "reason"},
-    ("token.revoke", "allow"): set(), ("rotate.signing", "allow"): ADMIN | {"subject"}, ("rotate.signing.promote", "allow"): {"subject"},
+    ("token.revoke", "allow"): WHO | {"token_id"}, ("rotate.signing", "allow"): ADMIN | {"subject"}, ("rotate.signing.promote", "allow"): {"subject"},
     ("rotate.tenant", "allow"): ADMIN | {"tenant"}, ("rotate.tenant.destroy", "allow"): {"subject", "tenant"},
-    ("token.introspect", "allow"): {"tenant", "source"},
+    ("token.introspect", "allow"): {"tenant", "source", "principal", "token_id", "correlation"},
 }
 
 
@@ -734,6 +767,29 @@ def every_event_is_in_the_log_and_whole():
         sealed = lab.vaultctl("--json", "audit", "search", "--log", lab.audit_folder, "--operation", "vault.seal", "--administrator", entries[1]["administrator"])
         need(len(sealed.stdout.splitlines()) == 1, f"by administrator: {sealed.stdout}")
         need(not lab.vaultctl("audit", "search", "--log", lab.audit_folder, "--administrator", "uid 4711 (nobody)").stdout, "of nobody")
+        the_tenant_narrows(lab)
+        listing = lab.vaultctl("audit", "tail", "--count", "500").stdout
+        for line in ("vault.start        every role is ready", "vault.stop         asked to stop", "role.restart       broker 0 was ended by signal 9"):
+            need(line in listing, f"{line}: {listing}")
+
+
+def the_tenant_narrows(lab):
+    """--tenant and VAULTCTL_TENANT alike, as for every other command."""
+    def found(verb, *options, tenant=None):
+        log = ("--log", lab.audit_folder) if verb == "search" else ("--count", "500")
+        done = lab.vaultctl("--json", "audit", verb, *log, *options, env={"VAULTCTL_TENANT": tenant} if tenant else None)
+        return [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+    for verb in ("search", "tail"):
+        every, said = found(verb)
+        ours, _ = found(verb, tenant="default")
+        need(ours and all(entry.get("tenant") == "default" for entry in ours) and len(ours) < len(every), f"{verb}: {len(ours)} of {len(every)}")
+        need([entry["sequence"] for entry in ours] == [entry["sequence"] for entry in found(verb, "--tenant", "default")[0]], f"{verb}: as the option")
+        need(any(entry["operation"] == "vault.start" for entry in found(verb, "--all-tenants", tenant="default")[0]), f"{verb}: of every tenant")
+        none, said = found(verb, tenant="nobody")
+        need(not none and "the tenant nobody (VAULTCTL_TENANT); --all-tenants" in said, f"{verb}: {said}")
+        need(found(verb, "--tenant", "nobody") == ([], ""), f"{verb}: who names a tenant knows")
+        need(found(verb, "--tenant", "default", tenant="nobody")[0], f"{verb}: the option counts")
+    need(lab.vaultctl("audit", "export", "--log", lab.audit_folder, "--tenant", "default", check=False).returncode == 2, "an export of one tenant")
 
 
 def persons_have_pseudonyms():
@@ -782,6 +838,15 @@ def what_nobody_uses_is_listed():
             token = lab.token(lab.subject_token(subject, groups), key=key)
             need(lab.redeem(token, key).status == 200, subject)
         need(lab.exchange(lab.subject_token("mallory", ["nobody"]), key=key).status != 200, "mallory")
+        # An issuer whose people are only ever denied is used by nobody: at issue, and with a token that was not one of ours.
+        signer = Signer(new_rsa_key(), "RS256", "third-1")
+        lab.put_file("third.json", json.dumps({**lab.issuer_record(signer), "name": "third", "issuer": "https://third.example"}))
+        lab.vaultctl("issuer", "add", "third", "--file", f"{lab.folder}/third.json")
+        now = int(time.time())
+        stranger = signer.sign({"iss": "https://third.example", "sub": "mallory", "aud": "vaultd", "iat": now, "exp": now + 600})
+        need(lab.exchange(stranger, key=key).status == 400, "denied")
+        denied = lab.audit()[-1]
+        need(denied["outcome"] == "deny" and denied["principal"] == "https://third.example|mallory" and denied["credential"] == "openai-prod", denied)
         count = len(lab.audit())
         published(lab, count)
         time.sleep(1.1)  # what was created is older than zero days by then
@@ -791,6 +856,7 @@ def what_nobody_uses_is_listed():
         told = lab.vaultctl_json("audit", "unused", "--days", "1", *log)
         names = {(row["kind"], row["name"]) for row in told["unused"]}
         need(("issuer", "second") in names and ("issuer", "corp") not in names, told)
+        need(("issuer", "third") in names, f"a denial was counted as a use of its issuer: {told}")
         need({name for kind, name in names if kind == "permit"} == {"the team"} and not told["policies_left_out"], told)
         need(("credential", "dusty") not in names and ("credential", "openai-prod") not in names, f"made today: {told}")
         need("Everything" not in lab.vaultctl("audit", "unused", "--days", "1", *log).stdout, "for people")
@@ -800,6 +866,8 @@ def what_nobody_uses_is_listed():
         need(list(seen["bob"]["credentials"]) == ["openai-prod"] and seen["bob"]["allowed"] == 2, seen["bob"])
         need(seen["mallory"]["may_reach"] == [] and seen["mallory"]["denied"] == 1 and "credentials" not in seen["mallory"], seen["mallory"])
         need("mallory" in lab.vaultctl("audit", "inventory", *log).stdout, "for people")
+        denied = [row for row in lab.vaultctl_json("audit", "inventory", *log)["identities"] if row["identity"] == "https://third.example|mallory"]
+        need(len(denied) == 1 and denied[0]["denied"] == 1 and denied[0].get("allowed", 0) == 0 and denied[0]["last"] and "credentials" not in denied[0], denied)
 
 
 def signatures(lab):
@@ -838,11 +906,14 @@ def the_key_of_the_log_is_replaced():
         handover = f"{lab.audit_folder}/handover/{old.split('+')[1]}"
         with open(handover) as text:
             good = text.read()
-        with open(handover, "w") as out:
+        shutil.copytree(lab.audit_folder, f"{lab.folder}/copy")
+        with open(f"{lab.folder}/copy/handover/{old.split('+')[1]}", "w") as out:
             out.write(good.replace(new.split("+")[2], old.split("+")[2]))
-        need(verify("--key", old, check=False).returncode != 0, "a forged handover was followed")
-        with open(handover, "w") as out:
-            out.write(good)
+        need(lab.vaultctl("audit", "verify", f"{lab.folder}/copy", "--key", old, check=False).returncode != 0, "a forged handover was followed")
+        os.unlink(handover)
+        wait_until("the handover", lambda: os.path.exists(handover))
+        with open(handover) as text:
+            need(text.read() == good, "another handover")
         # In an emergency nobody vouches for the new key.
         lab.vaultctl("rotate", "checkpoint", "--emergency")
         wait_until("a checkpoint of the third key", lambda: vkey(lab) not in (old, new), 15)
@@ -855,5 +926,5 @@ if __name__ == "__main__":
     run_cases(a_log_of_the_daemon_is_verified_by_others, every_answer_has_its_record_after_kill,
               a_web_server_serves_the_log, an_answer_carries_its_receipt, a_witness_sees_split_views_and_cuts,
               a_witness_tells_two_logs_of_one_key_apart, a_witness_is_locked_up_and_survives_kill, a_log_that_was_rolled_back_is_refused,
-              an_altered_log_is_refused, files_that_are_taken_away_stop_decisions, every_event_is_in_the_log_and_whole, persons_have_pseudonyms,
+              an_altered_log_is_refused, files_that_are_taken_away_stop_decisions, small_files_are_made_again, every_event_is_in_the_log_and_whole, persons_have_pseudonyms,
               what_nobody_uses_is_listed, the_key_of_the_log_is_replaced)

@@ -530,7 +530,7 @@ def arguments_of_vaultctl():
             need(done.returncode == 1 and "standard output can not be written" in done.stderr, f"{arguments}: {done}")
         for arguments, status, word in ((["alice"], 0, ""), (["eyJhbGciOiJFUzI1NiJ9.e30.AA"], 1, "its jti"), (["--principal", "alice"], 1, "ISSUER|SUBJECT"),
                                         (["--principal", "|alice"], 1, "ISSUER|SUBJECT"), (["--principal", f"{lab.issuer}|"], 1, "ISSUER|SUBJECT"),
-                                        (["--credential", "opnai-prod"], 4, "opnai-prod"), (["--credential", "../x"], 4, "../x")):
+                                        (["--credential", "opnai-prod"], 4, "credential list"), (["--credential", "../x"], 4, "credential list")):
             done = lab.vaultctl("revoke", *arguments, check=False)
             need(done.returncode == status and word in done.stderr, f"revoke {arguments}: {done}")
         done = lab.vaultctl("--server", "unix:/nonexistent", "rotate", "credential", "openai-prod", check=False)

@@ -165,6 +165,10 @@ def a_call_that_is_under_way_is_bounded():
         with Watch(lab) as watch:
             done, took_s = lab.put_cold()
         need(done.returncode == 6 and 1.5 < took_s < 3, f"{took_s:.2f} s for {done}")
+        late = "the device does not answer in time"
+        wanted = {"operation": "credential.put", "outcome": "error", "tenant": "cold", "credential": "other-1", "reason": late}
+        put = [entry for entry in lab.audit() if wanted.items() <= entry.items()]
+        need(len(put) == 1 and "administrator" in put[0], f"what came of it is not in the log: {lab.audit()[-1]}")
         need(not watch.failures and watch.slowest < 0.5, f"{watch.slowest:.2f} s, {watch.failures[:1]}")
         at = time.monotonic()
         status = lab.stop()  # with the call under way
@@ -172,6 +176,13 @@ def a_call_that_is_under_way_is_bounded():
         lab.let_go()
         lab.start()
         need(lab.works() and lab.put_cold()[0].returncode == 0, "after a restart")
+        lab.forget_data_keys()
+        lab.hang()
+        answer = lab.redeem(lab.passed, lab.key, request_id="late")
+        lab.let_go()
+        found = [entry for entry in lab.audit() if entry.get("correlation") == "late"]
+        wanted = {"outcome": "error", "reason": late, "principal": f"{lab.issuer}|alice", "credential": "openai-prod", "forwarder": "nginx"}
+        need(answer.status == 503 and len(found) == 1 and wanted.items() <= found[0].items(), (answer, found))
 
 
 def another_device_serves_instead():

@@ -93,6 +93,12 @@ def an_administrator_signs_in_with_oidc():
         need(ask(lab, port, "GET", "/v1/tenants/default/credentials", headers=bearer(["readers"])).status == 200, "and credentials")
         denied = ask(lab, port, "POST", "/v1/seal", {}, headers=bearer(["readers"]))
         need(denied.status == 403, f"but does not seal: {denied}")
+        entry = [entry for entry in lab.audit() if entry["outcome"] == "deny"][-1]
+        need((entry["operation"], entry["subject"], entry["kind"]) == ("vault.seal", "seal", "admin") and "|" in entry["administrator"], entry)
+        denied = ask(lab, port, "POST", "/v1/tenants/default/credentials/openai-prod/rollback", {}, headers=bearer(["sales"]))
+        entry = lab.audit()[-1]
+        wanted = {"operation": "credential.rollback", "subject": "rotateCredential", "tenant": "default", "credential": "openai-prod", "outcome": "deny"}
+        need(denied.status == 403 and wanted.items() <= entry.items(), (denied, entry))
         need(ask(lab, port, "GET", "/v1/status", headers=bearer(["sales"])).status == 403, "another group")
         need(ask(lab, port, "GET", "/v1/status").status == 401, "nobody")
         need(ask(lab, port, "GET", "/v1/status", headers=bearer(["readers"], Signer(new_ec_key(), "ES256", "staff-1"))).status == 401,

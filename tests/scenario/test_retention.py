@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -82,6 +83,11 @@ def entries_move_to_an_archive():
         for same in (log, f"{lab.folder}/link", linked):
             refused("it is no copy", "prune", "--log", log, "--before", "300", "--archive", same)
         shutil.rmtree(f"{log}/checkpoints")
+        # Whoever does not say that an archive has them, where the vault knows none, takes nothing away by one call.
+        for said in ({}, {"archived": False}):
+            answer = lab.admin("POST", "/v1/audit/prune", {"entries": 256, **said})
+            need(answer.status == 409 and "audit.archive is not set" in answer.json["detail"] and "vaultctl audit prune" in answer.json["detail"], answer)
+        need(lab.admin("POST", "/v1/audit/prune", {"entries": 256, "archived": "yes"}).status == 400, "not a yes")
         need(bundles(log)[:2] == ["000", "001"], "something was pruned that should not")
         # The archive is a log by itself.
         need(json.loads(audit("verify", archive).stdout)["entries"] >= 600, "the archive alone")
@@ -93,11 +99,12 @@ def entries_move_to_an_archive():
         # Part of it goes; it is recorded, and the log verifies with and without the archive.
         need(json.loads(audit("prune", "--log", log, "--before", "300", "--archive", archive).stdout)["pruned"] == 256, "whole tiles only")
         need(bundles(log)[0] == "001", bundles(log))
-        need(any(entry["operation"] == "audit.prune" and entry["subject"] == "entries 1 to 256" for entry in lab.audit()), "not recorded")
+        need([entry["subject"] for entry in lab.audit() if (entry["operation"], entry["outcome"]) == ("audit.prune", "allow")] == ["entries 1 to 256"], "not recorded")
         need(json.loads(audit("verify", log).stdout)["pruned"] == 256, "what was not seen is said")
         need(json.loads(audit("verify", log, "--archive", archive).stdout)["pruned"] == 0, "the archive has them")
         refused("entry", "verify", log, "--archive", forged)
         searches_know_what_was_pruned(lab, log, archive)
+        forgeries_are_noticed(lab, token, audit, refused, archive)
         # It goes on: more entries, a restart, the archive grows from a pruned log, the next part goes.
         decide(lab, token, 1100)
         lab.stop()
@@ -111,11 +118,54 @@ def entries_move_to_an_archive():
         audit("prove", "1060", "--log", log, "-o", proof, "--entry", entry)
         # By date: nothing is that old, and everything is older than next year.
         need(json.loads(audit("prune", "--log", log, "--before", "2020-01-01", "--archive", archive).stdout)["pruned"] == 0, "by date")
-        # Bundles that just disappear are not pruned ones.
-        copy = f"{lab.folder}/copy"
-        shutil.copytree(log, copy)
-        os.unlink(f"{copy}/pruned")
-        refused("can not be opened", "verify", copy)
+
+
+def forgeries_are_noticed(lab, token, audit, refused, archive):
+    """Whoever can write the log's folder can remove bundles and write what he likes into `pruned`. Entries 1 to 256 were lawfully pruned."""
+    log, away, verifier = lab.audit_folder, f"{lab.folder}/away", f"{lab.folder}/verifier"
+    run(f"{HERE}/../verifier/build", verifier)
+
+    def others_say():  # a program that shares no line with ours
+        with open(f"{log}/vkey") as text:
+            return subprocess.run([verifier, "verify", log, text.read().strip()], capture_output=True, text=True, timeout=60)
+    pruning = [entry["sequence"] for entry in lab.audit() if (entry["operation"], entry["outcome"]) == ("audit.prune", "allow")]
+    good = f"256\n{pruning[-1]}\n"
+    with open(f"{log}/pruned") as text:
+        need(text.read() == good, "the file pruned")
+    need(json.loads(audit("verify", log).stdout)["prune_entry"] == pruning[-1], "which entry says so")
+    need("256 entries were pruned" in others_say().stdout, others_say())
+
+    def write(text):
+        with open(f"{log}/pruned.new", "w") as file:
+            file.write(text)
+        os.rename(f"{log}/pruned.new", f"{log}/pruned")
+    os.unlink(f"{log}/pruned")
+    refused(f"restore it with two lines, 256 and {pruning[-1]}", "verify", log)
+    write(good)
+    os.rename(f"{log}/tile/entries/001", away)
+    wait_until("the refusal", lambda: lab.redeem(token).status == 503)
+    for forged in (good, f"512\n{pruning[-1]}\n", "512\n514\n", "512\n99999\n"):
+        write(forged)
+        need(others_say().returncode == 1, f"{forged}: {others_say()}")
+        for more in ((), ("--archive", archive)):
+            refused("bundle 1 (entries 257 to 512) is missing and no audit.prune entry covers it", "verify", log, *more)
+        if forged != good:
+            for verb in (("search", "--operation", "vault.init"), ("export",), ("prove", "300")):
+                refused("the file pruned says that entries 1 to 512 are gone", *verb, "--log", log)
+    told = json.loads(audit("verify", log, check=False).stderr)["error"]
+    need((told["class"], told["exit_status"]) == ("crypto", 1), told)
+    answer = lab.admin("GET", "/v1/audit/300/proof")
+    need(answer.status == 409, answer)
+    need(lab.redeem(token).status == 503, "the vault believes the file")
+    lab.stop()
+    lab.start(wait=False)  # nor does one that was not there when it happened
+    wait_until("the refusal to start", lambda: "was altered: the file pruned says that entries 1 to 512 are gone" in lab.log(), 15)
+    lab.stop()
+    os.rename(away, f"{log}/tile/entries/001")
+    write(good)
+    lab.start()
+    wait_until("service", lambda: lab.redeem(token).status == 200)
+    audit("verify", log)
 
 
 def searches_know_what_was_pruned(lab, log, archive):
@@ -172,12 +222,19 @@ def what_the_vaults_own_archive_does_not_have_stays():
         token = serve(lab)
         decide(lab, token, 600)
 
-        def prune(entries, status, said):
-            answer = lab.admin("POST", "/v1/audit/prune", {"entries": entries})
+        def prune(entries, status, said, **more):
+            answer = lab.admin("POST", "/v1/audit/prune", {"entries": entries, **more})
             need(answer.status == status and said in answer.json.values(), answer)
         wait_until("the auditor's word", lambda: lab.vaultctl_json("status")["audit"]["published"] >= 600)
         prune(512, 503, "audit.archive can not be read")
+        prune(512, 503, "audit.archive can not be read", archived=True)  # nobody's word counts then
         lab.vaultctl("audit", "archive", "--log", lab.audit_folder, "--to", archive)
+        lab.vaultctl("seal")  # nobody signs the record, so nothing goes
+        answer = lab.admin("POST", "/v1/audit/prune", {"entries": 512})
+        need(answer.status == 503 and "nobody signs checkpoints" in answer.json["detail"], answer)
+        need(("audit.prune", "allow") not in [(entry["operation"], entry["outcome"]) for entry in lab.audit() if entry["kind"] == "vault"], "permitted all the same")
+        need(bundles(lab.audit_folder)[:2] == ["000", "001"] and not os.path.exists(f"{lab.audit_folder}/pruned"), bundles(lab.audit_folder))
+        lab.vaultctl("unseal")
         os.chmod(archive, 0o755)
         os.rename(f"{archive}/tile/entries/001", f"{archive}/elsewhere")
         prune(512, 409, "audit.archive does not have these entries")

@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What was destroyed is nowhere in the store's file: keys as they were wrapped, and ciphertext."""
 
+import fcntl
 import http.client
 import os
 import signal
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
@@ -71,6 +73,40 @@ def what_is_destroyed_leaves_no_trace():
         need(any(entry["operation"] == "store.scrub" for entry in lab.audit()), "it is not recorded")
 
 
+def begin_to_read(lab):
+    """A dump that nobody takes: a snapshot for as long as it lives."""
+    reader, pipe = os.pipe()
+    fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 4096)
+    dump = subprocess.Popen(["mdb_dump", lab.store_folder], stdout=pipe)
+    os.close(pipe)
+    os.read(reader, 1)
+    return dump, reader
+
+
+def a_reader_holds_it_up_and_a_seal_does_not():
+    with Lab("softhsm") as lab:
+        ready(lab, 10)
+        destroyed = Destroyed(lab)
+        destroyed.look()
+        dump, pipe = begin_to_read(lab)
+        try:
+            for name in ("more-1", "more-3"):
+                lab.vaultctl("credential", "delete", name, "--yes")
+            wait_until("a word in the log", lambda: "somebody reads an old snapshot" in lab.log(), 15)
+            need(len(destroyed.traces()) == 2, "what he may read is gone")
+            lab.vaultctl("seal")
+        finally:
+            dump.kill()
+            dump.wait()
+            os.close(pipe)
+        # That the run was held up is no reason to wait long for the next.
+        wait_until("the next run", lambda: not destroyed.traces(), 20)
+        wait_until("a word in the log", lambda: "was overwritten where something had been destroyed" in lab.log(), 5)
+        need(lab.vaultctl_json("status")["state"] == "sealed", "it was unsealed meanwhile")
+        lab.vaultctl("unseal")
+        need(works(lab), "afterwards")
+
+
 def a_keeper_that_is_killed_cleans_later():
     with Lab("softhsm") as lab:
         ready(lab, 10)
@@ -89,4 +125,4 @@ def a_keeper_that_is_killed_cleans_later():
 
 
 if __name__ == "__main__":
-    run_cases(what_is_destroyed_leaves_no_trace, a_keeper_that_is_killed_cleans_later)
+    run_cases(what_is_destroyed_leaves_no_trace, a_reader_holds_it_up_and_a_seal_does_not, a_keeper_that_is_killed_cleans_later)

@@ -160,7 +160,7 @@ def pruning_and_publishing_do_not_write_at_once():
         lab.slow(200_000)
         for step in range(1, 6):
             load.run(64)  # so that there is something to publish
-            answer = lab.admin("POST", "/v1/audit/prune", {"entries": 256 * step})
+            answer = lab.admin("POST", "/v1/audit/prune", {"entries": 256 * step, "archived": True})
             need(answer.status == 200 and answer.json["pruned"] == 256 * step, answer)
         lab.slow(0)
         published(lab, 1720)

@@ -4,7 +4,8 @@
 // transparency-log packages (golang.org/x/mod/sumdb/note and tlog) over the
 // log's files. DIR is a folder, or the http:// address of a server that serves it.
 //
-//	verifier verify DIR VKEY [OLD-CHECKPOINT]   whole log, sampled inclusion proofs, growth
+//	verifier verify DIR VKEY [OLD-CHECKPOINT]   whole log, sampled inclusion proofs, growth;
+//	                                            what is gone must have been pruned lawfully
 //	verifier proof FILE ENTRY VKEY              a .tlog-proof
 //	verifier mutate DIR VKEY COUNT SEED         single-byte changes; each must be noticed
 package main
@@ -13,8 +14,10 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand"
 	"net/http"
 	"os"
@@ -29,9 +32,11 @@ import (
 const height = 8 // of a tile: 256 hashes
 
 type log struct {
-	dir   string
-	files map[string][]byte // what was read, and changed in mutate
-	tree  tlog.Tree
+	dir    string
+	files  map[string][]byte // what was read, and changed in mutate
+	tree   tlog.Tree
+	pruned int64 // entries that may be missing, from the first on
+	gone   int64 // and are
 }
 
 // A log is a folder, or a web server that serves it.
@@ -44,6 +49,9 @@ func read(dir, path string) ([]byte, error) {
 		return nil, err
 	}
 	defer answer.Body.Close()
+	if answer.StatusCode == 404 {
+		return nil, fs.ErrNotExist
+	}
 	if answer.StatusCode != 200 {
 		return nil, fmt.Errorf("%s: %s", path, answer.Status)
 	}
@@ -227,6 +235,10 @@ func (l *log) tile(level int, n int64) tlog.Tile {
 func (l *log) verifyBundle(n int64) error {
 	width := l.width(n)
 	content, err := l.file(entriesPath(n, width))
+	if errors.Is(err, fs.ErrNotExist) && (n+1)*256 <= l.pruned {
+		l.gone += 256
+		return l.verifyTile(l.tile(0, n)) // the hashes stay
+	}
 	if err != nil {
 		return err
 	}
@@ -254,25 +266,76 @@ func (l *log) verifyBundle(n int64) error {
 	return l.verifyTile(tile)
 }
 
+func (l *log) entry(index int64) ([]byte, error) {
+	content, err := l.file(entriesPath(index/256, l.width(index/256)))
+	if err != nil {
+		return nil, err
+	}
+	entries, err := split(content, l.width(index/256))
+	if err != nil {
+		return nil, err
+	}
+	return entries[index%256], nil
+}
+
 func (l *log) verifyRecordProof(index int64) error {
 	proof, err := tlog.ProveRecord(l.tree.N, index, tlog.TileHashReader(l.tree, l))
 	if err != nil {
 		return err
 	}
-	content, err := l.file(entriesPath(index/256, l.width(index/256)))
+	entry, err := l.entry(index)
+	if errors.Is(err, fs.ErrNotExist) && index < l.pruned {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	entries, err := split(content, l.width(index/256))
+	return tlog.CheckRecord(proof, l.tree.N, l.tree.Hash, index, tlog.RecordHash(entry))
+}
+
+// The file pruned names an entry of the log, and it is that entry which is believed.
+func (l *log) readPruned() error {
+	text, err := l.file("pruned")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	return tlog.CheckRecord(proof, l.tree.N, l.tree.Hash, index, tlog.RecordHash(entries[index%256]))
+	var until, sequence int64
+	_, err = fmt.Sscanf(string(text), "%d\n%d\n", &until, &sequence)
+	if err != nil || string(text) != fmt.Sprintf("%d\n%d\n", until, sequence) {
+		return fmt.Errorf("the file pruned is damaged")
+	}
+	if sequence <= until || sequence > l.tree.N {
+		return fmt.Errorf("the file pruned names entry %d, which is not there", sequence)
+	}
+	if err := l.verifyRecordProof(sequence - 1); err != nil {
+		return fmt.Errorf("the entry that the file pruned names: %v", err)
+	}
+	entry, err := l.entry(sequence - 1)
+	if err != nil {
+		return err
+	}
+	var event struct{ Kind, Operation, Outcome, Subject string }
+	var permitted int64
+	if json.Unmarshal(entry, &event) != nil || event.Kind != "vault" || event.Operation != "audit.prune" || event.Outcome != "allow" {
+		return fmt.Errorf("entry %d is about no pruning", sequence)
+	}
+	_, err = fmt.Sscanf(event.Subject, "entries 1 to %d", &permitted)
+	if err != nil || event.Subject != fmt.Sprintf("entries 1 to %d", permitted) || permitted < until {
+		return fmt.Errorf("entry %d does not permit to prune %d entries", sequence, until)
+	}
+	l.pruned = until
+	return nil
 }
 
 func verify(dir, vkey string, old string) error {
 	l, err := openLog(dir, vkey)
 	if err != nil {
+		return err
+	}
+	if err := l.readPruned(); err != nil {
 		return err
 	}
 	for n := int64(0); n*256 < l.tree.N; n++ {
@@ -305,7 +368,11 @@ func verify(dir, vkey string, old string) error {
 			return fmt.Errorf("growth from %d: %v", before.N, err)
 		}
 	}
-	fmt.Printf("%d entries, %d inclusion proofs\n", l.tree.N, proofs)
+	fmt.Printf("%d entries, %d inclusion proofs", l.tree.N, proofs)
+	if l.gone > 0 {
+		fmt.Printf(", %d entries were pruned", l.gone)
+	}
+	fmt.Println()
 	return nil
 }
 

@@ -124,7 +124,11 @@ def collector(port, certificate, key, header, path, seed=None):
             self.end_headers()
 
         def do_POST(self):
-            body = self.rfile.read(int(self.headers["content-length"]))
+            size = int(self.headers["content-length"])
+            body = self.rfile.read(size)
+            if len(body) < size:  # whoever sent it was killed meanwhile: no request
+                self.close_connection = True
+                return
             if self.headers["authorization"] != header or self.headers["content-type"] != "application/x-ndjson" or body[-1:] != b"\n":
                 out.bad(f"{self.headers} {body[-20:]!r}")
             mood = chance.random() if chance else 1
