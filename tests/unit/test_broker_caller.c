@@ -206,8 +206,6 @@ static void test_request_rejects_only_with_an_entry(void **state) {
     world.last_event[0] = 0;
     post_form("/oauth2/introspect", "", buf_text(&large), &answer);
     assert_int_equal(answer.status, 413);
-    for (int i = 0; i < 100 && !world.last_event[0]; i++)
-        event_base_loop(world.base, EVLOOP_NONBLOCK);
     assert_non_null(strstr(world.last_event, "\"malformed request: the body is too large\""));
     assert_non_null(strstr(world.last_event, "\"kind\":\"introspect\""));
     answer_done(&answer);

@@ -313,12 +313,13 @@ static const struct http_route routes[] = {
     {HTTP_POST, "/v1/redeem", route_show, 10},
 };
 
-static void note_too_large(struct http_exchange *x, const struct http_route *route,
+static void refuse_too_large(struct http_exchange *x, const struct http_route *route,
                            const struct http_parameters *parameters, void *ctx) {
     unsigned *told = ctx;
     bool is_redeem = bytes_equal_text(http_exchange_request(x)->path, "/v1/redeem");
     assert_string_equal(route->path, is_redeem ? "/v1/redeem" : "/v1/status");
     ++*told;
+    http_exchange_reply_too_large(x);
 }
 
 static void router_accepts_and_rejects(void **state) {
@@ -349,7 +350,7 @@ static void router_accepts_and_rejects(void **state) {
         {"POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n01234", "HTTP/1.1 404 "},
     };
     unsigned told = 0;
-    struct http_router router = {routes, sizeof routes / sizeof *routes, &told, note_too_large};
+    struct http_router router = {routes, sizeof routes / sizeof *routes, &told, refuse_too_large};
     struct http_server_settings settings = fixture_settings(http_router_handler);
     settings.body_max = http_router_body_max_handler;
     settings.too_large = http_router_too_large_handler;
@@ -385,64 +386,8 @@ static void router_accepts_and_rejects(void **state) {
     fixture_close(&f);
 }
 
-// ---- What stands between an answer and its leaving ----
-
-static struct {
-    unsigned refused, passed;
-    struct http_exchange *held; // whose answer waits
-} reviewed;
-
-static void on_refused(struct http_exchange *x, unsigned status, const struct http_header *headers,
-                       size_t header_count, struct bytes body, void *ctx) {
-    assert_ptr_equal(ctx, &reviewed);
-    assert_int_equal(status, 404);
-    assert_true(bytes_equal_text(body, "no"));
-    assert_int_equal(header_count, 0);
-    reviewed.refused++;
-    reviewed.held = x;
-}
-static void on_passed(void *ctx) { reviewed.passed++; }
-static const struct http_review reviewing = {on_refused, on_passed}, other_review = {0};
-
-static void reviewed_handler(struct http_exchange *x, void *ctx) {
-    bool is_found = bytes_equal_text(http_exchange_request(x)->path, "/found");
-    assert_null(http_exchange_review_context(x, &reviewing)); // of the request before
-    http_exchange_set_review(x, &reviewing, &reviewed);
-    assert_ptr_equal(http_exchange_review_context(x, &reviewing), &reviewed);
-    assert_null(http_exchange_review_context(x, &other_review));
-    http_exchange_reply(x, is_found ? 200 : 404, NULL, 0, bytes_of_text(is_found ? "yes" : "no"));
-}
-
-static void server_accepts_a_review_of_refusals(void **state) {
-    struct http_server_settings settings = fixture_settings(reviewed_handler);
-    struct fixture f;
-    struct client c;
-    memset(&reviewed, 0, sizeof reviewed);
-    fixture_open(&f, &settings);
-    client_open(&c, &f);
-    client_send(&c, GET("/found"));
-    assert_true(client_sees(&c, "yes"));
-    assert_int_equal(reviewed.passed, 1);
-    client_send(&c, GET("/absent"));
-    for (int i = 0; i < 100 && !reviewed.held; i++)
-        turn(&f);
-    assert_int_equal(reviewed.refused, 1);
-    assert_null(strstr(c.in, "404"));
-    assert_null(http_exchange_review_context(reviewed.held, &reviewing));
-    http_exchange_reply(reviewed.held, 404, NULL, 0, BYTES_LITERAL("told"));
-    assert_true(client_sees(&c, "told"));
-    client_forget(&c);
-    client_send(&c, GET("/found"));
-    assert_true(client_sees(&c, "yes"));
-    assert_int_equal(reviewed.passed, 2);
-    assert_int_equal(reviewed.refused, 1);
-    client_close(&c);
-    fixture_close(&f);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(server_accepts_a_review_of_refusals),
         cmocka_unit_test(server_accepts_pipelined_requests_in_order),
         cmocka_unit_test(server_accepts_many_pipelined),
         cmocka_unit_test(server_accepts_much_before_its_answer),

@@ -9,7 +9,6 @@
 #include "libvault/store/record_tenant.h"
 #include "vaultd/admin/answer.h"
 #include "vaultd/admin/ops.h"
-#include "vaultd/log/log.h"
 
 #define HEADERS_MAX 4
 #define REASON_SIZE 513
@@ -55,8 +54,10 @@ static void put_reason(unsigned status, struct bytes body, char reason[REASON_SI
         vlt_is_ok(jsontext_parse(body, &jsontext_document_limits, NULL, &problem));
     const char *detail = json_string_value(json_object_get(problem, "detail"));
     const char *field = json_string_value(json_object_get(problem, "field"));
-    bool is_malformed = status == 400 || status == 413 || status == 415;
-    if (!is_problem || !detail)
+    bool is_malformed = status == 400 || status == 415;
+    if (status == 413)
+        snprintf(reason, REASON_SIZE, MALFORMED ": the body is too large");
+    else if (!is_problem || !detail)
         snprintf(reason, REASON_SIZE, "status %u", status);
     else if (!is_malformed)
         snprintf(reason, REASON_SIZE, "%s", detail);
@@ -210,11 +211,6 @@ void refusal_untold(struct http_exchange *x) { set_told(x, false); }
 
 // ---- Larger than permitted ----
 
-static void on_noted(vlt_result result, const struct answer_record *answer, void *context) {
-    if (!vlt_is_ok(result))
-        log_warning("a request that was too large is not in the audit log: %s", result.reason);
-}
-
 // Who sends over the network is not known yet: the head came with a token that nobody
 // has verified.
 void refusal_too_large(struct http_exchange *x, const struct http_route *route,
@@ -222,13 +218,8 @@ void refusal_too_large(struct http_exchange *x, const struct http_route *route,
     struct admin *admin = ctx;
     const struct http_peer *peer = http_exchange_peer(x);
     const char *operation = admin_route_operations[route - admin_routes];
-    if (!operation)
-        return;
     bool is_known = admin_caller_take(admin, peer);
-    struct watch *watch =
-        watch_new(admin, x, parameters, is_known ? operation : "admin.connect");
-    if (!watch)
-        return;
-    ask(watch, 413, MALFORMED ": the body is too large", on_noted, NULL);
-    watch_free(watch);
+    if (!operation ||
+        refusal_watch(admin, x, parameters, is_known ? operation : "admin.connect"))
+        http_exchange_reply_too_large(x);
 }

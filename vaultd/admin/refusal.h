@@ -25,7 +25,7 @@ const char *refusal_operation(struct http_exchange *x);
 void refusal_told(struct http_exchange *x);
 void refusal_untold(struct http_exchange *x);
 
-// For http_router.too_large: the server answers, without waiting for the record.
+// For http_router.too_large.
 void refusal_too_large(struct http_exchange *x, const struct http_route *route,
                        const struct http_parameters *parameters, void *ctx);
 

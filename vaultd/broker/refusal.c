@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "vaultd/log/log.h"
 
 // ---- The answer ----
 
@@ -114,26 +113,23 @@ static const struct {
                 {op_evaluation, AUDIT_EVALUATE, "policy.evaluate"},
                 {op_evaluations, AUDIT_EVALUATE, "policy.evaluate"}};
 
-static void on_noted(vlt_result result, const struct answer_record *answer, void *context) {
-    if (!vlt_is_ok(result))
-        log_warning("a request that was too large is not in the audit log: %s", result.reason);
-}
-
 void refusal_too_large(struct http_exchange *x, const struct http_route *route,
                        const struct http_parameters *parameters, void *ctx) {
     for (size_t i = 0; i < sizeof asked_by / sizeof *asked_by; i++) {
         if (asked_by[i].handler != route->handler)
             continue;
-        char id[REQUEST_ID_SIZE];
-        request_id_take(x, id);
+        struct refusal refusal = {
+            .broker = ctx, .x = x, .form = REFUSAL_PROBLEM, .status = 413, .names_entry = true};
         const struct audit_event event = {
             .kind = (uint8_t)asked_by[i].kind,
-            .outcome = AUDIT_DENY,
             .operation = bytes_of_text(asked_by[i].operation),
             .tenant = broker_tenant_name(parameters),
-            .reason = BYTES_LITERAL(REFUSAL_MALFORMED "the body is too large"),
-            .source = bytes_of_text(http_exchange_peer(x)->address),
-            .correlation = bytes_of_text(id)};
-        ask(ctx, &event, on_noted, NULL);
+            .source = bytes_of_text(http_exchange_peer(x)->address)};
+        snprintf(refusal.description, sizeof refusal.description, "%s",
+                 http_refusal_text(HTTP_BODY_TOO_LARGE));
+        request_id_take(x, refusal.request_id);
+        refusal_run(&refusal, &event, REFUSAL_MALFORMED "the body is too large");
+        return;
     }
+    http_exchange_reply_too_large(x);
 }

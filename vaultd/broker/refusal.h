@@ -34,7 +34,7 @@ void refusal_set_unavailable(struct refusal *refusal);
 void refusal_run(const struct refusal *refusal, const struct audit_event *event,
                  const char *reason);
 
-// For http_router.too_large: the server answers, without waiting for the record.
+// For http_router.too_large.
 http_route_too_large refusal_too_large;
 
 #endif

@@ -155,6 +155,18 @@ static void call_handler(struct http_connection *c) {
     server->settings.handler(&c->exchange, server->settings.ctx);
 }
 
+// The handler has it although its body is not here: nothing more than READ_AHEAD is taken
+// from the peer, and what still comes after the answer is passed over.
+static void call_without_body(struct http_connection *c, http_handler *handler) {
+    struct http_server *server = c->server;
+    c->state = CONNECTION_ANSWERING;
+    c->deadline_ms = server_deadline(server, server->settings.answer_ms);
+    c->closes = c->lingers = true;
+    c->exchange.is_owed = true;
+    c->exchange.was_abandoned = false;
+    handler(&c->exchange, server->settings.ctx);
+}
+
 // Does the peer wait for our word (RFC 9110 section 10.1.1)?
 void connection_invite_body(struct http_connection *c) {
     bool body_has_begun = c->in.size - c->in_at > http_reader_consumed(&c->reader);
@@ -166,18 +178,6 @@ void connection_invite_body(struct http_connection *c) {
     connection_push(c);
 }
 
-// The gate has it as a handler has: meanwhile nothing more is taken from the peer than
-// READ_AHEAD. A reply in place of http_exchange_read_body leaves a body unread.
-static void call_gate(struct http_connection *c) {
-    struct http_server *server = c->server;
-    c->state = CONNECTION_ANSWERING;
-    c->deadline_ms = server_deadline(server, server->settings.answer_ms);
-    c->closes = c->lingers = true;
-    c->exchange.is_owed = true;
-    c->exchange.was_abandoned = false;
-    server->settings.gate(&c->exchange, server->settings.ctx);
-}
-
 // The head says that a body comes: how much of it do we want, and from whom?
 static void begin_body(struct http_connection *c) {
     const struct http_server_settings *settings = &c->server->settings;
@@ -187,7 +187,7 @@ static void begin_body(struct http_connection *c) {
     bool is_large = reader->is_chunked || reader->length > settings->gate_bytes;
     bool is_refused = reader->length > reader->limits.body_bytes; // by the reader, now
     if (settings->gate && is_large && !is_refused)
-        call_gate(c);
+        call_without_body(c, settings->gate);
     else
         connection_invite_body(c);
 }
@@ -226,8 +226,9 @@ static void advance_once(struct http_connection *c, bool *ret_again) {
         enum http_refusal refusal = http_reader_refusal(&c->reader);
         c->server->counters.requests_refused++;
         if (refusal == HTTP_BODY_TOO_LARGE && c->server->settings.too_large)
-            c->server->settings.too_large(&c->exchange, c->server->settings.ctx);
-        connection_refuse(c, http_refusal_status(refusal), http_refusal_text(refusal));
+            call_without_body(c, c->server->settings.too_large);
+        else
+            connection_refuse(c, http_refusal_status(refusal), http_refusal_text(refusal));
         return;
     }
     }

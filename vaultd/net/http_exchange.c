@@ -274,6 +274,12 @@ void http_exchange_reply_problem(struct http_exchange *x, const struct http_prob
     buf_done(&body);
 }
 
+void http_exchange_reply_too_large(struct http_exchange *x) {
+    const struct http_problem problem = {.status = http_refusal_status(HTTP_BODY_TOO_LARGE),
+                                         .detail = http_refusal_text(HTTP_BODY_TOO_LARGE)};
+    http_exchange_reply_problem(x, &problem);
+}
+
 void http_exchange_reply_oauth_error(struct http_exchange *x, unsigned status, const char *error,
                                      const char *description,
                                      const struct http_header *headers, size_t header_count) {

@@ -123,13 +123,14 @@ void http_router_too_large(const struct http_router *router, struct http_exchang
     struct bytes path;
     struct http_parameters parameters;
     unsigned allowed;
-    if (!router->too_large ||
-        !vlt_is_ok(http_path_normalise(request->path, normal, sizeof normal, &path)))
-        return;
-    const struct http_route *route =
-        find_route(router, request->method, path, &parameters, &allowed);
+    const struct http_route *route = NULL;
+    if (router->too_large &&
+        vlt_is_ok(http_path_normalise(request->path, normal, sizeof normal, &path)))
+        route = find_route(router, request->method, path, &parameters, &allowed);
     if (route)
         router->too_large(x, route, &parameters, router->ctx);
+    else
+        http_exchange_reply_too_large(x);
 }
 
 void http_router_handler(struct http_exchange *x, void *router) { http_router_dispatch(router, x); }

@@ -33,7 +33,7 @@ struct http_route {
     uint64_t body_bytes_max; // 0: no body is taken (413)
 };
 
-// Told of a request whose body is more than its route takes; the server answers it.
+// In place of the route's handler for a request whose body is more than the route takes.
 typedef void http_route_too_large(struct http_exchange *x, const struct http_route *route,
                                   const struct http_parameters *parameters, void *ctx);
 
@@ -41,7 +41,7 @@ struct http_router {
     const struct http_route *routes;
     size_t route_count;
     void *ctx; // of every handler
-    http_route_too_large *too_large; // NULL: nobody wants to know
+    http_route_too_large *too_large; // NULL: http_exchange_reply_too_large
 };
 
 // Finds and calls the handler, or replies 404, 405 with Allow, or 400 for a
@@ -49,7 +49,8 @@ struct http_router {
 void http_router_dispatch(const struct http_router *router, struct http_exchange *x);
 // For http_server_settings.body_max. Like the server, both from one thread of a process.
 uint64_t http_router_body_max(const struct http_router *router, const struct http_request *head);
-// For http_server_settings.too_large: finds the route, and tells router->too_large.
+// For http_server_settings.too_large: finds the route and calls router->too_large, or
+// refuses what no route takes.
 void http_router_too_large(const struct http_router *router, struct http_exchange *x);
 // settings.handler, too_large and body_max for a server whose ctx is a router.
 void http_router_handler(struct http_exchange *x, void *router);

@@ -46,8 +46,9 @@ struct http_server_settings {
     // NULL: everybody passes.
     http_handler *gate;
     uint64_t gate_bytes;
-    // Told of a request that the server answers itself with 413, after its head and before
-    // the answer; replies nothing. NULL: nobody wants to know.
+    // In place of the handler for a request whose body is too large: its head is there, a
+    // body is not. NULL: the server refuses with http_exchange_reply_too_large. The
+    // connection closes after the reply.
     http_handler *too_large;
     void *ctx;                  // of handler, body_max, gate and too_large
     struct ssl_ctx_st *tls;     // NULL: plain. The server takes its own reference
@@ -121,6 +122,7 @@ void http_exchange_reply_secret(struct http_exchange *x, unsigned status,
 void http_exchange_reply_typed(struct http_exchange *x, unsigned status, const char *media_type,
                                struct bytes body);
 void http_exchange_reply_problem(struct http_exchange *x, const struct http_problem *problem);
+void http_exchange_reply_too_large(struct http_exchange *x); // 413, as a problem
 // At most 8 headers beside its own.
 void http_exchange_reply_oauth_error(struct http_exchange *x, unsigned status, const char *error,
                                      const char *description,

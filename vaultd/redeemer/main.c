@@ -29,7 +29,13 @@ static const struct http_route routes[] = {
 static void too_large(struct http_exchange *x, const struct http_route *route,
                       const struct http_parameters *parameters, void *ctx) {
     if (route->handler == op_redeem)
-        redeem_note_too_large(ctx, x);
+        redeem_refuse_too_large(ctx, x, "token.redeem");
+    else if (route->handler == op_standing)
+        redeem_refuse_too_large(ctx, x, "forwarder.standing");
+    else if (route->handler == op_watch)
+        redeem_refuse_too_large(ctx, x, "forwarder.watch");
+    else
+        http_exchange_reply_too_large(x);
 }
 
 vlt_result redeemer_snapshot(struct redeemer *redeemer) {

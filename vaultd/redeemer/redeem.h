@@ -75,8 +75,9 @@ void redeem_refuse_malformed(struct redeem *redeem, const char *rule, const char
 void redeem_refuse_question(struct redeemer *redeemer, struct http_exchange *x,
                             const char *operation, const struct refusal *refusal,
                             const char *reason, const char *said);
-// Of one that the HTTP server refuses: its answer does not wait for the record.
-void redeem_note_too_large(struct redeemer *redeemer, struct http_exchange *x);
+// Of one whose body is larger than its route takes.
+void redeem_refuse_too_large(struct redeemer *redeemer, struct http_exchange *x,
+                             const char *operation);
 // redeem_unheard.c: the keeper did not hear of it (channel_was_unheard).
 void redeem_refuse_unheard(struct redeem *redeem, vlt_result why);
 

@@ -4,20 +4,23 @@
 // static texts, so the same mistake repeated is counted and not written again.
 #include <stdio.h>
 
-#include "vaultd/log/log.h"
 #include "vaultd/redeemer/redeem.h"
 
 #define MALFORMED "malformed request: "
 
-void redeem_refuse_malformed(struct redeem *redeem, const char *rule, const char *said) {
+static void refuse(struct redeem *redeem, unsigned status, const char *rule, const char *said) {
     char reason[128];
     snprintf(reason, sizeof reason, MALFORMED "%s", rule);
     snprintf(redeem->own_message, sizeof redeem->own_message, "%s", said);
-    redeem->own = (struct refusal){.status = 400,
+    redeem->own = (struct refusal){.status = status,
                                    .type = "invalid_request_error",
                                    .code = "invalid_request",
                                    .message = redeem->own_message};
     redeem_refuse(redeem, &redeem->own, reason);
+}
+
+void redeem_refuse_malformed(struct redeem *redeem, const char *rule, const char *said) {
+    refuse(redeem, 400, rule, said);
 }
 
 void redeem_refuse_question(struct redeemer *redeemer, struct http_exchange *x,
@@ -35,25 +38,20 @@ void redeem_refuse_question(struct redeemer *redeemer, struct http_exchange *x,
         redeem_refuse(redeem, refusal, reason);
 }
 
-static void on_noted(vlt_result result, const struct answer_record *answer, void *context) {
-    if (!vlt_is_ok(result))
-        log_warning("a redeem that was too large is not in the audit log: %s", result.reason);
-}
-
-void redeem_note_too_large(struct redeemer *redeemer, struct http_exchange *x) {
-    struct redeem redeem = {.redeemer = redeemer, .x = x, .operation = "token.redeem"};
-    struct audit_event event;
-    uint8_t room[2048];
-    struct wire_writer w;
-    redeem_event(&redeem, AUDIT_DENY, MALFORMED "the body is too large", &event);
-    if (vlt_is_ok(redeemer_snapshot(redeemer))) {
-        if (vlt_is_ok(forwarder_find(&redeemer->forwarders, redeemer->store, http_exchange_peer(x),
-                                     &redeem.forwarder)))
-            event.forwarder = bytes_of_text(redeem.forwarder->name);
-        store_snapshot_end(redeemer->store);
+// Whoever sends it: an enrolled forwarder is named.
+void redeem_refuse_too_large(struct redeemer *redeemer, struct http_exchange *x,
+                             const char *operation) {
+    struct redeem *redeem = redeem_new(redeemer, x);
+    if (!redeem) {
+        answer_refuse(x, &refusal_unavailable);
+        return;
     }
-    wire_writer_init(&w, room, sizeof room);
-    audit_event_put(&w, &event);
-    const struct ask_record ask = {.event = bytes_of(room, w.size)};
-    ask_record(redeemer->auditor, &ask, on_noted, NULL);
+    redeem->operation = operation;
+    bool has_snapshot = vlt_is_ok(redeemer_snapshot(redeemer));
+    if (has_snapshot && !vlt_is_ok(forwarder_find(&redeemer->forwarders, redeemer->store,
+                                                  http_exchange_peer(x), &redeem->forwarder)))
+        redeem->forwarder = NULL;
+    refuse(redeem, 413, "the body is too large", http_refusal_text(HTTP_BODY_TOO_LARGE));
+    if (has_snapshot)
+        store_snapshot_end(redeemer->store);
 }
