@@ -96,6 +96,11 @@ def malformed_redeems_are_recorded_and_counted():
 
 def what_nobody_can_decide_is_recorded():
     with Lab("softhsm") as lab:
+        lab.start()  # and who is enrolled nobody knows before there is a store
+        for operation, answer in (("forwarder.watch", lab.redeemer("GET", "/v1/watch")), ("token.redeem", lab.redeemer("POST", "/v1/redeem", {}))):
+            entry = entry_of(lab, answer)
+            need(answer.status == 503 and entry["outcome"] == "error" and entry["operation"] == operation, (answer, entry))
+    with Lab("softhsm") as lab:
         serve(lab)
         key = new_client_key()
         bound, bearer = lab.token(lab.subject_token(), key=key), lab.token(lab.subject_token(groups=("ml", "ci")))

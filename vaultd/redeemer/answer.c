@@ -33,6 +33,11 @@ const struct refusal refusal_unavailable = {
     NULL,
     NULL};
 
+const struct refusal *refusal_of(vlt_result result, const struct refusal *otherwise) {
+    return result.class == VLT_UNAVAILABLE || result.class == VLT_BUG ? &refusal_unavailable
+                                                                      : otherwise;
+}
+
 #define RETRY_AFTER_S "1" // with every 503: devices and roles come back by themselves
 
 static void put_member(struct buf *out, const char *name, const char *value) {

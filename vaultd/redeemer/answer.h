@@ -21,6 +21,9 @@ struct refusal {
 extern const struct refusal refusal_no_token, refusal_bad_token, refusal_bad_proof, refusal_denied,
     refusal_unavailable;
 
+// Of a question that failed: unavailable when nobody could decide it, else `otherwise`.
+const struct refusal *refusal_of(vlt_result result, const struct refusal *otherwise);
+
 void answer_refuse(struct http_exchange *x, const struct refusal *refusal);
 // The same of a decision that is in the audit log as that entry: its receipt.
 void answer_refuse_recorded(struct http_exchange *x, const struct refusal *refusal,

@@ -67,12 +67,6 @@ static void ask_keeper(struct redeem *redeem) {
     ask_open(redeem->redeemer->keeper, &ask, redeem_opened, redeem);
 }
 
-// What the client is told when a step failed.
-static const struct refusal *refusal_of(vlt_result result, const struct refusal *otherwise) {
-    return result.class == VLT_UNAVAILABLE || result.class == VLT_BUG ? &refusal_unavailable
-                                                                      : otherwise;
-}
-
 static void decide_and_ask(struct redeem *redeem) {
     const char *reason = "";
     vlt_result result = verify_token(redeem);

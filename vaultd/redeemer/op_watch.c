@@ -46,23 +46,30 @@ void watchers_end(struct redeemer *redeemer) {
         watcher_end(redeemer->watchers);
 }
 
-static vlt_result check_enrolled(struct redeemer *redeemer, struct http_exchange *x) {
+// NULL: the forwarder is enrolled; else what it is told. A forwarder that hears nothing
+// forgets, whatever the reason.
+static const struct refusal *check_enrolled(struct redeemer *redeemer, struct http_exchange *x,
+                                            const char **ret_reason) {
     const struct record_forwarder *forwarder;
-    VLT_TRY(redeemer_snapshot(redeemer));
-    vlt_result result =
+    vlt_result result = redeemer_snapshot(redeemer);
+    *ret_reason = result.reason;
+    if (!vlt_is_ok(result))
+        return &refusal_unavailable;
+    result =
         forwarder_find(&redeemer->forwarders, redeemer->store, http_exchange_peer(x), &forwarder);
     store_snapshot_end(redeemer->store);
-    return result;
+    *ret_reason = result.reason;
+    return vlt_is_ok(result) ? NULL : refusal_of(result, &refusal_denied);
 }
 
 void op_watch(struct http_exchange *x, const struct http_parameters *parameters, void *ctx) {
     struct redeemer *redeemer = ctx;
     const struct http_header headers[] = {HTTP_HEADER("content-type", BYTES_LITERAL("text/plain")),
                                           HTTP_HEADER("cache-control", BYTES_LITERAL("no-store"))};
-    vlt_result result = check_enrolled(redeemer, x);
-    if (!vlt_is_ok(result)) { // whatever it is: a forwarder that hears nothing forgets
-        redeem_refuse_question(redeemer, x, "forwarder.watch", &refusal_denied, result.reason,
-                               NULL);
+    const char *reason;
+    const struct refusal *refusal = check_enrolled(redeemer, x, &reason);
+    if (refusal) {
+        redeem_refuse_question(redeemer, x, "forwarder.watch", refusal, reason, NULL);
         return;
     }
     struct watcher *watcher = calloc(1, sizeof *watcher);
