@@ -25,7 +25,7 @@ struct publication {
     const char *refusal;
     const char *damage; // of what was published, until the files are restored; NULL: none
     char damaged[256];  // which file, and how; is_mended: and is whole again
-    char repaired[256]; // is_repaired: which files were made again
+    char repaired[640]; // is_repaired: which files were made again
     struct patrol patrol;
     struct public_files files;
     bool knows_files; // not while they are replaced, nor when that did not end well
@@ -223,6 +223,14 @@ static void ask_signature(struct publication *p) {
 }
 
 // They are public and can be made again, so nothing has to stop; who did it should be found.
+static void say_repaired(struct publication *p, const char *what, const char *files) {
+    const size_t said = p->is_repaired ? strlen(p->repaired) : 0; // and not recorded yet
+    snprintf(p->repaired + said, sizeof p->repaired - said, "%s%s: %s", said ? "; " : "", what,
+             files);
+    log_warning("files of the audit log were %s: %s", what, files);
+    p->is_repaired = true;
+}
+
 static void repaired(struct publication *p) {
     bool is_unwritten = !vlt_is_ok(p->kept);
     if (is_unwritten && !p->was_unwritten)
@@ -231,11 +239,8 @@ static void repaired(struct publication *p) {
     p->was_unwritten = is_unwritten;
     if (!p->repairing[0])
         return;
-    snprintf(p->repaired, sizeof p->repaired,
-             "removed or altered behind the vault's back, and written again: %s", p->repairing);
-    log_warning("files of the audit log were %s", p->repaired);
+    say_repaired(p, "removed or altered behind the vault's back, and written again", p->repairing);
     p->repairing[0] = 0;
-    p->is_repaired = true;
 }
 
 static void round_goes_on(struct publication *p) {
@@ -294,6 +299,20 @@ void publication_hurry(struct publication *p) {
 
 // ---- Life ----
 
+// The entry that permits what was pruned is proved with these tiles, and they are as good as
+// the root that the publisher found. Where they can not be written, a log of which nothing
+// is missing needs none.
+static void mend_tiles(struct publication *p) {
+    struct fault fault = {0};
+    char mended[PUBLISHER_MENDED_SIZE];
+    vlt_result result = publisher_mend(p->publisher, &fault, mended);
+    if (!vlt_is_ok(result))
+        log_error("a tile of the audit log can not be written again: %s",
+                  fault_or_reason(&fault, result));
+    if (mended[0]) // a disk that lost its power is as likely as somebody
+        say_repaired(p, "missing or damaged when vaultd started, and written again", mended);
+}
+
 // Whoever removed old entries while nobody looked may have written that they were pruned.
 static vlt_result check_pruned(struct log_file *file, struct fault *fault, uint64_t *ret_until) {
     struct log_pruned pruned;
@@ -331,9 +350,11 @@ vlt_result publication_new(struct log_file *file, const char *origin, struct fau
                            "choose another folder", log_file_folder(file), at->origin, origin);
     set_start(p);
     if (vlt_is_ok(result))
-        result = check_pruned(file, fault, &p->patrol.pruned);
-    if (vlt_is_ok(result))
         result = publisher_open(&p->start, fault, &p->publisher);
+    if (vlt_is_ok(result))
+        mend_tiles(p);
+    if (vlt_is_ok(result))
+        result = check_pruned(file, fault, &p->patrol.pruned);
     if (!vlt_is_ok(result)) {
         publication_free(p);
         return result;

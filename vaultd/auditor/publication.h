@@ -21,8 +21,9 @@
 
 struct publication;
 struct worker;
-// Proves first that journal and tiles give the root of the last checkpoint, and that the
-// log says what was pruned; VLT_CONFLICT when they do not. The file must outlive the publication.
+// Proves first that journal and tiles give the root of the last checkpoint, writes its partial
+// tiles again where they are missing, and proves that the log says what was pruned;
+// VLT_CONFLICT when they do not. The file must outlive the publication.
 vlt_result publication_new(struct log_file *file, const char *origin, struct fault *fault,
                            struct publication **ret_publication) VLT_MUST_USE;
 void publication_free(struct publication *publication); // waits for the thread; NULL is fine
@@ -43,8 +44,8 @@ const char *publication_refusal(const struct publication *publication);
 // record, until it is said that it is there. NULL: nothing of the kind.
 const char *publication_mended(const struct publication *publication);
 void publication_mended_recorded(struct publication *publication);
-// Small public files were missing or altered and were written again: which, for the record,
-// until it is said that it is there. NULL: nothing of the kind.
+// Small public files, or at the start partial tiles, were missing or altered and were written
+// again: which, for the record, until it is said that it is there. NULL: nothing of the kind.
 const char *publication_repaired(const struct publication *publication);
 void publication_repaired_recorded(struct publication *publication);
 // Entries that the vault itself has pruned, as the file `pruned` says from now on. Only on

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -213,7 +214,83 @@ vlt_result publisher_read_checkpoint(int folder, struct fault *fault,
                            "the file checkpoint of the audit folder is damaged: restore it");
 }
 
+// ---- Mending ----
+
+// As readers read it: where the partial tile is not there, the beginning of the full one
+// counts. A crash may have come between that one and the checkpoint that speaks of it.
+static bool is_bundle_good(const struct publisher *publisher, struct tile_reader *reader) {
+    struct bytes found;
+    return vlt_is_ok(tile_reader_bundle(reader, publisher->size / TILE_WIDTH, &found)) &&
+           bytes_begin_with(found, buf_bytes(&publisher->bundle));
+}
+
+static bool is_row_good(const struct publisher *publisher, struct tile_reader *reader,
+                        unsigned level, uint64_t number) {
+    const struct merkle_source source = tile_reader_source(reader);
+    struct merkle_hash found;
+    for (unsigned i = 0; i < publisher->widths[level]; i++)
+        if (!vlt_is_ok(source.read(level * TILE_HEIGHT, number * TILE_WIDTH + i, source.context,
+                                   &found)) ||
+            !merkle_hash_equal(&found, &publisher->rows[level][i]))
+            return false;
+    return true;
+}
+
+static vlt_result mend_tile(struct publisher *publisher, unsigned level, uint64_t number,
+                            unsigned width, struct bytes content, struct fault *fault,
+                            char mended[PUBLISHER_MENDED_SIZE]) {
+    char path[TILE_PATH_MAX];
+    const size_t size = strlen(mended);
+    publisher->syncs_each = true;
+    VLT_TRY(write_tile(publisher, level, number, width, content, fault));
+    tile_path(level, number, width, path);
+    snprintf(mended + size, PUBLISHER_MENDED_SIZE - size, "%s%s", size ? ", " : "", path);
+    return vlt_ok();
+}
+
+static vlt_result mend_all(struct publisher *publisher, struct tile_reader *reader,
+                           struct fault *fault, char mended[PUBLISHER_MENDED_SIZE]) {
+    uint64_t number = publisher->size / TILE_WIDTH;
+    if (publisher->widths[0] && !is_bundle_good(publisher, reader))
+        VLT_TRY(mend_tile(publisher, TILE_ENTRIES, number, publisher->widths[0],
+                          buf_bytes(&publisher->bundle), fault, mended));
+    for (unsigned level = 0; level < TILE_LEVELS; level++, number /= TILE_WIDTH)
+        if (!is_row_good(publisher, reader, level, number))
+            VLT_TRY(mend_tile(publisher, level, number, publisher->widths[level],
+                              row_bytes(publisher, level), fault, mended));
+    return vlt_ok();
+}
+
+vlt_result publisher_mend(struct publisher *publisher, struct fault *fault,
+                          char ret_mended[PUBLISHER_MENDED_SIZE]) {
+    struct tile_reader reader;
+    ret_mended[0] = 0;
+    VLT_TRY(tile_reader_init(&reader, publisher->folder, publisher->size));
+    vlt_result result = mend_all(publisher, &reader, fault, ret_mended);
+    tile_reader_done(&reader);
+    return result;
+}
+
 // ---- Open ----
+
+// A hash of a partial tile that is not there any more, from the full tile below it. Whether
+// that is what was signed, the root says.
+static vlt_result hash_from_below(const struct merkle_source *source, unsigned level,
+                                  uint64_t index, struct merkle_hash *ret_hash) {
+    struct merkle_hash row[TILE_WIDTH];
+    for (unsigned i = 0; i < TILE_WIDTH; i++)
+        VLT_TRY(source->read((level - 1) * TILE_HEIGHT, index * TILE_WIDTH + i, source->context,
+                             &row[i]));
+    return row_root(row, TILE_WIDTH, NULL, ret_hash);
+}
+
+static vlt_result load_hash(const struct merkle_source *source, unsigned level, uint64_t index,
+                            struct merkle_hash *ret_hash) {
+    vlt_result result = source->read(level * TILE_HEIGHT, index, source->context, ret_hash);
+    return result.class == VLT_NOT_FOUND || result.class == VLT_MALFORMED
+               ? hash_from_below(source, level, index, ret_hash)
+               : result;
+}
 
 // The rows above the entries, as the tiles of the last checkpoint have them.
 static vlt_result load_rows(struct publisher *publisher, struct fault *fault) {
@@ -228,8 +305,7 @@ static vlt_result load_rows(struct publisher *publisher, struct fault *fault) {
          level++, hashes /= TILE_WIDTH) {
         unsigned width = (unsigned)(hashes % TILE_WIDTH);
         for (unsigned i = 0; vlt_is_ok(result) && i < width; i++)
-            result = source.read(level * TILE_HEIGHT, hashes - width + i, source.context,
-                                 &publisher->rows[level][i]);
+            result = load_hash(&source, level, hashes - width + i, &publisher->rows[level][i]);
         publisher->widths[level] = width;
     }
     tile_reader_done(&reader);

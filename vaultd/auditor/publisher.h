@@ -15,6 +15,8 @@
 #include "libvault/audit/tile.h"
 #include "vaultd/auditor/signed_note.h"
 
+#define PUBLISHER_MENDED_SIZE 320
+
 struct publisher;
 struct publisher_start {
     const char *folder;
@@ -24,11 +26,17 @@ struct publisher_start {
     struct checkpoint at; // the last one that was written; size 0: none
 };
 // Takes up where the checkpoint ends and proves that tiles and journal still give
-// its root. VLT_CONFLICT: they do not, or are shorter (altered or rolled back).
+// its root. VLT_CONFLICT: they do not, or are shorter (altered or rolled back). Writes
+// nothing, and needs no partial tile: journal and full tiles have what is in them.
 vlt_result publisher_open(const struct publisher_start *start, struct fault *fault,
                           struct publisher **ret_publisher) VLT_MUST_USE;
 void publisher_close(struct publisher *publisher); // NULL is fine
 
+// Behind publisher_open, whose proof says what they must be: partial tiles of the checkpoint
+// that are missing or not as they were are written again. `ret_mended` names them, ", "
+// between them, and is empty where there are none; also after a failure.
+vlt_result publisher_mend(struct publisher *publisher, struct fault *fault,
+                          char ret_mended[PUBLISHER_MENDED_SIZE]) VLT_MUST_USE;
 // Entries up to `durable` go to their tiles, which are on the disk when it
 // returns. After a failure the publisher is of no more use: open another.
 vlt_result publisher_advance(struct publisher *publisher, uint64_t durable,

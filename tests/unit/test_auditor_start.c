@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+// An auditor that starts with a log that was pruned, and of which something is missing: what
+// it makes again, and that nothing is believed because of that.
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "libvault/audit/log_verify.h"
+#include "tests/unit/check.h"
+#include "tests/unit/log_fixture.h"
+#include "vaultd/auditor/publication.h"
+#include "vaultd/auditor/publisher.h"
+#include "vaultd/auditor/retention.h"
+
+#define ENTRIES 1200 // behind them the entry audit.prune
+#define PRUNED 512
+#define LARGE 65900  // entries of a log with three levels of tiles
+
+static char path[64];
+static int folder;
+static struct fault fault;
+
+static int make_folder(void **state) {
+    snprintf(path, sizeof path, "/tmp/auditor-start.XXXXXX");
+    folder = mkdtemp(path) ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    return folder < 0;
+}
+
+static int drop_folder(void **state) {
+    close(folder);
+    return made_remove(path);
+}
+
+// ---- A log as the auditor makes it ----
+
+static void add(struct log_file *file, uint64_t count, const struct audit_event *event) {
+    uint64_t sequence;
+    for (uint64_t i = 0; i < count; i++)
+        assert_ok(log_file_add(file, event, &sequence));
+    assert_ok(log_file_sync(file, &fault));
+}
+
+static void add_plain(struct log_file *file, uint64_t count) {
+    const struct audit_event plain = {.kind = AUDIT_REDEEM, .outcome = AUDIT_ALLOW, .at_us = 1};
+    for (; count > 10000; count -= 10000)
+        add(file, 10000, &plain);
+    add(file, count, &plain);
+}
+
+static void add_prune(struct log_file *file, uint64_t until) {
+    char subject[LOG_PRUNED_SUBJECT_SIZE];
+    log_pruned_subject(until, subject);
+    add(file, 1,
+        &(struct audit_event){.kind = AUDIT_VAULT,
+                              .outcome = AUDIT_ALLOW,
+                              .at_us = 1,
+                              .operation = BYTES_LITERAL(LOG_PRUNED_OPERATION),
+                              .subject = bytes_of_text(subject)});
+}
+
+// What a publication does first; whether a checkpoint comes of it is another matter.
+static struct publisher *advance(struct log_file *file) {
+    const struct checkpoint *at = log_file_checkpoint(file);
+    const struct publisher_start start = {
+        .folder = path,
+        .segment = log_file_segment_of(file, at->size / TILE_WIDTH * TILE_WIDTH + 1),
+        .durable = log_file_durable(file),
+        .at = *at};
+    struct publisher *publisher = NULL;
+    assert_ok(publisher_open(&start, &fault, &publisher));
+    assert_ok(publisher_advance(publisher, start.durable, &fault));
+    return publisher;
+}
+
+// Any signature does: the auditor has no key.
+static void publish(struct log_file *file) {
+    struct publisher *publisher = advance(file);
+    struct checkpoint next = {.origin = MADE_ORIGIN, .size = publisher_size(publisher)};
+    struct signed_note note;
+    signed_note_init(&note);
+    assert_ok(publisher_root(publisher, &next.root));
+    checkpoint_put(&next, &note.note);
+    buf_put_text(&note.note, "\n\xE2\x80\x94 log.example AAAAAAAAAAA=\n");
+    buf_put_text(&note.vkeys, "vkey\n");
+    assert_ok(publisher_write_checkpoint(publisher, &note, &fault));
+    log_file_trim(file, &next);
+    signed_note_done(&note);
+    publisher_close(publisher);
+}
+
+// Pruned by the auditor's own code.
+static void make_log(uint64_t entries) {
+    struct log_file *file;
+    struct retention_step step;
+    uint64_t pruned;
+    assert_ok(log_file_open(path, &fault, &file));
+    add_plain(file, entries);
+    add_prune(file, PRUNED);
+    publish(file);
+    const struct retention order = {
+        .folder = folder, .archive = "", .at = *log_file_checkpoint(file)};
+    assert_ok(retention_plan(&order, PRUNED, &fault, &step));
+    assert_ok(retention_prune(&order, &step, entries + 1, &fault, &pruned));
+    assert_int_equal(pruned, PRUNED);
+    log_file_close(file);
+}
+
+// What it wrote again is in `repaired`. The whole log is verified when it started.
+static vlt_result start(char repaired[640]) {
+    struct log_file *file;
+    struct publication *publication = NULL;
+    fault = (struct fault){0};
+    repaired[0] = 0;
+    VLT_TRY(log_file_open(path, &fault, &file));
+    vlt_result result = publication_new(file, MADE_ORIGIN, &fault, &publication);
+    if (vlt_is_ok(result)) {
+        const struct checkpoint *at = log_file_checkpoint(file);
+        if (publication_repaired(publication))
+            snprintf(repaired, 640, "%s", publication_repaired(publication));
+        assert_ok(log_verify_part(folder, at, 0, at->size, &fault));
+        publication_free(publication);
+    }
+    log_file_close(file);
+    return result;
+}
+
+// ---- Partial tiles ----
+
+static void starts(const char *expected) {
+    char repaired[640];
+    vlt_result result = start(repaired);
+    if (!vlt_is_ok(result))
+        fail_msg("%s (%s)", result.reason, fault.text);
+    if (!expected)
+        assert_string_equal(repaired, "");
+    else if (!strstr(repaired, expected))
+        fail_msg("\"%s\" is not in \"%s\"", expected, repaired);
+}
+
+static void drop(const char *file) { assert_int_equal(unlinkat(folder, file, 0), 0); }
+
+static const char *const partials[] = {"tile/entries/004.p/177", "tile/0/004.p/177",
+                                       "tile/1/000.p/4"};
+
+static void start_accepts_what_is_whole(void **state) {
+    struct stat before[3], after;
+    make_log(ENTRIES);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(fstatat(folder, partials[i], &before[i], 0), 0);
+    starts(NULL);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(fstatat(folder, partials[i], &after, 0), 0);
+        assert_int_equal(before[i].st_ino, after.st_ino); // not written for nothing
+    }
+}
+
+static void start_accepts_lost_partial_tiles(void **state) {
+    make_log(ENTRIES);
+    for (size_t i = 0; i < 3; i++) {
+        drop(partials[i]);
+        starts(partials[i]);
+    }
+    for (size_t i = 0; i < 3; i++)
+        drop(partials[i]);
+    starts("written again: tile/entries/004.p/177, tile/0/004.p/177, tile/1/000.p/4");
+    for (size_t i = 0; i < 3; i++) { // cut
+        made_put(folder, partials[i], BYTES_LITERAL("x"));
+        starts(partials[i]);
+    }
+    starts(NULL);
+}
+
+// Tiles above the lowest come from full ones.
+static void start_accepts_lost_tiles_of_each_level(void **state) {
+    make_log(LARGE);
+    drop("tile/0/257.p/109");
+    drop("tile/1/001.p/1");
+    drop("tile/2/000.p/1");
+    starts("written again: tile/0/257.p/109, tile/1/001.p/1, tile/2/000.p/1");
+    starts(NULL);
+}
+
+// A crash after the full tile took their place, and before there was a checkpoint: nothing
+// was lost.
+static void start_accepts_full_tiles_instead(void **state) {
+    struct log_file *file;
+    make_log(ENTRIES);
+    assert_ok(log_file_open(path, &fault, &file));
+    add_plain(file, 300);
+    publisher_close(advance(file));
+    log_file_close(file);
+    assert_int_equal(faccessat(folder, partials[0], F_OK, 0), -1);
+    assert_int_equal(faccessat(folder, partials[1], F_OK, 0), -1);
+    starts(NULL);
+    made_put(folder, "tile/0/004", BYTES_LITERAL("torn")); // nobody had synced it
+    starts("written again: tile/0/004.p/177");
+}
+
+// ---- What is not believed because of that ----
+
+static void drop_partials(void) {
+    for (size_t i = 0; i < 3; i++)
+        unlinkat(folder, partials[i], 0);
+}
+
+static bool has_partials(void) {
+    for (size_t i = 0; i < 3; i++)
+        if (faccessat(folder, partials[i], F_OK, 0) == 0)
+            return true;
+    return false;
+}
+
+static void start_rejects_a_forged_file(void **state) {
+    static const char *const forged[] = {"768\n1201\n", "512\n1200\n", "512\n1202\n", "1024\n"};
+    char repaired[640];
+    make_log(ENTRIES);
+    for (size_t i = 0; i < sizeof forged / sizeof *forged; i++) {
+        drop_partials();
+        made_put(folder, "pruned", bytes_of_text(forged[i]));
+        assert_class(start(repaired), VLT_CONFLICT);
+        assert_non_null(strstr(fault.text, "was altered: the file pruned"));
+    }
+    made_put(folder, "pruned", BYTES_LITERAL("512\n1201\n"));
+    starts(NULL); // the tiles are there again since the first attempt
+}
+
+// Tiles are made only from what gives the root of the checkpoint.
+static void start_rejects_what_does_not_give_the_root(void **state) {
+    static const char word[] = "\"sequence\":1200";
+    char repaired[640];
+    struct buf journal;
+    make_log(ENTRIES);
+    buf_init(&journal, 20 << 20);
+    assert_ok(tile_file_read(folder, "00000000000000000001.jsonl", journal.max, NULL, &journal));
+    uint8_t *at = memmem(journal.at, journal.size, word, sizeof word - 1);
+    assert_non_null(at);
+    uint8_t *kind = memmem(at - 100, 100, "redeem", 6);
+    assert_non_null(kind);
+    kind[0] = 's';
+    made_put(folder, "00000000000000000001.jsonl", buf_bytes(&journal));
+    drop_partials();
+    assert_class(start(repaired), VLT_CONFLICT);
+    assert_false(has_partials());
+    kind[0] = 'r';
+    made_put(folder, "00000000000000000001.jsonl", buf_bytes(&journal));
+    // The full tile from which a hash would come is not what it was, or is not there.
+    struct buf tile;
+    buf_init(&tile, 8192);
+    assert_ok(tile_file_read(folder, "tile/0/002", tile.max, NULL, &tile));
+    tile.at[100] ^= 1;
+    made_put(folder, "tile/0/002", buf_bytes(&tile));
+    assert_class(start(repaired), VLT_CONFLICT);
+    drop("tile/0/002");
+    assert_class(start(repaired), VLT_NOT_FOUND);
+    assert_false(has_partials());
+    tile.at[100] ^= 1;
+    made_put(folder, "tile/0/002", buf_bytes(&tile));
+    starts(partials[2]);
+    buf_done(&tile);
+    buf_done(&journal);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(start_accepts_what_is_whole, make_folder, drop_folder),
+        cmocka_unit_test_setup_teardown(start_accepts_lost_partial_tiles, make_folder,
+                                        drop_folder),
+        cmocka_unit_test_setup_teardown(start_accepts_lost_tiles_of_each_level, make_folder,
+                                        drop_folder),
+        cmocka_unit_test_setup_teardown(start_accepts_full_tiles_instead, make_folder,
+                                        drop_folder),
+        cmocka_unit_test_setup_teardown(start_rejects_a_forged_file, make_folder, drop_folder),
+        cmocka_unit_test_setup_teardown(start_rejects_what_does_not_give_the_root, make_folder,
+                                        drop_folder),
+    };
+    return cmocka_run_group_tests_name("auditor_start", tests, NULL, NULL);
+}
