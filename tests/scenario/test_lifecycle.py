@@ -5,6 +5,7 @@
 import http.client
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -219,7 +220,8 @@ def a_bad_reload_changes_nothing():
         need(lab.works(token, key), "after a bad reload")
         # Where roles are that run is fixed: a role that dies comes back to the same place.
         for section, values in (("audit", {"directory": f"{lab.folder}/elsewhere"}), ("issuer", "https://elsewhere.test"),
-                                ("store", f"{lab.folder}/elsewhere"), ("users", {"broker": "nobody"})):
+                                ("store", f"{lab.folder}/elsewhere"), ("users", {"broker": "nobody"}),
+                                ("keeper", {"secret_heap_kib": 8192}), ("device", {"environment": ["MODULE=/elsewhere"]})):
             refusals = lab.log().count("needs a restart of vaultd")
             lab.extra = {section: values}
             lab.write_config()
@@ -230,6 +232,15 @@ def a_bad_reload_changes_nothing():
         wait_until("an auditor", lambda: lab.pids().get("auditor") not in (None, before))
         wait_until("service", lambda: lab.works(token, key))
         need(not os.path.exists(f"{lab.folder}/elsewhere"), "another log was begun")
+
+
+def the_keepers_memory_is_as_large_as_configured():
+    for kib in (5000, 7000):  # any system lets a process lock so much
+        with Lab(config={"keeper": {"secret_heap_kib": kib}}) as lab:
+            lab.start()
+            with open(f"/proc/{lab.pids()['keeper']}/status") as status:
+                locked = int(re.search(r"VmLck:\s+(\d+)", status.read()).group(1))
+            need(kib <= locked < kib + 512, f"{locked} KiB are locked, configured were {kib}")
 
 
 def sigterm_finishes_what_is_in_flight():
@@ -353,5 +364,5 @@ if __name__ == "__main__":
     run_cases(forwarders_drop_answers_after_a_seal_and_with_a_new_keeper, a_killed_role_is_replaced,
               who_follows_the_log_waits_for_a_restart, who_follows_the_log_ends_with_its_reader,
               acknowledged_writes_survive_kill, a_reload_keeps_connections, secrets_that_everybody_can_read_are_warned_of, a_bad_reload_changes_nothing,
-              sigterm_finishes_what_is_in_flight, decisions_stop_when_the_audit_log_is_full, nothing_is_released_without_an_auditor,
+              the_keepers_memory_is_as_large_as_configured, sigterm_finishes_what_is_in_flight, decisions_stop_when_the_audit_log_is_full, nothing_is_released_without_an_auditor,
               a_replaced_audit_file_is_noticed, seal_ends_every_release)

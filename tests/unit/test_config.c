@@ -46,7 +46,7 @@ static void config_accepts_the_least(void **state) {
     assert_string_equal(config->admin.listen, "");
     assert_int_equal(config->broker.workers, 1);
     assert_int_equal(config->tokens.lifetime_s, 300);
-    assert_int_equal(config->keeper.secret_heap_kib, 16384);
+    assert_int_equal(config->keeper.secret_heap_kib, 24576);
     config_free(config);
 }
 

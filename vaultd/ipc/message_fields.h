@@ -94,7 +94,6 @@
     FIELD(FIXED, device_boot_approver, 65)  /* P-256 point; zero when keys are not bound */        \
     FIELD(U32, token_max_lifetime_s, 0)     /* the keeper's own ceiling */                         \
     FIELD(U32, data_key_idle_s, 0)          /* unused data keys leave memory after this */         \
-    FIELD(U32, secret_heap_kib, 0)                                                                 \
     FIELD(U32, publication_s, 0)            /* a new key is public for so long before its use */   \
     FIELD(U32, intake_overlap_s, 0)         /* an old intake key still opens for so long */        \
     FIELD(U32, checkpoint_overlap_s, 0)     /* an old checkpoint key still signs for so long */    \

@@ -171,5 +171,8 @@ const struct ipc_message_row *ipc_message_row(unsigned message);
 // hands its own to every role in the environment.
 const char *ipc_identity(void);
 #define IPC_IDENTITY_VARIABLE "VAULTD_IDENTITY"
+// KiB, decimal: how large a secret heap the configuration wants the role to have. In the
+// environment as well, because a role opens it before it hears anything.
+#define IPC_HEAP_VARIABLE "VAULTD_SECRET_HEAP_KIB"
 
 #endif

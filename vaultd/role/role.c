@@ -200,7 +200,14 @@ static struct channel_events supervisor_events = {.told = supervisor_told,
 
 // ---- Start ----
 
-// What the role wants, or what the system lets it lock if that is less: Debian's
+// What the configuration says, else what the role needs.
+static size_t heap_wanted(const struct role_hooks *hooks) {
+    const char *kib = getenv(IPC_HEAP_VARIABLE);
+    size_t wanted = kib ? (size_t)strtoul(kib, NULL, 10) << 10 : 0;
+    return wanted ? wanted : hooks->secret_heap_bytes;
+}
+
+// What is wanted, or what the system lets it lock if that is less: Debian's
 // default of 8 MiB is enough to serve, only for fewer connections at once.
 static size_t heap_bytes(size_t wanted) {
     struct rlimit limit;
@@ -216,11 +223,11 @@ static size_t heap_bytes(size_t wanted) {
 static vlt_result start(struct role *role, struct fault *fault) {
     VLT_TRY(sandbox_begin(fault));
     if (role->hooks->secret_heap_bytes) {
-        size_t bytes = heap_bytes(role->hooks->secret_heap_bytes);
-        if (bytes < role->hooks->secret_heap_bytes)
+        size_t wanted = heap_wanted(role->hooks), bytes = heap_bytes(wanted);
+        if (bytes < wanted)
             log_notice(
                 "%zu KiB of locked memory instead of %zu: raise LimitMEMLOCK for more connections",
-                bytes >> 10, role->hooks->secret_heap_bytes >> 10);
+                bytes >> 10, wanted >> 10);
         VLT_TRY(secret_heap_open(bytes, fault));
         if (role->hooks->adopt_heaps) {
             VLT_TRY(secret_heap_adopt_openssl());

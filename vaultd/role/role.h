@@ -18,7 +18,8 @@ struct role;
 
 struct role_hooks {
     enum ipc_role self;
-    // Secret heap to open before anything else; 0: this process holds no secret.
+    // Secret heap to open before anything else, unless the configuration names another
+    // size (IPC_HEAP_VARIABLE); 0: this process holds no secret.
     size_t secret_heap_bytes;
     bool adopt_heaps; // OpenSSL's and libevent's heaps go into the secret heap
     // A settings frame (tell_settings_SELF). The first call precedes the sandbox;

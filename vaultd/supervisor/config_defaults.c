@@ -79,7 +79,7 @@ static void set_number_defaults(struct config *c) {
     set_number(&c->rotator.call_timeout_ms, 10000);
     set_number(&c->rotator.retry_s, 30);
     set_number(&c->keeper.data_key_idle_s, 3600);
-    set_number(&c->keeper.secret_heap_kib, 16384);
+    set_number(&c->keeper.secret_heap_kib, 24576);
     set_number(&c->keeper.device_probe_s, 10);
     set_number(&c->keeper.device_grace_s, 3600);
     set_number(&c->keeper.device_timeout_s, 5);

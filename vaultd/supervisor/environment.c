@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vaultd/supervisor/environment.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,11 @@ static char *identity(void) {
     return asprintf(&text, "%s=%s", IPC_IDENTITY_VARIABLE, ipc_identity()) < 0 ? NULL : text;
 }
 
+static char *secret_heap(uint32_t kib) {
+    char *text = NULL;
+    return asprintf(&text, "%s=%" PRIu32, IPC_HEAP_VARIABLE, kib) < 0 ? NULL : text;
+}
+
 static char *name_and_value(const char *name) {
     const char *value = getenv(name);
     char *text = NULL;
@@ -26,8 +32,8 @@ static char *name_and_value(const char *name) {
     return text;
 }
 
-char **environment_new(char *const *extra, size_t extra_count) {
-    size_t count = 0, max = 1 + sizeof fixed / sizeof *fixed +
+char **environment_new(uint32_t secret_heap_kib, char *const *extra, size_t extra_count) {
+    size_t count = 0, max = 2 + sizeof fixed / sizeof *fixed +
                             sizeof passed_on / sizeof *passed_on + extra_count;
     char **environment = calloc(max + 1, sizeof *environment);
     if (!environment)
@@ -39,6 +45,8 @@ char **environment_new(char *const *extra, size_t extra_count) {
         if ((environment[count] = name_and_value(passed_on[i])))
             count++;
     if ((environment[count] = identity()))
+        count++;
+    if (secret_heap_kib && (environment[count] = secret_heap(secret_heap_kib)))
         count++;
     for (size_t i = 0; i < extra_count; i++)
         if (strchr(extra[i], '=') && (environment[count] = strdup(extra[i])))

@@ -317,7 +317,7 @@ static void tell_keeper(struct channel *channel, const struct config *c,
         .checkpoint_age_s = c->rotation.checkpoint_days * DAY_S,
         .signs_in_device = strcmp(c->tokens.signing_key, "device") == 0,
         .retry_s = c->rotator.retry_s,
-        .secret_heap_kib = c->keeper.secret_heap_kib, .log_level = log_level_number(c->log_level)};
+        .log_level = log_level_number(c->log_level)};
     memcpy(tell.device_boot_approver, f->boot[0].approver, sizeof tell.device_boot_approver);
     tell_settings_keeper(channel, &tell, -1);
 }

@@ -78,6 +78,23 @@ static vlt_result check_places(const struct config *now, const struct config *be
     return vlt_ok();
 }
 
+// The keeper's environment is made once, and it opens its heap before it hears anything.
+static vlt_result check_environment(const struct config *now, const struct config *before,
+                                    struct fault *fault) {
+    const struct config_device *device = &now->device, *old = &before->device;
+    const char *key = NULL;
+    if (now->keeper.secret_heap_kib != before->keeper.secret_heap_kib)
+        key = "keeper.secret_heap_kib";
+    if (device->environment_count != old->environment_count)
+        key = "device.environment";
+    for (unsigned i = 0; !key && i < device->environment_count; i++)
+        if (strcmp(device->environment[i], old->environment[i]) != 0)
+            key = "device.environment";
+    return key ? fault_set(fault, VLT_CONFLICT, "needs a restart", "%s needs a restart of vaultd",
+                           key)
+               : vlt_ok();
+}
+
 // The number of processes is fixed while vaultd runs, and so is the system-call filter.
 static vlt_result check_reloadable(const struct config *now, const struct config *before,
                                    struct fault *fault) {
@@ -88,6 +105,7 @@ static vlt_result check_reloadable(const struct config *now, const struct config
     if (now->rotator.programs_count && !before->rotator.programs_count)
         return fault_set(fault, VLT_CONFLICT, "needs a restart",
                          "rotator.programs: the first program needs a restart of vaultd");
+    VLT_TRY(check_environment(now, before, fault));
     return check_places(now, before, fault);
 }
 
@@ -158,9 +176,10 @@ vlt_result supervisor_start(struct supervisor *supervisor, struct fault *fault) 
     secret_files_warn(supervisor->config);
     VLT_TRY(folders_make(supervisor->config, fault));
     device = &supervisor->config->device;
-    supervisor->role_environment = environment_new(NULL, 0);
+    supervisor->role_environment = environment_new(0, NULL, 0);
     supervisor->keeper_environment =
-        environment_new(device->environment, device->environment_count);
+        environment_new(supervisor->config->keeper.secret_heap_kib, device->environment,
+                        device->environment_count);
     supervisor->base = event_base_new();
     if (!supervisor->base || !supervisor->role_environment || !supervisor->keeper_environment)
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
