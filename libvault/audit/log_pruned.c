@@ -35,6 +35,18 @@ vlt_result log_pruned_parse(struct bytes text, struct log_pruned *ret_pruned) {
     return vlt_ok();
 }
 
+uint64_t log_pruned_read_old(int folder) {
+    uint64_t until = 0;
+    struct buf text;
+    buf_init(&text, FILE_MAX_BYTES);
+    struct bytes rest = {0};
+    if (vlt_is_ok(tile_file_read(folder, FILE_NAME, FILE_MAX_BYTES, NULL, &text)))
+        rest = buf_bytes(&text);
+    bool is_old = take_line(&rest, &until) && !rest.size && until % TILE_WIDTH == 0;
+    buf_done(&text);
+    return is_old ? until : 0;
+}
+
 vlt_result log_pruned_read(int folder, struct fault *fault, struct log_pruned *ret_pruned) {
     struct log_pruned pruned = {0};
     struct buf text;
@@ -136,6 +148,65 @@ vlt_result log_pruned_check(int folder, const struct checkpoint *at,
                      "%s",
                      (unsigned long long)pruned->until, (unsigned long long)pruned->sequence, why);
 }
+
+// ---- Where it is in the log ----
+
+struct search {
+    int folder;
+    const struct checkpoint *at;
+    uint64_t until; // wanted
+    struct log_pruned found;
+};
+
+// Each is proved by itself: one that somebody put into a file hides none.
+static vlt_result weigh(struct search *search, struct bytes entry, uint64_t sequence) {
+    const struct log_pruned said = {log_pruned_told(entry), sequence};
+    const bool is_better =
+        said.until == search->until || said.until > search->found.until;
+    if (!said.until || !is_better || said.until >= sequence)
+        return vlt_ok();
+    vlt_result result = log_pruned_check(search->folder, search->at, &said, NULL);
+    if (vlt_is_ok(result))
+        search->found = said;
+    return result.class == VLT_UNAVAILABLE ? result : vlt_ok();
+}
+
+static vlt_result search_bundle(struct search *search, struct tile_reader *reader,
+                                uint64_t number) {
+    struct bytes bundle, entry;
+    vlt_result result = tile_reader_bundle(reader, number, &bundle);
+    if (result.class == VLT_NOT_FOUND || result.class == VLT_MALFORMED)
+        return vlt_ok(); // what is gone, or is no log, says nothing
+    VLT_TRY(result);
+    const unsigned width = tile_width(TILE_ENTRIES, number, reader->size);
+    for (unsigned i = 0; i < width && search->found.until != search->until; i++) {
+        VLT_TRY(tile_entry_take(&bundle, &entry));
+        VLT_TRY(weigh(search, entry, number * TILE_WIDTH + i + 1));
+    }
+    return vlt_ok();
+}
+
+vlt_result log_pruned_find(int folder, const struct checkpoint *at, uint64_t until,
+                           struct fault *fault, struct log_pruned *ret_pruned) {
+    struct search search = {.folder = folder, .at = at, .until = until};
+    struct tile_reader reader;
+    const uint64_t bundles = (at->size + TILE_WIDTH - 1) / TILE_WIDTH;
+    VLT_TRY(tile_reader_init(&reader, folder, at->size));
+    reader.fault = fault;
+    vlt_result result = vlt_ok();
+    for (uint64_t number = 0;
+         vlt_is_ok(result) && number < bundles && search.found.until != until; number++)
+        result = search_bundle(&search, &reader, number);
+    tile_reader_done(&reader);
+    if (!vlt_is_ok(result))
+        return result;
+    if (fault)
+        *fault = (struct fault){0}; // of bundles that were passed over
+    *ret_pruned = search.found;
+    return vlt_ok();
+}
+
+// ---- Both ----
 
 // The newer checkpoint is of the same log.
 static vlt_result check_growth(int folder, const struct checkpoint *old,

@@ -30,10 +30,18 @@ vlt_result log_pruned_parse(struct bytes text, struct log_pruned *ret_pruned) VL
 // What the file says, and nothing more; {0, 0} where there is none. VLT_MALFORMED.
 vlt_result log_pruned_read(int folder, struct fault *fault,
                            struct log_pruned *ret_pruned) VLT_MUST_USE;
+// Of a file as earlier versions wrote it, one line, how many entries are gone; 0: it is not
+// one of these. Nothing speaks for it: log_pruned_find looks for what does.
+uint64_t log_pruned_read_old(int folder);
 // That the log holds the entry, below the root of that checkpoint, and that it goes as far.
 // VLT_CRYPTO: it does not. VLT_UNAVAILABLE: a file can not be read.
 vlt_result log_pruned_check(int folder, const struct checkpoint *at,
                             const struct log_pruned *pruned, struct fault *fault) VLT_MUST_USE;
+// For who has no file that leads there: the entry that permits exactly `until`, else the one
+// that permits most, proved as above; {0, 0} where there is none. Reads all entries that the
+// folder has, unless it finds the exact one before. VLT_UNAVAILABLE.
+vlt_result log_pruned_find(int folder, const struct checkpoint *at, uint64_t until,
+                           struct fault *fault, struct log_pruned *ret_pruned) VLT_MUST_USE;
 // Both: what is gone from the log, and may be. With the log's key a newer checkpoint of the
 // folder than `at`, from which it must have grown, counts as well: who reads for long may
 // meet what was pruned meanwhile. `key` may be NULL. VLT_MALFORMED, VLT_CRYPTO,

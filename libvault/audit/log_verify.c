@@ -19,7 +19,7 @@ struct walk {
     uint64_t missing;       // bundles before this number are not all in the log's folder
     uint64_t unread;        // entries below this index were not seen
     uint64_t prune_entry;   // the one that permits what is missing
-    struct log_pruned told; // by the entry that permits most of all that were seen
+    bool searches;          // the whole log for that one, where the file does not lead there
 };
 
 vlt_result log_checkpoint_file(int folder, const char *file, const struct note_key *key,
@@ -117,9 +117,6 @@ static vlt_result verify_entries(struct walk *walk, uint64_t number) {
             return bad_entry(walk, index, "does not give the hash that its tile holds");
         if (!says_sequence(entry, index + 1))
             return bad_entry(walk, index, "does not bear its own number");
-        uint64_t told = log_pruned_told(entry);
-        if (told > walk->told.until)
-            walk->told = (struct log_pruned){told, index + 1};
     }
     return vlt_ok();
 }
@@ -222,20 +219,19 @@ static vlt_result bad_bundles(struct walk *walk, uint64_t until, const char *why
 
 // The log says it, and the file that leads there does not. The entry may permit more than
 // what is gone: the file must not say that.
-static vlt_result bad_pruned(struct walk *walk, uint64_t missing) {
+static vlt_result bad_pruned(struct walk *walk, uint64_t missing, uint64_t sequence) {
     return fault_set(walk->fault, VLT_CRYPTO, "the file pruned is missing or was altered",
                      "the file pruned does not say that entries 1 to %llu are gone, as entry %llu "
                      "(audit.prune) does: it was removed or altered; restore it with two lines, "
                      "%llu and %llu",
-                     (unsigned long long)missing, (unsigned long long)walk->told.sequence,
-                     (unsigned long long)missing, (unsigned long long)walk->told.sequence);
+                     (unsigned long long)missing, (unsigned long long)sequence,
+                     (unsigned long long)missing, (unsigned long long)sequence);
 }
 
-// Behind everything else: what was walked is what was signed, so an entry that was seen
-// is evidence, too. Where nothing is missing the file must not say so either.
+// Behind everything else. Where nothing is missing the file must not say so either.
 static vlt_result judge_missing(struct walk *walk) {
     struct fault fault = {0};
-    struct log_pruned pruned = {0};
+    struct log_pruned pruned = {0}, told = {0};
     uint64_t missing = walk->missing * TILE_WIDTH;
     vlt_result result = log_pruned_prove(walk->what->folder, &walk->checkpoint, walk->what->key,
                                          &fault, &pruned);
@@ -246,10 +242,12 @@ static vlt_result judge_missing(struct walk *walk) {
     if (result.class == VLT_UNAVAILABLE || !missing)
         return fault_set(walk->fault, result.class, result.reason, "%s",
                          fault_or_reason(&fault, result));
-    if (missing <= walk->told.until)
-        return bad_pruned(walk, missing);
-    uint64_t until = pruned.until > walk->told.until ? pruned.until : walk->told.until;
-    return bad_bundles(walk, until, fault.text);
+    if (walk->searches)
+        VLT_TRY(log_pruned_find(walk->what->folder, &walk->checkpoint, missing, walk->fault,
+                                &told));
+    if (missing <= told.until)
+        return bad_pruned(walk, missing, told.sequence);
+    return bad_bundles(walk, pruned.until > told.until ? pruned.until : told.until, fault.text);
 }
 
 static vlt_result walk_all(struct walk *walk) {
@@ -293,7 +291,7 @@ vlt_result log_verify_part(int folder, const struct checkpoint *checkpoint, uint
 
 vlt_result log_verify(const struct log_verify *what, struct fault *fault,
                       struct log_verified *ret_verified) {
-    struct walk walk = {.what = what, .fault = fault};
+    struct walk walk = {.what = what, .fault = fault, .searches = true};
     VLT_TRY(what->checkpoint
                 ? log_checkpoint_file(what->folder, what->checkpoint, what->key, fault, NULL,
                                       &walk.checkpoint)

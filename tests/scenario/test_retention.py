@@ -108,11 +108,21 @@ def entries_move_to_an_archive():
         # It goes on: more entries, a restart, the archive grows from a pruned log, the next part goes.
         decide(lab, token, 1100)
         lab.stop()
+        with open(f"{log}/pruned") as text:
+            pruned = text.read()
+        need(pruned.count("\n") == 2, pruned)
+        with open(f"{log}/pruned", "w") as text:  # as earlier versions wrote it
+            text.write("256\n")
+        refused(f"restore it with two lines, 256 and {pruned.split()[1]}", "verify", log)
         lost = lose_partial_tiles(log)
         lab.start()
         wait_until("the record", lambda: any(entry["operation"] == "audit.repair" for entry in lab.audit()))
         said = [entry["reason"] for entry in lab.audit() if entry["operation"] == "audit.repair"][0]
         need("missing or damaged when vaultd started" in said and all(name in said and name in lab.log() for name in lost), f"{lost}: {said}")
+        with open(f"{log}/pruned") as text:
+            need(text.read() == pruned, "the file of an earlier version")
+        told = f"left by an earlier version, and written again: pruned (entries 1 to 256 are gone, as entry {pruned.split()[1]} says)"
+        need(told in said and told in lab.log(), said)
         audit("verify", log, "--archive", archive)
         audit("archive", "--log", log, "--to", archive)
         audit("prune", "--log", log, "--before", "1025", "--archive", archive)

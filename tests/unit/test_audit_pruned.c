@@ -182,8 +182,8 @@ static void pruned_rejects_what_nobody_permitted(void **state) {
     }
     stage(1, NULL); // less is gone than the log permits
     assert_int_equal(verify(false, &fault, &verified).class, VLT_CRYPTO);
-    assert_non_null(strstr(fault.text, "entries 1 to 256 are gone, as entry 800"));
-    assert_non_null(strstr(fault.text, "restore it with two lines, 256 and 800"));
+    assert_non_null(strstr(fault.text, "entries 1 to 256 are gone, as entry 300"));
+    assert_non_null(strstr(fault.text, "restore it with two lines, 256 and 300"));
     stage(1, "256\n800\n");
     assert_ok(verify(false, &fault, &verified));
     // Hashes are never pruned.
@@ -235,6 +235,35 @@ static void pruned_accepts_a_newer_checkpoint(void **state) {
     assert_int_equal(log_pruned_prove(folder, &old, NULL, NULL, &pruned).class, VLT_CRYPTO);
     old.root.at[5] ^= 1; // of another log
     assert_int_equal(log_pruned_prove(folder, &old, &key, NULL, &pruned).class, VLT_CRYPTO);
+}
+
+// The entry that says just that; else the one that permits most.
+static void pruned_accepts_a_search(void **state) {
+    static const struct {
+        uint64_t until;
+        struct log_pruned expected;
+    } searches[] = {{256, {256, 300}}, {512, {512, 800}}, {768, {512, 800}}};
+    struct fault fault = {0};
+    struct log_pruned found;
+    struct checkpoint old = {.origin = MADE_ORIGIN, .size = OLD_ENTRIES, .root = old_root};
+    stage(0, NULL);
+    for (size_t i = 0; i < sizeof searches / sizeof *searches; i++) {
+        assert_ok(log_pruned_find(folder, &checkpoint, searches[i].until, &fault, &found));
+        assert_int_equal(found.until, searches[i].expected.until);
+        assert_int_equal(found.sequence, searches[i].expected.sequence);
+    }
+    stage(2, NULL); // entry 300 is gone with them
+    assert_ok(log_pruned_find(folder, &checkpoint, 256, &fault, &found));
+    assert_int_equal(found.sequence, 800);
+    assert_string_equal(fault.text, "");
+    stage(0, NULL); // the reader's checkpoint does not have entry 800
+    assert_ok(log_pruned_find(folder, &old, 512, NULL, &found));
+    assert_int_equal(found.sequence, 0); // nor its tiles, which would prove entry 300
+    assert_int_equal(log_pruned_read_old(folder), 0);
+    made_put(folder, "pruned", BYTES_LITERAL("512\n"));
+    assert_int_equal(log_pruned_read_old(folder), 512);
+    made_put(folder, "pruned", BYTES_LITERAL("512\n800\n"));
+    assert_int_equal(log_pruned_read_old(folder), 0);
 }
 
 // The entry is evidence only as it was signed.
@@ -292,6 +321,7 @@ int main(void) {
         cmocka_unit_test(pruned_rejects_what_nobody_permitted),
         cmocka_unit_test(pruned_rejects_an_archive_that_lacks_it_too),
         cmocka_unit_test(pruned_accepts_a_newer_checkpoint),
+        cmocka_unit_test(pruned_accepts_a_search),
         cmocka_unit_test(pruned_rejects_a_changed_entry),
         cmocka_unit_test(pruned_survives_mutation_of_its_file),
         cmocka_unit_test(pruned_rejects_several_bundles),

@@ -263,6 +263,96 @@ static void start_rejects_what_does_not_give_the_root(void **state) {
     buf_done(&journal);
 }
 
+// ---- A file of an earlier version ----
+
+static bool file_is(const char *text) {
+    struct buf found;
+    buf_init(&found, 64);
+    bool is_so = vlt_is_ok(tile_file_read(folder, "pruned", 64, NULL, &found)) &&
+                 bytes_equal_text(buf_bytes(&found), text);
+    buf_done(&found);
+    return is_so;
+}
+
+// An entry that was never recorded takes the first place of a bundle.
+static void plant(uint64_t number, uint64_t until) {
+    char fake[MADE_ENTRY_MAX], file[TILE_PATH_MAX];
+    struct buf old, new;
+    struct bytes rest, entry;
+    buf_init(&old, TILE_BUNDLE_MAX);
+    buf_init(&new, TILE_BUNDLE_MAX);
+    tile_path(TILE_ENTRIES, number, TILE_WIDTH, file);
+    assert_ok(tile_file_read(folder, file, TILE_BUNDLE_MAX, NULL, &old));
+    rest = buf_bytes(&old);
+    made_prune(number * TILE_WIDTH + 1, "allow", until, fake);
+    assert_ok(tile_entry_take(&rest, &entry));
+    assert_ok(tile_entry_put(&new, bytes_of_text(fake)));
+    buf_put(&new, rest);
+    made_put(folder, file, buf_bytes(&new));
+    buf_done(&old);
+    buf_done(&new);
+}
+
+static void start_accepts_a_file_of_one_line(void **state) {
+    struct log_file *file;
+    make_log(ENTRIES);
+    assert_ok(log_file_open(path, &fault, &file));
+    add_prune(file, 768); // it was recorded, and then did not come to pass
+    publish(file);
+    log_file_close(file);
+    for (unsigned has_lost = 0; has_lost < 2; has_lost++) {
+        made_put(folder, "pruned", BYTES_LITERAL("512\n"));
+        if (has_lost)
+            drop("tile/0/004.p/178");
+        starts("left by an earlier version, and written again: pruned (entries 1 to 512 are gone, "
+               "as entry 1201 says)");
+        assert_true(file_is("512\n1201\n"));
+        starts(NULL);
+    }
+    made_put(folder, "pruned", BYTES_LITERAL("512\n"));
+    drop("tile/0/004.p/178"); // and both are told
+    starts("written again: tile/0/004.p/178; left by an earlier version");
+}
+
+// Nobody's word but the log's counts, and only if it is about just that.
+static void start_rejects_a_file_of_one_line(void **state) {
+    static const char *const bad[] = {"256\n", "768\n", "1024\n", "1280\n", "0\n",
+                                      "511\n", "512",   "0512\n", "512\n\n"};
+    char repaired[640];
+    struct log_file *file;
+    make_log(ENTRIES);
+    assert_ok(log_file_open(path, &fault, &file));
+    add_prune(file, 768); // no checkpoint has it
+    log_file_close(file);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        made_put(folder, "pruned", bytes_of_text(bad[i]));
+        assert_class(start(repaired), VLT_CONFLICT);
+        assert_non_null(strstr(fault.text, "was altered: the file pruned"));
+        assert_non_null(strstr(fault.text, "two lines"));
+        assert_true(file_is(bad[i]));
+    }
+}
+
+static void start_rejects_an_entry_that_somebody_planted(void **state) {
+    char repaired[640];
+    make_log(ENTRIES);
+    plant(3, 768);
+    made_put(folder, "pruned", BYTES_LITERAL("768\n"));
+    assert_class(start(repaired), VLT_CONFLICT);
+    assert_non_null(strstr(fault.text, "just entries 1 to 768"));
+    assert_true(file_is("768\n"));
+    // Nor does one hide the true one. (What is altered there the patrol finds.)
+    plant(2, 512);
+    made_put(folder, "pruned", BYTES_LITERAL("512\n"));
+    struct log_file *file;
+    struct publication *publication = NULL;
+    assert_ok(log_file_open(path, &fault, &file));
+    assert_ok(publication_new(file, MADE_ORIGIN, &fault, &publication));
+    publication_free(publication);
+    log_file_close(file);
+    assert_true(file_is("512\n1201\n"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(start_accepts_what_is_whole, make_folder, drop_folder),
@@ -274,6 +364,12 @@ int main(void) {
                                         drop_folder),
         cmocka_unit_test_setup_teardown(start_rejects_a_forged_file, make_folder, drop_folder),
         cmocka_unit_test_setup_teardown(start_rejects_what_does_not_give_the_root, make_folder,
+                                        drop_folder),
+        cmocka_unit_test_setup_teardown(start_accepts_a_file_of_one_line, make_folder,
+                                        drop_folder),
+        cmocka_unit_test_setup_teardown(start_rejects_a_file_of_one_line, make_folder,
+                                        drop_folder),
+        cmocka_unit_test_setup_teardown(start_rejects_an_entry_that_somebody_planted, make_folder,
                                         drop_folder),
     };
     return cmocka_run_group_tests_name("auditor_start", tests, NULL, NULL);

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "libvault/audit/log_pruned.h"
 #include "vaultd/auditor/patrol.h"
+#include "vaultd/auditor/pruned_file.h"
 #include "vaultd/auditor/public_files.h"
 #include "vaultd/auditor/publisher.h"
 #include "vaultd/keeper/worker.h"
@@ -313,20 +313,12 @@ static void mend_tiles(struct publication *p) {
         say_repaired(p, "missing or damaged when vaultd started, and written again", mended);
 }
 
-// Whoever removed old entries while nobody looked may have written that they were pruned.
-static vlt_result check_pruned(struct log_file *file, struct fault *fault, uint64_t *ret_until) {
-    struct log_pruned pruned;
-    struct fault why = {0};
-    vlt_result result = log_pruned_prove(log_file_folder_open(file), log_file_checkpoint(file),
-                                         NULL, &why, &pruned);
-    if (vlt_is_ok(result))
-        *ret_until = pruned.until;
-    if (vlt_is_ok(result) || result.class == VLT_UNAVAILABLE)
-        return result;
-    return fault_set(fault, VLT_CONFLICT, "the audit log was altered",
-                     "audit folder %s was altered: %s. Restore what is missing from the archive; "
-                     "`vaultctl audit verify` says what it is",
-                     log_file_folder(file), fault_or_reason(&why, result));
+static vlt_result take_up_pruned(struct publication *p, struct fault *fault) {
+    char rewritten[PRUNED_FILE_SAID_SIZE];
+    VLT_TRY(pruned_file_take_up(p->file, fault, &p->patrol.pruned, rewritten));
+    if (rewritten[0])
+        say_repaired(p, "left by an earlier version, and written again", rewritten);
+    return vlt_ok();
 }
 
 vlt_result publication_new(struct log_file *file, const char *origin, struct fault *fault,
@@ -354,7 +346,7 @@ vlt_result publication_new(struct log_file *file, const char *origin, struct fau
     if (vlt_is_ok(result))
         mend_tiles(p);
     if (vlt_is_ok(result))
-        result = check_pruned(file, fault, &p->patrol.pruned);
+        result = take_up_pruned(p, fault);
     if (!vlt_is_ok(result)) {
         publication_free(p);
         return result;
