@@ -59,12 +59,15 @@ struct ask {
     const char *details;
     const char *more;    // form parameters
     bool with_agent, with_proof;
+    int64_t subject_s; // how long the subject token lives; default 3600
 };
 
 static inline void ask_token(const struct ask *ask, struct answer *answer) {
     struct buf form, headers;
     const char *path = ask->path ? ask->path : "/oauth2/token";
-    char *subject = user_token(ask->subject ? ask->subject : ALICE), *agent = agent_token();
+    char *subject = user_token_for(ask->subject_s ? ask->subject_s : 3600,
+                                   ask->subject ? ask->subject : ALICE),
+         *agent = agent_token();
     buf_init(&form, 65536);
     buf_init(&headers, 8192);
     buf_put_format(&form, GRANT "&subject_token_type=" TYPE("jwt") "&subject_token=%s", subject);

@@ -375,14 +375,15 @@ static inline int reset(void **state) {
     return 0;
 }
 
-static inline char *user_token(const char *more) {
+static inline char *user_token_for(int64_t lifetime_s, const char *more) {
     char payload[2048];
     int64_t now = clock_now_s();
     snprintf(payload, sizeof payload,
              "{\"iss\":\"" IDP "\",\"aud\":\"vault\",\"iat\":%lld,\"exp\":%lld%s}", (long long)now,
-             (long long)now + 3600, more);
+             (long long)(now + lifetime_s), more);
     return idp_sign(world.idp, NULL, payload);
 }
+static inline char *user_token(const char *more) { return user_token_for(3600, more); }
 #define ALICE ",\"sub\":\"alice\",\"groups\":[\"eng\"]"
 
 #define CASE(name) cmocka_unit_test_setup(name, reset)

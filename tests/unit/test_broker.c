@@ -44,6 +44,19 @@ static void test_token_accepts_agent_for_user_when_both_may(void **state) {
     answer_done(&answer);
 }
 
+// DESIGN promise 6: never longer than what it was given for.
+static void test_token_accepts_no_longer_life_than_the_subject_token(void **state) {
+    struct answer answer;
+    ask_token(&(struct ask){.details = DETAILS, .with_proof = true}, &answer);
+    assert_int_equal(answer.status, 200);
+    assert_int_equal(world.last_ask.lifetime_s, 300);
+    answer_done(&answer);
+    ask_token(&(struct ask){.details = DETAILS, .with_proof = true, .subject_s = 100}, &answer);
+    assert_int_equal(answer.status, 200);
+    assert_in_range(world.last_ask.lifetime_s, 1, 100);
+    answer_done(&answer);
+}
+
 static void test_token_rejects_bearer_unless_policy_allows(void **state) {
     struct answer answer;
     ask_token(&(struct ask){.details = DETAILS}, &answer);
@@ -303,6 +316,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         CASE(test_token_accepts_proved_subject),
         CASE(test_token_accepts_agent_for_user_when_both_may),
+        CASE(test_token_accepts_no_longer_life_than_the_subject_token),
         CASE(test_token_rejects_bearer_unless_policy_allows),
         CASE(test_token_rejects_what_policies_and_store_refuse_alike),
         CASE(test_token_rejects_details_beyond_the_subject_token),

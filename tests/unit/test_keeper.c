@@ -200,43 +200,84 @@ static void put_rejects_what_is_not_right(void **state) {
     assert_int_equal(secret_size(f->keeper->plaintext), 0); // nothing stays behind
 }
 
-// DESIGN promise 5, from outside: a ciphertext that was moved does not open.
-static void open_rejects_a_record_that_was_moved(void **state) {
-    struct keeper_fixture *f = *state;
-    struct token_claims claims;
-    struct signed_answer token;
-    struct ask_open ask;
-    struct opened_answer opened;
-    struct put_request other = openai;
-    uint8_t from[RECORD_SECRET_NAME_MAX], to[RECORD_SECRET_NAME_MAX];
+// ---- DESIGN promise 5: a record opens only where it belongs ----
+
+static struct record_credential_secret read_secret(struct keeper_fixture *f, const char *name,
+                                                   uint32_t version, uint8_t copy[4096]) {
+    uint8_t room[RECORD_SECRET_NAME_MAX];
+    struct record_credential_secret secret;
     struct bytes value;
+    assert_ok(store_snapshot_begin(f->keeper->store));
+    assert_ok(store_get(f->keeper->store, 1, STORE_CREDENTIAL_SECRET,
+                        record_credential_secret_name(bytes_of_text(name), version, room), &value,
+                        NULL));
+    assert_true(value.size <= 4096);
+    memcpy(copy, value.at, value.size);
+    store_snapshot_end(f->keeper->store);
+    assert_ok(record_credential_secret_get(bytes_of(copy, value.size), &secret));
+    return secret;
+}
+
+// As whoever can write the disk does: in the place of version 2 of "openai".
+static void plant(struct keeper_fixture *f, const struct record_credential_secret *secret) {
+    uint8_t room[RECORD_SECRET_NAME_MAX], value[4096];
+    struct wire_writer w;
+    wire_writer_init(&w, value, sizeof value);
+    record_credential_secret_put(&w, secret);
+    assert_false(w.failed);
+    const struct store_change change = {
+        .tenant = 1,
+        .class = STORE_CREDENTIAL_SECRET,
+        .value = bytes_of(value, w.size),
+        .name = record_credential_secret_name(BYTES_LITERAL("openai"), 2, room),
+        .expected_revision = STORE_ANY_REVISION};
+    assert_ok(store_commit(f->keeper->store, &change, 1, NULL, NULL));
+}
+
+static void open_rejects_a_record_that_was_moved_or_altered(void **state) {
+    static uint8_t own[4096], earlier[4096], of_another[4096];
+    struct keeper_fixture *f = *state;
+    struct signed_answer token;
+    struct opened_answer opened;
+    struct ask_open ask;
+    struct put_request other = openai, next = openai;
+    uint8_t hosts[64];
+    struct wire_writer w;
     other.name = "other";
-    other.value = "other-value";
+    next.rotates = true;
+    next.value = "sk-secret-2";
+    next.grace_s = 60;
     assert_ok(fixture_init(f));
     assert_ok(fixture_put(f, &openai, NULL));
     assert_ok(fixture_put(f, &other, NULL));
-    static uint8_t copy[8192];
-    assert_ok(store_snapshot_begin(f->keeper->store));
-    assert_ok(store_get(f->keeper->store, 1, STORE_CREDENTIAL_SECRET,
-                        record_credential_secret_name(BYTES_LITERAL("other"), 1, from), &value,
-                        NULL));
-    memcpy(copy, value.at, value.size);
-    value.at = copy;
-    store_snapshot_end(f->keeper->store);
-    struct store_change moved = {.tenant = 1,
-                                 .class = STORE_CREDENTIAL_SECRET,
-                                 .value = value,
-                                 .name =
-                                     record_credential_secret_name(BYTES_LITERAL("openai"), 1, to),
-                                 .expected_revision = STORE_ANY_REVISION};
-    assert_ok(store_commit(f->keeper->store, &moved, 1, NULL, NULL));
-    fixture_claims(&claims, "openai", 0);
-    assert_ok(fixture_sign(f, &claims, 1, 300, &token));
-    fixture_open_request(&ask, token.token, "openai", 0);
-    assert_int_equal(fixture_open(f, &ask, &opened).class, VLT_CRYPTO);
-    assert_int_equal(keeper_fixture_last_event(f)->outcome, AUDIT_DENY);
-    assert_int_equal(secret_size(f->keeper->plaintext), 0);
+    assert_ok(fixture_put(f, &next, NULL));
+    sign_openai(f, &token);
+    wire_writer_init(&w, hosts, sizeof hosts);
+    wire_put_text(&w, "evil.example");
+    const struct record_credential_secret good = read_secret(f, "openai", 2, own);
+    struct record_credential_secret bad[] = {read_secret(f, "openai", 1, earlier),
+                                             read_secret(f, "other", 1, of_another), good, good,
+                                             good};
+    bad[2].profile = BYTES_LITERAL("openai");
+    bad[3].parameters = BYTES_LITERAL("{\"a\":\"1\",\"b\":\"3\"}");
+    bad[4].hosts = bytes_of(hosts, w.size);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        plant(f, &bad[i]);
+        fixture_open_request(&ask, token.token, "openai", 0x11);
+        if (i == 4) // where the credential would go now
+            ask.host = BYTES_LITERAL("evil.example");
+        vlt_result result = fixture_open(f, &ask, &opened);
+        if (result.class != VLT_CRYPTO)
+            fail_msg("record %zu: %s", i, result.reason);
+        assert_int_equal(keeper_fixture_last_event(f)->outcome, AUDIT_DENY);
+        assert_int_equal(secret_size(f->keeper->plaintext), 0);
+        plant(f, &good);
+        assert_ok(try_open(f, token.token, &opened));
+        assert_string_equal(opened.value, "sk-secret-2");
+    }
 }
+
+// ---- Tenants ----
 
 static void tenant_accepts_its_own_data_key(void **state) {
     struct keeper_fixture *f = *state;
@@ -371,7 +412,7 @@ int main(void) {
         P11(sweep_removes_versions_whose_grace_is_over),
         P11(sweep_removes_revocations_of_expired_tokens),
         P11(put_rejects_what_is_not_right),
-        P11(open_rejects_a_record_that_was_moved),
+        P11(open_rejects_a_record_that_was_moved_or_altered),
         P11(tenant_accepts_its_own_data_key),
         P11(tenant_rejects_use_while_disabled),
         P11(commit_rejects_what_is_not_plain),
