@@ -103,8 +103,9 @@ static int say_verified(struct command *command, const struct audit_log *log,
     printf("%llu entries of %s are what was signed\n", (unsigned long long)got->size, got->origin);
     if (first > 0)
         printf("Entries 1 to %llu were not read again: the log grew from the checkpoint that you "
-               "gave.\n",
-               (unsigned long long)first);
+               "gave, and\ntheir files are there%s.\n",
+               (unsigned long long)first,
+               verified->prune_entry ? ", except for what was pruned" : "");
     if (cosigned)
         printf("The first %llu of them are cosigned as the policy demands.\n",
                (unsigned long long)cosigned->size);
@@ -305,7 +306,9 @@ static const struct option_spec verify_options[] = {
     AUDIT_LOG_OPTIONS,
     AUDIT_ARCHIVE_OPTION,
     {"--from", OPTION_VALUE, "FILE",
-     "a checkpoint that was verified before: only what came later is read", 0},
+     "a checkpoint that was verified before: only what came later is read, before it nothing "
+     "but whether the files are there",
+     0},
     {"--policy", OPTION_VALUE, "FILE",
      "who must have cosigned (C2SP tlog-policy): log, witness, group, quorum", 0},
     {"--cosigned", OPTION_VALUE, "FILE",
@@ -331,7 +334,9 @@ const struct verb verb_audit_verify = {
         "entry. What is missing must be covered by an entry audit.prune of the log itself: else\n"
         "it was removed behind the vault's back, with --archive, too. Keep the file\n"
         "checkpoint of each verification: with --from, the next one proves that nothing of it was\n"
-        "rewritten or cut, and reads only what came later.",
+        "rewritten or cut, and reads only what came later. Of what came before it looks whether\n"
+        "the files of entries are there or were pruned, and not at what they hold: verify all of\n"
+        "it from time to time.",
     .examples = "  vaultctl audit verify /srv/audit --key vault.example.com+0a1b2c3d+AQ…\n"
                 "  vaultctl audit verify --from last-checkpoint\n",
     .options = verify_options,

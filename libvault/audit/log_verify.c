@@ -2,8 +2,10 @@
 #include "libvault/audit/log_verify.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "libvault/audit/log_pruned.h"
@@ -184,6 +186,22 @@ static vlt_result verify_root(struct walk *walk) {
 
 // ---- What is missing ----
 
+// Of a bundle that was verified before, only whether it is there. Its hashes are below the
+// root that the log grew from.
+static vlt_result look_for(struct walk *walk, uint64_t number) {
+    char path[TILE_PATH_MAX];
+    struct stat found;
+    tile_path(TILE_ENTRIES, number, TILE_WIDTH, path);
+    bool is_found = fstatat(walk->what->folder, path, &found, 0) == 0;
+    if (!is_found && errno == ENOENT)
+        walk->missing = number + 1;
+    else if (!is_found || !S_ISREG(found.st_mode))
+        return fault_set(walk->fault, VLT_UNAVAILABLE, "a file of the log can not be read",
+                         "%s can not be read: %s", path,
+                         is_found ? "it is no file" : strerror(errno));
+    return vlt_ok();
+}
+
 static bool is_there(const struct walk *walk, uint64_t number) {
     char path[TILE_PATH_MAX];
     tile_path(TILE_ENTRIES, number, tile_width(TILE_ENTRIES, number, walk->checkpoint.size), path);
@@ -253,6 +271,9 @@ static vlt_result judge_missing(struct walk *walk) {
 static vlt_result walk_all(struct walk *walk) {
     uint64_t tiles = (walk->checkpoint.size + TILE_WIDTH - 1) / TILE_WIDTH;
     uint64_t first = walk->what->from ? walk->what->from->size / TILE_WIDTH : 0;
+    for (uint64_t number = 0; number < first && number < walk->checkpoint.size / TILE_WIDTH;
+         number++)
+        VLT_TRY(look_for(walk, number));
     for (uint64_t number = first; number < tiles; number++) {
         VLT_TRY(verify_entries(walk, number));
         VLT_TRY(verify_above(walk, 0, number));

@@ -25,7 +25,8 @@ struct log_verify {
     const char *checkpoint;        // file; NULL: as log_checkpoint chooses
     const struct note_key *key;
     const struct checkpoint *from; // one that was verified before, or NULL: only what
-                                   // came later is read, and that the log grew from it
+                                   // came later is read, and that the log grew from it; of
+                                   // bundles before it, only whether they are there
     // May be NULL. Called from time to time.
     void (*progress)(uint64_t entries, uint64_t of, void *context);
     void *context;

@@ -174,7 +174,8 @@ def forgeries_are_noticed(lab, token, audit, refused, archive):
         write(forged)
         need(others_say().returncode == 1, f"{forged}: {others_say()}")
         for more in ((), ("--archive", archive)):
-            refused("bundle 1 (entries 257 to 512) is missing and no audit.prune entry covers it", "verify", log, *more)
+            for since in ((), ("--from", f"{log}/checkpoint")):
+                refused("bundle 1 (entries 257 to 512) is missing and no audit.prune entry covers it", "verify", log, *more, *since)
         if forged != good:
             for verb in (("search", "--operation", "vault.init"), ("export",), ("prove", "300")):
                 refused("the file pruned says that entries 1 to 512 are gone", *verb, "--log", log)

@@ -194,6 +194,95 @@ static void pruned_rejects_what_nobody_permitted(void **state) {
     assert_ok(verify(false, &fault, &verified));
 }
 
+// ---- Since a checkpoint that was verified before ----
+
+static vlt_result verify_since(uint64_t size, const struct merkle_hash *root, bool has_archive,
+                               struct fault *fault, struct log_verified *ret_verified) {
+    const struct checkpoint from = {.origin = MADE_ORIGIN, .size = size, .root = *root};
+    const struct log_verify what = {.folder = folder,
+                                    .key = &key,
+                                    .has_archive = has_archive,
+                                    .archive = archive,
+                                    .from = &from};
+    return log_verify(&what, fault, ret_verified);
+}
+
+static void since_accepts_what_the_log_says(void **state) {
+    static const struct {
+        unsigned bundles;
+        const char *pruned;
+        uint64_t entry;
+    } good[] = {{0, NULL, 0}, {1, "256\n300\n", 300}, {2, "512\n800\n", 800}};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        struct log_verified verified;
+        stage(good[i].bundles, good[i].pruned);
+        for (unsigned has_archive = 0; has_archive < 2; has_archive++) {
+            assert_ok(verify_since(OLD_ENTRIES, &old_root, has_archive, NULL, &verified));
+            assert_int_equal(verified.prune_entry, good[i].entry);
+            assert_int_equal(verified.unread, 0);
+        }
+        assert_ok(verify_since(ENTRIES, &checkpoint.root, false, NULL, &verified));
+    }
+}
+
+// What is missing before it is noticed as if everything were read.
+static void since_rejects_what_nobody_permitted(void **state) {
+    static const struct {
+        unsigned bundles;
+        const char *pruned, *said;
+    } bad[] = {{1, NULL, "restore it with two lines, 256 and 300"},
+               {2, NULL, "restore it with two lines, 512 and 800"},
+               {2, "256\n300\n", "restore it with two lines, 512 and 800"},
+               {2, "512\n", "restore it with two lines, 512 and 800"},
+               {2, "512\n799\n", "restore it with two lines, 512 and 800"},
+               {3, "512\n800\n", "bundle 2 (entries 513 to 768) is missing and no audit.prune"},
+               {3, "768\n800\n", "bundle 2 (entries 513 to 768) is missing and no audit.prune"}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        stage(bad[i].bundles, bad[i].pruned);
+        for (unsigned has_archive = 0; has_archive < 2; has_archive++) {
+            struct fault full = {0}, since = {0};
+            struct log_verified verified;
+            assert_class(verify(has_archive, &full, &verified), VLT_CRYPTO);
+            assert_non_null(strstr(full.text, bad[i].said));
+            assert_class(verify_since(OLD_ENTRIES, &old_root, has_archive, &since, &verified),
+                         VLT_CRYPTO);
+            assert_string_equal(full.text, since.text);
+            assert_class(verify_since(ENTRIES, &checkpoint.root, has_archive, &since, &verified),
+                         VLT_CRYPTO);
+            assert_string_equal(full.text, since.text);
+        }
+    }
+}
+
+// Nobody's permission, one in the middle, and what can not be read.
+static void since_rejects_each_missing_bundle(void **state) {
+    struct fault fault = {0};
+    struct log_verified verified;
+    char file[TILE_PATH_MAX];
+    stage(2, "512\n800\n");
+    assert_int_equal(renameat(folder, "tile/entries/002", folder, "kept"), 0);
+    assert_class(verify_since(ENTRIES, &checkpoint.root, false, &fault, &verified), VLT_CRYPTO);
+    assert_non_null(strstr(fault.text, "bundle 2 (entries 513 to 768) is missing"));
+    assert_int_equal(mkdirat(folder, "tile/entries/002", 0700), 0);
+    assert_class(verify_since(ENTRIES, &checkpoint.root, false, &fault, &verified),
+                 VLT_UNAVAILABLE);
+    assert_non_null(strstr(fault.text, "tile/entries/002"));
+    assert_int_equal(unlinkat(folder, "tile/entries/002", AT_REMOVEDIR), 0);
+    // It looks whether it is there, and not at what it holds.
+    made_put(folder, "tile/entries/002", BYTES_LITERAL("x"));
+    assert_ok(verify_since(ENTRIES, &checkpoint.root, false, &fault, &verified));
+    assert_class(verify(false, &fault, &verified), VLT_MALFORMED);
+    assert_int_equal(renameat(folder, "kept", folder, "tile/entries/002"), 0);
+    tile_path(TILE_ENTRIES, 3, 132, file); // the partial one is always read
+    assert_int_equal(renameat(folder, file, folder, "kept"), 0);
+    assert_class(verify_since(ENTRIES, &checkpoint.root, false, &fault, &verified), VLT_CRYPTO);
+    assert_int_equal(renameat(folder, "kept", folder, file), 0);
+    // A log that is shorter than it was is told as such.
+    assert_class(verify_since(ENTRIES + 600, &checkpoint.root, false, &fault, &verified),
+                 VLT_CRYPTO);
+    assert_non_null(strstr(fault.text, "it was cut"));
+}
+
 // Several, and the last, too. (The archive is a log of its own here, the last to use it.)
 static void pruned_rejects_several_bundles(void **state) {
     struct fault fault = {0};
@@ -324,6 +413,9 @@ int main(void) {
         cmocka_unit_test(pruned_accepts_a_search),
         cmocka_unit_test(pruned_rejects_a_changed_entry),
         cmocka_unit_test(pruned_survives_mutation_of_its_file),
+        cmocka_unit_test(since_accepts_what_the_log_says),
+        cmocka_unit_test(since_rejects_what_nobody_permitted),
+        cmocka_unit_test(since_rejects_each_missing_bundle),
         cmocka_unit_test(pruned_rejects_several_bundles),
     };
     return cmocka_run_group_tests_name("audit_pruned", tests, make_log, drop_log);
