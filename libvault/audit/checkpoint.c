@@ -53,22 +53,30 @@ vlt_result checkpoint_parse(struct bytes text, struct checkpoint *ret_checkpoint
     return vlt_ok();
 }
 
-static vlt_result verify(const struct note *note, const struct note_key *log_key,
+static vlt_result verify(const struct note *note, const struct note_key *log_keys, size_t count,
                          struct checkpoint *ret_checkpoint) {
     struct checkpoint got;
-    VLT_TRY(note_verify(note, log_key, 1, NULL));
+    uint64_t good = 0;
+    VLT_TRY(note_verify(note, log_keys, count, &good));
     VLT_TRY(checkpoint_parse(note->text, &got));
-    if (strcmp(got.origin, log_key->name) != 0)
-        return vlt_fail(VLT_CRYPTO, "the checkpoint of another log");
-    *ret_checkpoint = got;
-    return vlt_ok();
+    for (size_t i = 0; i < count; i++)
+        if ((good >> i & 1) && strcmp(got.origin, log_keys[i].name) == 0) {
+            *ret_checkpoint = got;
+            return vlt_ok();
+        }
+    return vlt_fail(VLT_CRYPTO, "the checkpoint of another log");
+}
+
+vlt_result checkpoint_open_any(struct bytes bytes, const struct note_key *log_keys, size_t count,
+                               struct checkpoint *ret_checkpoint) {
+    struct note note;
+    VLT_TRY(note_parse(bytes, &note));
+    vlt_result result = verify(&note, log_keys, count, ret_checkpoint);
+    note_done(&note);
+    return result;
 }
 
 vlt_result checkpoint_open(struct bytes bytes, const struct note_key *log_key,
                            struct checkpoint *ret_checkpoint) {
-    struct note note;
-    VLT_TRY(note_parse(bytes, &note));
-    vlt_result result = verify(&note, log_key, ret_checkpoint);
-    note_done(&note);
-    return result;
+    return checkpoint_open_any(bytes, log_key, 1, ret_checkpoint);
 }

@@ -25,5 +25,9 @@ vlt_result checkpoint_hash_parse(struct bytes text, struct merkle_hash *ret_hash
 // note_verify.
 vlt_result checkpoint_open(struct bytes note, const struct note_key *log_key,
                            struct checkpoint *ret_checkpoint) VLT_MUST_USE;
+// The same for several keys, at most 64: one of those whose name is the origin must have
+// signed (a log whose key was replaced has two).
+vlt_result checkpoint_open_any(struct bytes note, const struct note_key *log_keys, size_t count,
+                               struct checkpoint *ret_checkpoint) VLT_MUST_USE;
 
 #endif

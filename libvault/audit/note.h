@@ -20,7 +20,8 @@
 
 enum note_key_type { NOTE_ED25519 = 0x01, NOTE_COSIGNATURE = 0x04 };
 
-// Not empty, UTF-8, no white space (Unicode's), no '+'.
+// Not empty, UTF-8, no white space (Unicode's), no '+'. Of any length: an unknown signer
+// may have a longer name than a key of ours, which has NOTE_NAME_MAX bytes at most.
 bool note_name_is_valid(struct bytes name);
 
 // ---- Keys ----

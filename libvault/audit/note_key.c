@@ -28,7 +28,7 @@ static uint32_t character_at(struct bytes text, size_t at, size_t *ret_size) {
 }
 
 bool note_name_is_valid(struct bytes name) {
-    if (name.size == 0 || name.size > NOTE_NAME_MAX || !bytes_is_utf8(name, NULL))
+    if (name.size == 0 || !bytes_is_utf8(name, NULL))
         return false;
     for (size_t i = 0, size; i < name.size; i += size) {
         uint32_t c = character_at(name, i, &size);

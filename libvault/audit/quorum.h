@@ -20,7 +20,7 @@
 #define QUORUM_FILE_MAX 65536
 
 struct quorum_name {
-    char name[64];
+    char name[NOTE_NAME_MAX + 1]; // any name of a key will do
     bool is_witness, is_member; // member: of a group
     struct note_key key;  // of a witness
     uint64_t members;     // of a group: bits of earlier names

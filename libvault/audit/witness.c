@@ -55,13 +55,13 @@ static vlt_result parse(struct bytes body, struct asked *ret_asked) {
     return vlt_ok();
 }
 
-// The log whose origin the note's first line is; NULL when we know none.
-static const struct note_key *find_log(const struct witness *witness, struct bytes note) {
+// Is there a log whose origin the note's first line is?
+static bool knows_log(const struct witness *witness, struct bytes note) {
     struct bytes origin = bytes_of(note.at, bytes_find(note, '\n'));
     for (size_t i = 0; i < witness->log_count; i++)
         if (bytes_equal_text(origin, witness->logs[i].name))
-            return &witness->logs[i];
-    return NULL;
+            return true;
+    return false;
 }
 
 // ---- State: the text of the checkpoint that was cosigned last ----
@@ -141,16 +141,30 @@ static unsigned store_and_cosign(const struct witness *witness, const struct che
     return vlt_is_ok(result) ? 200 : say(out, 503, result.reason);
 }
 
+// What keeps the new checkpoint from being a later one of the same log; NULL: nothing.
+static const char *misfit(const struct checkpoint *last, const struct checkpoint *next,
+                          const struct merkle_proof *proof) {
+    struct merkle_hash empty;
+    if (next->size == 0 && (!vlt_is_ok(merkle_root(NULL, 0, &empty)) ||
+                            !merkle_hash_equal(&next->root, &empty)))
+        return "an empty log has another root";
+    if (last->size == next->size && last->size && !merkle_hash_equal(&last->root, &next->root))
+        return "another log of this name and size was cosigned last";
+    bool grew = last->size == 0 ? proof->count == 0
+                                : vlt_is_ok(merkle_consistency_verify(
+                                      last->size, &last->root, next->size, &next->root, proof));
+    return grew ? NULL : "the log did not only grow since the checkpoint that was cosigned last";
+}
+
 unsigned witness_add_checkpoint(struct witness *witness, struct bytes body, uint64_t now_s,
                                 struct buf *out) {
     struct asked asked;
     struct checkpoint next, last;
     if (!vlt_is_ok(parse(body, &asked)))
         return say(out, 400, "not a request to add a checkpoint");
-    const struct note_key *log = find_log(witness, asked.note);
-    if (!log)
+    if (!knows_log(witness, asked.note))
         return say(out, 404, "this log is not known here");
-    vlt_result result = checkpoint_open(asked.note, log, &next);
+    vlt_result result = checkpoint_open_any(asked.note, witness->logs, witness->log_count, &next);
     if (result.class == VLT_CRYPTO || result.class == VLT_NOT_FOUND)
         return say(out, 403, "the log did not sign this checkpoint");
     if (!vlt_is_ok(result))
@@ -163,12 +177,6 @@ unsigned witness_add_checkpoint(struct witness *witness, struct bytes body, uint
                    "what the witness remembers of this log is damaged or can not be read");
     if (asked.old_size != last.size)
         return conflict(out, last.size);
-    if (last.size == next.size && last.size && !merkle_hash_equal(&last.root, &next.root))
-        return conflict(out, last.size); // two logs of one name: a split view
-    bool grew = last.size == 0 ? asked.proof.count == 0
-                               : vlt_is_ok(merkle_consistency_verify(
-                                     last.size, &last.root, next.size, &next.root, &asked.proof));
-    return grew ? store_and_cosign(witness, &next, now_s, out)
-                : say(out, 422,
-                      "the log did not only grow since the checkpoint that was cosigned last");
+    const char *why = misfit(&last, &next, &asked.proof);
+    return why ? say(out, 422, why) : store_and_cosign(witness, &next, now_s, out);
 }

@@ -17,7 +17,8 @@
 
 struct witness {
     int folder;                             // of what was cosigned last, a file each log
-    struct note_key logs[WITNESS_LOGS_MAX]; // Ed25519 keys; the name is the origin
+    struct note_key logs[WITNESS_LOGS_MAX]; // Ed25519 keys; the name is the origin. A log
+                                            // may have several
     size_t log_count;
     struct note_key key;                    // our own, NOTE_COSIGNATURE
     struct jwk *signer;                     // its private half

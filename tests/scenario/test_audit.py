@@ -369,7 +369,7 @@ http {{
                 with socket.socket() as probe:
                     return probe.connect_ex(("127.0.0.1", port)) == 0
             wait_until("nginx", listens)
-            need(get("/checkpoint")[:3] == (200, "text/plain", "no-cache"), get("/checkpoint"))
+            need(get("/checkpoint")[:3] == (200, "text/plain; charset=utf-8", "no-cache"), get("/checkpoint"))
             need(get("/tile/0/000")[:3] == (200, "application/octet-stream", "max-age=31536000, immutable"), get("/tile/0/000")[:3])
             need(get("/vkey")[3].decode().strip() == key, "the key")
             journal = [name for name in os.listdir(lab.audit_folder) if name.endswith(".jsonl")]
@@ -551,7 +551,7 @@ def split_view(lab, witness):
     with open(path, "w") as text:
         text.write(f"{origin}\n{size}\n{other}\n")
     split = ask_witness(lab, witness, lab.audit_folder, check=False)
-    need(split.returncode == 5 and "witness" in split.stderr, split.stderr)
+    need(split.returncode == 5 and "(422): another log of this name and size" in split.stderr, split.stderr)
     with open(path, "w") as text:
         text.write(f"{origin}\n{int(size) - 1}\n{other}\n")
     split = ask_witness(lab, witness, lab.audit_folder, check=False)

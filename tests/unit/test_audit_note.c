@@ -33,6 +33,23 @@ static void note_accepts_published_example(void **state) {
     assert_ok(open_note(BYTES_LITERAL(TEXT "\n" OTHER LINE), VKEY)); // unknown keys are ignored
 }
 
+// Only a key has a longest name: an unknown signer is ignored, whatever it is called.
+static void note_ignores_signers_with_long_names(void **state) {
+    char name[2 * NOTE_NAME_MAX + 1];
+    struct buf text;
+    struct note_key key;
+    buf_init(&text, 4096);
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = 0;
+    buf_put_format(&text, TEXT "\n\xE2\x80\x94 %s AAAAAAAAAAA=\n" LINE, name);
+    assert_false(buf_failed(&text));
+    assert_ok(open_note(buf_bytes(&text), VKEY));
+    assert_int_equal(
+        note_key_init(bytes_of_text(name), NOTE_ED25519, (const uint8_t[32]){2}, &key).class,
+        VLT_MALFORMED);
+    buf_done(&text);
+}
+
 static void note_rejects_what_is_not_one(void **state) {
     static const struct {
         struct bytes note;
@@ -256,6 +273,11 @@ static void quorum_accepts_only_enough_signers(void **state) {
                   "# a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a\n"
                   "\n \t\ngroup\tg 1  B\t\n  group h any g A\nquorum h\n",
                   VLT_CLASS_OK},
+                 // A name as long as the longest of a key.
+                 {"group a-name-of-more-than-sixty-four-bytes-which-is-what-a-key-can-have-as-well"
+                  " any A\nquorum"
+                  " a-name-of-more-than-sixty-four-bytes-which-is-what-a-key-can-have-as-well\n",
+                  VLT_CLASS_OK},
                  // Nobody counts twice, through two groups or under two names.
                  {"group g all A B\ngroup h 1 g A\nquorum h\n", VLT_MALFORMED},
                  {"quorum A\r\n", VLT_MALFORMED},
@@ -334,6 +356,7 @@ static int open_heap(void **state) { return vlt_is_ok(secret_heap_open(1 << 20, 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(note_accepts_published_example),
+        cmocka_unit_test(note_ignores_signers_with_long_names),
         cmocka_unit_test(note_rejects_what_is_not_one),
         cmocka_unit_test(key_rejects_what_is_not_one),
         cmocka_unit_test(note_survives_mutation),
