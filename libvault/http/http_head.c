@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libvault/http/http_head.h"
 
+#include <arpa/inet.h>
+
 #include "libvault/http/http_class.h"
 
 static struct http_span span_of(size_t at, size_t size) {
@@ -111,19 +113,23 @@ static enum http_refusal split_field(struct bytes line, struct field_line *ret_f
     return HTTP_REFUSAL_NONE;
 }
 
+static bool is_ipv6(struct bytes text) {
+    char address[INET6_ADDRSTRLEN];
+    struct in6_addr parsed;
+    return bytes_to_text(text, address, sizeof address) &&
+           inet_pton(AF_INET6, address, &parsed) == 1;
+}
+
 // uri-host [ ":" port ] (RFC 9110 section 7.2): a name or IPv4 address, or an
-// IP literal in brackets, never empty, never with user information.
+// IPv6 address in brackets, never empty, never with user information.
 static bool host_is_valid(struct bytes host) {
     if (!host.size)
         return false;
     size_t end;
     if (host.at[0] == '[') {
         end = bytes_find(host, ']');
-        if (end == host.size || end < 3)
+        if (end == host.size || !is_ipv6(bytes_of(host.at + 1, end - 1)))
             return false;
-        for (size_t i = 1; i < end; i++)
-            if (host.at[i] != ':' && host.at[i] != '.' && !http_class_is(host.at[i], CLASS_HEX))
-                return false;
         end++;
     } else {
         end = bytes_find(host, ':');
@@ -282,7 +288,9 @@ static void end_response(struct http_reader *reader) {
 enum http_refusal http_head_end(struct http_reader *reader) {
     if (reader->has_length && reader->has_coding)
         return HTTP_LENGTH_AND_CODING;
-    if (reader->has_coding && !reader->is_chunked)
+    // HTTP/1.0 knows no transfer codings: some readers would take the chunks for the body, to
+    // the end of the connection (RFC 9112 section 6.1: the framing is faulty).
+    if (reader->has_coding && (!reader->is_chunked || reader->is_http_1_0))
         return HTTP_CODING_UNSUPPORTED;
     if (reader->kind == HTTP_KIND_RESPONSE) {
         end_response(reader);

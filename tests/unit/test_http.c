@@ -111,7 +111,8 @@ static void request_accepts_connection_and_expect(void **state) {
 static void request_accepts_hosts(void **state) {
     static const char *const hosts[] = {
         "a",  "A.b-c_d.example", "127.0.0.1:0", "[::1]", "[2001:db8::1]:65535",
-        "a:", "x%41y",           "0.0.0.0=5000"};
+        "a:", "x%41y",           "0.0.0.0=5000", "[::ffff:127.0.0.1]",
+        "[0001:0002:0003:0004:0005:0006:255.255.255.255]:1"};
     for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
         char text[256];
         snprintf(text, sizeof text, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", hosts[i]);
@@ -211,6 +212,12 @@ static void request_rejects_with_its_status(void **state) {
         {"GET / HTTP/1.1\r\nHost: [::1\r\n\r\n", HTTP_HOST_INVALID, 400},
         {"GET / HTTP/1.1\r\nHost: [::g]\r\n\r\n", HTTP_HOST_INVALID, 400},
         {"GET / HTTP/1.1\r\nHost: [::1]x\r\n\r\n", HTTP_HOST_INVALID, 400},
+        {"GET / HTTP/1.1\r\nHost: []\r\n\r\n", HTTP_HOST_INVALID, 400},
+        {"GET / HTTP/1.1\r\nHost: [:::]\r\n\r\n", HTTP_HOST_INVALID, 400},
+        {"GET / HTTP/1.1\r\nHost: [1.2.3.4]\r\n\r\n", HTTP_HOST_INVALID, 400},
+        {"GET / HTTP/1.1\r\nHost: [abcd]:80\r\n\r\n", HTTP_HOST_INVALID, 400},
+        {"GET / HTTP/1.1\r\nHost: [1:2:3:4:5:6:7:8:9]\r\n\r\n", HTTP_HOST_INVALID, 400},
+        {"GET / HTTP/1.1\r\nHost: [fe80::1%25eth0]\r\n\r\n", HTTP_HOST_INVALID, 400},
         {"POST / HTTP/1.1\r\n" H "Content-Length:\r\n\r\n", HTTP_LENGTH_INVALID, 400},
         {"POST / HTTP/1.1\r\n" H "Content-Length: +3\r\n\r\n", HTTP_LENGTH_INVALID, 400},
         {"POST / HTTP/1.1\r\n" H "Content-Length: -3\r\n\r\n", HTTP_LENGTH_INVALID, 400},

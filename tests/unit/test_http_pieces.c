@@ -192,6 +192,10 @@ static void response_rejects(void **state) {
         {"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
          HTTP_LENGTH_AND_CODING},
         {"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", HTTP_CODING_UNSUPPORTED},
+        {"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+         HTTP_CODING_UNSUPPORTED},
+        {"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n",
+         HTTP_CODING_UNSUPPORTED},
         {"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
          HTTP_LENGTH_REPEATED}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
