@@ -132,7 +132,7 @@ static vlt_result sign_here(const char *path, const struct boot_facts *facts,
     VLT_TRY(secret_heap_open(KEY_HEAP_BYTES, fault));
     struct secret *pem = secret_new(KEY_FILE_MAX);
     if (!pem)
-        return vlt_fail(VLT_UNAVAILABLE, "no secret memory left");
+        return vlt_fail(VLT_UNAVAILABLE, SECRET_EXHAUSTED);
     file_warn_if_open("--key", path);
     vlt_result result = file_read_secret(path, pem, fault);
     if (vlt_is_ok(result)) {

@@ -23,19 +23,11 @@ static const struct option_spec options[] = {
     {"--off", OPTION_FLAG, NULL, "do not rotate it any more", 0},
     {0}};
 
-static int answered(struct command *command, int status, json_t *answer, const char *said) {
-    if (status != EXIT_OK || command->wants_json)
-        return status == EXIT_OK ? command_print_json(answer) : status;
-    json_decref(answer);
-    printf("Credential %s %s\n", command->arguments[0], said);
-    return EXIT_OK;
-}
-
 static int run_off(struct command *command) {
     json_t *answer = NULL;
     int status = command_call_path(command, "DELETE", NULL, &answer, PATH, command->tenant,
                                    command->arguments[0]);
-    return answered(command, status, answer, "is rotated by hand from now on.");
+    return credential_answered(command, status, answer, "is rotated by hand from now on.");
 }
 
 static vlt_result body_make(struct command *command, struct fault *fault, json_t **ret_body) {
@@ -70,9 +62,9 @@ static int run_automate(struct command *command) {
     int status = command_call_path(command, "PUT", body, &answer, PATH, command->tenant,
                                    command->arguments[0]);
     json_decref(body);
-    return answered(command, status, answer,
-                    "is rotated at its provider when it is due; `vaultctl rotate credential` does "
-                    "it now.");
+    return credential_answered(command, status, answer,
+                               "is rotated at its provider when it is due; `vaultctl rotate "
+                               "credential` does it now.");
 }
 
 const struct verb verb_credential_automate = {

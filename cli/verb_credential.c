@@ -52,6 +52,14 @@ vlt_result credential_parameters(const struct command *command, json_t **ret_par
     return vlt_ok();
 }
 
+int credential_answered(struct command *command, int status, json_t *answer, const char *said) {
+    if (status != EXIT_OK || command->wants_json)
+        return status == EXIT_OK ? command_print_json(answer) : status;
+    json_decref(answer);
+    printf("Credential %s %s\n", command->arguments[0], said);
+    return EXIT_OK;
+}
+
 static json_t *hosts_of(const struct command *command) {
     json_t *hosts = NULL;
     const char *host;
@@ -129,7 +137,7 @@ static int put(struct command *command, enum vault_credential_change change) {
     }
     result = secret_heap_open(HEAP_BYTES, &fault);
     if (vlt_is_ok(result) && !(value = secret_new(VALUE_MAX_BYTES)))
-        result = vlt_fail(VLT_UNAVAILABLE, "no locked memory for the value");
+        result = vlt_fail(VLT_UNAVAILABLE, SECRET_EXHAUSTED);
     if (vlt_is_ok(result))
         result = value_read(command, value, &fault);
     if (!vlt_is_ok(result)) {

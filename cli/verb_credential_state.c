@@ -3,6 +3,7 @@
 // no call that would.
 #include <stdio.h>
 
+#include "cli/credential_put.h"
 #include "cli/listing.h"
 #include "cli/verbs.h"
 
@@ -66,20 +67,12 @@ static int run_show(struct command *command) {
     return EXIT_OK;
 }
 
-static int answered(struct command *command, int status, json_t *answer, const char *said) {
-    if (status != EXIT_OK || command->wants_json)
-        return status == EXIT_OK ? command_print_json(answer) : status;
-    json_decref(answer);
-    printf("Credential %s %s\n", command->arguments[0], said);
-    return EXIT_OK;
-}
-
 static int run_disable(struct command *command) {
     json_t *answer = NULL;
     int status = command_call_path(command, "POST", NULL, &answer,
                                    "/v1/tenants/%s/credentials/%s/disable", command->tenant,
                                    command->arguments[0]);
-    return answered(command, status, answer, "is disabled: no token opens it.");
+    return credential_answered(command, status, answer, "is disabled: no token opens it.");
 }
 
 static int run_enable(struct command *command) {
@@ -87,7 +80,7 @@ static int run_enable(struct command *command) {
     int status = command_call_path(command, "POST", NULL, &answer,
                                    "/v1/tenants/%s/credentials/%s/enable", command->tenant,
                                    command->arguments[0]);
-    return answered(command, status, answer, "is enabled.");
+    return credential_answered(command, status, answer, "is enabled.");
 }
 
 static const struct option_spec delete_options[] = {
@@ -112,7 +105,7 @@ static int run_delete(struct command *command) {
     int status = command_call_path(command, "DELETE", NULL, &answer,
                                    "/v1/tenants/%s/credentials/%s", command->tenant,
                                    command->arguments[0]);
-    return answered(command, status, answer, "is deleted; its value is destroyed.");
+    return credential_answered(command, status, answer, "is deleted; its value is destroyed.");
 }
 
 const struct verb verb_credential_list = {

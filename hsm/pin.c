@@ -124,8 +124,7 @@ vlt_result pin_read(const char *source, struct fault *fault, struct secret **ret
     if (vlt_is_ok(result)) {
         pin = secret_new(PIN_MAX_BYTES + 2);
         result = pin ? pin_take(fd, path, fault, pin)
-                     : fault_set(fault, VLT_LIMIT, "secret memory is exhausted",
-                                 "secret memory is exhausted");
+                     : fault_set(fault, VLT_LIMIT, "secret memory is exhausted", SECRET_EXHAUSTED);
     }
     close(fd);
     if (!vlt_is_ok(result)) {

@@ -92,8 +92,7 @@ static vlt_result derive_key(struct hsm *hsm, const struct p11_pair *pair,
                              struct secret *derived) {
     struct secret *signature = secret_new(SIGNATURE_MAX_BYTES);
     if (!signature)
-        return fault_set(fault, VLT_LIMIT, "secret memory is exhausted",
-                         "secret memory is exhausted");
+        return fault_set(fault, VLT_LIMIT, "secret memory is exhausted", SECRET_EXHAUSTED);
     vlt_result result = derive_signature(hsm, pair, nonce, fault, signature);
     if (vlt_is_ok(result))
         result = hkdf_sha256(signature, bytes_of(nonce, P11_DERIVE_NONCE_BYTES),
@@ -131,7 +130,7 @@ vlt_result p11_derive_unwrap(struct hsm *hsm, const struct p11_pair *pair, struc
     struct secret *derived = secret_new(HSM_DATA_KEY_BYTES),
                   *plain = secret_new(HSM_DATA_KEY_BYTES);
     vlt_result result = derived && plain ? derive_key(hsm, pair, body.at, fault, derived)
-                                         : vlt_fail(VLT_LIMIT, "secret memory is exhausted");
+                                         : vlt_fail(VLT_LIMIT, SECRET_EXHAUSTED);
     if (vlt_is_ok(result))
         result = aes_gcm_open(derived, bytes_of(no_iv, sizeof no_iv), aad, cipher, tag, plain);
     if (vlt_is_ok(result)) { // the caller's secret stays as it was on failure

@@ -51,14 +51,6 @@ vlt_result p11_key_unwrap(struct hsm *hsm, struct hsm_open_key *key, struct byte
     }
 }
 
-static bool p11_is_same(const struct secret *a, const struct secret *b) {
-    bool is_same = secret_equal(bytes_of(secret_borrow(a), secret_size(a)),
-                                bytes_of(secret_borrow(b), secret_size(b)));
-    secret_release(a);
-    secret_release(b);
-    return is_same;
-}
-
 // A wrap that does not open is a data key lost, and nobody would notice until it is
 // needed: so the device opens it again. Wraps are rare.
 vlt_result p11_key_wrap(struct hsm *hsm, struct hsm_open_key *key, struct bytes aad,
@@ -66,13 +58,12 @@ vlt_result p11_key_wrap(struct hsm *hsm, struct hsm_open_key *key, struct bytes 
     size_t begin = body->size;
     struct secret *again = secret_new(HSM_DATA_KEY_BYTES);
     if (!again)
-        return fault_set(fault, VLT_LIMIT, "secret memory is exhausted",
-                         "secret memory is exhausted");
+        return fault_set(fault, VLT_LIMIT, "secret memory is exhausted", SECRET_EXHAUSTED);
     vlt_result result = p11_key_wrap_only(hsm, key, aad, key32, fault, body);
     if (vlt_is_ok(result)) {
         vlt_result opened =
             p11_key_unwrap(hsm, key, aad, bytes_from(buf_bytes(body), begin), fault, again);
-        if (!vlt_is_ok(opened) ? opened.class == VLT_CRYPTO : !p11_is_same(key32, again)) {
+        if (!vlt_is_ok(opened) ? opened.class == VLT_CRYPTO : !secret_is_same(key32, again)) {
             hsm->link = HSM_LINK_TRY_AGAIN;
             opened = fault_set(fault, VLT_UNAVAILABLE, "device does not open what it wrapped",
                                "device '%s' does not give back a key that it has just wrapped: it "
@@ -96,7 +87,7 @@ static vlt_result p11_answer_make(struct hsm *hsm, struct hsm_open_key *key, str
     buf_init(&answer, sizeof record->check);
     vlt_result result = known ? secret_set(known, known_key, sizeof known_key)
                               : fault_set(fault, VLT_LIMIT, "secret memory is exhausted",
-                                          "secret memory is exhausted");
+                                          SECRET_EXHAUSTED);
     if (vlt_is_ok(result))
         result = p11_key_wrap(hsm, key, bytes_of(aad, aad_bytes), known, fault, &answer);
     if (vlt_is_ok(result) && !buf_failed(&answer)) {
@@ -115,8 +106,7 @@ static vlt_result p11_answer_check(struct hsm *hsm, struct hsm_open_key *key, st
     size_t aad_bytes = record_aad(&key->record, known_context, aad);
     struct secret *got = secret_new(sizeof known_key);
     if (!got)
-        return fault_set(fault, VLT_LIMIT, "secret memory is exhausted",
-                         "secret memory is exhausted");
+        return fault_set(fault, VLT_LIMIT, "secret memory is exhausted", SECRET_EXHAUSTED);
     vlt_result result = p11_key_unwrap(hsm, key, bytes_of(aad, aad_bytes), answer, fault, got);
     if (vlt_is_ok(result) && !secret_equal(bytes_of(secret_borrow(got), secret_size(got)),
                                            bytes_of(known_key, sizeof known_key)))

@@ -81,8 +81,7 @@ static vlt_result tpm_key_derive_psk(struct hsm *hsm, const struct hsm_open_key 
     const struct tpm_key *state = key->state;
     struct secret *dh = secret_new(HPKE_DH_BYTES);
     if (!dh)
-        return fault_set(fault, VLT_LIMIT, "secret memory is exhausted",
-                         "secret memory is exhausted");
+        return fault_set(fault, VLT_LIMIT, "secret memory is exhausted", SECRET_EXHAUSTED);
     vlt_result result = tpm_object_multiply(hsm, key, state->point, fault, dh);
     uint8_t derived[TPM_AUTH_BYTES];
     if (vlt_is_ok(result)) {
@@ -121,8 +120,7 @@ vlt_result tpm_key_create(struct hsm *hsm, struct hsm_open_key *key, struct faul
     struct record_tpm *record = &key->record.of.tpm;
     struct tpm_key *state = tpm_key_new();
     if (!state)
-        return fault_set(fault, VLT_LIMIT, "secret memory is exhausted",
-                         "secret memory is exhausted");
+        return fault_set(fault, VLT_LIMIT, "secret memory is exhausted", SECRET_EXHAUSTED);
     key->record.mechanism = HSM_MECHANISM_ECDH;
     vlt_result result = RAND_bytes(record->seed, sizeof record->seed) == 1
                             ? tpm_key_derive_auth(hsm, record, fault, state->auth)
@@ -186,8 +184,7 @@ vlt_result tpm_key_open(struct hsm *hsm, struct hsm_open_key *key, struct fault 
     VLT_TRY(tpm_key_check_pin(hsm, record, fault));
     struct tpm_key *state = tpm_key_new();
     if (!state)
-        return fault_set(fault, VLT_LIMIT, "secret memory is exhausted",
-                         "secret memory is exhausted");
+        return fault_set(fault, VLT_LIMIT, "secret memory is exhausted", SECRET_EXHAUSTED);
     uint8_t check[RECORD_CHECK_BYTES];
     key->state = state;
     vlt_result result = tpm_key_read_record(key, state, fault);
@@ -228,8 +225,7 @@ vlt_result tpm_key_check(struct hsm *hsm, struct hsm_open_key *key, struct fault
     uint8_t check[RECORD_CHECK_BYTES];
     struct secret *psk = secret_new(TPM_AUTH_BYTES);
     if (!psk)
-        return fault_set(fault, VLT_LIMIT, "secret memory is exhausted",
-                         "secret memory is exhausted");
+        return fault_set(fault, VLT_LIMIT, "secret memory is exhausted", SECRET_EXHAUSTED);
     vlt_result result = tpm_key_derive_psk(hsm, key, fault, psk, check);
     secret_free(psk);
     if (vlt_is_ok(result) && !secret_equal(bytes_of(check, sizeof check),
@@ -267,8 +263,7 @@ vlt_result tpm_key_unwrap(struct hsm *hsm, struct hsm_open_key *key, struct byte
     VLT_TRY(hpke_point(body, &point));
     struct secret *dh = secret_new(HPKE_DH_BYTES);
     if (!dh)
-        return fault_set(fault, VLT_LIMIT, "secret memory is exhausted",
-                         "secret memory is exhausted");
+        return fault_set(fault, VLT_LIMIT, "secret memory is exhausted", SECRET_EXHAUSTED);
     const struct hpke_sender sender = tpm_key_sender(key->state, aad);
     vlt_result result = tpm_object_multiply(hsm, key, point.at, fault, dh);
     if (vlt_is_ok(result))

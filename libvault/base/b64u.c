@@ -173,6 +173,14 @@ vlt_result b64u_decode(struct bytes text, uint8_t *out, size_t capacity, size_t 
     return decode(text, url_alphabet, out, capacity, ret_size);
 }
 
+vlt_result b64u_decode_next(struct bytes text, uint8_t **next, struct bytes *ret_part) {
+    size_t size = 0;
+    VLT_TRY(b64u_decode(text, *next, B64U_DECODED_MAX(text.size), &size));
+    *ret_part = bytes_of(*next, size);
+    *next += size;
+    return vlt_ok();
+}
+
 vlt_result b64_decode(struct bytes text, uint8_t *out, size_t capacity, size_t *ret_size) {
     if (text.size % 4)
         return vlt_fail(VLT_MALFORMED, "base64: not a multiple of four characters");

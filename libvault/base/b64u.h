@@ -18,6 +18,10 @@ void b64u_encode_text(struct bytes bytes, char *text);
 // Decodes into out (capacity given); VLT_MALFORMED or VLT_LIMIT.
 vlt_result b64u_decode(struct bytes text, uint8_t *out, size_t capacity,
                        size_t *ret_size) VLT_MUST_USE;
+// Decodes to *next, which has room for B64U_DECODED_MAX(text.size) bytes, and moves it
+// behind them: several texts into one room, one after the other.
+vlt_result b64u_decode_next(struct bytes text, uint8_t **next,
+                            struct bytes *ret_part) VLT_MUST_USE;
 
 void b64_encode(struct bytes bytes, struct buf *out);
 vlt_result b64_decode(struct bytes text, uint8_t *out, size_t capacity,

@@ -10,7 +10,7 @@ void hex_encode(struct bytes bytes, char *text) {
     text[2 * bytes.size] = 0;
 }
 
-static int digit_value(uint8_t c) {
+int hex_value(uint8_t c) {
     if (c >= '0' && c <= '9')
         return c - '0';
     c |= 0x20;
@@ -21,9 +21,9 @@ vlt_result hex_decode(struct bytes text, uint8_t *out, size_t size) {
     if (text.size != 2 * size)
         return vlt_fail(VLT_MALFORMED, "hex: wrong number of digits");
     for (size_t i = 0; i < text.size; i++)
-        if (digit_value(text.at[i]) < 0)
+        if (hex_value(text.at[i]) < 0)
             return vlt_fail(VLT_MALFORMED, "hex: not a hexadecimal digit");
     for (size_t i = 0; i < size; i++)
-        out[i] = (uint8_t)(digit_value(text.at[2 * i]) << 4 | digit_value(text.at[2 * i + 1]));
+        out[i] = (uint8_t)(hex_value(text.at[2 * i]) << 4 | hex_value(text.at[2 * i + 1]));
     return vlt_ok();
 }

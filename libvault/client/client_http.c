@@ -205,7 +205,7 @@ static vlt_result connection_fault(const struct client_http *http, CURLcode code
                          http->unix_path);
     if (code == CURLE_SSL_CACERT_BADFILE)
         return fault_set(fault, VLT_MALFORMED, "roots not usable",
-                         "the roots in %s are not usable: it must hold certificates in PEM",
+                         "the roots in %s are not usable: that file must hold certificates in PEM",
                          http->ca_file ? http->ca_file : "the system's file");
     if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY)
         return fault_set(fault, VLT_UNAVAILABLE, "not HTTP",

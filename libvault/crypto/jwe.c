@@ -53,14 +53,6 @@ static vlt_result join_headers(json_t *joint, const json_t *more) {
 
 // ---- Parts ----
 
-static vlt_result decode(struct bytes text, uint8_t **next, struct bytes *ret_part) {
-    size_t size = 0;
-    VLT_TRY(b64u_decode(text, *next, B64U_DECODED_MAX(text.size), &size));
-    *ret_part = bytes_of(*next, size);
-    *next += size;
-    return vlt_ok();
-}
-
 static void copy(struct bytes text, uint8_t **next) {
     if (text.size)
         memcpy(*next, text.at, text.size);
@@ -73,7 +65,7 @@ static vlt_result parse_protected(struct bytes protected_b64, uint8_t *room, jso
         *ret_header = json_object();
         return *ret_header ? vlt_ok() : vlt_fail(VLT_UNAVAILABLE, "out of memory");
     }
-    VLT_TRY(decode(protected_b64, &room, &text));
+    VLT_TRY(b64u_decode_next(protected_b64, &room, &text));
     VLT_TRY(jsontext_parse(text, &jsontext_token_limits, NULL, ret_header));
     return json_is_object(*ret_header) ? vlt_ok()
                                        : vlt_fail(VLT_MALFORMED, "the header is not a JSON object");
@@ -92,10 +84,10 @@ static vlt_result join(const struct jwe_members *m, struct jwe_parts *parts) {
         copy(m->aad, &next);
     }
     parts->aad = bytes_of(parts->memory, (size_t)(next - parts->memory));
-    VLT_TRY(decode(m->encrypted_key, &next, &parts->encrypted_key));
-    VLT_TRY(decode(m->iv, &next, &parts->iv));
-    VLT_TRY(decode(m->ciphertext, &next, &parts->ciphertext));
-    return decode(m->tag, &next, &parts->tag);
+    VLT_TRY(b64u_decode_next(m->encrypted_key, &next, &parts->encrypted_key));
+    VLT_TRY(b64u_decode_next(m->iv, &next, &parts->iv));
+    VLT_TRY(b64u_decode_next(m->ciphertext, &next, &parts->ciphertext));
+    return b64u_decode_next(m->tag, &next, &parts->tag);
 }
 
 vlt_result jwe_join(const struct jwe_members *members, struct jwe_parts *ret_parts) {
@@ -154,7 +146,7 @@ vlt_result jwe_decrypt(const struct jwe_parts *parts, unsigned allowed_algs,
         return vlt_fail(VLT_CRYPTO, "the key does not fit the algorithm");
     struct secret *cek = secret_new(JWE_CEK_MAX);
     if (!cek)
-        return vlt_fail(VLT_UNAVAILABLE, "secret heap is exhausted");
+        return vlt_fail(VLT_UNAVAILABLE, SECRET_EXHAUSTED);
     vlt_result result = jwe_key_unwrap(parts, key, cek);
     if (vlt_is_ok(result))
         result = jwe_content_open(parts->enc, cek, parts->iv, parts->aad, parts->ciphertext,
@@ -221,7 +213,7 @@ vlt_result jwe_encrypt(enum jwe_alg alg, enum jwe_enc enc, const struct jwk *key
         return vlt_fail(VLT_CRYPTO, "the key does not fit the algorithm");
     struct secret *cek = secret_new(JWE_CEK_MAX);
     if (!cek)
-        return vlt_fail(VLT_UNAVAILABLE, "secret heap is exhausted");
+        return vlt_fail(VLT_UNAVAILABLE, SECRET_EXHAUSTED);
     vlt_result result = new_header(alg, enc, key, &header);
     if (vlt_is_ok(result))
         result = jwe_key_wrap(alg, enc, key, header, cek, wrapped, &size);

@@ -95,7 +95,7 @@ vlt_result jwe_intake_open(EVP_PKEY *key, const struct jwe_intake_fields *fields
         return vlt_fail(VLT_LIMIT, "JWE is too long"); // the fields came from another process
     VLT_TRY(pkey_p256_public(fields->epk_x, fields->epk_y, &epk));
     struct secret *cek = secret_new(INTAKE_KEY_BYTES);
-    vlt_result result = vlt_fail(VLT_UNAVAILABLE, "secret heap is exhausted");
+    vlt_result result = vlt_fail(VLT_UNAVAILABLE, SECRET_EXHAUSTED);
     if (cek)
         result = jwe_agree(key, epk, BYTES_LITERAL("A256GCM"), bytes_of(NULL, 0),
                            bytes_of(NULL, 0), INTAKE_KEY_BYTES, cek);

@@ -148,7 +148,7 @@ vlt_result jwe_agree(EVP_PKEY *own, EVP_PKEY *peer, struct bytes algorithm, stru
                      struct bytes apv, size_t key_bytes, struct secret *key) {
     struct secret *shared = secret_new(SHARED_MAX);
     if (!shared)
-        return vlt_fail(VLT_UNAVAILABLE, "secret heap is exhausted");
+        return vlt_fail(VLT_UNAVAILABLE, SECRET_EXHAUSTED);
     vlt_result result = ecdh(own, peer, shared)
                             ? kdf_concat(shared, algorithm, apu, apv, key_bytes, key)
                             : algorithms_failed(VLT_CRYPTO, "key agreement failed");
@@ -187,7 +187,7 @@ static vlt_result agreement_unwrap(const struct jwe_parts *parts, const struct j
         return parts->encrypted_key.size ? refused() : agree_with_epk(parts, key, cek);
     struct secret *kek = secret_new(JWE_CEK_MAX);
     if (!kek)
-        return vlt_fail(VLT_UNAVAILABLE, "secret heap is exhausted");
+        return vlt_fail(VLT_UNAVAILABLE, SECRET_EXHAUSTED);
     vlt_result result = agree_with_epk(parts, key, kek);
     if (vlt_is_ok(result))
         result = kw_unwrap(parts, kek, cek);
@@ -248,7 +248,7 @@ static vlt_result oaep_unwrap(const struct jwe_parts *parts, const struct jwk *k
     size_t size = JWE_WRAPPED_MAX;
     struct secret *room = secret_new(size); // OpenSSL asks for room of the modulus
     if (!room)
-        return vlt_fail(VLT_UNAVAILABLE, "secret heap is exhausted");
+        return vlt_fail(VLT_UNAVAILABLE, SECRET_EXHAUSTED);
     EVP_PKEY_CTX *context = oaep_context(key, parts->alg, false);
     bool done = context &&
                 parts->encrypted_key.size == (size_t)EVP_PKEY_get_size(key->pkey) &&
@@ -311,7 +311,7 @@ vlt_result jwe_key_wrap(enum jwe_alg alg, enum jwe_enc enc, const struct jwk *ke
                                  : gcmkw_wrap(key->oct, cek, header, ret_wrapped, ret_size);
     struct secret *kek = secret_new(JWE_CEK_MAX);
     if (!kek)
-        return vlt_fail(VLT_UNAVAILABLE, "secret heap is exhausted");
+        return vlt_fail(VLT_UNAVAILABLE, SECRET_EXHAUSTED);
     vlt_result result = agreement_wrap(alg, enc, key, header, kek);
     if (vlt_is_ok(result))
         result = kw_wrap(kek, cek, ret_wrapped, ret_size);

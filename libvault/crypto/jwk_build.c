@@ -253,7 +253,7 @@ vlt_result jwk_build_oct(const json_t *object, struct fault *fault, struct jwk *
     vlt_result result = vlt_fail(VLT_MALFORMED, "symmetric key is empty");
     if (size)
         result = key->oct ? secret_set(key->oct, k, size)
-                          : vlt_fail(VLT_UNAVAILABLE, "secret heap is exhausted");
+                          : vlt_fail(VLT_UNAVAILABLE, SECRET_EXHAUSTED);
     secret_cleanse(k, sizeof k);
     return result;
 }

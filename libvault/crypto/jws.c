@@ -66,15 +66,6 @@ static vlt_result parse_header(unsigned flags, struct jws_parts *parts) {
 
 // ---- Split ----
 
-// Decodes the next part behind what is decoded already.
-static vlt_result decode(struct bytes text, uint8_t **next, struct bytes *ret_part) {
-    size_t size = 0;
-    VLT_TRY(b64u_decode(text, *next, B64U_DECODED_MAX(text.size), &size));
-    *ret_part = bytes_of(*next, size);
-    *next += size;
-    return vlt_ok();
-}
-
 static vlt_result split(struct jws_headers *headers, struct bytes token, unsigned flags,
                         struct jws_parts *parts) {
     size_t first = bytes_find(token, '.');
@@ -88,9 +79,9 @@ static vlt_result split(struct jws_headers *headers, struct bytes token, unsigne
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
     uint8_t *next = parts->memory;
     parts->signing_input = bytes_of(token.at, first + 1 + second);
-    VLT_TRY(decode(bytes_of(token.at, first), &next, &parts->header));
-    VLT_TRY(decode(bytes_of(rest.at, second), &next, &parts->payload));
-    VLT_TRY(decode(signature, &next, &parts->signature));
+    VLT_TRY(b64u_decode_next(bytes_of(token.at, first), &next, &parts->header));
+    VLT_TRY(b64u_decode_next(bytes_of(rest.at, second), &next, &parts->payload));
+    VLT_TRY(b64u_decode_next(signature, &next, &parts->signature));
     if (parts->signature.size == 0)
         return vlt_fail(VLT_MALFORMED, "the signature is empty");
     struct bytes header = bytes_of(token.at, first);

@@ -28,7 +28,7 @@ static vlt_result derive_pair(const struct secret *secret, struct recovery_key *
     struct secret *scalar = secret_new(PKEY_PRIVATE_SIZE);
     size_t size = 0;
     if (!scalar)
-        return vlt_fail(VLT_UNAVAILABLE, "out of secret memory");
+        return vlt_fail(VLT_UNAVAILABLE, SECRET_EXHAUSTED);
     vlt_result result =
         hkdf_sha256(secret, bytes_of(NULL, 0), BYTES_LITERAL("vaultd recovery key 1"),
                     PKEY_PRIVATE_SIZE, scalar);
@@ -46,7 +46,7 @@ static vlt_result derive_pair(const struct secret *secret, struct recovery_key *
 vlt_result recovery_key_derive(const struct secret *secret, struct recovery_key *ret_key) {
     struct recovery_key key = {.psk = secret_new(32)};
     if (!key.psk)
-        return vlt_fail(VLT_UNAVAILABLE, "out of secret memory");
+        return vlt_fail(VLT_UNAVAILABLE, SECRET_EXHAUSTED);
     vlt_result result = hkdf_sha256(secret, bytes_of(NULL, 0),
                                     BYTES_LITERAL("vaultd recovery psk 1"), 32, key.psk);
     if (vlt_is_ok(result))

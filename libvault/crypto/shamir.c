@@ -39,7 +39,7 @@ vlt_result shamir_split(const struct secret *secret, unsigned threshold,
     // Row i holds the coefficients of x^i for every byte; row 0 is the secret.
     struct secret *rows = secret_new(threshold * size);
     if (!rows)
-        return vlt_fail(VLT_UNAVAILABLE, "out of secret memory");
+        return vlt_fail(VLT_UNAVAILABLE, SECRET_EXHAUSTED);
     vlt_result result = secret_set_random(rows, threshold * size);
     if (vlt_is_ok(result)) {
         uint8_t *at = secret_borrow_room(rows);

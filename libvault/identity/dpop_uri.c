@@ -1,19 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libvault/identity/dpop_uri.h"
 
+#include "libvault/base/hex.h"
+
 #define PATH_MAX_BYTES 8192
 
 struct uri_parts {
     bool is_https;
     struct bytes host, port, path; // port empty when it is the default one
 };
-
-static int hex_value(uint8_t c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 static bool is_unreserved(int c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||

@@ -4,6 +4,8 @@
 // prefixes, no dotted tail in IPv6, at most four digits in a group.
 #include "libvault/policy/policy_ext.h"
 
+#include "libvault/base/hex.h"
+
 // "ABCD:EF01:2345:6789:ABCD:EF01:2345:6789/128"
 #define IP_TEXT_MAX_BYTES 43
 
@@ -34,16 +36,6 @@ static bool parse_v4(struct bytes text, uint8_t address[16]) {
         address[i] = (uint8_t)octet;
     }
     return at == text.size;
-}
-
-static int hex_value(uint8_t c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
 }
 
 // Groups from *at on into `groups`; stops before "::" and at the end.

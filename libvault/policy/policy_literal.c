@@ -1,22 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libvault/policy/policy_literal.h"
 
+#include "libvault/base/hex.h"
+
 // What one escape or plain character stands for.
 struct piece {
     uint32_t character;
     size_t size;       // of the source
     bool is_star_text; // \* in a pattern
 };
-
-static int hex_value(uint8_t c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
 
 // \xHH of an ASCII character.
 static bool read_hex(struct bytes raw, struct piece *piece) {

@@ -68,6 +68,12 @@ vlt_result secret_set(struct secret *secret, const void *at, size_t size) {
     return vlt_ok();
 }
 
+vlt_result secret_copy(struct secret *to, const struct secret *from) {
+    vlt_result result = secret_set(to, secret_borrow(from), secret_size(from));
+    secret_release(from);
+    return result;
+}
+
 vlt_result secret_set_random(struct secret *secret, size_t size) {
     if (size > secret->capacity)
         return vlt_fail(VLT_LIMIT, "secret is too long");
@@ -109,6 +115,14 @@ void secret_release(const struct secret *secret) { check_guard(secret); }
 
 bool secret_equal(struct bytes a, struct bytes b) {
     return a.size == b.size && CRYPTO_memcmp(a.at, b.at, a.size) == 0;
+}
+
+bool secret_is_same(const struct secret *a, const struct secret *b) {
+    bool is_same = secret_equal(bytes_of(secret_borrow(a), secret_size(a)),
+                                bytes_of(secret_borrow(b), secret_size(b)));
+    secret_release(a);
+    secret_release(b);
+    return is_same;
 }
 
 // Not OPENSSL_cleanse, which writes eight bytes at a time: measured on 16 KiB, that

@@ -47,6 +47,10 @@ void secret_heap_adopt(secret_set_mem_functions *set);
 
 struct secret; // opaque: not convertible to bytes by accident
 
+// What a caller says then: which limit to raise.
+#define SECRET_EXHAUSTED                                                                           \
+    "secret memory is exhausted: allow more of it (LimitMEMLOCK= of the service or ulimit -l, "    \
+    "keeper.secret_heap_kib of vaultd.conf)"
 // NULL when the heap is exhausted. Zero-filled, size 0.
 struct secret *secret_new(size_t capacity);
 void secret_free(
@@ -56,6 +60,7 @@ size_t secret_size(const struct secret *secret);
 size_t secret_capacity(const struct secret *secret);
 // Replaces the content. VLT_LIMIT when it does not fit.
 vlt_result secret_set(struct secret *secret, const void *at, size_t size) VLT_MUST_USE;
+vlt_result secret_copy(struct secret *to, const struct secret *from) VLT_MUST_USE; // the same
 // Fills with `size` random bytes (RAND_priv_bytes).
 vlt_result secret_set_random(struct secret *secret, size_t size) VLT_MUST_USE;
 void secret_wipe(struct secret *secret); // content gone, size 0
@@ -72,6 +77,7 @@ void secret_release(const struct secret *secret);
 
 // Constant time in the content (not in the sizes).
 bool secret_equal(struct bytes a, struct bytes b);
+bool secret_is_same(const struct secret *a, const struct secret *b); // neither is borrowed
 // OPENSSL_cleanse for short-lived plaintext in caller's storage.
 void secret_cleanse(void *at, size_t size);
 

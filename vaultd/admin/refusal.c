@@ -9,10 +9,10 @@
 #include "libvault/store/record_tenant.h"
 #include "vaultd/admin/answer.h"
 #include "vaultd/admin/ops.h"
+#include "vaultd/ipc/reasons.h"
 
 #define HEADERS_MAX 4
 #define REASON_SIZE 513
-#define MALFORMED "malformed request"
 
 struct watch {
     struct admin *admin;
@@ -56,15 +56,15 @@ static void put_reason(unsigned status, struct bytes body, char reason[REASON_SI
     const char *field = json_string_value(json_object_get(problem, "field"));
     bool is_malformed = status == 400 || status == 415;
     if (status == 413)
-        snprintf(reason, REASON_SIZE, MALFORMED ": the body is too large");
+        snprintf(reason, REASON_SIZE, REASON_MALFORMED ": the body is too large");
     else if (!is_problem || !detail)
         snprintf(reason, REASON_SIZE, "status %u", status);
     else if (!is_malformed)
         snprintf(reason, REASON_SIZE, "%s", detail);
     else if (is_member(field, detail))
-        snprintf(reason, REASON_SIZE, MALFORMED ": %s", field);
+        snprintf(reason, REASON_SIZE, REASON_MALFORMED ": %s", field);
     else
-        snprintf(reason, REASON_SIZE, MALFORMED);
+        snprintf(reason, REASON_SIZE, REASON_MALFORMED);
     json_decref(problem);
 }
 

@@ -58,7 +58,7 @@ void caller_refuse(const struct caller *caller, unsigned status, const char *des
 void caller_refuse_malformed(const struct caller *caller, const char *description,
                              const char *rule) {
     char reason[160];
-    snprintf(reason, sizeof reason, REFUSAL_MALFORMED "%s", rule);
+    snprintf(reason, sizeof reason, REASON_MALFORMED ": %s", rule);
     caller_refuse(caller, 400, description, reason);
 }
 

@@ -37,7 +37,7 @@ static void refuse(struct revoking *revoking, enum refusal_form form, const char
     const struct audit_event event = event_of(revoking);
     bool is_malformed = form == REFUSAL_OAUTH && why.class != VLT_UNAVAILABLE;
     snprintf(refusal.description, sizeof refusal.description, "%s", description);
-    snprintf(reason, sizeof reason, "%s%s", is_malformed ? REFUSAL_MALFORMED : "", why.reason);
+    snprintf(reason, sizeof reason, "%s%s", is_malformed ? REASON_MALFORMED ": " : "", why.reason);
     memcpy(refusal.request_id, revoking->request_id, sizeof refusal.request_id);
     if (why.class == VLT_UNAVAILABLE || why.class == VLT_BUG)
         refusal_set_unavailable(&refusal);

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-
+#include <string.h>
 
 // ---- The answer ----
 
@@ -128,7 +128,7 @@ void refusal_too_large(struct http_exchange *x, const struct http_route *route,
         snprintf(refusal.description, sizeof refusal.description, "%s",
                  http_refusal_text(HTTP_BODY_TOO_LARGE));
         request_id_take(x, refusal.request_id);
-        refusal_run(&refusal, &event, REFUSAL_MALFORMED "the body is too large");
+        refusal_run(&refusal, &event, REASON_MALFORMED ": the body is too large");
         return;
     }
     http_exchange_reply_too_large(x);

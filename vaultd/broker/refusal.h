@@ -7,8 +7,7 @@
 #include "libvault/audit/event.h"
 #include "vaultd/broker/broker.h"
 #include "vaultd/broker/request_id.h"
-
-#define REFUSAL_MALFORMED "malformed request: " // then the rule that was broken
+#include "vaultd/ipc/reasons.h"
 
 enum refusal_form {
     REFUSAL_OAUTH,   // an OAuth error

@@ -15,6 +15,9 @@
 #define REASON_PROOF_OLD "the proof of possession is too old"
 // Of a channel: what came of the call is not known, perhaps all that it asked for.
 #define REASON_UNANSWERED "that process ended before it answered: it may have been done"
+// Of the audit log: a role refuses without asking anybody. Behind it ": " and the rule that
+// was broken, or the member that was wrong; never what stood there.
+#define REASON_MALFORMED "malformed request"
 #define REASON_VERSION_STAGED "a version is staged: promote or abandon it first"
 
 #define REASON_MAX_BYTES 200

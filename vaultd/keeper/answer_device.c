@@ -157,20 +157,6 @@ static void reply_changed(struct change *change, vlt_result result, uint64_t rev
     reply_device_change(change->call, result, vlt_is_ok(result) ? &answer : NULL);
 }
 
-static void unused_destroyed(struct device_call *call) {
-    if (!vlt_is_ok(call->result))
-        log_warning("a wrapping key that is not used stays in the device: %s",
-                    fault_or_reason(&call->fault, call->result));
-}
-
-static void destroy_unused(const struct adding *adding) {
-    struct device_call *call = device_call_new(DEVICE_DESTROY, unused_destroyed, NULL);
-    if (!call)
-        return;
-    call->keys[0] = adding->key;
-    device_submit(adding->device->thread, call);
-}
-
 static void added(struct change *change, vlt_result result, uint64_t revision) {
     struct adding *adding = change->context;
     struct keeper *keeper = change->keeper;
@@ -185,7 +171,7 @@ static void added(struct change *change, vlt_result result, uint64_t revision) {
         epoch_join(keeper, device->name);
         slots_touch(keeper);
     } else if (!vlt_is_ok(result) && adding && adding->key.size) {
-        destroy_unused(adding);
+        device_destroy_unused(adding->device, &adding->key);
     }
     if (adding && adding->why[0]) { // a reason fits through the channel, this text does not
         const struct answer_device_change answer = {.note = bytes_of_text(adding->why)};

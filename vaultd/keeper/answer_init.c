@@ -323,7 +323,7 @@ static void key_created(struct device_call *call) {
 static vlt_result make_recovery(struct init *init, const struct ask_init *ask) {
     struct secret *texts = secret_new(RECOVERY_TEXTS_BYTES);
     vlt_result result = texts ? recovery_new(ask->shares, ask->threshold, &init->recovery, texts)
-                              : vlt_fail(VLT_UNAVAILABLE, "out of secret memory");
+                              : vlt_fail(VLT_UNAVAILABLE, SECRET_EXHAUSTED);
     if (vlt_is_ok(result))
         result = recovery_seal_shares(ask, texts, &init->shares);
     secret_free(texts);

@@ -197,7 +197,7 @@ static vlt_result take_key(struct keeper *keeper, const struct ask_recover *ask,
                                     : vlt_fail(VLT_MALFORMED, "there is nothing to recover with");
     struct secret *secret = secret_new(JWE_INTAKE_PLAINTEXT_MAX);
     if (!secret)
-        return vlt_fail(VLT_UNAVAILABLE, "out of secret memory");
+        return vlt_fail(VLT_UNAVAILABLE, SECRET_EXHAUSTED);
     vlt_result result = open_secret(keeper, ask, secret);
     if (vlt_is_ok(result))
         result = recovery_key_derive(secret, &recovering->key);

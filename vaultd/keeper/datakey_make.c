@@ -50,20 +50,12 @@ static vlt_result add_record(struct making *making, const struct device_call *ca
     return vlt_ok();
 }
 
-static bool is_same_key(const struct secret *a, const struct secret *b) {
-    bool is_same = secret_equal(bytes_of(secret_borrow(a), secret_size(a)),
-                                bytes_of(secret_borrow(b), secret_size(b)));
-    secret_release(a);
-    secret_release(b);
-    return is_same;
-}
-
 // From here on nobody has to wait for the device because of the new key.
 static void unwrapped(struct device_call *call) {
     struct making *making = call->context;
     struct keeper *keeper = making->change->keeper;
     vlt_result result = call->result;
-    if (vlt_is_ok(result) && !is_same_key(call->secret, making->key))
+    if (vlt_is_ok(result) && !secret_is_same(call->secret, making->key))
         result = vlt_fail(VLT_CRYPTO, "the device does not give back what it wrapped");
     if (vlt_is_ok(result))
         result = add_record(making, call);

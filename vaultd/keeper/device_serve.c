@@ -53,22 +53,14 @@ static vlt_result wrap(struct hsm *hsm, struct device_call *call) {
     return result;
 }
 
-static bool is_same_key(const struct secret *a, const struct secret *b) {
-    bool is_same = secret_equal(bytes_of(secret_borrow(a), secret_size(a)),
-                                bytes_of(secret_borrow(b), secret_size(b)));
-    secret_release(a);
-    secret_release(b);
-    return is_same;
-}
-
 // What replaces a blob must be able to do what it could.
 static vlt_result prove(struct hsm *hsm, struct device_call *call) {
     struct secret *again = secret_new(HSM_DATA_KEY_BYTES);
     if (!again)
-        return vlt_fail(VLT_UNAVAILABLE, "no secret memory left");
+        return vlt_fail(VLT_UNAVAILABLE, SECRET_EXHAUSTED);
     vlt_result result = hsm_unwrap(hsm, bytes_of(call->purpose, call->purpose_bytes),
                                    bytes_of(call->blob, call->blob_bytes), &call->fault, again);
-    if (vlt_is_ok(result) && !is_same_key(call->secret, again))
+    if (vlt_is_ok(result) && !secret_is_same(call->secret, again))
         result = vlt_fail(VLT_CRYPTO, "the device does not give back what it wrapped");
     secret_free(again);
     return result;

@@ -182,6 +182,20 @@ void device_left(struct device *device) {
     device_close(device);
 }
 
+static void unused_destroyed(struct device_call *call) {
+    if (!vlt_is_ok(call->result))
+        log_warning("a wrapping key that is not used stays in the device: %s",
+                    fault_or_reason(&call->fault, call->result));
+}
+
+void device_destroy_unused(struct device *device, const struct hsm_key *key) {
+    struct device_call *call = device_call_new(DEVICE_DESTROY, unused_destroyed, NULL);
+    if (!call)
+        return;
+    call->keys[0] = *key;
+    device_submit(device->thread, call);
+}
+
 // ---- Sealing ----
 
 void devices_close(struct keeper *keeper) {

@@ -94,6 +94,9 @@ void device_left(struct device *device);
 void device_overdue(struct device *device);
 // Looks at it now and not only with the next probe.
 void device_check(struct device *device);
+// It made a wrapping key that no record names and that wrapped nothing: away with it. The
+// log says so when it stays.
+void device_destroy_unused(struct device *device, const struct hsm_key *key);
 
 json_t *devices_entry_json(const struct device *device);
 json_t *devices_json(const struct keeper *keeper); // for status: an array

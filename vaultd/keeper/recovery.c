@@ -25,12 +25,6 @@ static struct recovery *recovery_alloc(void) {
     return recovery;
 }
 
-static vlt_result copy_secret(struct secret *to, const struct secret *from) {
-    vlt_result result = secret_set(to, secret_borrow(from), secret_size(from));
-    secret_release(from);
-    return result;
-}
-
 // ---- Making ----
 
 struct making {
@@ -103,7 +97,7 @@ static vlt_result make(struct making *making, struct recovery *recovery, struct 
     VLT_TRY(recovery_key_derive(making->secret, &key));
     memcpy(recovery->point, key.point, sizeof recovery->point);
     memcpy(recovery->id, key.id, sizeof recovery->id);
-    vlt_result result = copy_secret(recovery->psk, key.psk);
+    vlt_result result = secret_copy(recovery->psk, key.psk);
     recovery_key_done(&key);
     VLT_TRY(result);
     VLT_TRY(shamir_split(making->secret, recovery->threshold, making->shares, recovery->shares));
@@ -302,7 +296,7 @@ static vlt_result open_blob(const struct recovery_key *key, struct bytes aad, st
     VLT_TRY(hpke_point(blob, &point));
     struct secret *dh = secret_new(HPKE_DH_BYTES);
     if (!dh)
-        return vlt_fail(VLT_UNAVAILABLE, "out of secret memory");
+        return vlt_fail(VLT_UNAVAILABLE, SECRET_EXHAUSTED);
     const struct hpke_sender sender = sender_of(key->point, key->id, key->psk, aad);
     vlt_result result = agree(key->pkey, point, dh);
     if (vlt_is_ok(result))

@@ -82,7 +82,7 @@ void rotate_system_ask(struct keeper *keeper, struct ipc_call *call, const struc
     }
     bool is_under_way = vlt_is_ok(result) && keys.count > 1;
     if (vlt_is_ok(result) && ask->mode == ROTATION_EMERGENCY)
-        result = vlt_fail(VLT_MALFORMED, "the system data key has no emergency");
+        result = vlt_fail(VLT_MALFORMED, ROTATION_NO_EMERGENCY);
     if (vlt_is_ok(result) && ask->expected_revision &&
         (is_under_way || ask->expected_revision != keys.active->revision))
         result = vlt_fail(VLT_CONFLICT, busy);

@@ -172,7 +172,7 @@ void rotate_tenant_ask(struct keeper *keeper, struct ipc_call *call, const struc
     vlt_result result = read_keys(keeper, ask->tenant, &keys);
     bool is_under_way = vlt_is_ok(result) && keys.count > 1;
     if (vlt_is_ok(result) && ask->mode == ROTATION_EMERGENCY)
-        result = vlt_fail(VLT_MALFORMED, "only signing and intake keys have an emergency");
+        result = vlt_fail(VLT_MALFORMED, ROTATION_NO_EMERGENCY);
     if (vlt_is_ok(result) && ask->mode == ROTATION_RUN && ask->expected_revision &&
         (is_under_way || ask->expected_revision != keys.active->revision))
         result = vlt_fail(VLT_CONFLICT, "the data key was rotated by somebody else just now");

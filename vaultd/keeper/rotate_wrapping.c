@@ -12,15 +12,6 @@ static const vlt_result no_device = {VLT_UNAVAILABLE,
                                      "no device works: see `vaultctl device list`"};
 static const char busy[] = "the wrapping key is being rotated already";
 
-void rotate_id_text(const uint8_t id[RECORD_DEVICE_ID_SIZE], char text[ROTATE_ID_TEXT_SIZE]) {
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < RECORD_DEVICE_ID_SIZE; i++) {
-        text[2 * i] = digits[id[i] >> 4];
-        text[2 * i + 1] = digits[id[i] & 15];
-    }
-    text[ROTATE_ID_TEXT_SIZE - 1] = 0;
-}
-
 // ---- What there is ----
 
 struct reading {
@@ -170,21 +161,6 @@ void rotate_devices_add(struct change *change, const struct rotate_device *devic
                device->revision);
 }
 
-static void forgotten(struct device_call *call) {
-    if (!vlt_is_ok(call->result))
-        log_warning("a wrapping key that is not used stays in the device: %s",
-                    fault_or_reason(&call->fault, call->result));
-}
-
-// Nothing was wrapped by it: datakey_wrapped_by_known saw to that.
-static void destroy_unused(const struct generating *generating) {
-    struct device_call *call = device_call_new(DEVICE_DESTROY, forgotten, NULL);
-    if (!call)
-        return;
-    call->keys[0] = generating->made;
-    device_submit(generating->device->thread, call);
-}
-
 static void generate_next(struct keeper *keeper, unsigned wanted);
 
 static void generation_committed(struct change *change, vlt_result result, uint64_t revision) {
@@ -195,7 +171,8 @@ static void generation_committed(struct change *change, vlt_result result, uint6
         device_add_id(generating->device, generating->id, &generating->description);
         generate_next(keeper, generating->others);
     } else if (!vlt_is_ok(result) && generating && generating->made.size) {
-        destroy_unused(generating);
+        // Nothing was wrapped by it: datakey_wrapped_by_known saw to that.
+        device_destroy_unused(generating->device, &generating->made);
     }
     if (change->call && vlt_is_ok(result))
         reply_described(keeper, change->call);
@@ -227,7 +204,7 @@ static vlt_result fill(struct generating *generating, const struct device_call *
     memcpy(made.device, old->device, sizeof made.device);
     memcpy(generating->id, made.id, sizeof made.id);
     generating->description = call->description;
-    rotate_wrapping_name(generating->change, old, &made);
+    rotate_wrapping_subject(generating->change, old, &made);
     rotate_devices_add(generating->change, &made, RECORD_WRAPPING_ACTIVE);
     rotate_devices_add(generating->change, old, RECORD_WRAPPING_RETIRED);
     return vlt_ok();
@@ -260,7 +237,7 @@ static void generate(struct keeper *keeper, const struct rotate_devices *devices
         return;
     }
     change->context = generating;
-    rotate_wrapping_name(change, active_of(devices, device->name), NULL);
+    rotate_wrapping_subject(change, active_of(devices, device->name), NULL);
     *generating = (struct generating){.keeper = keeper,
                                       .change = change,
                                       .device = device,
@@ -320,7 +297,7 @@ static vlt_result may_begin(const struct keeper *keeper, const struct ask_rotate
                             const struct rotate_devices *devices) {
     bool is_busy = is_under_way(devices);
     if (ask->mode == ROTATION_EMERGENCY)
-        return vlt_fail(VLT_MALFORMED, "only signing and intake keys have an emergency");
+        return vlt_fail(VLT_MALFORMED, ROTATION_NO_EMERGENCY);
     if (keeper->rotations->is_generating)
         return vlt_fail(VLT_CONFLICT, busy);
     if (ask->expected_revision && (is_busy || ask->expected_revision != devices->active->revision))

@@ -51,8 +51,8 @@ void rotate_wrapping_schedule(struct keeper *keeper, uint32_t age_s);
 void rotate_id_text(const uint8_t id[RECORD_DEVICE_ID_SIZE], char text[ROTATE_ID_TEXT_SIZE]);
 
 // Says in the event of a change which key follows which, in which device; `made` is NULL
-// while it is not known. rotate_wrapping_name.c
-void rotate_wrapping_name(struct change *change, const struct rotate_device *old,
+// while it is not known. rotate_wrapping_subject.c
+void rotate_wrapping_subject(struct change *change, const struct rotate_device *old,
                           const struct rotate_device *made);
 
 // Called when a whole pass over the slots is over: retired keys that are not named

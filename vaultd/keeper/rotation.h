@@ -23,6 +23,10 @@
 struct reencrypt;
 struct slots;
 
+// Of an emergency for any other: what was encrypted with the key is there, and needs it.
+#define ROTATION_NO_EMERGENCY                                                                      \
+    "only signing, intake and checkpoint keys have an emergency: rotate without it"
+
 struct rotations {
     struct keeper *keeper;
     struct event *tick;

@@ -95,16 +95,10 @@ static void wrapped(struct device_call *call) {
     slots_add(job);
 }
 
-static vlt_result copy_key(struct secret *to, const struct secret *from) {
-    vlt_result result = secret_set(to, secret_borrow(from), secret_size(from));
-    secret_release(from);
-    return result;
-}
-
 static void wrap_in(struct slots *job, struct device *device) {
     struct device_call *call = device_call_new(DEVICE_WRAP_PROVEN, wrapped, job);
     vlt_result result =
-        call ? copy_key(call->secret, job->key) : vlt_fail(VLT_UNAVAILABLE, "out of memory");
+        call ? secret_copy(call->secret, job->key) : vlt_fail(VLT_UNAVAILABLE, "out of memory");
     if (!vlt_is_ok(result)) {
         if (call)
             device_call_free(call);
@@ -134,7 +128,7 @@ static void unwrapped(struct device_call *call) {
     struct slots *job = call->context;
     vlt_result result = call->result;
     if (vlt_is_ok(result) && !job->is_stopping)
-        result = copy_key(job->key, call->secret);
+        result = secret_copy(job->key, call->secret);
     if (job->is_stopping) {
         slots_go_on(job, 0);
     } else if (vlt_is_ok(result)) {

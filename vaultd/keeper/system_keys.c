@@ -149,7 +149,7 @@ vlt_result system_key_make(const struct system_keys *keys, enum record_key_use u
     struct jwk *jwk = NULL;
     struct secret *private_key = secret_new(PKEY_PRIVATE_SIZE);
     if (!private_key)
-        return vlt_fail(VLT_UNAVAILABLE, "no secret memory left");
+        return vlt_fail(VLT_UNAVAILABLE, SECRET_EXHAUSTED);
     vlt_result result = pkey_generate(kind_of(use), &pkey);
     if (vlt_is_ok(result))
         result = jwk_with_kid(pkey, made.kid, &jwk);
@@ -170,7 +170,7 @@ static vlt_result seal_signer(const struct system_keys *keys, const struct hsm_s
                               struct system_key_made *made) {
     struct secret *content = secret_new(SIGNER_BYTES);
     if (!content)
-        return vlt_fail(VLT_UNAVAILABLE, "no secret memory left");
+        return vlt_fail(VLT_UNAVAILABLE, SECRET_EXHAUSTED);
     uint8_t *room = secret_borrow_room(content);
     memcpy(room, signer->id, HSM_KEY_ID_BYTES);
     memcpy(room + HSM_KEY_ID_BYTES, signer->point, HSM_POINT_BYTES);
@@ -248,7 +248,7 @@ static vlt_result open_key(struct load *load, const struct record_key *record,
     VLT_TRY(record_key_secret_get(value, &secret));
     struct secret *content = secret_new(SIGNER_BYTES);
     if (!content)
-        return vlt_fail(VLT_UNAVAILABLE, "no secret memory left");
+        return vlt_fail(VLT_UNAVAILABLE, SECRET_EXHAUSTED);
     vlt_result result = open_content(load, record, &secret, content);
     if (vlt_is_ok(result))
         result = secret.algorithm == RECORD_KEY_IN_DEVICE

@@ -37,7 +37,7 @@ static vlt_result content_reseal(const struct system_keys *keys,
     const struct xaes_key *new = system_datakey(keys, keys->active_datakey);
     struct secret *content = secret_new(CONTENT_MAX);
     if (!content)
-        return vlt_fail(VLT_UNAVAILABLE, "no secret memory left");
+        return vlt_fail(VLT_UNAVAILABLE, SECRET_EXHAUSTED);
     vlt_result result = old && new && context->size
                             ? xaes_open_fresh(old, aad, secret->sealed, content)
                             : vlt_fail(VLT_CRYPTO, "the system data key of a key is missing");
@@ -107,7 +107,7 @@ static vlt_result record_reseal(struct walk *walk, const char *name, struct byte
     size_t size = 0;
     struct secret *plain = secret_new(SYSTEM_RECORD_PLAIN_MAX);
     if (!plain)
-        return vlt_fail(VLT_UNAVAILABLE, "no secret memory left");
+        return vlt_fail(VLT_UNAVAILABLE, SECRET_EXHAUSTED);
     vlt_result result = system_unseal(keys, name, value, plain);
     if (vlt_is_ok(result)) {
         result = system_seal(keys, name, bytes_of(secret_borrow(plain), secret_size(plain)), room,

@@ -288,7 +288,7 @@ vlt_result http_server_listen_fd(struct http_server *server, int fd, bool with_t
         free(listener);
         close(fd);
         return fault_set(fault, VLT_BUG, "not a listening socket, or TLS without a certificate",
-                         "Descriptor %d can not be served: it is not a listening socket, or TLS is "
+                         "descriptor %d can not be served: it is not a listening socket, or TLS is "
                          "wanted and no certificate is set", fd);
     }
     // Inherited by accepted sockets; fails harmlessly on a unix socket.
@@ -299,7 +299,7 @@ vlt_result http_server_listen_fd(struct http_server *server, int fd, bool with_t
     if (!listener->accepting || !listener->pause_over ||
         event_add(listener->accepting, NULL) != 0) {
         listener_free(listener);
-        return fault_set(fault, VLT_UNAVAILABLE, "out of memory", "Out of memory for a listener");
+        return fault_set(fault, VLT_UNAVAILABLE, "out of memory", "out of memory for a listener");
     }
     STAILQ_INSERT_TAIL(&server->listeners, listener, link);
     return vlt_ok();

@@ -126,7 +126,7 @@ static vlt_result join(struct bytes rendered, struct bytes rest, struct secret *
     size_t head_bytes = sizeof head - 1, size = head_bytes + rendered.size + rest.size;
     struct secret *body = secret_new(size);
     if (!body)
-        return vlt_fail(VLT_UNAVAILABLE, "no locked memory is left");
+        return vlt_fail(VLT_UNAVAILABLE, SECRET_EXHAUSTED);
     uint8_t *at = secret_borrow_room(body);
     memcpy(at, head, head_bytes);
     memcpy(at + head_bytes, rendered.at, rendered.size);

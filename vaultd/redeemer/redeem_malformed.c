@@ -4,13 +4,12 @@
 // static texts, so the same mistake repeated is counted and not written again.
 #include <stdio.h>
 
+#include "vaultd/ipc/reasons.h"
 #include "vaultd/redeemer/redeem.h"
-
-#define MALFORMED "malformed request: "
 
 static void refuse(struct redeem *redeem, unsigned status, const char *rule, const char *said) {
     char reason[128];
-    snprintf(reason, sizeof reason, MALFORMED "%s", rule);
+    snprintf(reason, sizeof reason, REASON_MALFORMED ": %s", rule);
     snprintf(redeem->own_message, sizeof redeem->own_message, "%s", said);
     redeem->own = (struct refusal){.status = status,
                                    .type = "invalid_request_error",

@@ -92,8 +92,8 @@ static vlt_result collector_deliver(struct sink *sink, const struct source_batch
     if (status >= 200 && status < 300)
         return vlt_ok();
     *ret_pause_ms = pause_of(sink->curl);
-    return fault_set(fault, VLT_UNAVAILABLE, "the collector refuses", "the collector answers %ld",
-                     status);
+    return fault_set(fault, VLT_UNAVAILABLE, "the collector refuses",
+                     "the collector answers with status %ld", status);
 }
 
 // curl ends a connection that failed by itself.

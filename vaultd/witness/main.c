@@ -87,7 +87,9 @@ static vlt_result save_seed(int folder, const struct secret *seed) {
     if (fd >= 0)
         close(fd);
     is_saved = is_saved && renameat(folder, "key.new", folder, "key") == 0 && fsync(folder) == 0;
-    return is_saved ? vlt_ok() : vlt_fail(VLT_UNAVAILABLE, "the key can not be saved");
+    return is_saved ? vlt_ok()
+                    : vlt_fail(VLT_UNAVAILABLE, "the key can not be saved in the folder of --state: "
+                                                "is there room, and may this user write there?");
 }
 
 static vlt_result load_seed(int folder, struct secret *seed, EVP_PKEY **ret_pkey) {
@@ -103,7 +105,8 @@ static vlt_result load_seed(int folder, struct secret *seed, EVP_PKEY **ret_pkey
         close(fd);
     }
     if (size != PKEY_PRIVATE_SIZE)
-        return vlt_fail(VLT_UNAVAILABLE, "the key can not be read");
+        return vlt_fail(VLT_UNAVAILABLE, "the file key in the folder of --state can not be read: "
+                                         "it must be what a witness made there, and this user's");
     return pkey_of_secret(PKEY_ED25519, seed, ret_pkey);
 }
 
@@ -112,7 +115,7 @@ static vlt_result load_key(struct witness *witness, const char *name) {
     uint8_t public_key[32];
     struct secret *seed = secret_new(PKEY_PRIVATE_SIZE);
     if (!seed)
-        return vlt_fail(VLT_UNAVAILABLE, "no secret memory left");
+        return vlt_fail(VLT_UNAVAILABLE, SECRET_EXHAUSTED);
     vlt_result result = load_seed(witness->folder, seed, &pkey);
     secret_free(seed);
     VLT_TRY(result);
