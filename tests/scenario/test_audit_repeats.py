@@ -10,20 +10,9 @@ import jsonschema
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, f"{HERE}/lib")
-from lab import Lab, TREE, need, run_cases, wait_until  # noqa: E402
+from lab import Lab, TREE, need, run_cases, stands_for, wait_until  # noqa: E402
 
 REFUSALS = 400
-
-
-def serve(lab):
-    lab.start()
-    lab.init_with_issuer()
-    lab.put_credential()
-    lab.enrol()
-
-
-def stands_for(entries):
-    return sum(entry.get("repeats", 1) for entry in entries)
 
 
 def refused_redeems(lab):
@@ -32,7 +21,7 @@ def refused_redeems(lab):
 
 def the_same_refusal_is_counted():
     with Lab("softhsm") as lab:
-        serve(lab)
+        lab.serve()
         named = set()
         began = time.monotonic()
         for _ in range(REFUSALS):
@@ -56,7 +45,7 @@ def the_same_refusal_is_counted():
 
 def other_refusals_keep_their_entries():
     with Lab("softhsm") as lab:
-        serve(lab)
+        lab.serve()
         token = lab.token(lab.subject_token(groups=("ml", "ci")))
         named = []
         for number in range(20):
@@ -70,7 +59,7 @@ def other_refusals_keep_their_entries():
 
 def a_count_is_written_before_the_end():
     with Lab("softhsm") as lab:
-        serve(lab)
+        lab.serve()
         for _ in range(50):
             lab.redeem("ey.a.b")
         lab.stop()

@@ -19,13 +19,6 @@ POLICY = ('@id("ml")\npermit(principal in Group::"ml", action in Action::"use", 
           '@id("bound-issue")\nforbid(principal, action == Action::"issue", resource) unless { context.bound };\n')
 
 
-def ready(lab):
-    lab.start()
-    lab.init_with_issuer(POLICY)
-    lab.put_credential()
-    lab.enrol()
-
-
 def question(action="redeem", type="credential", id="openai-prod", subject="alice", **context):
     return {"subject": {"type": "user", "id": subject}, "action": {"name": action}, "resource": {"type": type, "id": id},
             **({"context": context} if context else {})}
@@ -49,7 +42,7 @@ def records(lab):
 
 def decisions_are_those_of_the_policies_and_recorded():
     with Lab() as lab:
-        ready(lab)
+        lab.serve(POLICY)
         cases = [(True, {}), (False, {"subject": "bob"}), (False, {"id": "no-such-credential"}), (False, {"action": "issue"}),
                  (True, {"action": "issue", "bound": True}),
                  (True, {"action": "callModel", "type": "model", "id": "gpt-4o-mini", "credential": "openai-prod"}),
@@ -78,7 +71,7 @@ def decisions_are_those_of_the_policies_and_recorded():
 def batches_stop_where_they_are_told_to():
     yes, no = question(), question(id="nothing-here")
     with Lab() as lab:
-        ready(lab)
+        lab.serve(POLICY)
         for semantic, items, expected in ((None, [yes, no, yes], [True, False, True]), ("execute_all", [no, yes], [False, True]),
                                           ("deny_on_first_deny", [yes, no, yes], [True, False]),
                                           ("permit_on_first_permit", [no, yes, no], [False, True]),
@@ -99,7 +92,7 @@ def batches_stop_where_they_are_told_to():
 
 def requests_that_are_no_questions_are_refused():
     with Lab() as lab:
-        ready(lab)
+        lab.serve(POLICY)
         good = question()
         wrong = [[], {}, {**good, "subject": "alice"}, {**good, "subject": {"id": "alice"}}, {**good, "action": {}},
                  {**good, "resource": {"type": "credential"}}, {**good, "action": {"name": "destroy"}},
@@ -127,7 +120,7 @@ def requests_that_are_no_questions_are_refused():
 
 def only_authenticated_callers_are_answered():
     with Lab() as lab:
-        ready(lab)
+        lab.serve(POLICY)
         body = question()
         stranger = Signer(new_rsa_key(), "RS256", "rsa-1")
         for name, headers in {"nobody": {}, "Basic": {"authorization": "Basic YTpi"}, "a forged token": {
@@ -146,7 +139,7 @@ def only_authenticated_callers_are_answered():
 
 def request_ids_come_back():
     with Lab() as lab:
-        ready(lab)
+        lab.serve(POLICY)
         for path in (ONE, MANY):
             answer = ask(lab, path, question(), **{"x-request-id": "bfe9eb29-ab87-4ca3-be83-a1d5d8305716"})
             need(answer.headers.get("x-request-id") == "bfe9eb29-ab87-4ca3-be83-a1d5d8305716", answer.headers)
@@ -160,7 +153,7 @@ def metadata_and_description_fit():
     with open(f"{TREE}/schemas/openapi.yaml") as text:
         described = yaml.safe_load(text)
     with Lab() as lab:
-        ready(lab)
+        lab.serve(POLICY)
         answer = lab.broker("GET", "/.well-known/authzen-configuration")
         need(answer.status == 200 and answer.json["policy_decision_point"] == lab.origin, answer)
         need(answer.json["access_evaluation_endpoint"] == lab.origin + ONE, answer)

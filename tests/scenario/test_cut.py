@@ -15,7 +15,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, f"{HERE}/lib")
 from front import Front  # noqa: E402
-from jose import new_client_key  # noqa: E402
+from jose import new_client_key, token_id  # noqa: E402
 from lab import Lab, need, run_cases, wait_until  # noqa: E402
 
 CUT_WITHIN_S = 1.0
@@ -79,11 +79,6 @@ class Stream:
             pass
 
 
-def jti(token):
-    payload = token.split(".")[1]
-    return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["jti"]
-
-
 def details(credential):
     return [{"type": "credential_use", "credential": credential}]
 
@@ -134,8 +129,8 @@ def whatever_is_taken_back_is_cut_and_nothing_else():
                 lab.vaultctl("revoke", "--token-file", "-", input=token)
 
             took = cut_times(lab, front, neighbours, begin_one, {
-                "token by its id": lambda token, _: lab.vaultctl("revoke", jti(token)),
-                "token by id, socket": lambda token, _: lab.vaultctl("revoke", jti(token)),
+                "token by its id": lambda token, _: lab.vaultctl("revoke", token_id(token)),
+                "token by id, socket": lambda token, _: lab.vaultctl("revoke", token_id(token)),
                 "token by itself": revoke_itself,
                 "principal": lambda _, subject: lab.vaultctl("revoke", "--principal", f"{lab.issuer}|{subject}"),
                 "principal, socket": lambda _, subject: lab.vaultctl("revoke", "--principal", f"{lab.issuer}|{subject}"),
@@ -264,7 +259,7 @@ def a_bound_token_and_a_kept_answer_are_cut_as_well():
             wait_until("records", lambda: sum(entry["operation"] == "token.redeem" for entry in lab.audit()) > redeems)
             need(sum(entry["operation"] == "token.redeem" for entry in lab.audit()) - redeems < 20, "answers are kept")
             neighbour = Stream(front, "neighbour", bearer(lab, "bob"))
-            lab.vaultctl("revoke", jti(token))
+            lab.vaultctl("revoke", token_id(token))
             begin = time.monotonic()
             for stream in streams:
                 stream.need_cut(begin, "a kept answer")
@@ -276,7 +271,7 @@ def a_bound_token_and_a_kept_answer_are_cut_as_well():
             need(answer["cache_s"] == 0 and answer["grant"], answer)
             ask = lambda: lab.redeemer("POST", "/v1/standing", {"grants": [{"grant": answer["grant"], "request_id": "r"}]}).json  # noqa: E731
             need(ask()["ended"] == [], "it stands")
-            lab.vaultctl("revoke", jti(bound))
+            lab.vaultctl("revoke", token_id(bound))
             need(ask()["ended"] == [{"index": 0, "reason": "the token is revoked"}], ask())
             need(lab.redeem(answer["grant"]).status == 401, "a grant is no token")
 

@@ -39,10 +39,7 @@ class Hanging(Lab):
             self.tpm.stop()
 
     def ready(self):
-        self.start()
-        self.init_with_issuer()
-        self.put_credential()
-        self.enrol()
+        self.serve()
         if self.tpm:
             self.vaultctl("device", "add", "tpm")
         self.vaultctl("tenant", "create", "cold")

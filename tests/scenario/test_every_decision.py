@@ -11,21 +11,10 @@ import jsonschema
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, f"{HERE}/lib")
-from lab import Lab, TREE, need, new_client_key, run_cases, wait_until  # noqa: E402
+from lab import Lab, TREE, need, new_client_key, run_cases, stands_for, wait_until  # noqa: E402
 
 SECRET = "never-in-the-log"
 JSON = {"content-type": "application/json"}
-
-
-def serve(lab):
-    lab.start()
-    lab.init_with_issuer()
-    lab.put_credential()
-    lab.enrol()
-
-
-def stands_for(entries):
-    return sum(entry.get("repeats", 1) for entry in entries)
 
 
 def entry_of(lab, answer):
@@ -55,7 +44,7 @@ def malformed_redeems_are_recorded_and_counted():
         ("not a request id", JSON, json.dumps({**good, "request_id": "a b"})),
     )
     with Lab("softhsm") as lab:
-        serve(lab)
+        lab.serve()
         for rule, headers, body in rules:
             answer = lab.redeemer("POST", "/v1/redeem", body, headers)
             need(answer.status == 400 and answer.json["error"]["code"] == "invalid_request", (rule, answer))
@@ -101,7 +90,7 @@ def what_nobody_can_decide_is_recorded():
             entry = entry_of(lab, answer)
             need(answer.status == 503 and entry["outcome"] == "error" and entry["operation"] == operation, (answer, entry))
     with Lab("softhsm") as lab:
-        serve(lab)
+        lab.serve()
         key = new_client_key()
         bound, bearer = lab.token(lab.subject_token(), key=key), lab.token(lab.subject_token(groups=("ml", "ci")))
         lab.vaultctl("seal")
@@ -138,7 +127,7 @@ def what_nobody_can_decide_is_recorded():
 def requests_at_the_broker_bear_an_id():
     form = {"content-type": "application/x-www-form-urlencoded"}
     with Lab("softhsm") as lab:
-        serve(lab)
+        lab.serve()
         bearer = lab.token(lab.subject_token(groups=("ml", "ci")))
         caller = {"authorization": f"Bearer {lab.subject_token(groups=('ml', 'ci'))}"}
         question = {"subject": {"type": "user", "id": "alice"}, "action": {"name": "redeem"},
@@ -238,7 +227,7 @@ READS = ("/v1/tenants/nobody", f"{TENANT}/credentials/absent", "/v1/forwarders/a
 
 def changes_that_are_refused_leave_an_entry():
     with Lab("softhsm") as lab:
-        serve(lab)
+        lab.serve()
         me = {"administrator", "source"}
 
         def refuse(method, path, body, headers, status, operation, says):
@@ -276,7 +265,7 @@ def changes_that_are_refused_leave_an_entry():
 
 def rotations_and_backups_name_what_they_are_about():
     with Lab("softhsm") as lab:
-        serve(lab)
+        lab.serve()
 
         def last(operation):
             return [e for e in lab.audit() if e["operation"] == operation][-1]

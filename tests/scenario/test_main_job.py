@@ -19,16 +19,9 @@ from lab import Lab, need, run_cases  # noqa: E402
 SECRET = "sk-real-secret-0001"
 
 
-def ready(lab):
-    lab.start()
-    lab.init_with_issuer()
-    lab.put_credential(value=SECRET)
-    lab.enrol()
-
-
 def main_job(device):
     with Lab(device) as lab:
-        ready(lab)
+        lab.serve()
         key = new_client_key()
         answer = lab.exchange(key=key)
         need(answer.status == 200, answer)
@@ -57,7 +50,7 @@ def swtpm_does_the_main_job():
 
 def tokens_are_refused_when_stolen_revoked_or_misused():
     with Lab() as lab:
-        ready(lab)
+        lab.serve()
         key, thief = new_client_key(), new_client_key()
         details = [{"type": "credential_use", "credential": "openai-prod", "models": ["gpt-4o*"], "methods": ["POST"],
                     "paths": ["/v1/chat/completions"]}]
@@ -95,7 +88,7 @@ def tokens_are_refused_when_stolen_revoked_or_misused():
 
 def rules_end_tokens_of_a_principal_and_a_credential():
     with Lab() as lab:
-        ready(lab)
+        lab.serve()
         for flag, value in (("--principal", f"{lab.issuer}|alice"), ("--credential", "openai-prod")):
             key = new_client_key()
             token = lab.token(key=key)
@@ -109,7 +102,7 @@ def rules_end_tokens_of_a_principal_and_a_credential():
 
 def bearer_only_where_the_policy_says_so():
     with Lab() as lab:
-        ready(lab)
+        lab.serve()
         answer = lab.exchange(lab.subject_token("alice", ["ml"]))
         need(answer.status == 400 and answer.json["error"] == "invalid_request", answer)
         token = lab.token(lab.subject_token("pipeline-7", ["ci"]))
@@ -122,7 +115,7 @@ def certificates_bind_tokens_too():
     import hashlib
     import ssl
     with Lab() as lab:
-        ready(lab)
+        lab.serve()
         certificate = lab.make_certificate("client", "agent-7")
         token = lab.token(certificate=certificate)
         with open(certificate[0]) as pem:
@@ -181,7 +174,7 @@ def every_algorithm_of_an_issuer_works():
 
 def a_credential_rotates_between_two_calls():
     with Lab() as lab:
-        ready(lab)
+        lab.serve()
         key = new_client_key()
         token = lab.token(key=key)
         need("sk-real-secret-0001" in lab.redeem(token, key).body.decode(), "version 1")
@@ -203,7 +196,7 @@ def a_program_with_a_bound_token_gets_every_signal():
                "print('ready', flush=True)\nfor _ in range(400): time.sleep(0.05)\nsys.exit(99)\n")
     names = ("SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2")
     with Lab() as lab:
-        ready(lab)
+        lab.serve()
         who = lab.put_file("id.jwt", lab.subject_token())
         for name in names:
             child = subprocess.Popen(
@@ -218,7 +211,7 @@ def a_program_with_a_bound_token_gets_every_signal():
 
 def a_program_gets_a_token_and_no_descriptor_of_ours():
     with Lab() as lab:
-        ready(lab)
+        lab.serve()
         who = lab.put_file("id.jwt", lab.subject_token("pipeline-7", ["ci"]))
         lab.vaultctl("exec", "--credential", "openai-prod", "--profile", "openai", "--forwarder", "http://127.0.0.1:1", "--profiles-dir",
                      f"{lab.prefix}/share/vaultd/profiles", "--subject-token-file", who, "--", "sh", "-c",
@@ -236,7 +229,7 @@ def a_program_may_leave_a_core_and_vaultctl_none():
     own = resource.getrlimit(resource.RLIMIT_CORE)
     limits = (min(4096, own[1]) if own[1] >= 0 else 4096, own[1])
     with Lab() as lab:
-        ready(lab)
+        lab.serve()
         who = lab.put_file("id.jwt", lab.subject_token("pipeline-7", ["ci"]))
         for more in ((), ("--bind",)):
             program = "import resource; print(*resource.getrlimit(resource.RLIMIT_CORE))"
@@ -266,7 +259,7 @@ def a_program_may_leave_a_core_and_vaultctl_none():
 
 def tenants_do_not_see_each_other():
     with Lab() as lab:
-        ready(lab)
+        lab.serve()
         lab.vaultctl("tenant", "create", "other")
         lab.vaultctl("--tenant", "other", "issuer", "add", "corp", "--file", lab.put_file("o.json", json.dumps(lab.issuer_record())))
         lab.vaultctl("--tenant", "other", "policy", "put", lab.put_file("o.cedar", lab.POLICY))

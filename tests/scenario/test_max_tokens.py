@@ -13,20 +13,13 @@ from front import Front  # noqa: E402
 from lab import Lab, need, run_cases, wait_until  # noqa: E402
 
 
-def ready(lab, policy=None):
-    lab.start()
-    lab.init_with_issuer(policy)
-    lab.put_credential()
-    lab.enrol()
-
-
 def use(**limits):
     return {"type": "credential_use", "credential": "openai-prod", **limits}
 
 
 def redeems_are_held_to_the_token():
     with Lab() as lab:
-        ready(lab)
+        lab.serve()
         token = lab.token(lab.subject_token("pipeline-7", ["ci"]), [use(max_tokens=4096)])
         for asked in (1, 4096):
             answer = lab.redeem(token, max_tokens=asked)
@@ -55,7 +48,7 @@ def redeems_are_held_to_the_token():
 
 def another_part_of_the_token_may_cover_what_is_too_much_for_one():
     with Lab() as lab:
-        ready(lab)
+        lab.serve()
         details = [use(models=["gpt-4o*"], max_tokens=100), use(models=["gpt-4o-mini"], max_tokens=1000), use(paths=["/v1/models"], methods=["GET"])]
         token = lab.token(lab.subject_token("pipeline-7", ["ci"]), details)
         need(lab.redeem(token, max_tokens=100).json["max_tokens_to"] == 100, "the first that covers it")
@@ -67,7 +60,7 @@ def another_part_of_the_token_may_cover_what_is_too_much_for_one():
 
 def bound_tokens_keep_their_limit_when_narrowed():
     with Lab() as lab:
-        ready(lab)
+        lab.serve()
         key = new_client_key()
         token = lab.token(None, [use(max_tokens=50)], key)
         need(lab.redeem(token, key, max_tokens=50).status == 200, "within")
@@ -86,7 +79,7 @@ forbid (principal, action == Action::"issue", resource) when { context has maxTo
 
 def policies_see_the_number():
     with Lab() as lab:
-        ready(lab, POLICY)
+        lab.serve(POLICY)
         subject = lab.subject_token("pipeline-7", ["ci"])
         answer = lab.exchange(subject, [use(max_tokens=9001)])
         need(answer.status == 400 and "access_token" not in answer.json, answer)
@@ -116,7 +109,7 @@ def policies_see_the_number():
 def the_forwarder_holds_each_request_to_it():
     """nginx and the vault together: most requests are answered from the cache, and none escapes."""
     with Lab() as lab:
-        ready(lab)
+        lab.serve()
         with Front(lab) as front:
             front.provider.good.add("sk-real-secret-0001")
             token = lab.token(lab.subject_token("pipeline-7", ["ci"]), [use(max_tokens=100)])

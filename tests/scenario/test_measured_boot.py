@@ -69,10 +69,6 @@ def unsealed(lab):
     wait_until("the vault unseals", lambda: state(lab)["state"] == "unsealed")
 
 
-def works(lab, token, key):
-    return lab.redeem(token, key).status == 200 and lab.exchange(key=key).status == 200
-
-
 class BootLab(Lab):
     def __init__(self, **more):
         super().__init__("swtpm", config={"device": {"boot_pcrs": [0, 4], "boot_approver": "-"}, **more})
@@ -119,10 +115,10 @@ def an_upgrade_is_approved_before_the_reboot():
         need(state(lab)["device"]["boot_pcrs"] == [0, 4], "status does not say it")
         done = lab.vaultctl("device", "authorize-boot", "debian-2", "--pcr", f"4={extended(NEXT_KERNEL).hex()}", "--key", lab.approver)
         need(extended(NEXT_KERNEL).hex() in done.stdout and "PCR 0: nothing was said" in done.stdout, done.stdout)
-        need(works(lab, token, key), "while it is approved")
+        need(lab.works(token, key), "while it is approved")
         reboot(lab, NEXT_KERNEL)
         unsealed(lab)
-        need(works(lab, token, key), "after the upgrade")
+        need(lab.works(token, key), "after the upgrade")
         shown = lab.vaultctl_json("device", "boot")
         need((shown["state"], shown["name"]) == ("approved", "debian-2"), shown)
         the_calls_are_as_published(lab, shown)
@@ -150,7 +146,7 @@ def an_upgrade_that_was_forgotten_is_approved_after_the_reboot():
         run("openssl", "dgst", "-sha256", "-sign", lab.approver, "-out", f"{message}.sig", message)
         lab.vaultctl("device", "authorize-boot", "debian-2", "--pcr-file", f"{message}.pcrs", "--signature", f"{message}.sig")
         unsealed(lab)
-        need(works(lab, token, key), "after the approval")
+        need(lab.works(token, key), "after the approval")
         reboot(lab, NEXT_KERNEL)
         unsealed(lab)
 
@@ -164,7 +160,7 @@ def an_event_log_says_what_will_be_booted():
         lab.vaultctl("device", "authorize-boot", "debian-2", "--event-log", log, "--key", lab.approver)
         reboot(lab, NEXT_KERNEL)
         unsealed(lab)
-        need(works(lab, token, key), "after the upgrade")
+        need(lab.works(token, key), "after the upgrade")
 
 
 def what_the_approver_did_not_sign_is_refused():
@@ -223,7 +219,7 @@ def a_vault_that_is_there_is_bound_by_rotation():
         sealed_because_of(lab, "PCR 4 differ")
         reboot(lab, NEXT_KERNEL)
         unsealed(lab)
-        need(works(lab, token, key), "after the upgrade")
+        need(lab.works(token, key), "after the upgrade")
         # A new generation forgets the state in which the old one was made.
         lab.vaultctl("rotate", "wrapping")
         wait_until("the old wrapping key goes", lambda: len([k for k in lab.vaultctl_json("key", "list")["keys"] if k["kind"] == "wrapping"]) == 1)
@@ -254,7 +250,7 @@ def a_withdrawn_approval_opens_nothing():
         sealed_because_of(lab, "PCR 4 differ")
         lab.vaultctl("device", "authorize-boot", "debian-2", "--key", second)
         unsealed(lab)
-        need(works(lab, token, key), "approved by the new approver")
+        need(lab.works(token, key), "approved by the new approver")
 
 
 class HsmAndTpm(TwoDevices):

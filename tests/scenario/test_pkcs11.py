@@ -26,15 +26,8 @@ def make(**tokens):
 
 
 def ready(lab):
-    lab.start()
-    lab.init_with_issuer()
-    lab.put_credential()
-    lab.enrol()
+    lab.serve()
     return new_client_key()
-
-
-def works(lab, token, key):
-    return lab.redeem(token, key).status == 200 and lab.exchange(key=key).status == 200
 
 
 def signing_in(lab):
@@ -74,7 +67,7 @@ def the_signing_key_moves_into_the_device_and_back():
             need(lab.redeem(token, key).status == 200, "a token of before the move")
         lab.stop()
         lab.start()
-        need(works(lab, tokens[-1], key), "after a restart with the key in the device")
+        need(lab.works(tokens[-1], key), "after a restart with the key in the device")
 
 
 def a_vault_is_born_with_its_signing_key_in_the_device():
@@ -89,10 +82,10 @@ def a_vault_is_born_with_its_signing_key_in_the_device():
         refused = lab.exchange(key=key)
         os.rename(tokens + ".away", tokens)
         need(refused.status in (200, 503), refused)  # SoftHSM has keys in its memory, too
-        wait_until("tokens again", lambda: works(lab, token, key))
+        wait_until("tokens again", lambda: lab.works(token, key))
         lab.vaultctl("rotate", "signing", "--emergency")
         need(lab.redeem(token, key).status == 401, "a token of before the emergency")
-        need(works(lab, lab.token(key=key), key), "after the emergency")
+        need(lab.works(lab.token(key=key), key), "after the emergency")
 
 
 def a_lost_device_takes_its_signing_key_with_it():
@@ -111,7 +104,7 @@ def a_lost_device_takes_its_signing_key_with_it():
         need(lab.exchange(key=key).status == 503, "signed without its key")
         need("rotate signing --emergency" in lab.log(), "what to do is not said")
         lab.vaultctl("rotate", "signing", "--emergency")
-        need(signing_in(lab) == "device" and works(lab, lab.token(key=key), key), "with a new key")
+        need(signing_in(lab) == "device" and lab.works(lab.token(key=key), key), "with a new key")
 
 
 def private_keys(lab):
@@ -135,9 +128,9 @@ def nothing_is_lost_when_the_keeper_is_killed_while_the_device_makes_keys():
             rotating.join(60)
             wait_until("another keeper", lambda: lab.pids().get("keeper") not in (None, keeper))
             wait_until("service", lambda: lab.exchange(key=key).status == 200)
-            need(works(lab, lab.token(key=key), key), "after a kill")
+            need(lab.works(lab.token(key=key), key), "after a kill")
         lab.vaultctl("rotate", "signing", "--emergency")
-        need(works(lab, lab.token(key=key), key), "after the last rotation")
+        need(lab.works(lab.token(key=key), key), "after the last rotation")
         need(1 <= private_keys(lab) <= 1 + KILLS, f"{private_keys(lab)} pairs after {KILLS} kills")
 
 
@@ -153,10 +146,10 @@ def an_hsm_signs_beside_a_tpm_that_wraps():
         token = lab.token(key=key)
         lab.vaultctl("device", "add", "hsm")
         move_signing_key(lab, "device")
-        need(works(lab, token, key), "signed by the HSM")
+        need(lab.works(token, key), "signed by the HSM")
         lab.stop()
         lab.start()
-        wait_until("tokens after a restart", lambda: works(lab, token, key))
+        wait_until("tokens after a restart", lambda: lab.works(token, key))
 
 
 def the_device_that_has_the_key_signs():
@@ -175,9 +168,9 @@ def the_device_that_has_the_key_signs():
         lab.extra["more_devices"] = [{**first, "name": "main"}]
         lab.write_config()
         lab.start()
-        wait_until("tokens", lambda: works(lab, token, key))
+        wait_until("tokens", lambda: lab.works(token, key))
         lab.vaultctl("rotate", "signing", "--emergency")
-        need(works(lab, lab.token(key=key), key), "with a new key")
+        need(lab.works(lab.token(key=key), key), "with a new key")
         wait_until("one pair, where the last one was", lambda: private_keys(lab) == 1)
 
 
@@ -221,7 +214,7 @@ def which_calls_reach_the_device():
         spied = Spied(lab)
         key = ready(lab)
         token = lab.token(key=key)
-        need(works(lab, token, key), "through the spy")
+        need(lab.works(token, key), "through the spy")
         wait_until("the counter", lambda: lab.vaultctl_json("status")["rollback_protection"]["is_up_to_date"])
         before = spied.settled()
         for _ in range(100):
@@ -234,7 +227,7 @@ def which_calls_reach_the_device():
         for _ in range(3):
             lab.vaultctl("seal")
             lab.vaultctl("unseal")
-        need(works(lab, token, key), "after seal and unseal")
+        need(lab.works(token, key), "after seal and unseal")
         lab.stop()
         calls, text = spied.calls(), spied.text()
         opened, closed = calls.count("C_OpenSession"), calls.count("C_CloseSession")
@@ -255,22 +248,22 @@ def a_third_module_does_the_main_job():
         found = lab.vaultctl_json("status")
         need("RSA signature" in found["device"]["mechanism"], found)
         token = lab.token(key=key)
-        need(works(lab, token, key), "main job")
+        need(lab.works(token, key), "main job")
         lab.vaultctl("tenant", "create", "later")
         lab.vaultctl("seal")
         lab.vaultctl("unseal")
-        need(works(lab, token, key), "after seal and unseal")
+        need(lab.works(token, key), "after seal and unseal")
         lab.stop()
         lab.start()
-        need(works(lab, token, key), "after a restart")
+        need(lab.works(token, key), "after a restart")
         lab.device.stop()
-        need(works(lab, token, key), "a tenant whose key is loaded, without the TPM")
+        need(lab.works(token, key), "a tenant whose key is loaded, without the TPM")
         lab.vaultctl("seal")
         done = lab.vaultctl("unseal", check=False)
         need(done.returncode == 6 and lab.redeem(token, key).status == 503, f"unsealed without the TPM: {done}")
         lab.device.start()
         lab.vaultctl("unseal")
-        need(works(lab, token, key), "after the TPM came back")
+        need(lab.works(token, key), "after the TPM came back")
 
 
 if __name__ == "__main__":

@@ -16,15 +16,6 @@ from jose import new_client_key  # noqa: E402
 from lab import Device, Lab, need, run, run_cases, wait_until  # noqa: E402
 
 
-def ready(lab, init=()):
-    lab.start()
-    lab.init_with_issuer(init=init)
-    lab.put_credential()
-    lab.enrol()
-    key = new_client_key()
-    return key, lab.token(key=key)
-
-
 def status(lab):
     return lab.vaultctl_json("status")
 
@@ -55,7 +46,7 @@ def opens(lab, token, key):
 
 def an_old_store_is_refused(device):
     with Lab(device) as lab:
-        key, token = ready(lab)
+        key, token = lab.start_ready()
         wait_for_counter(lab)
         before = status(lab)["rollback_protection"]["epoch"]
         lab.stop()
@@ -111,7 +102,7 @@ def an_old_store_is_refused_with_an_hsm():
 
 def every_kind_of_change_moves_the_epoch():
     with Lab("softhsm") as lab:
-        ready(lab)
+        lab.start_ready()
         for change in (["credential", "disable", "openai-prod"], ["credential", "enable", "openai-prod"],
                        ["tenant", "create", "other"], ["tenant", "disable", "other"], ["forwarder", "remove", "nginx"],
                        ["credential", "delete", "openai-prod", "--yes"]):
@@ -126,7 +117,7 @@ def every_kind_of_change_moves_the_epoch():
 def an_old_log_with_an_old_store_is_refused():
     """Nothing changes but the log: its checkpoints move the counter, too, only not at once."""
     with Lab("swtpm") as lab:
-        key, token = ready(lab)
+        key, token = lab.start_ready()
         wait_for_counter(lab)
         before = status(lab)["rollback_protection"]["epoch"]
         time.sleep(2.5)
@@ -160,7 +151,7 @@ def new_device(lab, kind):
 
 def a_dead_device_is_recovered(kind, other):
     with Lab(kind) as lab:
-        key, token = ready(lab)
+        key, token = lab.start_ready()
         lab.vaultctl("tenant", "create", "later")
         lab.vaultctl("credential", "put", "other", "-", "--tenant", "later", "--profile", "openai", input="sk-later")
         lab.vaultctl("rotate", "tenant", "--tenant", "later")  # a data key that init did not make
@@ -219,7 +210,7 @@ def an_hsm_gives_way_to_a_tpm():
 def a_rotated_vault_is_recovered():
     """Every key was replaced before the TPM is destroyed, and can be replaced afterwards."""
     with Lab("swtpm", config={"rotation": {"publication_s": 1}}) as lab:
-        key, token = ready(lab)
+        key, token = lab.start_ready()
 
         def rotate_everything():
             lab.vaultctl("rotate", "tenant", "--all")
@@ -317,7 +308,7 @@ def an_offline_rsa_key_recovers():
 
 def a_backup_streams_while_serving():
     with Lab("softhsm") as lab:
-        key, token = ready(lab)
+        key, token = lab.start_ready()
         for i in range(300):
             lab.put_credential(f"credential-{i:03}", "sk-" + "x" * 8000)
         terminal, end = pty.openpty()
@@ -344,7 +335,7 @@ def a_backup_streams_while_serving():
 
 def a_backup_is_restored():
     with Lab("swtpm") as lab:
-        key, token = ready(lab)
+        key, token = lab.start_ready()
         backup = f"{lab.folder}/vault.backup"
         for i in range(40):  # more than one chunk
             lab.put_credential(f"credential-{i:02}", "sk-" + "x" * 8000)

@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 from jose import Signer, new_client_key, new_ec_key  # noqa: E402
-from lab import Answer, Lab, need, run, run_cases  # noqa: E402
+from lab import Answer, Lab, lab_with_listener, need, run, run_cases  # noqa: E402
 from ports import free_port  # noqa: E402
 from staff import Staff  # noqa: E402
 
@@ -37,16 +37,9 @@ def ask(lab, port, method, path, body=None, headers=None, certificate=None):
         connection.close()
 
 
-def lab_with(section, port, **more):
-    lab = Lab(config={section: {"listen": f"127.0.0.1:{port}", **more}})
-    lab.extra[section]["tls_certificate"], lab.extra[section]["tls_key"] = lab.make_certificate(section, "localhost")
-    lab.write_config()
-    return lab
-
-
 def a_remote_forwarder_redeems_with_its_certificate():
     port = free_port()
-    with lab_with("redeemer", port) as lab:
+    with lab_with_listener("redeemer", port) as lab:
         lab.start()
         lab.init_with_issuer()
         lab.put_credential(value="sk-remote")
@@ -85,7 +78,7 @@ def a_remote_forwarder_redeems_with_its_certificate():
 
 def an_administrator_signs_in_with_oidc():
     port = free_port()
-    with lab_with("admin", port, oidc_tenant="operators") as lab:
+    with lab_with_listener("admin", port, oidc_tenant="operators") as lab:
         lab.start()
         lab.init_with_issuer()
         bearer = Staff(lab, '@id("readers") permit(principal in Group::"readers", action in [Action::"readCredential", Action::"readStatus"], resource);\n').olga
@@ -115,7 +108,7 @@ def rss(pid):
 
 def megabytes_are_read_only_for_an_administrator():
     port = free_port()
-    with lab_with("admin", port, oidc_tenant="operators") as lab:
+    with lab_with_listener("admin", port, oidc_tenant="operators") as lab:
         lab.start()
         lab.init_with_issuer()
         staff = Staff(lab, '@id("ops") permit(principal in Group::"ops", action in [Action::"writePolicy", Action::"readPolicy"], resource);\n')

@@ -4,9 +4,7 @@
 them in the middle of a stream, while every key is replaced and every process may
 be killed."""
 
-import base64
 import http.client
-import json
 import os
 import random
 import signal
@@ -18,7 +16,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, f"{HERE}/lib")
 from front import EVENTS, Front  # noqa: E402
-from jose import new_client_key  # noqa: E402
+from jose import new_client_key, token_id  # noqa: E402
 from lab import Failure, Lab, need, run, run_cases, wait_until  # noqa: E402
 from storefile import Destroyed  # noqa: E402
 
@@ -45,11 +43,6 @@ def value(i):
 
 def bearer(lab):
     return lab.token(lab.subject_token(groups=("ml", "ci")))
-
-
-def token_id(token):
-    payload = token.split(".")[1]
-    return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["jti"]
 
 
 class Callers:

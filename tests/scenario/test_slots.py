@@ -44,10 +44,7 @@ class TwoDevices(Lab):
         self.tpm.stop()
 
     def ready(self):
-        self.start()
-        self.init_with_issuer()
-        self.put_credential()
-        self.enrol()
+        self.serve()
         self.vaultctl("device", "add", "tpm")
         self.key = new_client_key()
         self.passed = self.token(key=self.key)

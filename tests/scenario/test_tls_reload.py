@@ -14,7 +14,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 from jose import new_client_key  # noqa: E402
-from lab import Lab, need, run_cases, wait_until  # noqa: E402
+from lab import Lab, lab_with_listener, need, run_cases, wait_until  # noqa: E402
 from ports import free_port  # noqa: E402
 from staff import Staff  # noqa: E402
 
@@ -111,13 +111,6 @@ def answered(connection, method, path, body=None, headers=None):
     need(response.status == 200, f"{path}: {response.status} {text[:200]}")
 
 
-def lab_with(section, port, **more):
-    lab = Lab(config={section: {"listen": f"127.0.0.1:{port}", **more}})
-    lab.extra[section]["tls_certificate"], lab.extra[section]["tls_key"] = lab.make_certificate(section, "localhost")
-    lab.write_config()
-    return lab
-
-
 def the_brokers_is_replaced():
     with Lab() as lab:
         lab.start()
@@ -127,7 +120,7 @@ def the_brokers_is_replaced():
 
 def the_redeemers_is_replaced():
     port = free_port()
-    with lab_with("redeemer", port) as lab:
+    with lab_with_listener("redeemer", port) as lab:
         lab.start()
         lab.init_with_issuer()
         lab.put_credential(value="sk-remote")
@@ -144,7 +137,7 @@ def the_redeemers_is_replaced():
 
 def the_admins_is_replaced():
     port = free_port()
-    with lab_with("admin", port, oidc_tenant="operators") as lab:
+    with lab_with_listener("admin", port, oidc_tenant="operators") as lab:
         lab.start()
         lab.init_with_issuer()
         staff = Staff(lab, '@id("readers") permit(principal in Group::"readers", action == Action::"readStatus", resource);\n')

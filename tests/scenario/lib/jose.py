@@ -16,6 +16,11 @@ def b64u(data):
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
+def token_id(token):
+    payload = token.split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["jti"]
+
+
 def number(value, size=None):
     return b64u(value.to_bytes(size or (value.bit_length() + 7) // 8, "big"))
 

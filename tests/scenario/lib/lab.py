@@ -11,7 +11,6 @@ only, and is gone when the block ends. VAULT_PREFIX names the installed tree
 under test (tests/run makes it).
 """
 
-import base64
 import http.client
 import json
 import os
@@ -340,12 +339,16 @@ class Lab:
         return self.idp.sign({"iss": self.issuer, "sub": subject, "aud": "vaultd", "iat": now, "exp": now + 600, "groups": list(groups),
                               **claims})
 
-    def start_ready(self):
-        """Up to the first token; returns a client's key and its token."""
+    def serve(self, policy=None, init=()):
+        """Unsealed, with an issuer, a policy, a credential, and whoever runs this as a forwarder."""
         self.start()
-        self.init_with_issuer()
+        self.init_with_issuer(policy, init)
         self.put_credential()
         self.enrol()
+
+    def start_ready(self, policy=None, init=()):
+        """Up to the first token; returns a client's key and its token."""
+        self.serve(policy, init)
         key = new_client_key()
         return key, self.token(key=key)
 
@@ -419,6 +422,19 @@ class Lab:
                         yield file.read()
 
 
+def lab_with_listener(section, port, **more):
+    """One whose admin role or redeemer listens on the network, too."""
+    lab = Lab(config={section: {"listen": f"127.0.0.1:{port}", **more}})
+    lab.extra[section]["tls_certificate"], lab.extra[section]["tls_key"] = lab.make_certificate(section, "localhost")
+    lab.write_config()
+    return lab
+
+
+def stands_for(entries):
+    """How many decisions these entries of the audit log are about."""
+    return sum(entry.get("repeats", 1) for entry in entries)
+
+
 def is_zombie(pid):
     try:
         with open(f"/proc/{pid}/stat") as stat:
@@ -443,7 +459,3 @@ def run_cases(*cases):
             print(f"FAIL {case.__name__}: {type(error).__name__}: {error}", flush=True)
     print(f"{passed} passed, {failed} failed", flush=True)
     sys.exit(1 if failed or not passed else 0)
-
-
-def b64u(data):
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
