@@ -228,12 +228,14 @@ def killed_in_between(kills=int(os.environ.get("SLOTS_KILLS", "6"))):
                 if done.returncode != 0:
                     return False
                 found = json.loads(done.stdout)
-                tpm = {device["name"]: device for device in found["devices"]}["tpm"]
+                tpm, main = ({device["name"]: device for device in found["devices"]}[name] for name in ("tpm", "main"))
+                if main["state"] != "works":
+                    return False  # the next keeper has not looked at its store yet
                 if verb == "add":
                     return tpm["belongs"] and tpm["state"] == "works" and tpm["missing"] == 0
                 return not tpm["belongs"] and not found["is_scrubbing"]
             wait_until(f"{verb} to be finished after a kill", is_over, 40)
-            need(lab.works(), f"{verb} {number}")
+            wait_until(f"service after {verb} {number}", lab.works)
         lab.stop()
 
 

@@ -228,6 +228,12 @@ void keeper_fixture_stop(struct keeper_fixture *f) {
     f->keeper = NULL;
 }
 
+void keeper_fixture_restart(struct keeper_fixture *f) {
+    keeper_fixture_stop(f);
+    keeper_fixture_start(f);
+    keeper_fixture_wait_state(f, KEEPER_UNSEALED);
+}
+
 // ---- The real program ----
 
 static const struct channel_events supervisor_events = {.told = mine_told, .closed = mine_closed};

@@ -5,6 +5,7 @@
 #define VLT_TESTS_UNIT_KEEPER_FIXTURE_H
 
 #include <event2/event.h>
+#include <jansson.h>
 
 #include "libvault/audit/event.h"
 #include "libvault/crypto/jwk.h"
@@ -51,6 +52,7 @@ void keeper_fixture_begin(struct keeper_fixture *f, enum hsm_kind kind);
 void keeper_fixture_end(struct keeper_fixture *f);
 void keeper_fixture_start(struct keeper_fixture *f); // keeper and channels
 void keeper_fixture_stop(struct keeper_fixture *f);  // as a drain and exit would
+void keeper_fixture_restart(struct keeper_fixture *f); // until it is unsealed
 // The real program in a process of its own, sandbox and all; the test is its
 // supervisor, too. Ended with keeper_fixture_kill: returns the wait status.
 void keeper_fixture_spawn(struct keeper_fixture *f, const char *path);
@@ -108,6 +110,13 @@ vlt_result fixture_commit(struct keeper_fixture *f, const struct store_change *c
 vlt_result fixture_revoke_rule(struct keeper_fixture *f, uint32_t tenant, uint8_t kind,
                                const char *value);
 vlt_result fixture_revoke_token(struct keeper_fixture *f, uint32_t tenant, const char *token);
+// Its event is put in. What the keeper says of it is the caller's; ret_json may be NULL.
+vlt_result fixture_rotate(struct keeper_fixture *f, const struct ask_rotate *how,
+                          json_t **ret_json);
+vlt_result fixture_key_destroy(struct keeper_fixture *f, unsigned kind, uint32_t tenant,
+                               const char *key);
+// Of tenant 1, with a grace of 60 s; ret_version may be NULL.
+vlt_result fixture_rollback(struct keeper_fixture *f, const char *name, uint32_t *ret_version);
 
 // Claims for tenant "default", credential `name`, POST /v1/*, bound by DPoP to a
 // key whose thumbprint is all `key_byte` (0: bearer).

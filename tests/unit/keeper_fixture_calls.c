@@ -7,6 +7,7 @@
 #include "libvault/crypto/jwe.h"
 #include "libvault/store/record_key.h"
 #include "vaultd/ipc/credential_change.h"
+#include "vaultd/ipc/rotation_kind.h"
 
 struct outcome {
     bool is_done;
@@ -41,6 +42,10 @@ DONE(revoke_rule, (void)answer;)
 DONE(revoke_token, (void)answer;)
 DONE(tenant_create, *(uint32_t *)outcome->out = answer->tenant;)
 DONE(credential_put, *(uint32_t *)outcome->out = answer->version;)
+DONE(credential_rollback, *(uint32_t *)outcome->out = answer->version;)
+DONE(key_destroy, (void)answer;)
+DONE(rotate, json_t **json = outcome->out;
+     *json = json_loadb((const char *)answer->description.at, answer->description.size, 0, NULL);)
 #define TELL_SEQUENCE(name)                                                                        \
     ((struct name *)outcome->out)->sequence = answer ? answer->sequence : 0;
 DONE_TOLD(sign, TELL_SEQUENCE(signed_answer), struct signed_answer *out = outcome->out;
@@ -208,6 +213,34 @@ vlt_result fixture_revoke_token(struct keeper_fixture *f, uint32_t tenant, const
     struct ask_revoke_token ask = {
         .tenant = tenant, .token = bytes_of_text(token), .event = fixture_event("token.revoke")};
     CALL(f, IPC_BROKER, revoke_token, &ask, NULL);
+}
+
+// ---- Rotation ----
+
+vlt_result fixture_rotate(struct keeper_fixture *f, const struct ask_rotate *how,
+                          json_t **ret_json) {
+    char operation[32];
+    struct ask_rotate ask = *how;
+    snprintf(operation, sizeof operation, "rotate.%s", rotation_kind_name(how->kind));
+    ask.event = fixture_event(operation);
+    CALL(f, IPC_ADMIN, rotate, &ask, ret_json);
+}
+
+vlt_result fixture_key_destroy(struct keeper_fixture *f, unsigned kind, uint32_t tenant,
+                               const char *key) {
+    struct ask_key_destroy ask = {.kind = (uint8_t)kind,
+                                  .tenant = tenant,
+                                  .key = bytes_of_text(key),
+                                  .event = fixture_event("key.destroy")};
+    CALL(f, IPC_ADMIN, key_destroy, &ask, NULL);
+}
+
+vlt_result fixture_rollback(struct keeper_fixture *f, const char *name, uint32_t *ret_version) {
+    struct ask_credential_rollback ask = {.tenant = 1,
+                                          .name = bytes_of_text(name),
+                                          .grace_s = 60,
+                                          .event = fixture_event("credential.rollback")};
+    CALL(f, IPC_ADMIN, credential_rollback, &ask, ret_version);
 }
 
 // ---- Tokens ----

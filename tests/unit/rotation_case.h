@@ -44,54 +44,14 @@ static inline int end(void **state) {
     return 0;
 }
 
-static inline void restart(struct keeper_fixture *f) {
-    keeper_fixture_stop(f);
-    keeper_fixture_start(f);
-    keeper_fixture_wait_state(f, KEEPER_UNSEALED);
-}
-
 // ---- Calls ----
 
-struct outcome {
+struct outcome { // of calls that race another
     bool is_done;
     vlt_result result;
-    json_t *json; // owned
-    uint32_t version;
 };
-
-static inline struct bytes event(void) {
-    static uint8_t room[512];
-    struct audit_event made = {.kind = AUDIT_ADMIN,
-                               .outcome = AUDIT_ALLOW,
-                               .operation = BYTES_LITERAL("rotate"),
-                               .administrator = BYTES_LITERAL("uid 0")};
-    struct wire_writer w;
-    wire_writer_init(&w, room, sizeof room);
-    audit_event_put(&w, &made);
-    return bytes_of(room, w.size);
-}
-
 static inline void rotated(vlt_result result, const struct answer_rotate *answer, void *context) {
-    struct outcome *outcome = context;
-    outcome->is_done = true;
-    outcome->result = result;
-    if (vlt_is_ok(result))
-        outcome->json =
-            json_loadb((const char *)answer->description.at, answer->description.size, 0, NULL);
-}
-
-static inline vlt_result rotate_as(struct keeper_fixture *f, const struct ask_rotate *how,
-                            json_t **ret_json) {
-    struct outcome outcome = {.is_done = false};
-    struct ask_rotate ask = *how;
-    ask.event = event();
-    ask_rotate(f->mine[IPC_ADMIN], &ask, rotated, &outcome);
-    keeper_fixture_wait(f, &outcome.is_done);
-    if (ret_json)
-        *ret_json = outcome.json;
-    else
-        json_decref(outcome.json);
-    return outcome.result;
+    *(struct outcome *)context = (struct outcome){true, result};
 }
 
 static inline vlt_result rotate(struct keeper_fixture *f, unsigned kind, unsigned mode,
@@ -100,44 +60,7 @@ static inline vlt_result rotate(struct keeper_fixture *f, unsigned kind, unsigne
                              .mode = (uint8_t)mode,
                              .tenant = tenant,
                              .records_per_s = ROTATION_RATE_UNLIMITED};
-    return rotate_as(f, &ask, NULL);
-}
-
-static inline void destroyed(vlt_result result, const struct answer_key_destroy *answer,
-                             void *context) {
-    struct outcome *outcome = context;
-    outcome->is_done = true;
-    outcome->result = result;
-}
-
-static inline vlt_result destroy(struct keeper_fixture *f, unsigned kind, uint32_t tenant,
-                          const char *key) {
-    struct outcome outcome = {.is_done = false};
-    struct ask_key_destroy ask = {
-        .kind = (uint8_t)kind, .tenant = tenant, .key = bytes_of_text(key), .event = event()};
-    ask_key_destroy(f->mine[IPC_ADMIN], &ask, destroyed, &outcome);
-    keeper_fixture_wait(f, &outcome.is_done);
-    return outcome.result;
-}
-
-static inline void rolled_back(vlt_result result, const struct answer_credential_rollback *answer,
-                        void *context) {
-    struct outcome *outcome = context;
-    outcome->is_done = true;
-    outcome->result = result;
-    if (vlt_is_ok(result))
-        outcome->version = answer->version;
-}
-
-static inline vlt_result rollback(struct keeper_fixture *f, const char *name,
-                                  uint32_t *ret_version) {
-    struct outcome outcome = {.is_done = false};
-    struct ask_credential_rollback ask = {
-        .tenant = 1, .name = bytes_of_text(name), .grace_s = 60, .event = event()};
-    ask_credential_rollback(f->mine[IPC_ADMIN], &ask, rolled_back, &outcome);
-    keeper_fixture_wait(f, &outcome.is_done);
-    *ret_version = outcome.version;
-    return outcome.result;
+    return fixture_rotate(f, &ask, NULL);
 }
 
 // ---- Looking ----
@@ -145,7 +68,7 @@ static inline vlt_result rollback(struct keeper_fixture *f, const char *name,
 static inline json_t *look(struct keeper_fixture *f, unsigned kind, uint32_t tenant) {
     struct ask_rotate ask = {.kind = (uint8_t)kind, .mode = ROTATION_LOOK, .tenant = tenant};
     json_t *json = NULL;
-    assert_ok(rotate_as(f, &ask, &json));
+    assert_ok(fixture_rotate(f, &ask, &json));
     assert_non_null(json);
     return json;
 }

@@ -41,44 +41,15 @@ struct outcome {
     vlt_result result;
 };
 
-static struct bytes event(void) {
-    static uint8_t room[512];
-    const struct audit_event made = {.kind = AUDIT_ADMIN,
-                                     .outcome = AUDIT_ALLOW,
-                                     .operation = BYTES_LITERAL("rotate.checkpoint"),
-                                     .administrator = BYTES_LITERAL("uid 0")};
-    struct wire_writer w;
-    wire_writer_init(&w, room, sizeof room);
-    audit_event_put(&w, &made);
-    return bytes_of(room, w.size);
-}
-
-static void rotated(vlt_result result, const struct answer_rotate *answer, void *context) {
-    *(struct outcome *)context = (struct outcome){true, result};
-}
-
 static vlt_result rotate(struct keeper_fixture *f, unsigned mode, uint64_t expected_revision) {
-    struct outcome outcome = {.is_done = false};
     const struct ask_rotate ask = {.kind = ROTATION_CHECKPOINT,
                                    .mode = (uint8_t)mode,
-                                   .expected_revision = expected_revision,
-                                   .event = event()};
-    ask_rotate(f->mine[IPC_ADMIN], &ask, rotated, &outcome);
-    keeper_fixture_wait(f, &outcome.is_done);
-    return outcome.result;
-}
-
-static void destroyed(vlt_result result, const struct answer_key_destroy *answer, void *context) {
-    *(struct outcome *)context = (struct outcome){true, result};
+                                   .expected_revision = expected_revision};
+    return fixture_rotate(f, &ask, NULL);
 }
 
 static vlt_result destroy(struct keeper_fixture *f, const char *key) {
-    struct outcome outcome = {.is_done = false};
-    const struct ask_key_destroy ask = {
-        .kind = ROTATION_CHECKPOINT, .key = bytes_of_text(key), .event = event()};
-    ask_key_destroy(f->mine[IPC_ADMIN], &ask, destroyed, &outcome);
-    keeper_fixture_wait(f, &outcome.is_done);
-    return outcome.result;
+    return fixture_key_destroy(f, ROTATION_CHECKPOINT, STORE_SYSTEM_TENANT, key);
 }
 
 static void checkpoint_signed(vlt_result result, const struct answer_sign_checkpoint *answer,

@@ -30,12 +30,6 @@ static int end(void **state) {
     return 0;
 }
 
-static void restart(struct keeper_fixture *f) {
-    keeper_fixture_stop(f);
-    keeper_fixture_start(f);
-    keeper_fixture_wait_state(f, KEEPER_UNSEALED);
-}
-
 // ---- Calls ----
 
 struct outcome {
@@ -43,18 +37,6 @@ struct outcome {
     vlt_result result;
     uint32_t version;
 };
-
-static struct bytes event(void) {
-    static uint8_t room[512];
-    struct audit_event made = {.kind = AUDIT_ADMIN,
-                               .outcome = AUDIT_ALLOW,
-                               .operation = BYTES_LITERAL("credential.step"),
-                               .administrator = BYTES_LITERAL("uid 0")};
-    struct wire_writer w;
-    wire_writer_init(&w, room, sizeof room);
-    audit_event_put(&w, &made);
-    return bytes_of(room, w.size);
-}
 
 static void stepped(vlt_result result, const struct answer_credential_step *answer, void *context) {
     struct outcome *outcome = context;
@@ -67,7 +49,7 @@ static vlt_result step_as(struct keeper_fixture *f, struct ask_credential_step a
                           uint32_t *ret_version) {
     struct outcome outcome = {.is_done = false};
     ask.name = BYTES_LITERAL("openai");
-    ask.event = event();
+    ask.event = fixture_event("credential.step");
     ask_credential_step(f->mine[IPC_ADMIN], &ask, stepped, &outcome);
     keeper_fixture_wait(f, &outcome.is_done);
     if (ret_version)
@@ -78,26 +60,6 @@ static vlt_result step_as(struct keeper_fixture *f, struct ask_credential_step a
 static vlt_result step(struct keeper_fixture *f, enum credential_step which, uint32_t grace_s) {
     struct ask_credential_step ask = {.tenant = 1, .step = (uint8_t)which, .grace_s = grace_s};
     return step_as(f, ask, NULL);
-}
-
-static void rolled_back(vlt_result result, const struct answer_credential_rollback *answer,
-                        void *context) {
-    struct outcome *outcome = context;
-    outcome->is_done = true;
-    outcome->result = result;
-}
-
-static void rotated(vlt_result result, const struct answer_rotate *answer, void *context) {
-    assert_ok(result);
-}
-
-static vlt_result rollback(struct keeper_fixture *f) {
-    struct outcome outcome = {.is_done = false};
-    struct ask_credential_rollback ask = {
-        .tenant = 1, .name = BYTES_LITERAL("openai"), .grace_s = 60, .event = event()};
-    ask_credential_rollback(f->mine[IPC_ADMIN], &ask, rolled_back, &outcome);
-    keeper_fixture_wait(f, &outcome.is_done);
-    return outcome.result;
 }
 
 static vlt_result put(struct keeper_fixture *f, const char *value, enum credential_put_mode mode,
@@ -154,18 +116,18 @@ static void staged_accepts_the_way_into_use(void **state) {
     assert_ok(put(f, "sk-2", CREDENTIAL_STAGE, "api.example", &version));
     assert_int_equal(version, 2);
     opens_as(f, "sk-1", 1);
-    restart(f); // each state is in the store and nowhere else
+    keeper_fixture_restart(f); // each state is in the store and nowhere else
     opens_as(f, "sk-1", 1);
     assert_ok(step(f, CREDENTIAL_VERIFIED, 0));
-    restart(f);
+    keeper_fixture_restart(f);
     opens_as(f, "sk-1", 1);
     assert_ok(step_as(f, promote, &version));
     assert_int_equal(version, 2);
     opens_as(f, "sk-2", 2);
     assert_true(has_ciphertext(f, 1)); // its grace
-    restart(f);
+    keeper_fixture_restart(f);
     opens_as(f, "sk-2", 2);
-    assert_ok(rollback(f)); // and back, in one command
+    assert_ok(fixture_rollback(f, "openai", NULL)); // and back, in one command
     opens_as(f, "sk-1", 3);
 }
 
@@ -261,6 +223,7 @@ static void promotion_survives_another_host(void **state) {
     opens_as(f, "sk-1", 1);
     assert_ok(step(f, CREDENTIAL_VERIFIED, 0));
     assert_ok(step(f, CREDENTIAL_PROMOTE, 0));
+    ask.event = fixture_event("redeem");
     assert_ok(fixture_open(f, &ask, &answer));
     assert_string_equal(answer.value, "sk-2");
 }
@@ -270,11 +233,10 @@ static void staged_survives_a_new_data_key(void **state) {
     struct ask_rotate ask = {.kind = ROTATION_TENANT,
                              .mode = ROTATION_RUN,
                              .tenant = 1,
-                             .records_per_s = ROTATION_RATE_UNLIMITED,
-                             .event = event()};
+                             .records_per_s = ROTATION_RATE_UNLIMITED};
     create(f);
     bring(f, IS_VERIFIED);
-    ask_rotate(f->mine[IPC_ADMIN], &ask, rotated, NULL);
+    assert_ok(fixture_rotate(f, &ask, NULL));
     for (int i = 0; i < 100; i++) {
         rotations_tick(f->keeper);
         keeper_fixture_turn(f, 5);
@@ -348,7 +310,7 @@ static void age_survives_old_and_young_credentials(void **state) {
     counts(f, "\"due\":0", "\"overdue\":1");
     assert_int_equal(count_events(f, "rotate.credential.due"), 1);
     assert_int_equal(count_events(f, "rotate.credential.overdue"), 1);
-    restart(f); // nobody remembers: it is said again
+    keeper_fixture_restart(f); // nobody remembers: it is said again
     f->keeper->settings.credential_age_s = 3600;
     counts(f, "\"due\":0", "\"overdue\":1");
     assert_int_equal(count_events(f, "rotate.credential.overdue"), 2);

@@ -29,12 +29,13 @@ static void signing_accepts_next_active_retired_destroyed(void **state) {
     assert_string_equal(f->keeper->keys->signing->kid, next);
     assert_ok(open_with(f, before.token, "openai", &opened)); // of the retired key
     sign(f, "openai", &after);
-    restart(f);
+    keeper_fixture_restart(f);
     assert_ok(open_with(f, before.token, "openai", &opened));
     assert_ok(open_with(f, after.token, "openai", &opened));
-    assert_class(destroy(f, ROTATION_SIGNING, 0, first), VLT_CONFLICT); // tokens are out
-    assert_class(destroy(f, ROTATION_SIGNING, 0, next), VLT_CONFLICT);  // in use
-    assert_class(destroy(f, ROTATION_SIGNING, 0, "no such key"), VLT_NOT_FOUND);
+    // Tokens are out; in use.
+    assert_class(fixture_key_destroy(f, ROTATION_SIGNING, 0, first), VLT_CONFLICT);
+    assert_class(fixture_key_destroy(f, ROTATION_SIGNING, 0, next), VLT_CONFLICT);
+    assert_class(fixture_key_destroy(f, ROTATION_SIGNING, 0, "no such key"), VLT_NOT_FOUND);
 }
 
 static void signing_accepts_the_end_of_a_retired_key(void **state) {
@@ -52,7 +53,7 @@ static void signing_accepts_the_end_of_a_retired_key(void **state) {
     tick(f);
     f->keeper->settings.token_max_lifetime_s = lifetime_s;
     is_in_state(f, ROTATION_SIGNING, "steady");
-    assert_class(destroy(f, ROTATION_SIGNING, 0, first), VLT_NOT_FOUND);
+    assert_class(fixture_key_destroy(f, ROTATION_SIGNING, 0, first), VLT_NOT_FOUND);
     assert_int_equal(f->keeper->keys->token_keys->count, 1);
     assert_false(vlt_is_ok(open_with(f, token.token, "openai", &opened)));
     opens_as(f, "openai", "sk-1");
@@ -65,7 +66,7 @@ static void signing_accepts_a_next_key_that_is_given_up(void **state) {
     assert_ok(rotate(f, ROTATION_SIGNING, ROTATION_RUN, 0));
     key_of(f, ROTATION_SIGNING, "next", next);
     assert_ok(rotate(f, ROTATION_SIGNING, ROTATION_RUN, 0)); // the same command goes on
-    assert_ok(destroy(f, ROTATION_SIGNING, 0, next));
+    assert_ok(fixture_key_destroy(f, ROTATION_SIGNING, 0, next));
     is_in_state(f, ROTATION_SIGNING, "steady");
     assert_int_equal(f->keeper->keys->token_keys->count, 1);
 }
@@ -76,15 +77,14 @@ static void signing_rejects_the_second_of_two_administrators(void **state) {
     f->keeper->settings.publication_s = 600;
     ask.expected_revision = revision_of(f, ROTATION_SIGNING);
     struct outcome first = {.is_done = false}, second = {.is_done = false};
-    ask.event = event();
+    ask.event = fixture_event("rotate");
     ask_rotate(f->mine[IPC_ADMIN], &ask, rotated, &first);
     ask_rotate(f->mine[IPC_ADMIN], &ask, rotated, &second);
     keeper_fixture_wait(f, &first.is_done);
     keeper_fixture_wait(f, &second.is_done);
     assert_ok(first.result);
     assert_int_equal(second.result.class, VLT_CONFLICT);
-    json_decref(first.json);
-    assert_class(rotate_as(f, &ask, NULL), VLT_CONFLICT); // and a later third
+    assert_class(fixture_rotate(f, &ask, NULL), VLT_CONFLICT); // and a later third
 }
 
 static void emergency_rejects_every_older_token(void **state) {
@@ -102,14 +102,12 @@ static void emergency_rejects_every_older_token(void **state) {
     assert_string_not_equal(first, now);
     is_in_state(f, ROTATION_SIGNING, "steady");
     opens_as(f, "openai", "sk-1");
-    restart(f);
+    keeper_fixture_restart(f);
     assert_class(open_with(f, token.token, "openai", &opened), VLT_CRYPTO);
 }
 
 static void note_opened(vlt_result result, const struct answer_open *answer, void *context) {
-    struct outcome *outcome = context;
-    outcome->is_done = true;
-    outcome->result = result;
+    *(struct outcome *)context = (struct outcome){true, result};
 }
 
 static void emergency_rejects_what_waits_for_its_record(void **state) {
@@ -127,7 +125,7 @@ static void emergency_rejects_what_waits_for_its_record(void **state) {
         keeper_fixture_turn(f, 5);
     struct ipc_call *held = f->waiting[0];
     f->waiting_count = 0;
-    now.event = event();
+    now.event = fixture_event("rotate");
     ask_rotate(f->mine[IPC_ADMIN], &now, rotated, &changed);
     while (f->waiting_count < 1)
         keeper_fixture_turn(f, 5);
@@ -135,7 +133,6 @@ static void emergency_rejects_what_waits_for_its_record(void **state) {
     f->auditor = AUDITOR_WRITES;
     keeper_fixture_wait(f, &changed.is_done);
     assert_ok(changed.result);
-    json_decref(changed.json);
     struct answer_record answer = {.sequence = 1};
     reply_record(held, vlt_ok(), &answer);
     keeper_fixture_wait(f, &opened.is_done);
@@ -157,8 +154,8 @@ static void intake_accepts_values_for_the_old_key(void **state) {
     assert_ok(system_keys_intake(f->keeper->keys, bytes_of_text(first), &pkey));
     assert_ok(system_keys_intake(f->keeper->keys, bytes_of_text(second), &pkey));
     put(f, 1, "openai", "sk-1", false, 0); // sealed to whichever is listed first
-    assert_class(destroy(f, ROTATION_INTAKE, 0, first), VLT_CONFLICT);
-    assert_class(destroy(f, ROTATION_INTAKE, 0, second), VLT_CONFLICT);
+    assert_class(fixture_key_destroy(f, ROTATION_INTAKE, 0, first), VLT_CONFLICT);
+    assert_class(fixture_key_destroy(f, ROTATION_INTAKE, 0, second), VLT_CONFLICT);
     assert_ok(rotate(f, ROTATION_INTAKE, ROTATION_EMERGENCY, 0));
     assert_class(system_keys_intake(f->keeper->keys, bytes_of_text(first), &pkey), VLT_NOT_FOUND);
     assert_class(system_keys_intake(f->keeper->keys, bytes_of_text(second), &pkey), VLT_NOT_FOUND);
@@ -172,7 +169,7 @@ static void intake_rejects_more_keys_than_can_be_loaded(void **state) {
     while (made < 20 && vlt_is_ok(rotate(f, ROTATION_INTAKE, ROTATION_RUN, 0)))
         made++;
     assert_int_equal(made, SYSTEM_INTAKE_MAX - 1);
-    restart(f); // and all of them can be
+    keeper_fixture_restart(f); // and all of them can be
     put(f, 1, "openai", "sk-1", false, 0);
 }
 
@@ -182,19 +179,19 @@ static void rollback_accepts_the_previous_value(void **state) {
     struct keeper_fixture *f = *state;
     uint32_t version = 0;
     put(f, 1, "openai", "sk-1", false, 0);
-    assert_class(rollback(f, "openai", &version), VLT_CONFLICT); // nothing to go back to
-    assert_class(rollback(f, "nobody", &version), VLT_NOT_FOUND);
+    assert_class(fixture_rollback(f, "openai", &version), VLT_CONFLICT); // nothing to go back to
+    assert_class(fixture_rollback(f, "nobody", &version), VLT_NOT_FOUND);
     put(f, 1, "openai", "sk-2", true, 300);
     opens_as(f, "openai", "sk-2");
-    assert_ok(rollback(f, "openai", &version));
+    assert_ok(fixture_rollback(f, "openai", &version));
     assert_int_equal(version, 3); // numbers only grow
     opens_as(f, "openai", "sk-1");
-    assert_ok(rollback(f, "openai", &version)); // and forward again
+    assert_ok(fixture_rollback(f, "openai", &version)); // and forward again
     assert_int_equal(version, 4);
     opens_as(f, "openai", "sk-2");
     put(f, 1, "openai", "sk-3", true, 0); // no grace: the previous one is gone
-    assert_class(rollback(f, "openai", &version), VLT_CONFLICT);
-    restart(f);
+    assert_class(fixture_rollback(f, "openai", &version), VLT_CONFLICT);
+    keeper_fixture_restart(f);
     opens_as(f, "openai", "sk-3");
 }
 
@@ -204,7 +201,7 @@ static void rollback_accepts_a_value_under_a_retired_data_key(void **state) {
     put(f, 1, "openai", "sk-1", false, 0);
     put(f, 1, "openai", "sk-2", true, 300);
     assert_ok(rotate(f, ROTATION_TENANT, ROTATION_RUN, 1));
-    assert_ok(rollback(f, "openai", &version));
+    assert_ok(fixture_rollback(f, "openai", &version));
     wait_steady(f, ROTATION_TENANT, 1);
     opens_as(f, "openai", "sk-1");
     count_numbers(f, seen);

@@ -17,13 +17,13 @@ static void tenant_accepts_active_retired_destroyed(void **state) {
     assert_int_equal(seen[1], 0);
     all_open(f, 41);
     assert_null(datakey_find(f->keeper->datakeys, 1, 1));
-    assert_class(destroy(f, ROTATION_TENANT, 1, "2"), VLT_CONFLICT);  // in use
-    assert_class(destroy(f, ROTATION_TENANT, 1, "1"), VLT_NOT_FOUND); // gone
-    assert_class(destroy(f, ROTATION_TENANT, 1, "x"), VLT_NOT_FOUND);
+    assert_class(fixture_key_destroy(f, ROTATION_TENANT, 1, "2"), VLT_CONFLICT);  // in use
+    assert_class(fixture_key_destroy(f, ROTATION_TENANT, 1, "1"), VLT_NOT_FOUND); // gone
+    assert_class(fixture_key_destroy(f, ROTATION_TENANT, 1, "x"), VLT_NOT_FOUND);
     assert_class(rotate(f, ROTATION_TENANT, ROTATION_EMERGENCY, 1), VLT_MALFORMED);
     assert_class(rotate(f, ROTATION_TENANT, ROTATION_RUN, 99), VLT_NOT_FOUND);
     assert_class(rotate(f, ROTATION_TENANT, ROTATION_RUN, 0), VLT_NOT_FOUND);
-    restart(f);
+    keeper_fixture_restart(f);
     all_open(f, 41);
 }
 
@@ -33,13 +33,13 @@ static void tenant_survives_a_restart_in_the_middle(void **state) {
     fill(f, 0, 300);
     struct ask_rotate slow = {
         .kind = ROTATION_TENANT, .mode = ROTATION_RUN, .tenant = 1, .records_per_s = 200};
-    assert_ok(rotate_as(f, &slow, NULL));
+    assert_ok(fixture_rotate(f, &slow, NULL));
     for (int i = 0; i < 30; i++)
         keeper_fixture_turn(f, 10);
     count_numbers(f, seen);
     assert_true(seen[1] > 0 && seen[2] > 0);
-    assert_class(destroy(f, ROTATION_TENANT, 1, "1"), VLT_CONFLICT); // records name it
-    restart(f);
+    assert_class(fixture_key_destroy(f, ROTATION_TENANT, 1, "1"), VLT_CONFLICT); // records name it
+    keeper_fixture_restart(f);
     rotations_tick(f->keeper);                              // as the timer does
     assert_ok(rotate(f, ROTATION_TENANT, ROTATION_RUN, 1)); // the same command: faster
     wait_steady(f, ROTATION_TENANT, 1);
@@ -54,16 +54,15 @@ static void tenant_rejects_the_second_of_two_administrators(void **state) {
     struct ask_rotate ask = {.kind = ROTATION_TENANT, .mode = ROTATION_RUN, .tenant = 1};
     struct outcome first = {.is_done = false}, second = {.is_done = false};
     ask.expected_revision = revision_of(f, ROTATION_TENANT);
-    ask.event = event();
+    ask.event = fixture_event("rotate");
     ask_rotate(f->mine[IPC_ADMIN], &ask, rotated, &first);
     ask_rotate(f->mine[IPC_ADMIN], &ask, rotated, &second);
     keeper_fixture_wait(f, &first.is_done);
     keeper_fixture_wait(f, &second.is_done);
     assert_ok(first.result);
     assert_int_equal(second.result.class, VLT_CONFLICT);
-    json_decref(first.json);
     wait_steady(f, ROTATION_TENANT, 1);
-    assert_class(rotate_as(f, &ask, NULL), VLT_CONFLICT); // the revision is an old one
+    assert_class(fixture_rotate(f, &ask, NULL), VLT_CONFLICT); // the revision is an old one
 }
 
 struct copy {
@@ -136,7 +135,7 @@ static void tenant_survives_a_put_that_is_overtaken(void **state) {
     count_numbers(f, seen);
     assert_int_equal(seen[1], 0);
     is_in_state(f, ROTATION_TENANT, "counting"); // nothing names it, and it is kept
-    assert_class(destroy(f, ROTATION_TENANT, 1, "1"), VLT_CONFLICT);
+    assert_class(fixture_key_destroy(f, ROTATION_TENANT, 1, "1"), VLT_CONFLICT);
     datakey_use_end(f->keeper, use);
     wait_steady(f, ROTATION_TENANT, 1);
     all_open(f, 2);
@@ -173,12 +172,12 @@ static void wrapping_accepts_active_retired_ending_gone(void **state) {
     fill(f, 0, 2);
     key_of(f, ROTATION_WRAPPING, "active", first);
     assert_ok(rotate(f, ROTATION_WRAPPING, ROTATION_RUN, 0));
-    assert_class(destroy(f, ROTATION_WRAPPING, 0, first), VLT_CONFLICT);
+    assert_class(fixture_key_destroy(f, ROTATION_WRAPPING, 0, first), VLT_CONFLICT);
     wait_steady(f, ROTATION_WRAPPING, 0);
     key_of(f, ROTATION_WRAPPING, "active", second);
     assert_string_not_equal(first, second);
-    assert_class(destroy(f, ROTATION_WRAPPING, 0, second), VLT_CONFLICT);
-    assert_class(destroy(f, ROTATION_WRAPPING, 0, first), VLT_NOT_FOUND);
+    assert_class(fixture_key_destroy(f, ROTATION_WRAPPING, 0, second), VLT_CONFLICT);
+    assert_class(fixture_key_destroy(f, ROTATION_WRAPPING, 0, first), VLT_NOT_FOUND);
     assert_class(rotate(f, ROTATION_WRAPPING, ROTATION_EMERGENCY, 0), VLT_MALFORMED);
     count_slots(f, seen);
     assert_int_equal(seen[1], 0);
@@ -189,7 +188,7 @@ static void wrapping_accepts_active_retired_ending_gone(void **state) {
     count_slots(f, seen);
     assert_int_equal(seen[0], 7); // a new data key has one, too
     all_open(f, 2);
-    restart(f);
+    keeper_fixture_restart(f);
     all_open(f, 2);
     assert_ok(fixture_tenant(f, "late", &number));
     put(f, number, "x", "sk-x", false, 0);
@@ -197,7 +196,7 @@ static void wrapping_accepts_active_retired_ending_gone(void **state) {
         assert_ok(rotate(f, ROTATION_WRAPPING, ROTATION_RUN, 0));
         wait_steady(f, ROTATION_WRAPPING, 0);
     }
-    restart(f);
+    keeper_fixture_restart(f);
     all_open(f, 2);
 }
 
@@ -213,7 +212,7 @@ static void wrapping_survives_a_restart_at_every_step(void **state) {
     assert_ok(rotate(f, ROTATION_WRAPPING, ROTATION_RUN, 0));
     for (unsigned i = 0; i < 12; i++) { // each gets a little further
         keeper_fixture_turn(f, i);
-        restart(f);
+        keeper_fixture_restart(f);
         all_open(f, 1);
         rotations_tick(f->keeper);
     }
@@ -228,14 +227,13 @@ static void wrapping_rejects_the_second_of_two_administrators(void **state) {
     struct ask_rotate ask = {.kind = ROTATION_WRAPPING, .mode = ROTATION_RUN};
     struct outcome first = {.is_done = false}, second = {.is_done = false};
     ask.expected_revision = revision_of(f, ROTATION_WRAPPING);
-    ask.event = event();
+    ask.event = fixture_event("rotate");
     ask_rotate(f->mine[IPC_ADMIN], &ask, rotated, &first);
     ask_rotate(f->mine[IPC_ADMIN], &ask, rotated, &second);
     keeper_fixture_wait(f, &first.is_done);
     keeper_fixture_wait(f, &second.is_done);
     assert_ok(first.result);
     assert_int_equal(second.result.class, VLT_CONFLICT);
-    json_decref(first.json);
     wait_steady(f, ROTATION_WRAPPING, 0);
 }
 
@@ -254,16 +252,16 @@ static void system_accepts_active_retired_destroyed(void **state) {
     assert_ok(rotate(f, ROTATION_SYSTEM, ROTATION_RUN, 0));
     is_in_state(f, ROTATION_SYSTEM, "re-encrypting");
     assert_int_equal(f->keeper->keys->active_datakey, 2);
-    assert_class(destroy(f, ROTATION_SYSTEM, 0, "1"), VLT_CONFLICT); // records name it
+    assert_class(fixture_key_destroy(f, ROTATION_SYSTEM, 0, "1"), VLT_CONFLICT); // records name it
     assert_ok(rotate(f, ROTATION_SYSTEM, ROTATION_RUN, 0));          // the same command goes on
     wait_steady(f, ROTATION_SYSTEM, 0);
     assert_int_equal(f->keeper->keys->datakey_count, 1);
-    assert_class(destroy(f, ROTATION_SYSTEM, 0, "2"), VLT_CONFLICT);  // in use
-    assert_class(destroy(f, ROTATION_SYSTEM, 0, "1"), VLT_NOT_FOUND); // gone
-    assert_class(destroy(f, ROTATION_SYSTEM, 0, "x"), VLT_NOT_FOUND);
+    assert_class(fixture_key_destroy(f, ROTATION_SYSTEM, 0, "2"), VLT_CONFLICT);  // in use
+    assert_class(fixture_key_destroy(f, ROTATION_SYSTEM, 0, "1"), VLT_NOT_FOUND); // gone
+    assert_class(fixture_key_destroy(f, ROTATION_SYSTEM, 0, "x"), VLT_NOT_FOUND);
     assert_class(rotate(f, ROTATION_SYSTEM, ROTATION_EMERGENCY, 0), VLT_MALFORMED);
     assert_ok(open_with(f, before.token, "c0", &opened)); // what it signed is what it was
-    restart(f); // loads every record of the vault with that one key
+    keeper_fixture_restart(f); // loads every record of the vault with that one key
     assert_int_equal(f->keeper->keys->token_keys->count, 2);
     assert_int_equal(f->keeper->keys->intake_count, 2);
     assert_int_equal(f->keeper->keys->active_datakey, 2);
@@ -279,7 +277,7 @@ static void system_accepts_many_rotations(void **state) {
         wait_steady(f, ROTATION_SYSTEM, 0);
         assert_int_equal(f->keeper->keys->active_datakey, i);
     }
-    restart(f);
+    keeper_fixture_restart(f);
     all_open(f, 1);
 }
 
@@ -292,12 +290,12 @@ static void system_survives_a_restart_at_every_step(void **state) {
             rotations_tick(f->keeper);
             keeper_fixture_turn(f, 5);
         }
-        restart(f);
+        keeper_fixture_restart(f);
         all_open(f, 2);
         wait_steady(f, ROTATION_SYSTEM, 0);
         assert_int_equal(f->keeper->keys->datakey_count, 1);
     }
-    restart(f);
+    keeper_fixture_restart(f);
     all_open(f, 2);
 }
 
@@ -306,16 +304,15 @@ static void system_rejects_the_second_of_two_administrators(void **state) {
     struct ask_rotate ask = {.kind = ROTATION_SYSTEM, .mode = ROTATION_RUN};
     struct outcome first = {.is_done = false}, second = {.is_done = false};
     ask.expected_revision = revision_of(f, ROTATION_SYSTEM);
-    ask.event = event();
+    ask.event = fixture_event("rotate");
     ask_rotate(f->mine[IPC_ADMIN], &ask, rotated, &first);
     ask_rotate(f->mine[IPC_ADMIN], &ask, rotated, &second);
     keeper_fixture_wait(f, &first.is_done);
     keeper_fixture_wait(f, &second.is_done);
     assert_ok(first.result);
     assert_int_equal(second.result.class, VLT_CONFLICT);
-    json_decref(first.json);
     wait_steady(f, ROTATION_SYSTEM, 0);
-    assert_class(rotate_as(f, &ask, NULL), VLT_CONFLICT); // the revision is an old one
+    assert_class(fixture_rotate(f, &ask, NULL), VLT_CONFLICT); // the revision is an old one
 }
 
 // A key that was encrypted before and is not committed yet: the old data key waits.

@@ -56,58 +56,16 @@ static size_t read_table(struct row *rows) {
 // ---- Asking ----
 
 struct outcome {
-    bool is_done;
     vlt_result result;
     json_t *json; // owned
 };
 
-static struct bytes event(void) {
-    static uint8_t room[512];
-    struct audit_event made = {.kind = AUDIT_ADMIN,
-                               .outcome = AUDIT_ALLOW,
-                               .operation = BYTES_LITERAL("rotate"),
-                               .administrator = BYTES_LITERAL("uid 0")};
-    struct wire_writer w;
-    wire_writer_init(&w, room, sizeof room);
-    audit_event_put(&w, &made);
-    return bytes_of(room, w.size);
-}
-
-static void rotated(vlt_result result, const struct answer_rotate *answer, void *context) {
-    struct outcome *outcome = context;
-    outcome->is_done = true;
-    outcome->result = result;
-    if (vlt_is_ok(result))
-        outcome->json =
-            json_loadb((const char *)answer->description.at, answer->description.size, 0, NULL);
-}
-
 static struct outcome rotate(struct keeper_fixture *f, unsigned kind, unsigned mode) {
-    struct outcome outcome = {.is_done = false};
-    struct ask_rotate ask = {.kind = (uint8_t)kind,
-                             .mode = (uint8_t)mode,
-                             .tenant = kind == ROTATION_TENANT,
-                             .event = event()};
-    ask_rotate(f->mine[IPC_ADMIN], &ask, rotated, &outcome);
-    keeper_fixture_wait(f, &outcome.is_done);
+    const struct ask_rotate ask = {
+        .kind = (uint8_t)kind, .mode = (uint8_t)mode, .tenant = kind == ROTATION_TENANT};
+    struct outcome outcome = {.json = NULL};
+    outcome.result = fixture_rotate(f, &ask, &outcome.json);
     return outcome;
-}
-
-static void destroyed(vlt_result result, const struct answer_key_destroy *answer, void *context) {
-    struct outcome *outcome = context;
-    outcome->is_done = true;
-    outcome->result = result;
-}
-
-static vlt_result destroy(struct keeper_fixture *f, unsigned kind, const char *key) {
-    struct outcome outcome = {.is_done = false};
-    struct ask_key_destroy ask = {.kind = (uint8_t)kind,
-                                  .tenant = kind == ROTATION_TENANT,
-                                  .key = bytes_of_text(key),
-                                  .event = event()};
-    ask_key_destroy(f->mine[IPC_ADMIN], &ask, destroyed, &outcome);
-    keeper_fixture_wait(f, &outcome.is_done);
-    return outcome.result;
 }
 
 // ---- Looking ----
@@ -213,7 +171,8 @@ static void wait_for(struct walk *walk, const char *expected) {
 
 static vlt_result act(struct walk *walk, enum column column, const char *expected) {
     if (column == DESTROY)
-        return destroy(walk->f, walk->kind, walk->key);
+        return fixture_key_destroy(walk->f, walk->kind, walk->kind == ROTATION_TENANT,
+                                   walk->key);
     if (column == TIME) {
         wait_for(walk, expected);
         return vlt_ok();

@@ -46,12 +46,6 @@ static int end(void **state) {
     return 0;
 }
 
-static void restart(struct keeper_fixture *f) {
-    keeper_fixture_stop(f);
-    keeper_fixture_start(f);
-    keeper_fixture_wait_state(f, KEEPER_UNSEALED);
-}
-
 static vlt_result sign(struct keeper_fixture *f, struct signed_answer *answer) {
     struct token_claims claims;
     fixture_claims(&claims, "openai", 0);
@@ -76,30 +70,9 @@ static bool is_in_device(struct keeper_fixture *f) {
 
 // ---- Rotation ----
 
-struct outcome {
-    bool is_done;
-    vlt_result result;
-};
-
-static void rotated(vlt_result result, const struct answer_rotate *answer, void *context) {
-    *(struct outcome *)context = (struct outcome){true, result};
-}
-
 static vlt_result rotate(struct keeper_fixture *f, unsigned mode) {
-    uint8_t room[512];
-    struct audit_event event = {.kind = AUDIT_ADMIN,
-                                .outcome = AUDIT_ALLOW,
-                                .operation = BYTES_LITERAL("rotate"),
-                                .administrator = BYTES_LITERAL("uid 0")};
-    struct wire_writer w;
-    wire_writer_init(&w, room, sizeof room);
-    audit_event_put(&w, &event);
-    struct outcome outcome = {.is_done = false};
-    struct ask_rotate ask = {
-        .kind = ROTATION_SIGNING, .mode = (uint8_t)mode, .event = bytes_of(room, w.size)};
-    ask_rotate(f->mine[IPC_ADMIN], &ask, rotated, &outcome);
-    keeper_fixture_wait(f, &outcome.is_done);
-    return outcome.result;
+    const struct ask_rotate ask = {.kind = ROTATION_SIGNING, .mode = (uint8_t)mode};
+    return fixture_rotate(f, &ask, NULL);
 }
 
 static void tick(struct keeper_fixture *f) {
@@ -145,7 +118,7 @@ static void signer_accepts_a_birth_in_the_device(void **state) {
     assert_non_null(strstr(text, "\"signing_in\":\"device\""));
     assert_null(strstr(text, "\"known_answer_at\":0"));
     assert_non_null(strstr(text, "CKM_AES_GCM"));
-    restart(f);
+    keeper_fixture_restart(f);
     assert_ok(open_with(f, before.token));
     signs_and_opens(f, &after);
     assert_int_equal(shim->value_count, 0);
@@ -164,7 +137,7 @@ static void signer_accepts_the_way_into_the_device_and_back(void **state) {
     signs_and_opens(f, &tokens[2]);
     for (size_t i = 0; i < 3; i++) // no client noticed
         assert_ok(open_with(f, tokens[i].token));
-    restart(f);
+    keeper_fixture_restart(f);
     for (size_t i = 0; i < 3; i++)
         assert_ok(open_with(f, tokens[i].token));
     f->keeper->settings.token_max_lifetime_s = 0;
