@@ -32,7 +32,7 @@ const char *audit_outcome_name(enum audit_outcome outcome);
     TEXT(credential, 264)    /* name, or names joined by a space: four of 64 bytes */              \
     TEXT(policy_set, 64)     /* b64u of its hash */                                                \
     TEXT(policies, 1024)     /* determining policies, joined by a space (policy_words.h) */        \
-    TEXT(reason, 512)        /* why it was denied or failed */                                     \
+    TEXT(reason, 512)        /* why it was denied, failed, mended */                               \
     TEXT(method, 16)                                                                               \
     TEXT(host, 256)                                                                                \
     TEXT(path, 1024)                                                                               \

@@ -83,9 +83,9 @@ static vlt_result read_all(int fd, const char *path, size_t max_bytes, struct fa
     return vlt_ok();
 }
 
-vlt_result tile_file_read(int folder, const char *path, size_t max_bytes, struct fault *fault,
-                          struct buf *out) {
-    int fd = openat(folder, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+static vlt_result open_and_read(int folder, const char *path, int flags, size_t max_bytes,
+                                struct fault *fault, struct buf *out) {
+    int fd = openat(folder, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | flags);
     if (fd < 0)
         return fault_set(fault, errno == ENOENT ? VLT_NOT_FOUND : VLT_UNAVAILABLE,
                          errno == ENOENT ? "a file of the log is missing"
@@ -94,6 +94,16 @@ vlt_result tile_file_read(int folder, const char *path, size_t max_bytes, struct
     vlt_result result = read_all(fd, path, max_bytes, fault, out);
     close(fd);
     return result;
+}
+
+vlt_result tile_file_read(int folder, const char *path, size_t max_bytes, struct fault *fault,
+                          struct buf *out) {
+    return open_and_read(folder, path, 0, max_bytes, fault, out);
+}
+
+vlt_result tile_file_read_here(int folder, const char *path, size_t max_bytes,
+                               struct fault *fault, struct buf *out) {
+    return open_and_read(folder, path, O_NOFOLLOW, max_bytes, fault, out);
 }
 
 bool tile_file_is_one(int folder, int other, const char *path) {

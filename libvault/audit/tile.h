@@ -35,6 +35,10 @@ vlt_result tile_entry_take(struct bytes *bundle, struct bytes *ret_entry) VLT_MU
 // FIFO). VLT_NOT_FOUND, VLT_LIMIT, VLT_UNAVAILABLE. The fault names the file.
 vlt_result tile_file_read(int folder, const char *path, size_t max_bytes, struct fault *fault,
                           struct buf *out) VLT_MUST_USE;
+// The same of a file that lies there itself. VLT_UNAVAILABLE also for a symbolic link: whoever
+// put it there may want something read that is not their own.
+vlt_result tile_file_read_here(int folder, const char *path, size_t max_bytes,
+                               struct fault *fault, struct buf *out) VLT_MUST_USE;
 // Is it one and the same file below both folders (the folders are one, or there is a
 // link)? Then none of them is a copy.
 bool tile_file_is_one(int folder, int other, const char *path);

@@ -3,6 +3,7 @@
 """The audit log as an outsider sees it: written by the real daemon, verified by a
 program that shares nothing with it, through crashes and full disks."""
 
+import hashlib
 import http.client
 import json
 import os
@@ -678,9 +679,26 @@ def small_files_are_made_again():
                 os.unlink(f"{lab.audit_folder}/{name}")
             wait_until(f"{name} again", lambda: content(name) not in (None, text))
             wait_until("the record", lambda: len(repairs()) > before)
-            need(name in repairs()[-1], repairs())
+            stood = f"sha256 {hashlib.sha256(text.encode()).hexdigest()}" if text else "missing"
+            need(repairs()[-1].endswith(f"written again: {name} ({stood})"), repairs())
             lab.vaultctl("audit", "verify", lab.audit_folder, "--key", key.strip())
         need(content("vkey") == key and len(repairs()) == 4, f"{repairs()}")
+        # Also what comes between the tiles of a round and its checkpoint, which writes these files, too.
+        keeper, forged = lab.pids()["keeper"], "log.example+00000000+BBBB\n"
+        published(lab, len(lab.audit()))
+        os.kill(keeper, signal.SIGSTOP)
+        try:
+            need(lab.admin("POST", "/v1/audit/prune", {"entries": 5}).status == 400, "what needs no keeper is recorded")
+            size = int(content("checkpoint").split("\n")[1])
+            folder = f"{lab.audit_folder}/tile/0/{size // 256:03}.p"
+            wait_until("the tiles", lambda: any(int(name) > size % 256 for name in os.listdir(folder)))
+            with open(f"{lab.audit_folder}/new", "w") as out:
+                out.write(forged)
+            os.rename(f"{lab.audit_folder}/new", f"{lab.audit_folder}/vkey")
+        finally:
+            os.kill(keeper, signal.SIGCONT)
+        wait_until("the record", lambda: len(repairs()) == 5)
+        need(repairs()[-1].endswith(f"vkey (sha256 {hashlib.sha256(forged.encode()).hexdigest()})") and content("vkey") == key, repairs())
         need("files of the audit log were removed or altered behind the vault's back, and written again: vkey" in lab.log(), "the log does not say it")
         need("decisions stop" not in lab.log(), "nothing has to stop")
 

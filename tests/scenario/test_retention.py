@@ -116,8 +116,11 @@ def entries_move_to_an_archive():
         refused(f"restore it with two lines, 256 and {pruned.split()[1]}", "verify", log)
         lost = lose_partial_tiles(log)
         lab.start()
-        wait_until("the record", lambda: any(entry["operation"] == "audit.repair" for entry in lab.audit()))
-        said = [entry["reason"] for entry in lab.audit() if entry["operation"] == "audit.repair"][0]
+
+        def repairs():
+            return [entry["reason"] for entry in lab.audit() if entry["operation"] == "audit.repair"]
+        wait_until("the record", lambda: len(repairs()) == 2)
+        said = "; ".join(repairs())
         need("missing or damaged when vaultd started" in said and all(name in said and name in lab.log() for name in lost), f"{lost}: {said}")
         with open(f"{log}/pruned") as text:
             need(text.read() == pruned, "the file of an earlier version")

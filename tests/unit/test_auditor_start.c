@@ -118,8 +118,9 @@ static vlt_result start(char repaired[640]) {
     vlt_result result = publication_new(file, MADE_ORIGIN, &fault, &publication);
     if (vlt_is_ok(result)) {
         const struct checkpoint *at = log_file_checkpoint(file);
-        if (publication_repaired(publication))
-            snprintf(repaired, 640, "%s", publication_repaired(publication));
+        for (const char *text; (text = publication_repaired(publication));
+             publication_repaired_recorded(publication))
+            snprintf(repaired + strlen(repaired), 640 - strlen(repaired), "%s; ", text);
         assert_ok(log_verify_part(folder, at, 0, at->size, &fault));
         publication_free(publication);
     }

@@ -74,19 +74,24 @@ static bool tell(struct auditor *auditor, const char *operation, const char *rea
     return true;
 }
 
+static void tell_repairs(struct auditor *auditor) {
+    for (const char *repaired; (repaired = publication_repaired(auditor->publication)) &&
+                               tell(auditor, "audit.repair", repaired);)
+        publication_repaired_recorded(auditor->publication);
+}
+
 // Nobody may ask for a decision while none is given: it finds out by itself that it can be
 // written again, and says so in an entry.
 static void try_again(struct auditor *auditor) {
     const char *mended = publication_mended(auditor->publication);
-    const char *repaired = publication_repaired(auditor->publication);
     if (publication_refusal(auditor->publication))
         return;
     if (group_failure(auditor->group))
         (void)tell(auditor, "audit.resume", group_failure(auditor->group));
     else if (mended && tell(auditor, "audit.resume", mended))
         publication_mended_recorded(auditor->publication);
-    else if (repaired && tell(auditor, "audit.repair", repaired))
-        publication_repaired_recorded(auditor->publication);
+    else
+        tell_repairs(auditor);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *context) {

@@ -8,6 +8,11 @@
 #include <unistd.h>
 
 #include "libvault/audit/tile.h"
+#include "libvault/base/hex.h"
+#include "libvault/crypto/digest.h"
+
+#define NAMED_IN_A_LINE 4 // so that it has room in one entry
+#define FOUND_SIZE 80
 
 void public_files_done(struct public_files *files) {
     for (size_t i = 0; i < files->count; i++)
@@ -50,7 +55,7 @@ void public_files_set(struct public_files *files, const struct signed_note *note
 static void learn_one(struct public_files *files, int folder, const char *path) {
     struct buf content;
     buf_init(&content, NOTE_MAX_BYTES);
-    if (vlt_is_ok(tile_file_read(folder, path, NOTE_MAX_BYTES, NULL, &content)))
+    if (vlt_is_ok(tile_file_read_here(folder, path, NOTE_MAX_BYTES, NULL, &content)))
         set_one(files, path, &content, false);
     buf_done(&content);
 }
@@ -75,11 +80,31 @@ void public_files_learn(struct public_files *files, int folder) {
 
 // ---- Whether they are ----
 
-static bool is_as_it_must_be(const struct public_file *file, int folder) {
+// For the record: what was forged can be told apart by its hash.
+static void describe(vlt_result result, const struct buf *found, char ret_found[FOUND_SIZE]) {
+    uint8_t digest[DIGEST_SHA256_SIZE];
+    char hex[2 * DIGEST_SHA256_SIZE + 1];
+    if (vlt_is_ok(result) && vlt_is_ok(digest_sha256(buf_bytes(found), digest))) {
+        hex_encode(bytes_of(digest, sizeof digest), hex);
+        snprintf(ret_found, FOUND_SIZE, "sha256 %s", hex);
+    } else if (result.class == VLT_NOT_FOUND) {
+        snprintf(ret_found, FOUND_SIZE, "missing");
+    } else if (result.class == VLT_LIMIT) {
+        snprintf(ret_found, FOUND_SIZE, "longer than %u bytes", NOTE_MAX_BYTES);
+    } else {
+        snprintf(ret_found, FOUND_SIZE, "no file that can be read");
+    }
+}
+
+// Else `ret_found` says what stands there.
+static bool is_as_it_must_be(const struct public_file *file, int folder,
+                             char ret_found[FOUND_SIZE]) {
     struct buf found;
     buf_init(&found, NOTE_MAX_BYTES);
-    vlt_result result = tile_file_read(folder, file->path, NOTE_MAX_BYTES, NULL, &found);
+    vlt_result result = tile_file_read_here(folder, file->path, NOTE_MAX_BYTES, NULL, &found);
     bool is_same = vlt_is_ok(result) && bytes_equal(buf_bytes(&found), buf_bytes(&file->content));
+    if (!is_same)
+        describe(result, &found, ret_found);
     buf_done(&found);
     return is_same;
 }
@@ -93,14 +118,15 @@ static bool is_left_alone(const struct public_file *file, int folder) {
 }
 
 vlt_result public_files_keep(const struct public_files *files, int folder, struct fault *fault,
-                             char ret_repaired[128]) {
+                             struct buf *ret_repaired) {
     vlt_result result = vlt_ok();
-    size_t size = 0;
-    ret_repaired[0] = 0;
+    size_t named = 0;
+    char found[FOUND_SIZE];
+    buf_clear(ret_repaired);
     for (size_t i = 0; i < files->count; i++) {
         const struct public_file *file = &files->files[i];
         if (buf_failed(&file->content) || !file->content.size || is_left_alone(file, folder) ||
-            is_as_it_must_be(file, folder))
+            is_as_it_must_be(file, folder, found))
             continue;
         vlt_result written = tile_file_write(folder, file->path, buf_bytes(&file->content), true,
                                              vlt_is_ok(result) ? fault : NULL);
@@ -108,9 +134,12 @@ vlt_result public_files_keep(const struct public_files *files, int folder, struc
             result = vlt_is_ok(result) ? written : result;
             continue;
         }
-        if (size < 96) // more than that are not named one by one
-            size += (size_t)snprintf(ret_repaired + size, 128 - size, "%s%s", size ? ", " : "",
-                                     file->path);
+        buf_put_format(ret_repaired, "%s%s (%s)",
+                       !named                    ? ""
+                       : named % NAMED_IN_A_LINE ? ", "
+                                                 : "\n",
+                       file->path, found);
+        named++;
     }
     return result;
 }

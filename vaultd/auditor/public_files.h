@@ -28,10 +28,14 @@ void public_files_done(struct public_files *files);
 void public_files_learn(struct public_files *files, int folder);
 // What was published now is. Handovers that were there before stay: they lead from older keys.
 void public_files_set(struct public_files *files, const struct signed_note *note);
-// Writes again what is not as it must be; `ret_repaired` names those files, ", " between
-// them, and is empty where there are none. VLT_UNAVAILABLE: some can not be written, of which
+// Room for all of them in `ret_repaired`.
+#define PUBLIC_FILES_REPAIRED_MAX ((size_t)PUBLIC_FILES_MAX * 128)
+// Writes again what is not as it must be; `ret_repaired` names those files, and what stood
+// there, and is empty where there are none:
+//   vkey (sha256 HEX), checkpoint (missing), handover/01234567 (no file that can be read)
+// in lines that have room in an entry. VLT_UNAVAILABLE: some can not be written, of which
 // `fault` has the first; the others, which `ret_repaired` names, are.
 vlt_result public_files_keep(const struct public_files *files, int folder, struct fault *fault,
-                             char ret_repaired[128]) VLT_MUST_USE;
+                             struct buf *ret_repaired) VLT_MUST_USE;
 
 #endif

@@ -12,6 +12,8 @@
 #include "vaultd/log/log.h"
 
 #define TICK_MS 1000
+#define REPAIRED_TEXT_SIZE 640 // an entry cuts what is longer than its reason may be
+#define REPAIRED_MAX (4 * PUBLIC_FILES_REPAIRED_MAX)
 
 enum phase { PHASE_IDLE, PHASE_TILES, PHASE_SIGNING, PHASE_CHECKPOINT, PHASE_PATROL };
 
@@ -25,11 +27,11 @@ struct publication {
     const char *refusal;
     const char *damage; // of what was published, until the files are restored; NULL: none
     char damaged[256];  // which file, and how; is_mended: and is whole again
-    char repaired[640]; // is_repaired: which files were made again
+    struct buf repaired; // texts, each with its NUL: files that were made again, for the record
     struct patrol patrol;
     struct public_files files;
     bool knows_files; // not while they are replaced, nor when that did not end well
-    bool is_mended, is_repaired, was_failing, was_unwritten, is_hurried, is_ending;
+    bool is_mended, was_failing, was_unwritten, is_hurried, is_ending;
     void (*published)(void *context); // may be NULL
     void *context;
     char delay[256]; // why it was failing
@@ -43,7 +45,7 @@ struct publication {
     struct merkle_proof proof;
     struct checkpoint next;
     struct signed_note note;
-    char repairing[128];
+    struct buf repairing;
     vlt_result kept; // public files, when they were last looked at
     struct fault unwritten;
     vlt_result result;
@@ -63,11 +65,14 @@ void publication_mended_recorded(struct publication *publication) {
 }
 
 const char *publication_repaired(const struct publication *publication) {
-    return publication->is_repaired ? publication->repaired : NULL;
+    return publication->repaired.size ? (const char *)publication->repaired.at : NULL;
 }
 
 void publication_repaired_recorded(struct publication *publication) {
-    publication->is_repaired = false;
+    struct buf *texts = &publication->repaired;
+    const size_t told = strlen((const char *)texts->at) + 1;
+    texts->size -= told;
+    memmove(texts->at, texts->at + told, texts->size);
 }
 
 const char *publication_delay(const struct publication *publication) {
@@ -104,14 +109,16 @@ static vlt_result make_tiles(struct publication *p) {
 static void keep_files(struct publication *p) {
     p->unwritten = (struct fault){0};
     p->kept = public_files_keep(&p->files, log_file_folder_open(p->file), &p->unwritten,
-                                p->repairing);
+                                &p->repairing);
 }
 
 static void run(struct worker_job *job) {
     struct publication *p = (struct publication *)job;
     p->fault = (struct fault){0};
-    if (p->phase != PHASE_CHECKPOINT && p->knows_files)
+    if (p->knows_files)
         keep_files(p);
+    if (p->phase == PHASE_CHECKPOINT)
+        p->knows_files = false;
     if (p->phase == PHASE_PATROL) {
         p->result = patrol_look(&p->patrol, log_file_folder_open(p->file), &p->start.at, &p->fault);
         return;
@@ -205,7 +212,6 @@ static void signed_or_not(vlt_result result, const struct answer_sign_checkpoint
             return;
         }
         p->phase = PHASE_CHECKPOINT;
-        p->knows_files = false;
         worker_submit(p->worker, &p->job);
     }
 }
@@ -223,12 +229,13 @@ static void ask_signature(struct publication *p) {
 }
 
 // They are public and can be made again, so nothing has to stop; who did it should be found.
-static void say_repaired(struct publication *p, const char *what, const char *files) {
-    const size_t said = p->is_repaired ? strlen(p->repaired) : 0; // and not recorded yet
-    snprintf(p->repaired + said, sizeof p->repaired - said, "%s%s: %s", said ? "; " : "", what,
-             files);
-    log_warning("files of the audit log were %s: %s", what, files);
-    p->is_repaired = true;
+// More than there is room for, while nothing can be recorded, is in the daemon's log only.
+static void say_repaired(struct publication *p, const char *what, struct bytes files) {
+    char text[REPAIRED_TEXT_SIZE];
+    snprintf(text, sizeof text, "%s: %.*s", what, (int)files.size, (const char *)files.at);
+    log_warning("files of the audit log were %s", text);
+    buf_put(&p->repaired, bytes_of(text, strlen(text) + 1));
+    p->repaired.failed = false;
 }
 
 static void repaired(struct publication *p) {
@@ -237,10 +244,13 @@ static void repaired(struct publication *p) {
         log_error("a file of the audit log can not be written again: %s",
                   fault_or_reason(&p->unwritten, p->kept));
     p->was_unwritten = is_unwritten;
-    if (!p->repairing[0])
-        return;
-    say_repaired(p, "removed or altered behind the vault's back, and written again", p->repairing);
-    p->repairing[0] = 0;
+    for (struct bytes rest = buf_bytes(&p->repairing); rest.size;) {
+        const size_t end = bytes_find(rest, '\n');
+        say_repaired(p, "removed or altered behind the vault's back, and written again",
+                     bytes_of(rest.at, end));
+        rest = bytes_from(rest, end + 1);
+    }
+    buf_clear(&p->repairing);
 }
 
 static void round_goes_on(struct publication *p) {
@@ -310,14 +320,16 @@ static void mend_tiles(struct publication *p) {
         log_error("a tile of the audit log can not be written again: %s",
                   fault_or_reason(&fault, result));
     if (mended[0]) // a disk that lost its power is as likely as somebody
-        say_repaired(p, "missing or damaged when vaultd started, and written again", mended);
+        say_repaired(p, "missing or damaged when vaultd started, and written again",
+                     bytes_of_text(mended));
 }
 
 static vlt_result take_up_pruned(struct publication *p, struct fault *fault) {
     char rewritten[PRUNED_FILE_SAID_SIZE];
     VLT_TRY(pruned_file_take_up(p->file, fault, &p->patrol.pruned, rewritten));
     if (rewritten[0])
-        say_repaired(p, "left by an earlier version, and written again", rewritten);
+        say_repaired(p, "left by an earlier version, and written again",
+                     bytes_of_text(rewritten));
     return vlt_ok();
 }
 
@@ -330,6 +342,8 @@ vlt_result publication_new(struct log_file *file, const char *origin, struct fau
     p->job.done = done;
     p->file = file;
     signed_note_init(&p->note);
+    buf_init(&p->repaired, REPAIRED_MAX);
+    buf_init(&p->repairing, PUBLIC_FILES_REPAIRED_MAX);
     vlt_result result = vlt_ok();
     if (!note_name_is_valid(bytes_of_text(origin)) ||
         !bytes_to_text(bytes_of_text(origin), p->origin, sizeof p->origin))
@@ -388,5 +402,7 @@ void publication_free(struct publication *p) {
     publisher_close(p->publisher);
     signed_note_done(&p->note);
     public_files_done(&p->files);
+    buf_done(&p->repaired);
+    buf_done(&p->repairing);
     free(p);
 }

@@ -45,7 +45,8 @@ const char *publication_refusal(const struct publication *publication);
 const char *publication_mended(const struct publication *publication);
 void publication_mended_recorded(struct publication *publication);
 // Small public files, or at the start partial tiles, were missing or altered and were written
-// again: which, for the record, until it is said that it is there. NULL: nothing of the kind.
+// again: which, and what stood there, for the record, until it is said that it is there; then
+// there may be more. NULL: nothing of the kind.
 const char *publication_repaired(const struct publication *publication);
 void publication_repaired_recorded(struct publication *publication);
 // Entries that the vault itself has pruned, as the file `pruned` says from now on. Only on
