@@ -35,6 +35,7 @@ static bool names(struct bytes member, const char *name) {
 static void inject_item(struct json_cursor *c, struct answer *answer) {
     struct answer_inject item = {0};
     struct bytes member, in = {0};
+    uint64_t secret_from = 0, secret_to = 0;
     json_object_begin(c);
     while (json_member_next(c, &member)) {
         if (names(member, "in"))
@@ -43,9 +44,19 @@ static void inject_item(struct json_cursor *c, struct answer *answer) {
             item.name = json_text(c);
         else if (names(member, "value"))
             item.value = json_text(c);
+        else if (names(member, "secret_from"))
+            secret_from = json_number(c);
+        else if (names(member, "secret_to"))
+            secret_to = json_number(c);
         else
             json_skip(c);
     }
+    if (secret_from > secret_to || secret_to > item.value.size) {
+        c->failed = true;
+        return;
+    }
+    if (secret_to > secret_from)
+        item.secret = bytes_of(item.value.at + secret_from, (size_t)(secret_to - secret_from));
     item.in_query = names(in, "query");
     if (answer->inject_count == ANSWER_INJECT_MAX || (!item.in_query && !names(in, "header")) ||
         !is_name(item.name) || !item.value.size || !is_value(item.value))

@@ -15,6 +15,7 @@
 struct answer_inject {
     bool in_query; // else a header; its name is lower case
     struct bytes name, value;
+    struct bytes secret; // the part of the value that is one; empty: none is
 };
 struct answer {
     size_t inject_count, remove_count;

@@ -3,6 +3,11 @@
 
 #include "libvault/base/wire.h"
 
+static void put_part(struct wire_writer *w, struct bytes whole, struct bytes part) {
+    wire_put_u32(w, part.size ? (uint32_t)(part.at - whole.at) : 0);
+    wire_put_u32(w, (uint32_t)part.size);
+}
+
 vlt_result answer_pack(const struct answer *answer, uint8_t *at, size_t capacity,
                        size_t *ret_size) {
     struct wire_writer w;
@@ -12,6 +17,7 @@ vlt_result answer_pack(const struct answer *answer, uint8_t *at, size_t capacity
         wire_put_u8(&w, answer->inject[i].in_query);
         wire_put_bytes(&w, answer->inject[i].name);
         wire_put_bytes(&w, answer->inject[i].value);
+        put_part(&w, answer->inject[i].value, answer->inject[i].secret);
     }
     wire_put_u8(&w, (uint8_t)answer->remove_count);
     for (size_t i = 0; i < answer->remove_count; i++)
@@ -34,6 +40,15 @@ vlt_result answer_pack(const struct answer *answer, uint8_t *at, size_t capacity
     return vlt_ok();
 }
 
+static struct bytes get_part(struct wire_reader *r, struct bytes whole) {
+    size_t from = wire_get_u32(r), size = wire_get_u32(r);
+    if (from > whole.size || size > whole.size - from) {
+        r->failed = true;
+        return bytes_of(NULL, 0);
+    }
+    return size ? bytes_of(whole.at + from, size) : bytes_of(NULL, 0);
+}
+
 static void get_inject(struct wire_reader *r, struct answer *answer) {
     answer->inject_count = wire_get_u8(r);
     if (answer->inject_count > ANSWER_INJECT_MAX) {
@@ -44,6 +59,7 @@ static void get_inject(struct wire_reader *r, struct answer *answer) {
         answer->inject[i].in_query = wire_get_u8(r);
         answer->inject[i].name = wire_get_bytes(r, r->size);
         answer->inject[i].value = wire_get_bytes(r, r->size);
+        answer->inject[i].secret = get_part(r, answer->inject[i].value);
     }
 }
 

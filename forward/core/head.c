@@ -18,6 +18,9 @@ void head_strip_init(struct head_strip *strip, const struct profile *profile) {
 }
 
 void head_strip_header(struct head_strip *strip, struct bytes name) {
+    for (size_t i = 0; i < strip->header_count; i++)
+        if (bytes_equal(strip->headers[i], name))
+            return;
     strip->headers[strip->header_count++] = name;
 }
 

@@ -9,7 +9,8 @@
 #include "forward/core/profile.h"
 #include "libvault/base/wire.h"
 
-#define HEAD_STRIP_MAX (PROFILE_PLACES_MAX + 1)
+#define HEAD_STRIP_MORE_MAX 3
+#define HEAD_STRIP_MAX (PROFILE_PLACES_MAX + HEAD_STRIP_MORE_MAX)
 
 // Carriers of a profile beyond the well-known ones: the same for all requests of a location.
 struct head_strip {
@@ -19,7 +20,8 @@ struct head_strip {
 };
 // NULL: no profile.
 void head_strip_init(struct head_strip *strip, const struct profile *profile);
-// After init, at most once: this header (borrowed) is taken out, too.
+// After init, at most HEAD_STRIP_MORE_MAX different ones: this header (borrowed) is taken out,
+// too.
 void head_strip_header(struct head_strip *strip, struct bytes name);
 
 struct head_change {

@@ -5,6 +5,8 @@
 struct render {
     uint8_t *at;
     size_t size, capacity;
+    size_t value_at, escapes;     // of the value under way: where it begins, and backslashes in it
+    size_t secret_from, secret_to; // the part of it that is secret; 0, 0: none
     vlt_result result;
 };
 
@@ -34,8 +36,10 @@ static void put_value(struct render *r, struct bytes value) {
             fail(r, VLT_MALFORMED, "the credential holds a byte that may not stand in a request");
             return;
         }
-        if (c == '"' || c == '\\')
+        if (c == '"' || c == '\\') {
             put_byte(r, '\\');
+            r->escapes++;
+        }
         put_byte(r, c);
     }
 }
@@ -86,9 +90,18 @@ struct source {
     struct bytes secret;
 };
 
+// What was put since `begin`, as bytes of the value without its JSON escapes.
+static void put_secret_ends(struct render *r, size_t begin) {
+    if (r->secret_to == 0)
+        r->secret_from = begin;
+    r->secret_to = r->size - r->value_at - r->escapes;
+}
+
 static void put_placeholder(struct render *r, const struct source *from, struct bytes name) {
+    size_t begin = r->size - r->value_at - r->escapes;
     if (bytes_equal_text(name, "secret")) {
         put_value(r, from->secret);
+        put_secret_ends(r, begin);
         return;
     }
     bool is_basic = bytes_begin_with(name, BYTES_LITERAL(PROFILE_BASIC));
@@ -101,6 +114,8 @@ static void put_placeholder(struct render *r, const struct source *from, struct 
         put_basic(r, value, from->secret);
     else
         put_value(r, bytes_of_text(value));
+    if (is_basic)
+        put_secret_ends(r, begin);
 }
 
 static void put_template(struct render *r, const struct source *from, const char *template) {
@@ -150,14 +165,29 @@ bool profile_puts_secret_plain(const struct profile *profile) {
     return false;
 }
 
+static void put_member(struct render *r, const char *name, size_t number) {
+    char digits[20];
+    struct bytes text = bytes_of_number(number, digits);
+    put_text(r, name);
+    for (size_t i = 0; i < text.size; i++)
+        put_byte(r, text.at[i]);
+}
+
 static void put_item(struct render *r, const struct source *from,
                      const struct profile_item *item) {
     put_text(r, item->in_query ? "{\"in\":\"query\"" : "{\"in\":\"header\"");
     put_text(r, ",\"name\":\"");
     put_name(r, from, item);
     put_text(r, "\",\"value\":\"");
+    r->value_at = r->size;
+    r->escapes = r->secret_from = r->secret_to = 0;
     put_template(r, from, item->format);
-    put_text(r, "\"}");
+    put_byte(r, '"');
+    if (r->secret_to) {
+        put_member(r, ",\"secret_from\":", r->secret_from);
+        put_member(r, ",\"secret_to\":", r->secret_to);
+    }
+    put_byte(r, '}');
 }
 
 vlt_result profile_render(const struct profile *profile, const json_t *parameters,

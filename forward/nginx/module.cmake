@@ -11,7 +11,7 @@ add_custom_command(
   DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/config
   COMMENT "Configuring nginx's headers" VERBATIM)
 
-add_library(ngx_http_vault_module MODULE vault_body.c vault_cache.c vault_check.c vault_facts.c
+add_library(ngx_http_vault_module MODULE vault_body.c vault_cache.c vault_check.c vault_echo.c vault_facts.c
   vault_handler.c vault_inject.c vault_key.c vault_link.c vault_mask.c vault_meter.c vault_module.c vault_open.c vault_pass.c vault_refuse.c
   vault_request_id.c vault_standing.c vault_take.c vault_variables.c vault_watch.c
   ${generated}/ngx_auto_config.h ${generated}/ngx_http_vault_module_modules.c)

@@ -213,6 +213,8 @@ static ngx_int_t check_location(check_t *c, vault_main_conf_t *main_conf) {
                "\"usage\" stands; with another one set \"vault_meter off\"",
                &c->core->name);
     main_conf->is_metered |= c->loc->meter;
+    vault_echo_prepare(c->loc);
+    main_conf->is_covered |= c->loc->cover_echoes;
     // An upstream must not steer nginx: X-Accel-Redirect reaches internal locations.
     c->proxy->ignore_headers |=
         NGX_HTTP_UPSTREAM_IGN_XA_REDIRECT | NGX_HTTP_UPSTREAM_IGN_XA_EXPIRES |

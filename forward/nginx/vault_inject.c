@@ -79,6 +79,12 @@ static ngx_int_t process_header(ngx_http_request_t *r) {
                       "vault: the upstream answered with a redirect, %ui", u->headers_in.status_n);
         return NGX_HTTP_UPSTREAM_INVALID_HEADER;
     }
+    if (ctx->echo && !vault_echo_is_readable(ctx)) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "vault: the upstream's answer is compressed, which it was not asked for: it "
+                      "can not be searched (vault_cover_echoes)");
+        return NGX_HTTP_UPSTREAM_INVALID_HEADER;
+    }
     if (is_event_stream(u))
         u->buffering = 0; // whatever proxy_buffering says: events are for now
     return NGX_OK;
@@ -95,7 +101,8 @@ static ngx_int_t inject(ngx_http_request_t *r, const vault_upstream_t *known,
                       "vault: no decision for this request: refused");
         return NGX_ERROR;
     }
-    if (head_splice(r, ctx, conf) != NGX_OK)
+    if ((conf->cover_echoes && vault_echo_begin(ctx) != NGX_OK) ||
+        head_splice(r, ctx, conf) != NGX_OK)
         return NGX_ERROR;
     ctx->process_header = r->upstream->process_header;
     r->upstream->process_header = process_header;

@@ -144,6 +144,8 @@ static ngx_command_t commands[] = {
     {ngx_string("vault_cut_streams"), ANYWHERE | NGX_CONF_FLAG, ngx_conf_set_flag_slot,
      LOC(cut_streams), NULL},
     {ngx_string("vault_meter"), ANYWHERE | NGX_CONF_FLAG, ngx_conf_set_flag_slot, LOC(meter), NULL},
+    {ngx_string("vault_cover_echoes"), ANYWHERE | NGX_CONF_FLAG, ngx_conf_set_flag_slot,
+     LOC(cover_echoes), NULL},
     ngx_null_command};
 
 static void *main_new(ngx_conf_t *cf) {
@@ -164,6 +166,7 @@ static void *loc_new(ngx_conf_t *cf) {
     conf->needs_verified_tls = NGX_CONF_UNSET;
     conf->cut_streams = NGX_CONF_UNSET;
     conf->meter = NGX_CONF_UNSET;
+    conf->cover_echoes = NGX_CONF_UNSET;
     conf->timeout_ms = NGX_CONF_UNSET_MSEC;
     conf->model = NGX_CONF_UNSET_UINT;
     conf->max_tokens = NGX_CONF_UNSET_UINT;
@@ -211,6 +214,7 @@ static char *loc_merge(ngx_conf_t *cf, void *parent, void *child) {
     ngx_conf_merge_value(conf->needs_verified_tls, prev->needs_verified_tls, 1);
     ngx_conf_merge_value(conf->cut_streams, prev->cut_streams, 1);
     ngx_conf_merge_value(conf->meter, prev->meter, 0);
+    ngx_conf_merge_value(conf->cover_echoes, prev->cover_echoes, 0);
     conf->loc_conf = ((ngx_http_conf_ctx_t *)cf->ctx)->loc_conf;
     vault_loc_conf_t **slot = ngx_array_push(&main_conf->locations);
     if (!slot)
@@ -254,6 +258,8 @@ static ngx_int_t after_configuration(ngx_conf_t *cf) {
     ngx_http_top_request_body_filter = vault_body_filter;
     if (conf->is_metered)
         vault_meter_install();
+    if (conf->is_covered)
+        vault_echo_install();
     return NGX_OK;
 }
 

@@ -4,7 +4,8 @@
 // A request passes through the files in this order: vault_mask (a token in the
 // query must not reach a log) → vault_handler → vault_take (carriers out) →
 // vault_body (model) → vault_cache or vault_link (redeemer) → nginx's proxy →
-// vault_inject (credential in, answer checked) → vault_meter (what the answer cost).
+// vault_inject (credential in, answer checked) → vault_echo (no credential in the answer)
+// → vault_meter (what the answer cost).
 // vault_refuse answers instead. While
 // it is under way vault_open has it in a list: vault_watch hears that something was
 // taken back, vault_standing asks what that ends, vault_open cuts it.
@@ -20,6 +21,7 @@
 #include "forward/core/answer.h"
 #include "forward/core/ask.h"
 #include "forward/core/body_look.h"
+#include "forward/core/echo_scan.h"
 #include "forward/core/head.h"
 #include "forward/core/model_scan.h"
 #include "forward/core/profile.h"
@@ -86,6 +88,7 @@ typedef struct {
     ngx_flag_t needs_verified_tls;
     ngx_flag_t cut_streams;
     ngx_flag_t meter;
+    ngx_flag_t cover_echoes;
 
     // What proxy_pass of this location says.
     ngx_str_t pass_url, pass_uri, pass_location, pass_host;
@@ -111,6 +114,7 @@ struct vault_main_conf_s {
     ngx_int_t request_id;  // index of $request_id
     ngx_flag_t is_used;    // some location redeems
     ngx_flag_t is_metered; // and some with vault_meter
+    ngx_flag_t is_covered; // and some with vault_cover_echoes
 };
 
 // ---- One request ----
@@ -126,8 +130,10 @@ typedef enum {
 } vault_state_e;
 
 typedef struct vault_link_s vault_link_t;
+typedef struct vault_echo_s vault_echo_t;
 
-#define VAULT_WIPES_MAX 8 // two questions, four rooms for answers, a kept answer, a head
+// Two questions, four rooms for answers, a kept answer, a head, and two of vault_echo.
+#define VAULT_WIPES_MAX 10
 
 typedef struct {
     ngx_http_request_t *request;
@@ -153,6 +159,7 @@ typedef struct {
     ngx_http_event_handler_pt resumed;
     ngx_int_t (*process_header)(ngx_http_request_t *r); // the proxy's
     struct usage_scan *meter; // NULL: the answer is not read
+    vault_echo_t *echo;       // NULL: the answer is not searched
     size_t wipe_count;
     struct {
         void *at;
@@ -256,6 +263,14 @@ ngx_int_t vault_check_cycle(ngx_cycle_t *cycle);
 // false where its profile does not say how.
 void vault_meter_install(void);
 bool vault_meter_prepare(vault_loc_conf_t *conf);
+
+// vault_echo.c: what the provider repeats. Filters for all locations; one location; one
+// request, once it is known what is put into it. Is the answer one that can be searched?
+void vault_echo_install(void);
+void vault_echo_prepare(vault_loc_conf_t *conf);
+ngx_int_t vault_echo_begin(vault_ctx_t *ctx);
+bool vault_echo_is_readable(const vault_ctx_t *ctx);
+uint64_t vault_echo_count(const vault_ctx_t *ctx); // how often it was covered
 
 // vault_variables.c
 ngx_int_t vault_variables_add(ngx_conf_t *cf);

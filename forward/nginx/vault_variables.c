@@ -54,13 +54,18 @@ static struct bytes output_tokens(const vault_ctx_t *ctx) {
     return is_said ? number(ctx, tokens) : bytes_of(NULL, 0);
 }
 
+static struct bytes covered(const vault_ctx_t *ctx) {
+    uint64_t count = vault_echo_count(ctx);
+    return count ? number(ctx, count) : bytes_of(NULL, 0);
+}
+
 static const fact_t facts[] = {decision, code,       credential,   txn,          model,
-                               tool,     max_tokens, input_tokens, output_tokens};
+                               tool,     max_tokens, input_tokens, output_tokens, covered};
 static ngx_str_t names[] = {ngx_string("vault_decision"),   ngx_string("vault_code"),
                             ngx_string("vault_credential"), ngx_string("vault_txn"),
                             ngx_string("vault_model"),      ngx_string("vault_tool"),
                             ngx_string("vault_max_tokens"), ngx_string("vault_input_tokens"),
-                            ngx_string("vault_output_tokens")};
+                            ngx_string("vault_output_tokens"), ngx_string("vault_covered")};
 
 static ngx_int_t get(ngx_http_request_t *r, ngx_http_variable_value_t *value, uintptr_t index) {
     const vault_ctx_t *ctx = vault_ctx(r->main);

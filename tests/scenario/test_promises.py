@@ -15,6 +15,7 @@ import sys
 import yaml
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+from front import Front  # noqa: E402
 from jose import new_client_key  # noqa: E402
 from lab import ROLES, TREE, Lab, need, run_cases, wait_until  # noqa: E402
 from memory import search_memory  # noqa: E402
@@ -262,6 +263,18 @@ def each_role_has_only_its_descriptors():
                      f"the {role} holds {target}")
 
 
+def a_provider_that_repeats_the_credential_does_not_give_it_away():
+    with Lab() as lab:
+        exercise(lab)
+        token = lab.token(lab.subject_token(groups=("ml", "ci")))
+        with Front(lab) as front:
+            front.provider.good.add(MARKER)
+            for _ in range(2):  # redeemed, and from the cache
+                status, body = front.call(front.connection(), token, user="mirror")
+                need(status == 200 and json.loads(body)["authorization"] == "Bearer " + "*" * len(MARKER), body)
+            need([value for _, value in front.provider.seen] == [MARKER, MARKER], "what the provider was sent")
+
+
 def a_stolen_disk_does_not_open():
     with Lab() as lab:
         exercise(lab)
@@ -289,4 +302,5 @@ if __name__ == "__main__":
     run_cases(no_credential_outside_keeper_and_redeemer, keeper_and_redeemer_keep_it_hidden, no_credential_in_files_logs_or_answers,
               no_call_returns_a_credential, a_debugger_is_refused, each_role_is_locked_up, what_the_supervisor_starts_has_no_more_than_it,
               the_first_driver_program_needs_a_restart, each_program_links_only_what_it_may,
-              each_role_has_only_its_descriptors, a_stolen_disk_does_not_open)
+              each_role_has_only_its_descriptors, a_provider_that_repeats_the_credential_does_not_give_it_away,
+              a_stolen_disk_does_not_open)

@@ -10,7 +10,7 @@
 
 static const char whole[] =
     "{\"inject\":[{\"in\":\"header\",\"name\":\"authorization\",\"value\":\"Bearer "
-    "s\\\"k\\u0041\\/\"},"
+    "s\\\"k\\u0041\\/\",\"secret_from\":7,\"secret_to\":12},"
     "{\"name\":\"k\",\"in\":\"query\",\"value\":\"v\",\"new\":[1,{\"a\":null}]}],\"remove\":["
     "\"authorization\",\"x-api-key\"],"
     "\"upstream\":\"https://"
@@ -37,7 +37,9 @@ static void answer_accepts_what_was_agreed(void **state) {
         assert_int_equal(a->inject_count, 2);
         assert_false(a->inject[0].in_query);
         assert_true(bytes_equal_text(a->inject[0].value, "Bearer s\"kA/"));
+        assert_true(bytes_equal_text(a->inject[0].secret, "s\"kA/"));
         assert_true(a->inject[1].in_query);
+        assert_int_equal(a->inject[1].secret.size, 0);
         assert_int_equal(a->remove_count, 2);
         assert_true(bytes_equal_text(a->remove[1], "x-api-key"));
         assert_true(bytes_equal_text(a->upstream, "https://api.openai.com"));
@@ -92,6 +94,8 @@ static void answer_rejects_what_would_split_a_request(void **state) {
         "{\"inject\":[{\"in\":\"header\",\"name\":\"\",\"value\":\"c\"}]}",
         "{\"inject\":[{\"in\":\"header\",\"name\":\"a\",\"value\":\"\"}]}",
         "{\"inject\":[{\"in\":\"body\",\"name\":\"a\",\"value\":\"b\"}]}",
+        "{\"inject\":[{\"in\":\"header\",\"name\":\"a\",\"value\":\"b\",\"secret_to\":2}]}",
+        "{\"inject\":[{\"in\":\"header\",\"name\":\"a\",\"value\":\"b\",\"secret_from\":1}]}",
         "{\"inject\":[{\"in\":\"header\",\"name\":\"a\",\"value\":\"b\"}],\"remove\":[\"a\\nb\"]}",
         "{\"inject\":[{\"in\":\"header\",\"name\":\"a\",\"value\":\"b\"}],\"upstream\":\"x\\ny\"}",
         "{\"inject\":[{\"in\":\"header\",\"name\":\"a\",\"value\":\"b\"}],\"cache_s\":-1}",

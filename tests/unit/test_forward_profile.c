@@ -68,25 +68,34 @@ static void profile_accepts_each_way_to_inject(void **state) {
         const char *profile, *parameters, *secret, *text;
     } cases[] = {
         {"openai", NULL, "sk-1",
-         "[{\"in\":\"header\",\"name\":\"authorization\",\"value\":\"Bearer sk-1\"}]"},
+         "[{\"in\":\"header\",\"name\":\"authorization\",\"value\":\"Bearer sk-1\","
+         "\"secret_from\":7,\"secret_to\":11}]"},
         {"openai", "{\"project\":\"proj_9\"}", "sk-1",
-         "[{\"in\":\"header\",\"name\":\"authorization\",\"value\":\"Bearer sk-1\"},"
+         "[{\"in\":\"header\",\"name\":\"authorization\",\"value\":\"Bearer sk-1\","
+         "\"secret_from\":7,\"secret_to\":11},"
          "{\"in\":\"header\",\"name\":\"openai-project\",\"value\":\"proj_9\"}]"},
         {"anthropic", NULL, "a\"b\\c",
-         "[{\"in\":\"header\",\"name\":\"x-api-key\",\"value\":\"a\\\"b\\\\c\"}]"},
+         "[{\"in\":\"header\",\"name\":\"x-api-key\",\"value\":\"a\\\"b\\\\c\","
+         "\"secret_from\":0,\"secret_to\":5}]"},
         {"generic-header", "{\"header\":\"x-my-key\"}", "k",
-         "[{\"in\":\"header\",\"name\":\"x-my-key\",\"value\":\"k\"}]"},
+         "[{\"in\":\"header\",\"name\":\"x-my-key\",\"value\":\"k\","
+         "\"secret_from\":0,\"secret_to\":1}]"},
         {"generic-header", "{\"header\":\"authorization\",\"prefix\":\"Token \"}", "k",
-         "[{\"in\":\"header\",\"name\":\"authorization\",\"value\":\"Token k\"}]"},
+         "[{\"in\":\"header\",\"name\":\"authorization\",\"value\":\"Token k\","
+         "\"secret_from\":6,\"secret_to\":7}]"},
         {"generic-basic", "{\"user\":\"Aladdin\"}", "open sesame",
          "[{\"in\":\"header\",\"name\":\"authorization\",\"value\":\"Basic "
-         "QWxhZGRpbjpvcGVuIHNlc2FtZQ==\"}]"},
+         "QWxhZGRpbjpvcGVuIHNlc2FtZQ==\",\"secret_from\":6,\"secret_to\":34}]"},
         {"generic-basic", "{\"user\":\"\"}", "x",
-         "[{\"in\":\"header\",\"name\":\"authorization\",\"value\":\"Basic Ong=\"}]"},
+         "[{\"in\":\"header\",\"name\":\"authorization\",\"value\":\"Basic Ong=\","
+         "\"secret_from\":6,\"secret_to\":10}]"},
         {"generic-basic", "{\"user\":\"u\"}", "\x01\xff",
-         "[{\"in\":\"header\",\"name\":\"authorization\",\"value\":\"Basic dToB/w==\"}]"},
+         "[{\"in\":\"header\",\"name\":\"authorization\",\"value\":\"Basic dToB/w==\","
+         "\"secret_from\":6,\"secret_to\":14}]"},
         {"generic-query", "{\"query\":\"appid\"}",
-         "q&=", "[{\"in\":\"query\",\"name\":\"appid\",\"value\":\"q&=\"}]"},
+         "q&=",
+         "[{\"in\":\"query\",\"name\":\"appid\",\"value\":\"q&=\","
+         "\"secret_from\":0,\"secret_to\":3}]"},
     };
     struct profile_set *set = shipped();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -31,7 +31,7 @@ http {{
   upstream api.openai.com {{ server 127.0.0.1:{provider}; keepalive 16; }}
   server {{
     listen 127.0.0.1:{port};
-    location / {{ vault_redeem on; vault_cache max=30s; vault_profile openai;
+    location / {{ vault_redeem on; vault_cache max=30s; vault_profile openai; vault_cover_echoes on;
       vault_destination https://api.openai.com; proxy_pass https://api.openai.com; }}
     location /v1/realtime {{ vault_redeem on; vault_profile openai; vault_destination https://api.openai.com;
       proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade; proxy_pass https://api.openai.com; }}
@@ -64,6 +64,8 @@ class Provider:
                     self._endless(body["user"])
                 elif body.get("stream"):
                     self._stream()
+                elif body.get("user") == "mirror":
+                    self._answer(200, json.dumps(dict(self.headers.items())).encode())
                 else:
                     self._answer(200, b'{"choices":[]}')
 
@@ -170,9 +172,9 @@ class Front:
         except OSError:
             return False
 
-    def call(self, connection, token, stream=False):
+    def call(self, connection, token, stream=False, **members):
         """Status and body of one call, on a kept connection of http.client."""
-        body = json.dumps({"model": "gpt-4o-mini", "messages": [], "stream": stream})
+        body = json.dumps({"model": "gpt-4o-mini", "messages": [], "stream": stream, **members})
         connection.request("POST", "/v1/chat/completions", body,
                            {"content-type": "application/json", "authorization": f"Bearer {token}"})
         answer = connection.getresponse()

@@ -26,7 +26,8 @@ def token(name="alice", max_tokens=None):
 
 def grant(upstream="https://api.openai.com", **changes):
     answer = {
-        "inject": [{"in": "header", "name": "authorization", "value": "Bearer " + SECRET}],
+        "inject": [{"in": "header", "name": "authorization", "value": "Bearer " + SECRET,
+                    "secret_from": len("Bearer "), "secret_to": len("Bearer " + SECRET)}],
         "remove": ["authorization", "x-api-key"], "upstream": upstream, "credential": "openai-prod",
         "cache_s": 30, "epoch": 1, "txn": "txn-1", "model_required": False}
     answer.update(changes)
@@ -186,6 +187,11 @@ class Upstream:
 
             def route_default(self):
                 self.reply(200, b'{"ok":true}', content_type="application/json")
+
+            def route_mirror(self):
+                """Repeats what it was sent, in the body and in a header."""
+                self.reply(200, json.dumps(self.headers.items()).encode(), content_type="application/json",
+                           x_repeated=self.headers.get("authorization", "none"), accept_ranges="bytes")
 
             def route_redirect(self):
                 self.reply(307, b"", location="https://evil.example/")
