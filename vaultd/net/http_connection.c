@@ -63,8 +63,8 @@ void connection_open(struct http_server *server, evutil_socket_t fd, const struc
         return;
     }
     c->state = with_tls ? CONNECTION_HANDSHAKE : CONNECTION_READING;
-    c->deadline_ms = server_deadline(server, server->settings.request_ms);
-    c->slow_ms = server_deadline(server, CONNECTION_SLOW_MS);
+    c->deadline_ms = server_deadline(server->settings.request_ms);
+    c->slow_ms = server_deadline(CONNECTION_SLOW_MS);
     c->peer = *peer;
     c->peer.is_tls = with_tls;
     c->exchange.connection = c;
@@ -148,7 +148,7 @@ static void call_handler(struct http_connection *c) {
     struct http_server *server = c->server;
     server->counters.requests++;
     c->state = CONNECTION_ANSWERING;
-    c->deadline_ms = server_deadline(server, server->settings.answer_ms);
+    c->deadline_ms = server_deadline(server->settings.answer_ms);
     c->closes = c->closes || !c->reader.request.keep_alive || server->is_draining;
     c->exchange.is_owed = true;
     c->exchange.was_abandoned = false;
@@ -160,7 +160,7 @@ static void call_handler(struct http_connection *c) {
 static void call_without_body(struct http_connection *c, http_handler *handler) {
     struct http_server *server = c->server;
     c->state = CONNECTION_ANSWERING;
-    c->deadline_ms = server_deadline(server, server->settings.answer_ms);
+    c->deadline_ms = server_deadline(server->settings.answer_ms);
     c->closes = c->lingers = true;
     c->exchange.is_owed = true;
     c->exchange.was_abandoned = false;
@@ -200,8 +200,8 @@ static void wait_for_more(struct http_connection *c, bool has_begun) {
     }
     if (has_begun && c->state == CONNECTION_IDLE) {
         c->state = CONNECTION_READING;
-        c->deadline_ms = server_deadline(c->server, c->server->settings.request_ms);
-        c->slow_ms = server_deadline(c->server, CONNECTION_SLOW_MS);
+        c->deadline_ms = server_deadline(c->server->settings.request_ms);
+        c->slow_ms = server_deadline(CONNECTION_SLOW_MS);
     }
 }
 
@@ -264,7 +264,7 @@ static void become_idle(struct http_connection *c) {
     }
     http_reader_reset(&c->reader, &server->settings.limits);
     c->state = CONNECTION_IDLE;
-    c->deadline_ms = server_deadline(server, server->settings.idle_ms);
+    c->deadline_ms = server_deadline(server->settings.idle_ms);
     TAILQ_REMOVE(&server->connections, c, link);
     TAILQ_INSERT_TAIL(&server->connections, c, link);
     if (!c->is_advancing && (c->in.size || c->peer_is_done || connection_unread(c)))
@@ -287,7 +287,7 @@ static void begin_linger(struct http_connection *c) {
         SSL_shutdown(bufferevent_openssl_get_ssl(c->bev));
     shutdown(connection_fd(c), SHUT_WR);
     c->state = CONNECTION_LINGERING;
-    c->deadline_ms = server_deadline(c->server, LINGER_MS);
+    c->deadline_ms = server_deadline(LINGER_MS);
     drop_input(c);
 }
 
@@ -306,7 +306,7 @@ void connection_answered(struct http_connection *c) {
         return;
     }
     c->state = CONNECTION_FLUSHING;
-    c->deadline_ms = server_deadline(c->server, c->server->settings.write_ms);
+    c->deadline_ms = server_deadline(c->server->settings.write_ms);
 }
 
 // ---- what its bytes tell ---------------------------------------------------
@@ -333,7 +333,7 @@ static void on_write(struct bufferevent *bev, void *ctx) { connection_flushed(ct
 static void handshake_done(struct http_connection *c) {
     SSL *ssl = bufferevent_openssl_get_ssl(c->bev);
     c->state = CONNECTION_READING;
-    c->slow_ms = server_deadline(c->server, CONNECTION_SLOW_MS);
+    c->slow_ms = server_deadline(CONNECTION_SLOW_MS);
     const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
     c->peer.server_name = name ? name : "";
     c->peer.certificate = SSL_get1_peer_certificate(ssl);

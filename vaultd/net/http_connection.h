@@ -15,6 +15,7 @@
 #include <sys/queue.h>
 
 #include "libvault/base/buf.h"
+#include "libvault/base/clock.h"
 #include "libvault/http/http_write.h"
 #include "vaultd/net/http_plain.h"
 #include "vaultd/net/http_server.h"
@@ -79,7 +80,6 @@ struct http_server {
     STAILQ_HEAD(, http_listener) listeners;
     struct event *sweep, *reap, *drained;
     int64_t now_ms;   // of the last sweep
-    unsigned sweep_ms;
     int64_t date_s;
     char date[HTTP_DATE_SIZE];
     struct buf head;  // scratch of replies
@@ -132,9 +132,10 @@ void server_connection_is_dead(struct http_server *server, struct http_connectio
 // For those who bring nothing while others wait for a place; a handshake takes two round
 // trips, and a request one.
 #define CONNECTION_SLOW_MS 1000
-// `after_ms` from now, at the earliest; 0 stays 0 (no deadline).
-static inline int64_t server_deadline(const struct http_server *server, unsigned after_ms) {
-    return after_ms ? server->now_ms + server->sweep_ms + after_ms : 0;
+// `after_ms` from now; 0 stays 0 (no deadline). Not from the last sweep on: when the machine
+// has stood still, what comes then is seen before the next.
+static inline int64_t server_deadline(unsigned after_ms) {
+    return after_ms ? clock_elapsed_ms() + after_ms : 0;
 }
 
 #endif

@@ -205,7 +205,7 @@ void http_exchange_read_body(struct http_exchange *x) {
         return;
     c->closes = c->lingers = false;
     c->state = CONNECTION_READING;
-    c->deadline_ms = server_deadline(c->server, c->server->settings.request_ms);
+    c->deadline_ms = server_deadline(c->server->settings.request_ms);
     connection_invite_body(c);
     if (!c->is_advancing)
         connection_advance_later(c);
@@ -329,7 +329,7 @@ vlt_result http_exchange_stream_begin(struct http_exchange *x, unsigned status,
     if (c->state == CONNECTION_CLOSED)
         return vlt_fail(VLT_UNAVAILABLE, "the peer is gone");
     bool waits = evbuffer_get_length(connection_output(c)) > 0;
-    c->deadline_ms = waits ? server_deadline(c->server, c->server->settings.write_ms) : 0;
+    c->deadline_ms = waits ? server_deadline(c->server->settings.write_ms) : 0;
     x->gone = gone;
     x->gone_ctx = ctx;
     return vlt_ok();
@@ -358,7 +358,7 @@ vlt_result http_exchange_stream_chunk(struct http_exchange *x, struct bytes chun
     }
     connection_push(c);
     if (!c->deadline_ms)
-        c->deadline_ms = server_deadline(c->server, c->server->settings.write_ms);
+        c->deadline_ms = server_deadline(c->server->settings.write_ms);
     return vlt_ok();
 }
 

@@ -115,14 +115,13 @@ struct http_server *http_server_new(struct event_base *base,
     STAILQ_INIT(&server->listeners);
     buf_init(&server->head, HEAD_MAX);
     server->now_ms = clock_elapsed_ms();
-    server->sweep_ms = sweep_interval(settings);
     refresh_date(server);
     http_server_set_tls(server, settings->tls);
     server->received = malloc(HTTP_READ_AHEAD);
     server->sweep = event_new(base, -1, EV_PERSIST, on_sweep, server);
     server->reap = event_new(base, -1, 0, on_reap, server);
     server->drained = event_new(base, -1, 0, on_drained, server);
-    struct timeval every = milliseconds(server->sweep_ms);
+    struct timeval every = milliseconds(sweep_interval(settings));
     if (!server->received || !server->sweep || !server->reap || !server->drained ||
         event_add(server->sweep, &every) != 0) {
         http_server_free(server);
@@ -326,7 +325,7 @@ void http_server_drain(struct http_server *server, http_release *drained, void *
             connection_close(c);
         else if (c->state == CONNECTION_HANDSHAKE ||
                  (c->state == CONNECTION_READING && c->in.size == c->in_at))
-            c->deadline_ms = server_deadline(server, FRESH_DRAIN_MS);
+            c->deadline_ms = server_deadline(FRESH_DRAIN_MS);
     }
     report_drained(server);
 }
