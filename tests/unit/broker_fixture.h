@@ -296,7 +296,7 @@ static void exchange(const char *request, size_t size, struct answer *answer) {
     static char text[65536];
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t sent = 0, got = 0;
-    int64_t until_ms = clock_elapsed_ms() + 8000;
+    int64_t until_ms = clock_elapsed_ms() + 60000;
     snprintf(address.sun_path, sizeof address.sun_path, "%s/broker.sock", world.folder);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
