@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
-from lab import Lab, need, run, run_cases, wait_until  # noqa: E402
+from lab import HANGS_S, Lab, need, run, run_cases, wait_until  # noqa: E402
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from test_openapi import Document  # noqa: E402
@@ -40,7 +40,7 @@ def endorse(lab):
 
 def elsewhere(lab, *argv):
     """vaultctl on a machine without any vault."""
-    return subprocess.run([f"{lab.prefix}/bin/vaultctl", *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30, text=True,
+    return subprocess.run([f"{lab.prefix}/bin/vaultctl", *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=HANGS_S, text=True,
                           env={"PATH": os.environ["PATH"], "VAULTCTL_SERVER": "unix:/nonexistent"})
 
 

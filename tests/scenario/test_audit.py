@@ -20,7 +20,7 @@ import jsonschema
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, f"{HERE}/lib")
 from jose import Signer, new_client_key, new_rsa_key  # noqa: E402
-from lab import Lab, TREE, need, run, run_cases, wait_until  # noqa: E402
+from lab import HANGS_S, TREE, Lab, need, run, run_cases, wait_until  # noqa: E402
 from ports import free_port  # noqa: E402
 
 ENTRIES = int(os.environ.get("VAULT_AUDIT_ENTRIES", "100000"))
@@ -85,7 +85,7 @@ class Load:
             for _ in range(min(CONNECTIONS, (count + PIPELINE - 1) // PIPELINE)):
                 link = socket.socket(socket.AF_UNIX)
                 links.append(link)
-                link.settimeout(10)
+                link.settimeout(HANGS_S)
                 link.connect(self.lab.redeem_socket)
             readers = [link.makefile("rb") for link in links]
             while count > 0 and not (until and until()):
@@ -238,7 +238,7 @@ def every_answer_has_its_record_after_kill():
             load.run(1000000, until=lambda: time.monotonic() > end + 0.3)
             pid.wait()
             if victim == "everything":
-                lab.process.wait(10)
+                lab.process.wait(HANGS_S)
                 wait_until("end of every process", lambda: gone(killed), 10)
                 lab.process = None
                 lab.start()
@@ -317,7 +317,7 @@ def an_answer_carries_its_receipt():
         need(lab.admin("GET", "/v1/audit/4000000/proof").status == 404, "an entry that is not there")
         with open(entry, "a") as out:
             out.write(" ")
-        refused = subprocess.run([verifier(lab), "proof", proof, entry, vkey(lab)], capture_output=True, timeout=60, check=False)
+        refused = subprocess.run([verifier(lab), "proof", proof, entry, vkey(lab)], capture_output=True, timeout=HANGS_S, check=False)
         need(refused.returncode != 0, "an altered entry")
         # So does a denial: a policy's at issue, the redeemer's own, and the keeper's of both.
         key = new_client_key()
@@ -359,7 +359,7 @@ http {{
         nginx = subprocess.Popen(["/usr/sbin/nginx", "-c", conf, "-p", f], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             def get(path):
-                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=HANGS_S)
                 connection.request("GET", path)
                 answer = connection.getresponse()
                 found = answer.status, answer.getheader("content-type"), answer.getheader("cache-control"), answer.read()
@@ -381,7 +381,7 @@ http {{
             print("     over HTTP: " + told.strip(), flush=True)
         finally:
             nginx.terminate()
-            nginx.wait(10)
+            nginx.wait(HANGS_S)
 
 
 class Witness:
@@ -400,7 +400,7 @@ class Witness:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def add(self, body):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=HANGS_S)
         connection.request("POST", "/add-checkpoint", body=body.encode())
         answer = connection.getresponse()
         found = answer.status, answer.getheader("content-type"), answer.read().decode()
@@ -409,7 +409,7 @@ class Witness:
 
     def stop(self):
         self.process.terminate()
-        need(self.process.wait(10) == 0, "the witness did not end well")
+        need(self.process.wait(HANGS_S) == 0, "the witness did not end well")
         self.process.stdout.close()
 
 
@@ -489,7 +489,7 @@ def a_witness_is_locked_up_and_survives_kill():
     with Lab("softhsm") as lab:
         for address in ("127.0.0.1:99999", "127.0.0.1:0", "127.0.0.1:", "127.0.0.1:84x", "localhost:8470", "127.0.0.1"):
             done = subprocess.run([f"{lab.prefix}/sbin/vault-witness", "--name", "w", "--state", f"{lab.folder}/w", "--listen", address, "--log",
-                                   "log.example+7e1ba4d9+AXZTmvBTgjGfCqJGXW1iAcYzYqYXHxpWpUUKdVKvgGD4"], capture_output=True, timeout=20, text=True, check=False)
+                                   "log.example+7e1ba4d9+AXZTmvBTgjGfCqJGXW1iAcYzYqYXHxpWpUUKdVKvgGD4"], capture_output=True, timeout=HANGS_S, text=True, check=False)
             need(done.returncode != 0, f"{address}: {done}")
         load = Load(lab, serve(lab))
         load.run(300)
@@ -816,7 +816,7 @@ def persons_have_pseudonyms():
         lab.extra["audit"] = {"pseudonym_key": lab.put_file("short", "too short\n")}
         lab.write_config()
         lab.start(wait=False)
-        need(lab.process.wait(15) != 0 and "must hold one line" in lab.log(), "a key that is too short was taken")
+        need(lab.process.wait(HANGS_S) != 0 and "must hold one line" in lab.log(), "a key that is too short was taken")
         lab.process = None
         lab.extra["audit"] = {"pseudonym_key": key_file}
         lab.write_config()
@@ -833,7 +833,7 @@ def persons_have_pseudonyms():
         search = ("--json", "audit", "search", "--log", lab.audit_folder, "--no-index", "--principal", f"{lab.issuer}|alice")
         if lab.users:  # an administrator with a name of its own
             get = ["curl", "-sf", "--unix-socket", lab.admin_socket, "-X", "PUT", "http://localhost/v1/tenants/default/disable"]
-            subprocess.run(["setpriv", "--reuid=vault-rotator", "--regid=vaultd", "--clear-groups", *get], capture_output=True, timeout=20, check=False)
+            subprocess.run(["setpriv", "--reuid=vault-rotator", "--regid=vaultd", "--clear-groups", *get], capture_output=True, timeout=HANGS_S, check=False)
             denied = lab.audit()[-1]
             need("vault-rotator" not in json.dumps(denied) and denied["administrator"].startswith("uid ~") and denied["source"] == f"unix {denied['administrator']}", denied)
         found = lab.vaultctl(*search, "--pseudonym-key", key_file).stdout.splitlines()

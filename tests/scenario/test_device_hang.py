@@ -12,9 +12,11 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 from jose import new_client_key  # noqa: E402
 from lab import Device, Lab, need, run, run_cases, wait_until  # noqa: E402
+from pace import clock  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-TIMEOUT_S = 1
+TIMEOUT_S = 3
+AT_ONCE_S = 1.5  # whoever waits for the device takes longer than that
 
 
 class Hanging(Lab):
@@ -74,10 +76,10 @@ class Hanging(Lab):
 
     def put_cold(self):
         """Encrypts for a tenant whose data key is not loaded."""
-        at = time.monotonic()
+        at = clock()
         self.puts += 1
         done = self.vaultctl("--tenant", "cold", "credential", "put", f"other-{self.puts}", "-", "--profile", "openai", input="sk-3", check=False)
-        return done, time.monotonic() - at
+        return done, clock() - at
 
     def wait_until_missed(self):
         wait_until("the device that hangs to be missed", lambda: self.devices()["main"]["state"] == "lost", 8)
@@ -93,9 +95,9 @@ class Watch(threading.Thread):
 
     def run(self):
         while not self.is_over:
-            at = time.monotonic()
+            at = clock()
             answer = self.lab.redeem(self.lab.passed, self.lab.key)
-            self.slowest = max(self.slowest, time.monotonic() - at)
+            self.slowest = max(self.slowest, clock() - at)
             self.count += 1
             if answer.status != 200:
                 self.failures.append(answer)
@@ -117,19 +119,19 @@ def nobody_waits_for_a_device_that_hangs():
         keeper = lab.pids()["keeper"]
         with Watch(lab) as watch:
             lab.hang()
-            begun = time.monotonic()
+            begun = clock()
             lab.wait_until_missed()
-            noticed_s = time.monotonic() - begun
+            noticed_s = clock() - begun
             need(noticed_s < 1 + TIMEOUT_S + 2, f"noticed after {noticed_s:.1f} s")
             done, took_s = lab.put_cold()
-            need(done.returncode == 6 and took_s < 1, f"known to hang, and {took_s:.2f} s for {done}")
+            need(done.returncode == 6 and took_s < AT_ONCE_S, f"known to hang, and {took_s:.2f} s for {done}")
             for command in (["tenant", "create", "newer"], ["rotate", "wrapping"], ["rotate", "tenant"]):
                 done = lab.vaultctl(*command, check=False)
                 need(done.returncode == 6 and "vaultctl device list" in done.stderr, done)
             lab.process.send_signal(signal.SIGHUP)
             wait_until("the reload", lambda: "configuration reloaded" in lab.log())
             time.sleep(0.5)
-        need(not watch.failures and watch.count > 100 and watch.slowest < 0.5, f"{watch.count} redeems, {watch.slowest:.2f} s, {watch.failures[:1]}")
+        need(not watch.failures and watch.count > 100 and watch.slowest < AT_ONCE_S, f"{watch.count} redeems, {watch.slowest:.2f} s, {watch.failures[:1]}")
         found = lab.status()
         need(found["devices"][0]["state"] == "lost" and found["seals_in_s"] > 0, found)
         ready = lab.admin("GET", "/v1/ready")
@@ -137,14 +139,14 @@ def nobody_waits_for_a_device_that_hangs():
         need("device main is lost: it hangs" in lab.log(), "the log does not say so")
         need(any(entry["operation"] == "device.lost" and "hangs" in entry["reason"] for entry in lab.audit()), "nor does the audit log")
         # The emergency stop, and an attempt to unseal: neither waits.
-        at = time.monotonic()
+        at = clock()
         lab.vaultctl("seal")
-        need(time.monotonic() - at < 1, f"seal took {time.monotonic() - at:.1f} s")
+        need(clock() - at < AT_ONCE_S, f"seal took {clock() - at:.1f} s")
         refused = lab.redeem(lab.passed, lab.key)
         need(refused.status == 503 and refused.headers["retry-after"] == "1" and refused.json["headers"] == {"retry-after": "1"}, refused)
-        at = time.monotonic()
+        at = clock()
         done = lab.vaultctl("unseal", check=False)
-        need(done.returncode == 6 and "hangs" in done.stderr and time.monotonic() - at < 2, f"{time.monotonic() - at:.1f} s: {done}")
+        need(done.returncode == 6 and "hangs" in done.stderr and clock() - at < AT_ONCE_S, f"{clock() - at:.1f} s: {done}")
         lab.let_go()
         wait_until("unsealed by itself", lambda: lab.status()["state"] == "unsealed", 20)
         need(lab.works() and lab.put_cold()[0].returncode == 0, "after the call returned")
@@ -154,22 +156,24 @@ def nobody_waits_for_a_device_that_hangs():
 
 def a_call_that_is_under_way_is_bounded():
     """The device hangs and nobody knows yet."""
-    with Hanging(device_probe_s=60, device_timeout_s=4) as lab:
+    with Hanging(device_probe_s=60, device_timeout_s=20) as lab:
         lab.ready()
         lab.forget_data_keys()
         need(lab.works(), "before")
         lab.hang()
         with Watch(lab) as watch:
+            at = time.monotonic()
             done, took_s = lab.put_cold()
-        need(done.returncode == 6 and 1.5 < took_s < 3, f"{took_s:.2f} s for {done}")
+            waited_s = time.monotonic() - at
+        need(done.returncode == 6 and waited_s > 1.5 and took_s < 8, f"{took_s:.2f} of {waited_s:.2f} s for {done}")
         late = "the device does not answer in time"
         wanted = {"operation": "credential.put", "outcome": "error", "tenant": "cold", "credential": "other-1", "reason": late}
         put = [entry for entry in lab.audit() if wanted.items() <= entry.items()]
         need(len(put) == 1 and "administrator" in put[0], f"what came of it is not in the log: {lab.audit()[-1]}")
-        need(not watch.failures and watch.slowest < 0.5, f"{watch.slowest:.2f} s, {watch.failures[:1]}")
-        at = time.monotonic()
+        need(not watch.failures and watch.slowest < AT_ONCE_S, f"{watch.slowest:.2f} s, {watch.failures[:1]}")
+        at = clock()
         status = lab.stop()  # with the call under way
-        need(status == 0 and time.monotonic() - at < 8, f"stopped with {status} after {time.monotonic() - at:.1f} s")
+        need(status == 0 and clock() - at < 10, f"stopped with {status} after {clock() - at:.1f} s")
         lab.let_go()
         lab.start()
         need(lab.works() and lab.put_cold()[0].returncode == 0, "after a restart")
@@ -188,7 +192,7 @@ def another_device_serves_instead():
         lab.forget_data_keys()
         lab.hang()
         done, took_s = lab.put_cold()  # the device is not known to hang
-        need(done.returncode == 0 and took_s < 1, f"the other slot was not used: {took_s:.2f} s, {done}")
+        need(done.returncode == 0 and took_s < AT_ONCE_S, f"the other slot was not used: {took_s:.2f} s, {done}")
         lab.wait_until_missed()
         need(lab.devices()["tpm"]["serves"] and lab.works(), lab.devices())
         lab.vaultctl("tenant", "create", "newer")
@@ -211,7 +215,7 @@ def is_another_keeper_that_works(lab, keeper):
 
 
 def a_call_that_never_returns_ends_with_a_new_keeper():
-    with Hanging(second=True, device_restart_s=5) as lab:
+    with Hanging(second=True, device_restart_s=10) as lab:
         lab.ready()
         keeper = lab.pids()["keeper"]
         lab.hang("for ever")
@@ -225,7 +229,7 @@ def a_call_that_never_returns_ends_with_a_new_keeper():
 
 
 def a_vault_that_seals_itself_gets_a_new_keeper():
-    with Hanging(device_restart_s=5, device_grace_s=8) as lab:
+    with Hanging(device_restart_s=5, device_grace_s=20) as lab:
         lab.ready()
         keeper = lab.pids()["keeper"]
         lab.hang("for ever")

@@ -13,7 +13,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 from jose import new_client_key  # noqa: E402
-from lab import Lab, need, run, run_cases, wait_until  # noqa: E402
+from lab import HANGS_S, Lab, need, run, run_cases, wait_until  # noqa: E402
 
 
 def status(lab):
@@ -332,7 +332,7 @@ def a_store_that_is_cut_short_is_told():
             whole = store.read()
         os.truncate(path, 5000)
         lab.start(wait=False)
-        need(lab.process.wait(30) == 1, "it goes on")
+        need(lab.process.wait(HANGS_S) == 1, "it goes on")
         lab.process = None
         need("the store is cut short" in lab.log() and "vaultctl restore" in lab.log(), lab.log()[-1500:])
         with open(path, "wb") as store:

@@ -19,7 +19,8 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 sys.path.insert(0, f"{HERE}/lib")
-from lab import Lab, need, run, run_cases, wait_until  # noqa: E402
+from lab import HANGS_S, Lab, need, run, run_cases, wait_until  # noqa: E402
+from pace import clock  # noqa: E402
 from test_audit import Load, all_recorded, gone, serve, serves, victims  # noqa: E402
 
 DISK_MIB = 96 + 4 * int(os.environ.get("VAULT_DISK_FAULTS", "20"))  # the log must fit when nobody fills it up
@@ -63,8 +64,8 @@ class Disk:
 
 def stops(lab, load, why):
     """A few decisions may still fit; then there are none."""
-    end = time.monotonic() + 10
-    while time.monotonic() < end:
+    end = clock() + 10
+    while clock() < end:
         before = len(load.answered)
         load.run(200)
         if len(load.answered) == before:
@@ -128,7 +129,7 @@ def kill(lab, disk, load, chance):
     killed = victims(lab, which)
     subprocess.run(["kill", "-9", *killed.split()], check=False)
     if which == "everything":
-        lab.process.wait(10)
+        lab.process.wait(HANGS_S)
         wait_until("end of every process", lambda: gone(killed), 10)
         lab.process = None
         lab.start()
@@ -153,7 +154,7 @@ def every_answer_has_its_record_whatever_the_disk_does():
                     fault(lab, disk, load, chance)
                 finally:
                     busy.set()
-                    worker.join(30)
+                    worker.join(HANGS_S)
                 need(not worker.is_alive(), "a connection hangs")
                 load.answered += other.answered
                 done[fault.__name__] = done.get(fault.__name__, 0) + 1

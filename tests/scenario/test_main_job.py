@@ -14,7 +14,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 from jose import Signer, new_client_key, new_ec_key, new_ed25519_key, new_rsa_key  # noqa: E402
-from lab import Lab, need, run_cases  # noqa: E402
+from lab import HANGS_S, Lab, need, run_cases  # noqa: E402
 
 SECRET = "sk-real-secret-0001"
 
@@ -205,7 +205,7 @@ def a_program_with_a_bound_token_gets_every_signal():
                  "--", sys.executable, "-c", program, " ".join(names)], stdout=subprocess.PIPE)
             need(child.stdout.readline() == b"ready\n", "the program did not start")
             child.send_signal(getattr(signal, name))
-            need(child.wait(15) == getattr(signal, name), f"{name}: {child.returncode}")
+            need(child.wait(HANGS_S) == getattr(signal, name), f"{name}: {child.returncode}")
             child.stdout.close()
 
 
@@ -236,7 +236,7 @@ def a_program_may_leave_a_core_and_vaultctl_none():
             shown = subprocess.run(
                 [f"{lab.prefix}/bin/vaultctl", "exec", *more, "--credential", "openai-prod", "--profile", "openai", "--forwarder", "http://127.0.0.1:1",
                  "--profiles-dir", f"{lab.prefix}/share/vaultd/profiles", "--subject-token-file", who, "--broker", lab.origin, "--ca", lab.ca,
-                 "--", sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False,
+                 "--", sys.executable, "-c", program], capture_output=True, text=True, timeout=HANGS_S, check=False,
                 preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, limits))
             need(shown.stdout.split() == [str(limit) for limit in limits], f"{more}: {limits} became {shown}")
         # What can leave a core belongs to its user in /proc; what can not, to root.

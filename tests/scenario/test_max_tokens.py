@@ -5,12 +5,12 @@
 import json
 import os
 import sys
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 from jose import new_client_key  # noqa: E402
 from front import Front  # noqa: E402
 from lab import Lab, need, run_cases, wait_until  # noqa: E402
+from pace import clock  # noqa: E402
 
 
 def use(**limits):
@@ -134,7 +134,7 @@ def the_forwarder_holds_each_request_to_it():
                 return opened() == before
 
             wait_until("the cache", is_kept)
-            before, begun = opened(), time.monotonic()
+            before, begun = opened(), clock()
             for number in (1, 100, 50):
                 need(status({"model": "m", "max_tokens": number})[0] == 200, number)
             need(opened() == before, "numbers inside the limit share one answer")

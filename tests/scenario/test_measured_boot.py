@@ -15,7 +15,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 from jose import new_client_key  # noqa: E402
-from lab import TREE, Lab, need, run, run_cases, wait_until  # noqa: E402
+from lab import HANGS_S, TREE, Lab, need, run, run_cases, wait_until  # noqa: E402
 from test_openapi import Document  # noqa: E402
 from test_slots import TwoDevices, devices  # noqa: E402
 
@@ -301,7 +301,7 @@ def settings_that_bind_nothing_are_refused():
             lab.extra["device"] = {"boot_pcrs": [0, 4], "boot_approver": f"{lab.folder}/approver.pub", **change}
             lab.write_config()
             lab.start(wait=False)
-            need(lab.process.wait(10) != 0, f"{change} was accepted")
+            need(lab.process.wait(HANGS_S) != 0, f"{change} was accepted")
             need(re.search(words, lab.log()[-1000:]), f"{change}: {lab.log()[-1000:]}")
             lab.process = None
         lab.extra["device"] = {"boot_pcrs": [0, 4], "boot_approver": f"{lab.folder}/approver.pub"}
@@ -309,7 +309,7 @@ def settings_that_bind_nothing_are_refused():
             lab.extra["more_devices"] = [{"name": "spare", "kind": "tpm", **more}]
             lab.write_config()
             lab.start(wait=False)
-            need(lab.process.wait(10) != 0 and re.search("more_devices|boot_approver", lab.log()[-1000:]), f"{more}: {lab.log()[-1000:]}")
+            need(lab.process.wait(HANGS_S) != 0 and re.search("more_devices|boot_approver", lab.log()[-1000:]), f"{more}: {lab.log()[-1000:]}")
             lab.process = None
 
 

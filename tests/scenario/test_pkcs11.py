@@ -14,7 +14,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from jose import new_client_key  # noqa: E402
-from lab import Device, Lab, need, run, run_cases, wait_until  # noqa: E402
+from lab import HANGS_S, Device, Lab, need, run, run_cases, wait_until  # noqa: E402
 from test_rotation import Load  # noqa: E402
 from test_slots import spare_token  # noqa: E402
 
@@ -125,7 +125,7 @@ def nothing_is_lost_when_the_keeper_is_killed_while_the_device_makes_keys():
             rotating.start()
             time.sleep(random.uniform(0, 0.04))
             os.kill(keeper, signal.SIGKILL)
-            rotating.join(60)
+            rotating.join(HANGS_S)
             wait_until("another keeper", lambda: lab.pids().get("keeper") not in (None, keeper))
             wait_until("service", lambda: lab.exchange(key=key).status == 200)
             need(lab.works(lab.token(key=key), key), "after a kill")

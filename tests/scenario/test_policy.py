@@ -43,8 +43,8 @@ def last(lab, kind):
     return [entry for entry in lab.audit() if entry["kind"] == kind][-1]
 
 
-def stamp(seconds_from_now):
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds_from_now))
+def stamp(at):
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
 
 
 def add_agents(lab, kind="agent", **record):
@@ -177,12 +177,17 @@ def an_answer_that_depends_on_the_moment_is_not_used_again():
 def the_time_of_day_is_asked_again():
     with Lab() as lab:
         key = ready(lab, Lab.POLICY)
-        put(lab, Lab.POLICY + f'@id("closes")\nforbid(principal, action, resource) when {{ context.now >= datetime("{stamp(4)}") }};\n')
         token = lab.token(key=key)
-        need(lab.redeem(token, key).status == 200, "in time")
-        end = time.monotonic() + 8
-        while lab.redeem(token, key).status == 200:
-            need(time.monotonic() < end, "the time of the policy is over, the token still redeems")
+        asked, closes, before = 0.0, 0, 0
+        while asked < closes or not before:  # a machine that is slow gets another chance to ask in time
+            if asked >= closes:
+                closes, before = int(time.time()) + 5, 0
+                put(lab, Lab.POLICY + f'@id("closes")\nforbid(principal, action, resource) when {{ context.now >= datetime("{stamp(closes)}") }};\n')
+            asked = time.time()
+            status, answered = lab.redeem(token, key).status, time.time()
+            need(status == 200 or answered >= closes, f"refused {closes - answered} s too early")
+            need(status == 403 or asked < closes, "the time of the policy is over, the token still redeems")
+            before += answered < closes
             time.sleep(0.2)
         need(last(lab, "redeem")["policies"] == "closes", last(lab, "redeem"))
         need(lab.exchange(key=key).status == 400, "and no new token")

@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 from jose import Signer, new_client_key, new_ec_key  # noqa: E402
-from lab import Answer, Lab, lab_with_listener, need, run, run_cases  # noqa: E402
+from lab import HANGS_S, Answer, Lab, lab_with_listener, need, run, run_cases  # noqa: E402
 from ports import free_port  # noqa: E402
 from staff import Staff  # noqa: E402
 
@@ -28,7 +28,7 @@ def ask(lab, port, method, path, body=None, headers=None, certificate=None):
     context = ssl.create_default_context(cafile=lab.ca)
     if certificate:
         context.load_cert_chain(*certificate)
-    connection = http.client.HTTPSConnection("localhost", port, context=context, timeout=10)
+    connection = http.client.HTTPSConnection("localhost", port, context=context, timeout=HANGS_S)
     try:
         connection.request(method, path, json.dumps(body) if body is not None else None,
                            {"content-type": "application/json", **(headers or {})})
@@ -140,7 +140,7 @@ def megabytes_are_read_only_for_an_administrator():
             stranger = ("import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); "
                         "s.sendall(b'PUT /v1/tenants/default/policies HTTP/1.1\\r\\nhost: x\\r\\ncontent-length: 8000000\\r\\n"
                         "expect: 100-continue\\r\\n\\r\\n'); print(s.recv(4096).decode())")
-            done = subprocess.run([sys.executable, "-c", stranger, lab.admin_socket], user="nobody", capture_output=True, text=True, timeout=20)
+            done = subprocess.run([sys.executable, "-c", stranger, lab.admin_socket], user="nobody", capture_output=True, text=True, timeout=HANGS_S)
             need(done.stdout.startswith("HTTP/1.1 403 "), done)
 
 

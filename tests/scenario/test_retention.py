@@ -12,7 +12,7 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, f"{HERE}/lib")
-from lab import Lab, need, run, run_cases, wait_until  # noqa: E402
+from lab import HANGS_S, Lab, need, run, run_cases, wait_until  # noqa: E402
 from ports import free_port  # noqa: E402
 
 
@@ -156,7 +156,7 @@ def forgeries_are_noticed(lab, token, audit, refused, archive):
 
     def others_say():  # a program that shares no line with ours
         with open(f"{log}/vkey") as text:
-            return subprocess.run([verifier, "verify", log, text.read().strip()], capture_output=True, text=True, timeout=60)
+            return subprocess.run([verifier, "verify", log, text.read().strip()], capture_output=True, text=True, timeout=HANGS_S)
     pruning = [entry["sequence"] for entry in lab.audit() if (entry["operation"], entry["outcome"]) == ("audit.prune", "allow")]
     good = f"256\n{pruning[-1]}\n"
     with open(f"{log}/pruned") as text:

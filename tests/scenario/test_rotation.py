@@ -14,7 +14,8 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 from jose import new_client_key  # noqa: E402
-from lab import Lab, UnixConnection, need, run_cases, wait_until  # noqa: E402
+from lab import HANGS_S, Lab, UnixConnection, need, run_cases, wait_until  # noqa: E402
+from pace import clock  # noqa: E402
 
 ROUNDS = int(os.environ.get("ROTATION_KILLS", "12"))
 
@@ -55,7 +56,7 @@ class Load:
     def __exit__(self, kind, value, trace):
         self.stopping.set()
         for thread in self.threads:
-            thread.join(20)
+            thread.join(HANGS_S)
 
     def _issue(self):
         while not self.stopping.is_set():
@@ -81,7 +82,7 @@ class Load:
             body = json.dumps({"token": token, "scheme": "dpop", "destination": "api.openai.com", "method": "POST",
                                "path": "/v1/chat/completions", "uri": uri, "source": "127.0.0.1", "model": "gpt-4o-mini",
                                "proof": self.key.dpop("POST", uri, access_token=token)})
-            began = time.monotonic()
+            began = clock()
             try:
                 connection.request("POST", "/v1/redeem", body, {"content-type": "application/json"})
                 response = connection.getresponse()
@@ -92,7 +93,7 @@ class Load:
             except (OSError, http.client.HTTPException) as error:
                 self.failures.append(("redeem", repr(error)))
                 connection = UnixConnection(self.lab.redeem_socket)
-            self.times.append(time.monotonic() - began)
+            self.times.append(clock() - began)
 
     def check(self):
         need(not self.failures, f"{len(self.failures)} of {self.redeemed} failed: {self.failures[:3]}")
@@ -214,7 +215,7 @@ def one_of_two_administrators_wins():
                 for thread in threads:
                     thread.start()
                 for thread in threads:
-                    thread.join(15)
+                    thread.join(HANGS_S)
                 return results
             for _ in range(20):
                 revision = active()
@@ -246,7 +247,7 @@ def nothing_is_lost_when_the_keeper_is_killed():
                                             env={**os.environ, "VAULTCTL_SERVER": f"unix:{lab.admin_socket}"})
                 time.sleep(chance.uniform(0.0, 0.25))
                 os.kill(lab.pids()["keeper"], signal.SIGKILL)
-                rotation.wait(30)
+                rotation.wait(HANGS_S)
                 wait_until(f"service after kill {i} ({kind}, {device})", works, 30)
                 for _ in range(8):
                     if works():

@@ -13,7 +13,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
-from lab import Lab, need, run_cases, wait_until  # noqa: E402
+from lab import HANGS_S, Lab, need, run_cases, wait_until  # noqa: E402
 from providers import Provider  # noqa: E402
 
 KILLS = int(os.environ.get("DRIVER_KILLS", "5"))
@@ -89,7 +89,7 @@ class Watch:
 
     def __exit__(self, *error):
         self.stopping.set()
-        self.thread.join(20)
+        self.thread.join(HANGS_S)
 
     def _run(self):
         while not self.stopping.is_set():

@@ -15,7 +15,7 @@ import yaml
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 from jose import new_client_key  # noqa: E402
-from lab import TREE, Lab, need, run_cases  # noqa: E402
+from lab import HANGS_S, TREE, Lab, need, run_cases  # noqa: E402
 
 
 def schema(name):
@@ -61,7 +61,7 @@ def check(config):
         with open(path, "w") as out:
             json.dump(config, out)
         done = subprocess.run([f"{os.environ['VAULT_PREFIX']}/sbin/vaultd", "--check", "--config", path], capture_output=True, text=True,
-                              timeout=20)
+                              timeout=HANGS_S)
         return done.returncode, done.stderr.replace(path, "vaultd.conf")
 
 

@@ -11,6 +11,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 from jose import new_client_key  # noqa: E402
 from lab import Device, Lab, need, run, run_cases, wait_until  # noqa: E402
+from pace import clock  # noqa: E402
 
 
 def status(lab):
@@ -240,7 +241,7 @@ def killed_in_between(kills=int(os.environ.get("SLOTS_KILLS", "6"))):
 
 
 def a_dead_device_is_noticed_and_unwrapped_tenants_serve():
-    with TwoDevices(device_grace_s=6, data_key_idle_s=600) as lab:
+    with TwoDevices(device_grace_s=15, data_key_idle_s=600) as lab:
         lab.ready()
         lab.vaultctl("tenant", "create", "cold")
         wait_until("slots", lambda: devices(lab)["tpm"]["missing"] == 0)
@@ -251,21 +252,21 @@ def a_dead_device_is_noticed_and_unwrapped_tenants_serve():
         need(lab.works(), "the other device serves")
         ready = lab.admin("GET", "/v1/ready")
         need(ready.status == 200 and ready.json["status"] == "degraded" and "tpm" in ready.json["reason"], ready)
-        begun = time.monotonic()
+        begun = clock()
         lab.hide_softhsm()
         wait_until("the HSM to be missed", lambda: devices(lab)["main"]["state"] == "lost", 8)
         slowest = 0
-        while time.monotonic() - begun < 3:  # unwrapped tenants serve, nobody waits
-            at = time.monotonic()
+        while clock() - begun < 3:  # unwrapped tenants serve, nobody waits
+            at = clock()
             need(lab.works(), "within the grace")
-            slowest = max(slowest, time.monotonic() - at)
+            slowest = max(slowest, clock() - at)
         need(slowest < 0.5, f"a redeem took {slowest:.2f} s")
         found = status(lab)
-        need(0 <= found["seals_in_s"] <= 6, found)
+        need(0 <= found["seals_in_s"] <= 15, found)
         need("seals" in lab.admin("GET", "/v1/ready").json["reason"], "ready does not say when it seals")
-        at = time.monotonic()
+        at = clock()
         done = lab.vaultctl("tenant", "create", "newer", check=False)  # needs a device
-        need(done.returncode != 0 and time.monotonic() - at < 25, f"{done}")
+        need(done.returncode != 0 and clock() - at < 25, f"{done}")
         wait_until("sealed after the grace", lambda: status(lab)["state"] == "sealed", 15)
         need(lab.redeem(lab.passed, lab.key).status == 503, "a sealed tenant serves")
         need(lab.admin("GET", "/v1/ready").status == 503, "ready although sealed")

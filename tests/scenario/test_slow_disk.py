@@ -15,6 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 sys.path.insert(0, f"{HERE}/lib")
 from lab import Lab, TREE, need, run, run_cases, wait_until  # noqa: E402
+from pace import clock  # noqa: E402
 from test_audit import Load, all_recorded, published, serve, serves, vkey  # noqa: E402
 from test_disk_faults import Disk, stops  # noqa: E402
 
@@ -63,10 +64,10 @@ class SlowLab(Lab):
 
 
 def seconds_for(load, count):
-    before, begun = len(load.answered), time.monotonic()
+    before, begun = len(load.answered), clock()
     load.run(count)
     need(len(load.answered) == before + count, f"{before + count - len(load.answered)} of {count} were refused")
-    return time.monotonic() - begun
+    return clock() - begun
 
 
 def ready(lab):
@@ -78,21 +79,24 @@ def decisions_wait_for_a_slow_disk():
         load = Load(lab, serve(lab))
         fast = seconds_for(load, 2048)
         lab.slow(100_000)
+        begun = time.monotonic()
         slow = seconds_for(load, 2048)
+        waited = time.monotonic() - begun
         # One by one it would be 200 s; 64 connections that each ask for 32, one after the other, are 32 syncs if all
         # go together, and 64 if they fall apart into two groups that wait for each other.
-        need(3.2 <= slow < 5, f"2048 decisions in {slow:.1f} s with syncs of 0.1 s, {fast:.1f} s without")
+        need(waited >= 3.2 and slow < 4.5 + fast, f"2048 decisions in {slow:.1f} s with syncs of 0.1 s, {fast:.1f} s without")
         print(f"     2048 decisions: {fast:.2f} s, with syncs of 0.1 s {slow:.2f} s", flush=True)
         need(ready(lab).json["status"] == "ready", ready(lab))
         lab.slow(900_000)
-        begun = time.monotonic()
-        need(seconds_for(load, 1) > 0.8, "an answer before its record was on the disk")
+        begun, asked = clock(), time.monotonic()
+        seconds_for(load, 1)
+        need(time.monotonic() - asked > 0.8, "an answer before its record was on the disk")
         wait_until("a word in the log", lambda: "the disk of the audit log is slow" in lab.log(), 5)
         answered = ready(lab)
         need(answered.json["status"] == "degraded" and "slow" in answered.json["reason"], answered)
         audit = lab.vaultctl_json("status")["audit"]
         need(audit["records"] and audit["sync_ms"] >= 500 and "slow" in audit["problem"], audit)
-        need(time.monotonic() - begun < 15, "administration waits for the disk")
+        need(clock() - begun < 15, "administration waits for the disk")
         lab.slow(0)
         wait_until("a fast disk", lambda: seconds_for(load, 64) < 1 and ready(lab).json["status"] == "ready", 20)
         all_recorded(lab, load)

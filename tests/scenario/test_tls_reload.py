@@ -14,7 +14,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 from jose import new_client_key  # noqa: E402
-from lab import Lab, lab_with_listener, need, run_cases, wait_until  # noqa: E402
+from lab import HANGS_S, Lab, lab_with_listener, need, run_cases, wait_until  # noqa: E402
 from ports import free_port  # noqa: E402
 from staff import Staff  # noqa: E402
 
@@ -26,7 +26,7 @@ def connect(lab, port, certificate=None):
     context = ssl.create_default_context(cafile=lab.ca)
     if certificate:
         context.load_cert_chain(*certificate)
-    connection = http.client.HTTPSConnection("localhost", port, context=context, timeout=10)
+    connection = http.client.HTTPSConnection("localhost", port, context=context, timeout=HANGS_S)
     connection.connect()
     return connection
 
@@ -50,7 +50,7 @@ class Callers:
     def __exit__(self, *error):
         self.ending.set()
         for thread in self.threads:
-            thread.join(20)
+            thread.join(HANGS_S)
 
     def _run(self, keeps):
         try:

@@ -101,6 +101,12 @@ def a_resource_manager_that_is_not_there():
         need(done.returncode == 6 and "cannot be reached through tpm2-tss" in done.stderr, done)
 
 
+def listens(port):
+    """Without a connection: there is only one at a time."""
+    with open("/proc/net/tcp") as table:
+        return any(line.split()[1] == f"0100007F:{port:04X}" and line.split()[3] == "0A" for line in table.readlines()[1:])
+
+
 def a_tpm_over_tcp():
     with Lab("swtpm") as lab:
         lab.device.stop()
@@ -110,6 +116,7 @@ def a_tpm_over_tcp():
                                     f"type=tcp,port={free_port()},bindaddr=127.0.0.1", "--flags", "not-need-init,startup-clear"],
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
+            wait_until("the TPM", lambda: listens(port))
             lab.device.settings = {"kind": "tpm", "tcti": f"swtpm:host=127.0.0.1,port={port}"}
             lab.write_config()
             use(lab)

@@ -12,7 +12,8 @@ import subprocess
 import threading
 import time
 
-from lab import need, wait_until
+from lab import HANGS_S, need, wait_until
+from pace import clock
 from ports import free_port
 
 NGINX = os.environ.get("VAULT_NGINX", "/usr/sbin/nginx")
@@ -27,7 +28,7 @@ http {{
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
   proxy_http_version 1.1; proxy_set_header Connection ""; proxy_next_upstream off;
   proxy_ssl_verify on; proxy_ssl_server_name on; proxy_ssl_trusted_certificate {ca};
-  vault_profiles {profiles}; vault_zone 1m; vault_watch unix:{redeem}; vault_socket unix:{redeem};
+  vault_profiles {profiles}; vault_zone 1m; vault_watch unix:{redeem}; vault_socket unix:{redeem}; vault_timeout 60s;
   upstream api.openai.com {{ server 127.0.0.1:{provider}; keepalive 16; }}
   server {{
     listen 127.0.0.1:{port};
@@ -57,7 +58,7 @@ class Provider:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 value = self.headers.get("authorization", "").removeprefix("Bearer ")
                 with provider.lock:
-                    provider.seen.append((time.monotonic(), value))
+                    provider.seen.append((clock(), value))
                 if value not in provider.good:
                     self._answer(401, b'{"error":"a key that is not good"}')
                 elif body.get("stream") == "endless":
@@ -132,6 +133,7 @@ class Provider:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def seen_since(self, moment):
+        """From so long by the clock of pace on."""
         with self.lock:
             return [value for at, value in self.seen if at >= moment]
 
@@ -161,7 +163,7 @@ class Front:
     def __exit__(self, kind, value, trace):
         if self.nginx:
             self.nginx.terminate()
-            self.nginx.wait(10)
+            self.nginx.wait(HANGS_S)
         self.provider.stop()
 
     def _listens(self):
@@ -181,4 +183,4 @@ class Front:
         return answer.status, answer.read()
 
     def connection(self):
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=HANGS_S)

@@ -25,6 +25,7 @@ import time
 import urllib.parse
 
 from jose import Signer, new_client_key, new_rsa_key
+from pace import clock
 from ports import free_port
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -42,25 +43,24 @@ def need(condition, message):
 
 
 PATIENCE = 3  # a machine that does other work beside the tests is given so many times as long
+HANGS_S = 120  # what has not answered or ended after so long never will
 
 
 def wait_until(what, condition, seconds=15.0):
-    end = time.monotonic() + seconds * PATIENCE
-    while time.monotonic() < end:
-        if condition():
-            return
+    end = clock() + seconds * PATIENCE
+    while not condition():
+        need(clock() < end, f"{what}: not within {seconds * PATIENCE} s")
         time.sleep(0.02)
-    raise Failure(f"{what}: not within {seconds * PATIENCE} s")
 
 
 def run(*argv, **options):
-    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, text=True, **options)
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=HANGS_S, text=True, **options)
     need(done.returncode == 0, f"{' '.join(argv)}: {done.stdout}")
     return done.stdout
 
 
 class UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path, timeout=10):
+    def __init__(self, path, timeout=HANGS_S):
         super().__init__("localhost", timeout=timeout)
         self.path = path
 
@@ -233,12 +233,12 @@ class Lab:
             wait_until("vaultd", lambda: self.process.poll() is not None or self.log().count("every role is ready") > ready)
             need(self.process.poll() is None, f"vaultd did not start:\n{self.log()}")
 
-    def stop(self, number=signal.SIGTERM, seconds=15):
+    def stop(self, number=signal.SIGTERM):
         if not self.process:
             return None
         children = list(self.pids().values())
         self.process.send_signal(number)
-        status = self.process.wait(seconds)
+        status = self.process.wait(HANGS_S)
         self.process = None
         for pid in children:
             wait_until(f"end of process {pid}", lambda: not os.path.exists(f"/proc/{pid}") or is_zombie(pid), 5)
@@ -272,7 +272,7 @@ class Lab:
 
     def vaultctl(self, *argv, input=None, check=True, env=None):
         done = subprocess.run([f"{self.prefix}/bin/vaultctl", *argv], input=input, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              timeout=60, text=True,
+                              timeout=HANGS_S, text=True,
                               env={**os.environ, "VAULTCTL_SERVER": f"unix:{self.admin_socket}", "VAULTCTL_BROKER": self.origin,
                                    "VAULTCTL_CA": self.ca, **(env or {})})
         if check:
@@ -286,13 +286,13 @@ class Lab:
         context = ssl.create_default_context(cafile=self.ca)
         if certificate:
             context.load_cert_chain(*certificate)
-        connection = http.client.HTTPSConnection("localhost", self.broker_port, context=context, timeout=10)
+        connection = http.client.HTTPSConnection("localhost", self.broker_port, context=context, timeout=HANGS_S)
         return self._ask(connection, method, path, body, headers)
 
     def redeemer(self, method, path, body=None, headers=None):
         return self._ask(UnixConnection(self.redeem_socket), method, path, body, headers)
 
-    def admin(self, method, path, body=None, headers=None, seconds=10):
+    def admin(self, method, path, body=None, headers=None, seconds=HANGS_S):
         return self._ask(UnixConnection(self.admin_socket, seconds), method, path, body, headers)
 
     @staticmethod

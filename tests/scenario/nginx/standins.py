@@ -12,6 +12,7 @@ import socketserver
 import ssl
 import threading
 
+HELD_S = 60  # at most: a test that has not let go by then has failed
 SECRET = "sk-MARKER-never-seen-by-a-client-0123456789"
 
 
@@ -216,7 +217,7 @@ class Upstream:
                     return
                 for piece in outer.script["pieces"]:
                     if piece is None:
-                        outer.release.wait(10)
+                        outer.release.wait(HELD_S)
                     else:
                         self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
                         self.wfile.flush()
@@ -230,7 +231,7 @@ class Upstream:
                 for event in (b"data: one\n\n", b"data: two\n\n"):
                     self.wfile.write(b"%x\r\n%s\r\n" % (len(event), event))
                     self.wfile.flush()
-                    outer.release.wait(10)
+                    outer.release.wait(HELD_S)
                 self.wfile.write(b"0\r\n\r\n")
 
             def begin(self, name, status, **headers):

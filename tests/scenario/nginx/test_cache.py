@@ -6,7 +6,7 @@ import statistics
 import time
 import unittest
 
-from fixture import Case
+from fixture import HANGS_S, Case, clock
 from locations import SERVER
 from standins import deny, grant, token
 
@@ -66,7 +66,7 @@ class Cache(Case):
 
     def test_keeps_apart_what_comes_over_one_connection(self):
         """A connection remembers its last question: another one, or a forged token, must not get its answer."""
-        s = socket.create_connection(("127.0.0.1", self.port), 10)
+        s = socket.create_connection(("127.0.0.1", self.port), HANGS_S)
         answers = s.makefile("rb")
 
         def one(text, path="/cached/v1/models"):
@@ -110,12 +110,13 @@ class Cache(Case):
             self.assertEqual(len(self.redeemer.asks), 3, path)
 
     def test_forgets_in_time(self):
-        self.ask("/short/v1/models")
-        self.ask("/short/v1/models")
-        self.assertEqual(len(self.redeemer.asks), 1)
+        def asks():
+            before = len(self.redeemer.asks)
+            self.ask("/short/v1/models")
+            return len(self.redeemer.asks) - before
+        self.wait(lambda: not asks(), "an answer from memory")  # two questions in one second
         time.sleep(1.2)
-        self.ask("/short/v1/models")
-        self.assertEqual(len(self.redeemer.asks), 2)
+        self.assertEqual(asks(), 1)
 
     def test_forgets_at_once_after_a_revocation(self):
         delays = []
@@ -124,10 +125,10 @@ class Cache(Case):
             sub = f"round-{round_number}"
             self.wait(lambda: self.ask(sub=sub) == 200 and self.kept(sub), "a kept answer")
             self.redeemer.answer = lambda ask: deny(401, "revoked", "authentication_error")
-            begin = time.monotonic()
+            begin = clock()
             self.redeemer.push()
             self.wait(lambda: self.ask(sub=sub) == 401, "the revocation", 1.0)
-            delays.append(time.monotonic() - begin)
+            delays.append(clock() - begin)
         print(f"\nrevocation to first 401: median {statistics.median(delays) * 1000:.1f} ms, "
               f"max {max(delays) * 1000:.1f} ms")
 
@@ -149,22 +150,26 @@ class Cache(Case):
     def test_forgets_when_the_redeemer_is_gone(self):
         self.assertEqual(self.ask(), 200)
         self.redeemer.stop()
-        begin = time.monotonic()
+        begin = clock()
         self.wait(lambda: self.ask() == 503, "the refusal", 2.0)
         result = self.send("/cached/v1/models", "GET")
         self.assertEqual((result[0], result[1]["retry-after"]), (503, "1"))
         self.assertEqual(json.loads(result[2])["error"]["code"], "vault_unavailable")
-        self.assertLess(time.monotonic() - begin, 2.0)
+        self.assertLess(clock() - begin, 2.0)
         self.redeemer.start()
         self.wait(lambda: self.ask() == 200, "the redeemer")
 
     def test_forgets_when_the_watch_is_silent(self):
         self.assertEqual(self.ask(), 200)
         self.redeemer.heartbeat_s = 30
-        self.redeemer.push()
-        self.wait(lambda: self.kept("silent"), "a kept answer")
+        self.wait(self.is_kept_after_a_word, "a kept answer")
         self.wait(lambda: not self.kept("silent"), "the silence", 4.5)
         self.assertEqual(self.ask("/openai/v1/models"), 200)
+
+    def is_kept_after_a_word(self):
+        """The only one for a long time; the first answer behind it is not kept yet."""
+        self.redeemer.push()
+        return any(self.kept("silent") for _ in range(5))
 
     def test_survives_more_answers_than_fit(self):
         big = [{"in": "header", "name": "x-big", "value": "v" * 2000}]
@@ -183,11 +188,12 @@ class Failures(Case):
 
     def test_refuses_when_the_redeemer_hangs(self):
         self.redeemer.answer = lambda ask: time.sleep(3)
-        begin = time.monotonic()
+        begin, began = clock(), time.monotonic()
         result = self.send("/impatient/v1/models", "GET")
         self.refused(result, 503, "vault_timeout")
         self.assertEqual(result[1]["retry-after"], "1")
-        self.assertTrue(0.25 < time.monotonic() - begin < 1.5)
+        self.assertGreater(time.monotonic() - began, 0.25)
+        self.assertLess(clock() - begin, 2.5)
 
     def test_refuses_when_the_redeemer_hangs_up(self):
         self.redeemer.answer = lambda ask: None

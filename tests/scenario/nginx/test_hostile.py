@@ -5,7 +5,7 @@ import socket
 import subprocess
 import unittest
 
-from fixture import Case
+from fixture import HANGS_S, Case
 from locations import SERVER
 from standins import SECRET, grant, token
 
@@ -43,7 +43,7 @@ class Hostile(Case):
     def test_refuses_chunks_with_two_readings(self):
         for body in ("4\r\n{}  \r\n0\r\n", "-1\r\n{}\r\n0\r\n\r\n", "0x2\r\n{}\r\n0\r\n\r\n", "2\r\n{}xx0\r\n\r\n",
                      "fffffffffffffffff\r\n{}\r\n0\r\n\r\n"):
-            with socket.create_connection(("127.0.0.1", self.port), 10) as s:
+            with socket.create_connection(("127.0.0.1", self.port), HANGS_S) as s:
                 s.sendall((f"POST /openai/v1/x HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token()}\r\nconnection: close\r\n"
                            f"content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n{body}").encode())
                 s.shutdown(socket.SHUT_WR)
@@ -122,7 +122,7 @@ class Hostile(Case):
 
     def test_answers_expect_and_keeps_it(self):
         body = b'{"model":"patient"}'
-        with socket.create_connection(("127.0.0.1", self.port), 10) as s:
+        with socket.create_connection(("127.0.0.1", self.port), HANGS_S) as s:
             s.sendall(f"POST /openai/v1/x HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token()}\r\nexpect: 100-continue\r\n"
                       f"content-type: application/json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n".encode())
             self.assertEqual(s.recv(1000), b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -165,7 +165,7 @@ class Hostile(Case):
 
     def test_scans_http2_bodies_without_a_length(self):
         for body, status in ((b'{"model":"streamed"}', 200), (b'{"model":"a","model":"b"}', 400)):
-            done = subprocess.run(["curl", "-sS", "--http2-prior-knowledge", "--max-time", "20", "-w", "\n%{http_code}", "-X", "POST",
+            done = subprocess.run(["curl", "-sS", "--http2-prior-knowledge", "--max-time", str(HANGS_S), "-w", "\n%{http_code}", "-X", "POST",
                                    "-T", "-", "-H", "authorization: Bearer " + token(), "-H", "content-type: application/json",
                                    f"http://127.0.0.1:{self.port_h2}/openai/v1/x"], input=body, capture_output=True, check=True)
             self.assertEqual(int(done.stdout.rsplit(b"\n", 1)[1]), status)

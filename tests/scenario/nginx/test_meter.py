@@ -8,7 +8,7 @@ import subprocess
 import threading
 import unittest
 
-from fixture import Case
+from fixture import HANGS_S, Case
 from locations import UPSTREAMS, tls_location
 from standins import deny, grant, token
 
@@ -145,7 +145,7 @@ class Meter(Case):
         for location in ("openai", "unbuffered/openai"):
             self.provider.release.clear()
             self.script(b"data: one", b"\n\n", None, CHAT_EVENTS, content_type="text/event-stream")
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=HANGS_S)
             self.addCleanup(connection.close)
             path = self.path(location)
             connection.request("POST", path, '{"model":"m"}', {"authorization": "Bearer " + token(), "content-type": "application/json"})
@@ -158,7 +158,7 @@ class Meter(Case):
     def test_counts_what_came_before_a_stream_broke(self):
         self.script(event({"message": {"usage": {"input_tokens": 24, "output_tokens": 1}}}), None, content_type="text/event-stream")
         path = self.path("anthropic")
-        with socket.create_connection(("127.0.0.1", self.port), 10) as s:
+        with socket.create_connection(("127.0.0.1", self.port), HANGS_S) as s:
             s.sendall(f"GET {path} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token()}\r\n\r\n".encode())
             received = b""
             while b"message" not in received:
@@ -178,10 +178,10 @@ class Meter(Case):
         path = self.path("small")
         with socket.socket() as s:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            s.settimeout(20)
+            s.settimeout(HANGS_S)
             s.connect(("127.0.0.1", self.port))
             s.sendall(f"GET {path} HTTP/1.0\r\nhost: a\r\nauthorization: Bearer {token()}\r\n\r\n".encode())
-            self.assertTrue(over.wait(20))
+            self.assertTrue(over.wait(HANGS_S))
             self.assertIn("buffered to a temporary file", self.read("error.log"))
             received = bytearray()
             while piece := s.recv(1 << 20):
@@ -194,7 +194,7 @@ class Meter(Case):
                                                       ("unbuffered/anthropic", MESSAGES_EVENTS, "24/14", "text/event-stream")):
             self.script(*(answer[i:i + 50] for i in range(0, len(answer), 50)), content_type=content_type)
             path = self.path(location)
-            done = subprocess.run(["curl", "-sS", "--http2-prior-knowledge", "--max-time", "20", "-H", "authorization: Bearer " + token(),
+            done = subprocess.run(["curl", "-sS", "--http2-prior-knowledge", "--max-time", str(HANGS_S), "-H", "authorization: Bearer " + token(),
                                    "-H", "content-type: application/json", "-d", '{"model":"m"}', f"http://127.0.0.1:{self.port_h2}{path}"],
                                   capture_output=True, check=True)
             self.assertEqual(done.stdout, answer)

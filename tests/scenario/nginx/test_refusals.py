@@ -4,7 +4,7 @@ import gzip
 import json
 import unittest
 
-from fixture import Case
+from fixture import HANGS_S, Case
 from locations import SERVER
 from standins import deny, grant, token
 
@@ -115,7 +115,7 @@ class Refusals(Case):
     def test_keeps_the_connection_after_a_refusal(self):
         import http.client
         self.redeemer.answer = lambda ask: deny(403, "policy")
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=HANGS_S)
         for _ in range(3):
             connection.request("POST", "/openai/v1/x", "{}", {"authorization": "Bearer " + token(),
                                                             "content-type": "application/json"})
