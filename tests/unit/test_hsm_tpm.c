@@ -57,6 +57,16 @@ static void tpm_rejects_unusable_settings(void **state) {
     OPEN_FAILS(VLT_MALFORMED, "TCTI");
 }
 
+// How long that took.
+static int64_t unwrap_in_vain(struct bench *b, const struct buf *blob) {
+    struct secret *got = secret_new(HSM_DATA_KEY_BYTES);
+    int64_t from = clock_elapsed_ms();
+    FAILS(hsm_unwrap(b->hsm, CONTEXT, buf_bytes(blob), &b->fault, got), VLT_UNAVAILABLE,
+          "within 300 ms");
+    secret_free(got);
+    return clock_elapsed_ms() - from;
+}
+
 static void tpm_survives_a_device_that_hangs(void **state) {
     struct bench *b = *state;
     b->device.settings.timeout_ms = 300;
@@ -65,12 +75,12 @@ static void tpm_survives_a_device_that_hangs(void **state) {
     struct buf blob;
     bench_wrap(b, plain, &blob);
     device_fixture_freeze(&b->device);
-    int64_t took = INT64_MAX;
-    for (unsigned tries = 0; tries < 9 && took > 2000; tries++) { // the machine may hold us up
-        int64_t from = clock_elapsed_ms();
-        FAILS(hsm_unwrap(b->hsm, CONTEXT, buf_bytes(&blob), &b->fault, got), VLT_UNAVAILABLE,
-              "within 300 ms");
-        took = clock_elapsed_ms() - from;
+    int64_t took = unwrap_in_vain(b, &blob);
+    for (unsigned tries = 0; tries < 9 && took > 2000; tries++) { // the machine held us up
+        device_fixture_thaw(&b->device);
+        opens(b, buf_bytes(&blob), plain);
+        device_fixture_freeze(&b->device);
+        took = unwrap_in_vain(b, &blob);
     }
     assert_in_range(took, 250, 2000); // one wait, not one for each slot
     FAILS(hsm_check(b->hsm, &b->fault), VLT_UNAVAILABLE, "within 300 ms");

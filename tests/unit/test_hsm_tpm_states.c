@@ -220,7 +220,7 @@ static void tpm_survives_late_answers(void **state) {
     struct bench *b = *state;
     struct tpm_proxy *proxy = tpm_proxy_start(b->device.folder);
     snprintf(b->device.settings.tcti, sizeof b->device.settings.tcti, "swtpm:path=%s", proxy->path);
-    b->device.settings.timeout_ms = 2500; // the machine may stand still for seconds
+    b->device.settings.timeout_ms = 1500; // the machine may stand still for seconds
     bench_create(b);
     struct secret *plain = fresh_key(), *got = secret_new(HSM_DATA_KEY_BYTES);
     struct buf blob;
@@ -230,10 +230,10 @@ static void tpm_survives_late_answers(void **state) {
     opens(b, buf_bytes(&blob), plain);
     assert_true(clock_elapsed_ms() - from >= 190);
     for (unsigned i = 0; i < 2; i++) {
-        tpm_proxy_fail(proxy, TPM2_CC_ECDH_ZGen, 1, TPM_PROXY_DELAY, 3000);
+        tpm_proxy_fail(proxy, TPM2_CC_ECDH_ZGen, 1, TPM_PROXY_DELAY, 4500);
         FAILS(hsm_unwrap(b->hsm, CONTEXT, buf_bytes(&blob), &b->fault, got), VLT_UNAVAILABLE,
-              "within 2500 ms");
-        poll(NULL, 0, 700); // the late answer is there now
+              "within 1500 ms");
+        poll(NULL, 0, 3200); // the late answer is there now
         opens(b, buf_bytes(&blob), plain);
     }
     bench_close(b);
