@@ -37,8 +37,10 @@ static void hang(void) {
 // A hang, a delay, then a device that is not there, then the fault that was asked for.
 static bool fails(struct p11_shim_fault *fault, CK_RV *rv) {
     hang();
-    if (p11_shim.delay_ms)
+    if (p11_shim.delay_ms) {
+        p11_shim.delay_count++;
         poll(NULL, 0, (int)p11_shim.delay_ms);
+    }
     if (p11_shim.is_pulled_out) {
         *rv = CKR_DEVICE_REMOVED;
         return true;

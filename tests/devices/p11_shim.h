@@ -40,6 +40,7 @@ struct p11_shim {
     bool has_pinpad;            // C_Login without a PIN asks on the device's own pad
     _Atomic bool is_pulled_out; // no device in any slot
     _Atomic unsigned delay_ms;  // of every call
+    _Atomic unsigned delay_count;
     _Atomic bool hangs;         // a call does not return before this is false again
     _Atomic unsigned hung_count; // calls that did so
     _Atomic enum p11_shim_spoil spoil;

@@ -199,8 +199,9 @@ static void p11_survives_delay(void **state) {
     int64_t began = now_ms();
     opens(b, buf_bytes(&blob), plain);
     int64_t took = now_ms() - began;
-    if (took < 90 || took > 1000) // waited for, once, and not given up
+    if (took < 90) // waited for
         fail_msg("%lld ms", (long long)took);
+    assert_in_range(shim->delay_count, 1, 9); // once for each call, and not given up
     shim->delay_ms = 0;
     buf_done(&blob);
     secret_free(plain);
