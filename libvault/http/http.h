@@ -5,8 +5,9 @@
 // What is read, and nothing else: HTTP/1.1 requests in origin-form ("*" for
 // OPTIONS), exactly one valid Host, CRLF line ends, no folded fields, no space
 // before a colon, Content-Length or exactly the coding `chunked`, never both,
-// never twice. Responses also in HTTP/1.0, there without codings. Where a lenient reader and a strict
-// one could see two different messages in the same bytes, this one refuses.
+// never twice. Responses also in HTTP/1.0, there without codings. Where a lenient
+// reader and a strict one could see two different messages in the same bytes, this
+// one refuses.
 //
 // A refusal names its cause; each has a status and a sentence for the answer.
 #ifndef VLT_HTTP_HTTP_H

@@ -87,9 +87,10 @@ static vlt_result save_seed(int folder, const struct secret *seed) {
     if (fd >= 0)
         close(fd);
     is_saved = is_saved && renameat(folder, "key.new", folder, "key") == 0 && fsync(folder) == 0;
-    return is_saved ? vlt_ok()
-                    : vlt_fail(VLT_UNAVAILABLE, "the key can not be saved in the folder of --state: "
-                                                "is there room, and may this user write there?");
+    if (is_saved)
+        return vlt_ok();
+    return vlt_fail(VLT_UNAVAILABLE, "the key can not be saved in the folder of --state: "
+                                     "is there room, and may this user write there?");
 }
 
 static vlt_result load_seed(int folder, struct secret *seed, EVP_PKEY **ret_pkey) {
