@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // chunk-size [ chunk-ext ] of RFC 9112 section 7.1. Extensions mean nothing to
 // us, but where one ends decides where the chunk begins: so they must be well
-// formed, and the optional white space that old grammars allowed is refused.
+// formed, and the "bad" white space around ';' and '=', which nobody may send and
+// a reader would have to pass over, is refused.
 #include "libvault/http/http_class.h"
 #include "libvault/http/http_head.h"
 
