@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// What `issuer add` and `issuer check` share.
 #ifndef VLT_CLI_ISSUER_CHECK_H
 #define VLT_CLI_ISSUER_CHECK_H
 

@@ -2,6 +2,8 @@
 // A private data object (CKO_DATA) whose value is the number, 8 bytes big-endian.
 // It is never changed in place: a new object is made, then the old one removed,
 // and the highest counts, so that a crash in between loses nothing.
+//
+// The functions are rows of the table in hsm/device.h, which says what each must do.
 #ifndef VLT_HSM_P11_COUNTER_H
 #define VLT_HSM_P11_COUNTER_H
 

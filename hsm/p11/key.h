@@ -5,6 +5,8 @@
 //
 // Its record holds a known answer: a wrap of a published constant, which proves
 // later that the key found is the key of before and that the device is healthy.
+//
+// The functions are rows of the table in hsm/device.h, which says what each must do.
 #ifndef VLT_HSM_P11_KEY_H
 #define VLT_HSM_P11_KEY_H
 

@@ -2,6 +2,8 @@
 // The token signing key of a PKCS#11 device: a P-256 pair that the device made,
 // sensitive and not extractable from birth, with the one usage of signing
 // (PKCS#11 2.40, 2.3.6: CKM_ECDSA signs a digest, the signature is r and s).
+//
+// The functions are rows of the table in hsm/device.h, which says what each must do.
 #ifndef VLT_HSM_P11_SIGNER_H
 #define VLT_HSM_P11_SIGNER_H
 

@@ -3,6 +3,8 @@
 // nobody sets it. Written and read with its own authorization, which takes no
 // part in dictionary-attack lockout, in the encrypted session, so that a value
 // cannot be forged on the bus.
+//
+// The functions are rows of the table in hsm/device.h, which says what each must do.
 #ifndef VLT_HSM_TPM_COUNTER_H
 #define VLT_HSM_TPM_COUNTER_H
 

@@ -13,6 +13,8 @@
 //          Q: only the device can compute it; computed once when the key opens
 //   check  HMAC-SHA256(psk, "vaultd known answer v1"): in the record
 //   blob   hsm/tpm/hpke.h, with psk_id = name and info = "vaultd tpm wrap v1"
+//
+// The functions are rows of the table in hsm/device.h, which says what each must do.
 #ifndef VLT_HSM_TPM_KEY_H
 #define VLT_HSM_TPM_KEY_H
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Hexadecimal digits (RFC 4648 section 8).
 #ifndef VLT_BASE_HEX_H
 #define VLT_BASE_HEX_H
 

@@ -53,36 +53,26 @@ static bool is_token(const char *bearer) {
     return bearer[strspn(bearer, letters)] == 0;
 }
 
-vlt_result client_http_open(const struct vault_settings *settings, struct fault *fault,
-                            struct client_http **ret_http) {
-    pthread_once(&curl_once, curl_begin);
-    struct client_http *http = calloc(1, sizeof *http);
-    if (!http)
-        return vlt_fail(VLT_UNAVAILABLE, "out of memory");
-    vlt_result result = server_take(http, settings->server, fault);
-    if (!vlt_is_ok(result))
-        goto out;
-    result = vlt_fail(VLT_UNAVAILABLE, "out of memory");
+// What the settings say, checked and kept.
+static vlt_result settings_take(struct client_http *http, const struct vault_settings *settings,
+                                struct fault *fault) {
+    VLT_TRY(server_take(http, settings->server, fault));
     bool needs_roots = settings->ca_file && !http->unix_path[0];
-    if (needs_roots && access(settings->ca_file, R_OK) != 0) {
-        result = fault_set(fault, VLT_MALFORMED, "roots not readable",
-                           "the roots in %s can not be read: %s", settings->ca_file,
-                           strerror(errno));
-        goto out;
-    }
-    if (settings->ca_file && !(http->ca_file = strdup(settings->ca_file)))
-        goto out;
-    if (settings->bearer && !is_token(settings->bearer)) {
-        result = fault_set(fault, VLT_MALFORMED, "not a token",
-                           "the bearer token holds a space, a line end or another character that "
-                           "no token has");
-        goto out;
-    }
-    if (settings->bearer && !(http->bearer = strdup(settings->bearer)))
-        goto out;
-    http->curl = curl_easy_init();
-    if (!http->curl)
-        goto out;
+    if (needs_roots && access(settings->ca_file, R_OK) != 0)
+        return fault_set(fault, VLT_MALFORMED, "roots not readable",
+                         "the roots in %s can not be read: %s", settings->ca_file,
+                         strerror(errno));
+    if (settings->bearer && !is_token(settings->bearer))
+        return fault_set(fault, VLT_MALFORMED, "not a token",
+                         "the bearer token holds a space, a line end or another character that "
+                         "no token has");
+    if ((settings->ca_file && !(http->ca_file = strdup(settings->ca_file))) ||
+        (settings->bearer && !(http->bearer = strdup(settings->bearer))))
+        return vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    return vlt_ok();
+}
+
+static void curl_set(struct client_http *http, unsigned timeout_ms) {
     curl_easy_setopt(http->curl, CURLOPT_ERRORBUFFER, http->curl_error);
     curl_easy_setopt(http->curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(http->curl, CURLOPT_FOLLOWLOCATION, 0L);
@@ -90,7 +80,7 @@ vlt_result client_http_open(const struct vault_settings *settings, struct fault 
     curl_easy_setopt(http->curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(http->curl, CURLOPT_PROTOCOLS_STR, http->unix_path[0] ? "http" : "https");
     curl_easy_setopt(http->curl, CURLOPT_TIMEOUT_MS,
-                     (long)(settings->timeout_ms ? settings->timeout_ms : SEND_TIMEOUT_MS));
+                     (long)(timeout_ms ? timeout_ms : SEND_TIMEOUT_MS));
     if (http->unix_path[0]) {
         curl_easy_setopt(http->curl, CURLOPT_UNIX_SOCKET_PATH, http->unix_path);
         curl_easy_setopt(http->curl, CURLOPT_PROXY, "");
@@ -99,12 +89,24 @@ vlt_result client_http_open(const struct vault_settings *settings, struct fault 
         curl_easy_setopt(http->curl, CURLOPT_CAINFO, http->ca_file);
         curl_easy_setopt(http->curl, CURLOPT_CAPATH, NULL);
     }
+}
+
+vlt_result client_http_open(const struct vault_settings *settings, struct fault *fault,
+                            struct client_http **ret_http) {
+    pthread_once(&curl_once, curl_begin);
+    struct client_http *http = calloc(1, sizeof *http);
+    if (!http)
+        return vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    vlt_result result = settings_take(http, settings, fault);
+    if (vlt_is_ok(result) && !(http->curl = curl_easy_init()))
+        result = vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    if (!vlt_is_ok(result)) {
+        client_http_close(http);
+        return result;
+    }
+    curl_set(http, settings->timeout_ms);
     *ret_http = http;
-    http = NULL;
-    result = vlt_ok();
-out:
-    client_http_close(http);
-    return result;
+    return vlt_ok();
 }
 
 void client_http_close(struct client_http *http) {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Inside libvault/policy: what is said of a policy that can not be evaluated.
 #ifndef VLT_POLICY_POLICY_AUTHORIZE_H
 #define VLT_POLICY_POLICY_AUTHORIZE_H
 

@@ -184,15 +184,10 @@ static void attest_rejects_other_roots(void **state) {
     buf_done(&intermediate);
 }
 
-// A TPM with an ECC endorsement certificate and no RSA one.
-static void endorse_with_ecc(struct bench *b, struct lab *lab) {
-    struct tpm_link *link = NULL;
-    ESYS_CONTEXT *esys = NULL;
-    ESYS_TR key = ESYS_TR_NONE, index = ESYS_TR_NONE;
+static void make_ecc_endorsement(ESYS_CONTEXT *esys, ESYS_TR *ret_key,
+                                 uint8_t point[BOOT_POINT_BYTES]) {
     TPM2B_PUBLIC wanted = {.size = 0}, *made = NULL;
     struct area template;
-    OK(tpm_link_open(b->device.settings.tcti, 5000, &b->fault, &link));
-    assert_int_equal(Esys_Initialize(&esys, tpm_link_tcti(link), NULL), 0);
     area_of_endorsement(AREA_EK_ECC, NULL, &template);
     assert_int_equal(
         Tss2_MU_TPMT_PUBLIC_Unmarshal(template.at, template.size, NULL, &wanted.publicArea), 0);
@@ -201,73 +196,90 @@ static void endorse_with_ecc(struct bench *b, struct lab *lab) {
     const TPML_PCR_SELECTION pcrs = {.count = 0};
     assert_int_equal(Esys_CreatePrimary(esys, ESYS_TR_RH_ENDORSEMENT, ESYS_TR_PASSWORD,
                                         ESYS_TR_NONE, ESYS_TR_NONE, &sensitive, &wanted, &outside,
-                                        &pcrs, &key, &made, NULL, NULL, NULL),
+                                        &pcrs, ret_key, &made, NULL, NULL, NULL),
                      0);
-    uint8_t point[BOOT_POINT_BYTES] = {4};
+    point[0] = 4;
     memcpy(point + 1, made->publicArea.unique.ecc.x.buffer, 32);
     memcpy(point + 33, made->publicArea.unique.ecc.y.buffer, 32);
-    EVP_PKEY *public_key = EVP_PKEY_new();
-    EVP_PKEY *model = EVP_EC_gen("P-256");
-    assert_int_equal(EVP_PKEY_copy_parameters(public_key, model), 1);
-    assert_int_equal(EVP_PKEY_set1_encoded_public_key(public_key, point, sizeof point), 1);
+    Esys_Free(made);
+}
+
+// Signed by the maker; with its own key it is the root.
+static X509 *certificate_of(EVP_PKEY *key, EVP_PKEY *maker, int nid, const char *extension) {
     X509 *certificate = X509_new();
+    X509_EXTENSION *added = X509V3_EXT_conf_nid(NULL, NULL, nid, extension);
+    X509_set_version(certificate, 2);
     ASN1_INTEGER_set(X509_get_serialNumber(certificate), 7);
     X509_gmtime_adj(X509_getm_notBefore(certificate), -100);
     X509_gmtime_adj(X509_getm_notAfter(certificate), 10000);
     X509_NAME_add_entry_by_txt(X509_get_issuer_name(certificate), "CN", MBSTRING_ASC,
                                (const uint8_t *)"maker", -1, -1, 0);
-    X509_set_pubkey(certificate, public_key);
-    X509_EXTENSION *use = X509V3_EXT_conf_nid(NULL, NULL, NID_ext_key_usage, "2.23.133.8.1");
-    X509_set_version(certificate, 2);
-    X509_add_ext(certificate, use, -1);
-    X509 *root = X509_new();
-    X509_gmtime_adj(X509_getm_notBefore(root), -100);
-    X509_gmtime_adj(X509_getm_notAfter(root), 10000);
-    X509_NAME_add_entry_by_txt(X509_get_issuer_name(root), "CN", MBSTRING_ASC,
-                               (const uint8_t *)"maker", -1, -1, 0);
-    X509_set_subject_name(root, X509_get_issuer_name(root));
-    X509_set_pubkey(root, model);
-    X509_EXTENSION *ca = X509V3_EXT_conf_nid(NULL, NULL, NID_basic_constraints, "critical,CA:TRUE");
-    X509_set_version(root, 2);
-    X509_add_ext(root, ca, -1);
-    assert_true(X509_sign(root, model, EVP_sha256()) > 0);
-    assert_true(X509_sign(certificate, model, EVP_sha256()) > 0);
+    if (key == maker)
+        X509_set_subject_name(certificate, X509_get_issuer_name(certificate));
+    X509_set_pubkey(certificate, key);
+    X509_add_ext(certificate, added, -1);
+    assert_true(X509_sign(certificate, maker, EVP_sha256()) > 0);
+    X509_EXTENSION_free(added);
+    return certificate;
+}
+
+static void trust(struct lab *lab, X509 *root) {
     BIO *out = BIO_new(BIO_s_mem());
     PEM_write_bio_X509(out, root);
     char *text = NULL;
     long text_size = BIO_get_mem_data(out, &text);
     buf_clear(&lab->roots);
     buf_put(&lab->roots, bytes_of(text, (size_t)text_size));
+    BIO_free(out);
+}
+
+// Where makers put it, with room behind it.
+static void store_in_tpm(ESYS_CONTEXT *esys, X509 *certificate) {
+    ESYS_TR index = ESYS_TR_NONE;
     TPM2B_MAX_NV_BUFFER content = {.size = 0};
+    const TPM2B_MAX_NV_BUFFER room = {.size = 40};
+    const TPM2B_AUTH nobody = {.size = 0};
     uint8_t *at = content.buffer;
     content.size = (UINT16)i2d_X509(certificate, &at);
-    TPM2B_NV_PUBLIC about = {.nvPublic = {.nvIndex = 0x01c0000a,
-                                          .nameAlg = TPM2_ALG_SHA256,
-                                          .dataSize = (UINT16)(content.size + 40)}};
-    about.nvPublic.attributes =
-        TPMA_NV_OWNERREAD | TPMA_NV_OWNERWRITE | TPMA_NV_NO_DA; // and room behind it
-    const TPM2B_AUTH nobody = {.size = 0};
+    const TPM2B_NV_PUBLIC about = {
+        .nvPublic = {.nvIndex = 0x01c0000a,
+                     .nameAlg = TPM2_ALG_SHA256,
+                     .attributes = TPMA_NV_OWNERREAD | TPMA_NV_OWNERWRITE | TPMA_NV_NO_DA,
+                     .dataSize = (UINT16)(content.size + room.size)}};
     assert_int_equal(Esys_NV_DefineSpace(esys, ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD, ESYS_TR_NONE,
                                          ESYS_TR_NONE, &nobody, &about, &index),
                      0);
-    const TPM2B_MAX_NV_BUFFER room = {.size = 40};
     assert_int_equal(Esys_NV_Write(esys, ESYS_TR_RH_OWNER, index, ESYS_TR_PASSWORD, ESYS_TR_NONE,
                                    ESYS_TR_NONE, &content, 0),
                      0);
     assert_int_equal(Esys_NV_Write(esys, ESYS_TR_RH_OWNER, index, ESYS_TR_PASSWORD, ESYS_TR_NONE,
                                    ESYS_TR_NONE, &room, content.size),
                      0);
+}
+
+// A TPM with an ECC endorsement certificate and no RSA one.
+static void endorse_with_ecc(struct bench *b, struct lab *lab) {
+    struct tpm_link *link = NULL;
+    ESYS_CONTEXT *esys = NULL;
+    ESYS_TR key = ESYS_TR_NONE;
+    uint8_t point[BOOT_POINT_BYTES];
+    OK(tpm_link_open(b->device.settings.tcti, 5000, &b->fault, &link));
+    assert_int_equal(Esys_Initialize(&esys, tpm_link_tcti(link), NULL), 0);
+    make_ecc_endorsement(esys, &key, point);
+    EVP_PKEY *public_key = EVP_PKEY_new(), *maker = EVP_EC_gen("P-256");
+    assert_int_equal(EVP_PKEY_copy_parameters(public_key, maker), 1);
+    assert_int_equal(EVP_PKEY_set1_encoded_public_key(public_key, point, sizeof point), 1);
+    X509 *certificate = certificate_of(public_key, maker, NID_ext_key_usage, "2.23.133.8.1");
+    X509 *root = certificate_of(maker, maker, NID_basic_constraints, "critical,CA:TRUE");
+    trust(lab, root);
+    store_in_tpm(esys, certificate);
     Esys_FlushContext(esys, key);
-    Esys_Free(made);
     Esys_Finalize(&esys);
     tpm_link_close(link);
-    BIO_free(out);
-    X509_EXTENSION_free(use);
-    X509_EXTENSION_free(ca);
     X509_free(certificate);
     X509_free(root);
     EVP_PKEY_free(public_key);
-    EVP_PKEY_free(model);
+    EVP_PKEY_free(maker);
 }
 
 static void attest_accepts_an_ecc_endorsement(void **state) {
