@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "libvault/base/bytes.h"
 #include "libvault/base/result.h"
 
 #define assert_ok(call)                                                                            \
@@ -23,6 +24,12 @@
         vlt_result assert_result = (call);                                                         \
         if (assert_result.class != (expected))                                                     \
             fail_msg("%s: class %d, %s", #call, assert_result.class, assert_result.reason);        \
+    } while (0)
+#define assert_bytes(found, wanted_text)                                                           \
+    do {                                                                                           \
+        struct bytes assert_found = (found), assert_wanted = bytes_of_text(wanted_text);           \
+        assert_int_equal(assert_found.size, assert_wanted.size);                                   \
+        assert_memory_equal(assert_found.at, assert_wanted.at, assert_wanted.size);                \
     } while (0)
 
 #endif

@@ -9,11 +9,6 @@
 #include "libvault/http/http_write.h"
 #include "tests/unit/check.h"
 
-static void assert_bytes(struct bytes bytes, const char *text) {
-    assert_int_equal(bytes.size, strlen(text));
-    assert_true(bytes_equal_text(bytes, text));
-}
-
 // ---- paths and forms -------------------------------------------------------
 
 static void path_accepts_and_normalises(void **state) {

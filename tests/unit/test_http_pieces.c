@@ -3,31 +3,8 @@
 #include <stdlib.h>
 #include <stdio.h>
 
-#include "libvault/http/http.h"
 #include "libvault/http/http_class.h"
-#include "tests/unit/check.h"
-
-static struct http_reader reader; // too large for a stack frame under sanitizers
-
-static enum http_step read_all(const char *text, size_t size, const struct http_limits *limits,
-                               uint8_t **ret_copy) {
-    uint8_t *copy = malloc(size + 1);
-    memcpy(copy, text, size);
-    http_reader_init(&reader, HTTP_KIND_REQUEST, limits);
-    enum http_step step = http_reader_read(&reader, copy, size);
-    if (step == HTTP_STEP_HEAD)
-        step = http_reader_read(&reader, copy, size);
-    if (ret_copy)
-        *ret_copy = copy;
-    else
-        free(copy);
-    return step;
-}
-
-static void assert_bytes(struct bytes bytes, const char *text) {
-    assert_int_equal(bytes.size, strlen(text));
-    assert_true(bytes_equal_text(bytes, text));
-}
+#include "tests/unit/http_case.h"
 
 // ---- survives --------------------------------------------------------------
 

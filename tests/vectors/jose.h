@@ -34,6 +34,10 @@ void jose_agreement_group(const char *path, const json_t *file, json_t *group);
 void jose_signature_group(const char *path, const json_t *file, json_t *group);
 // Was something refused that we lack or refuse by design, not because it is wrong?
 bool jose_is_by_design(vlt_result result);
+// What came of a case: "valid" must have been accepted, unless it is refused by design.
+void jose_judge(const char *path, const char *what, const char *expected, vlt_result result);
+// Of a cookbook file: the i-th of a list, or the one that stands in its place.
+const json_t *jose_nth(const json_t *list_or_one, size_t i);
 // protected.payload.signature
 void jose_put_compact(struct buf *out, const char *protected_b64, const char *payload_b64,
                       const char *signature_b64);

@@ -62,13 +62,6 @@ static bool plaintext_is(const struct secret *plaintext, struct bytes expected) 
     return same;
 }
 
-static void judge(const char *path, const char *what, const char *expected, vlt_result result) {
-    if (strcmp(expected, "valid") == 0 && jose_is_by_design(result))
-        vectors_skip(path, 1, "%s: %s", what, result.reason);
-    else
-        vectors_judge(path, what, expected, vlt_is_ok(result));
-}
-
 // With a password instead of a key (PBES2), or a key of a kind that we do not
 // know, only the refusal can be seen.
 static vlt_result refuse_without_key(const json_t *form, size_t recipient) {
@@ -130,7 +123,7 @@ static void run(const struct wycheproof_case *c, void *key_at) {
                                       : refuse_without_key(jwe, 0);
     if (vlt_is_ok(result) && !is_expected(c->test, plaintext))
         result = vlt_fail(VLT_CRYPTO, "another plaintext");
-    judge(c->path, c->what, c->result, result);
+    jose_judge(c->path, c->what, c->result, result);
     secret_free(plaintext);
 }
 
@@ -149,10 +142,6 @@ static void run_group(const char *path, const json_t *file, json_t *group) {
 
 // ---- Cookbook ----
 
-static const json_t *nth(const json_t *list_or_one, size_t i) {
-    return json_is_array(list_or_one) ? json_array_get(list_or_one, i) : list_or_one;
-}
-
 static void judge_form(const char *path, const char *what, const json_t *form,
                        const json_t *input) {
     const json_t *keys = json_object_get(input, "key"),
@@ -161,13 +150,13 @@ static void judge_form(const char *path, const char *what, const json_t *form,
     for (size_t i = 0; i < count; i++) {
         struct secret *plaintext = new_plaintext();
         struct jwk *key = NULL;
-        vlt_result result = keys ? jose_key(nth(keys, i), JOSE_ALLOW_ALL, &key)
+        vlt_result result = keys ? jose_key(jose_nth(keys, i), JOSE_ALLOW_ALL, &key)
                                  : refuse_without_key(form, i);
         if (vlt_is_ok(result))
             result = decrypt(form, i, key, plaintext);
         if (vlt_is_ok(result) && !plaintext_is(plaintext, member(input, "plaintext")))
             result = vlt_fail(VLT_CRYPTO, "another plaintext");
-        judge(path, what, "valid", result);
+        jose_judge(path, what, "valid", result);
         jwk_free(key);
         secret_free(plaintext);
     }
@@ -199,7 +188,7 @@ static void judge_encrypting(const char *path, const json_t *input) {
         !vlt_is_ok(jose_key(json_object_get(input, "key"), JOSE_ALLOW_ALL, &key)))
         return;
     struct secret *content = new_plaintext(), *plaintext = new_plaintext();
-    judge(path, "encrypting", "valid", encrypt_again(input, key, content, plaintext));
+    jose_judge(path, "encrypting", "valid", encrypt_again(input, key, content, plaintext));
     secret_free(content);
     secret_free(plaintext);
     jwk_free(key);

@@ -44,13 +44,6 @@ static vlt_result verify_member(const json_t *signature, const char *payload_b64
     return result;
 }
 
-static void judge(const char *path, const char *what, const char *expected, vlt_result result) {
-    if (strcmp(expected, "valid") == 0 && jose_is_by_design(result))
-        vectors_skip(path, 1, "%s: %s", what, result.reason);
-    else
-        vectors_judge(path, what, expected, vlt_is_ok(result));
-}
-
 // ---- Wycheproof ----
 
 static vlt_result verify_compact(struct bytes compact, const struct jwk_set *set) {
@@ -140,7 +133,7 @@ static void judge_test(const struct wycheproof_case *c, const struct jwk_set *se
     else if (twin)
         vectors_skip(c->path, 1, "%s: the very same is valid in tcId %d", c->what, twin);
     else
-        judge(c->path, c->what, c->result, result);
+        jose_judge(c->path, c->what, c->result, result);
 }
 
 static void run(const struct wycheproof_case *c, void *key_at) {
@@ -176,10 +169,6 @@ static void run_group(const char *path, const json_t *file, json_t *group) {
 }
 
 // ---- Cookbook ----
-
-static const json_t *nth(const json_t *list_or_one, size_t i) {
-    return json_is_array(list_or_one) ? json_array_get(list_or_one, i) : list_or_one;
-}
 
 // A header that we refuse by design (crit, b64) says so before anything else is wrong.
 static vlt_result or_by_header(vlt_result result, struct bytes protected_b64) {
@@ -217,7 +206,7 @@ static void judge_compact(const char *path, const char *compact, const char *pay
         jws_parts_done(&parts);
     }
     result = or_by_header(result, bytes_of(compact, strcspn(compact, ".")));
-    judge(path, "compact", "valid", result);
+    jose_judge(path, "compact", "valid", result);
     buf_done(&text);
     buf_done(&payload_b64);
 }
@@ -244,7 +233,7 @@ static void judge_signing(const char *path, const json_t *signing, const json_t 
     b64u_encode_text(bytes_of(made, size), text);
     if (vlt_is_ok(result) && is_fixed && strcmp(text, wycheproof_text(signing, "sig")) != 0)
         result = vlt_fail(VLT_CRYPTO, "another signature");
-    judge(path, "signing", "valid", result);
+    jose_judge(path, "signing", "valid", result);
     jwk_free(key);
 }
 
@@ -260,11 +249,11 @@ static void judge_json_form(const char *path, const char *what, const json_t *fo
     for (size_t i = 0; i < count; i++) {
         const json_t *one = signatures ? json_array_get(signatures, i) : form;
         struct jwk_set *set = NULL;
-        vlt_result result = jose_set(nth(keys, i), JOSE_ALLOW_ALL, &set);
+        vlt_result result = jose_set(jose_nth(keys, i), JOSE_ALLOW_ALL, &set);
         if (vlt_is_ok(result))
             result = verify_member(one, text, set);
         result = or_by_header(result, bytes_of_text(wycheproof_text(one, "protected")));
-        judge(path, what, "valid", result);
+        jose_judge(path, what, "valid", result);
         jwk_set_free(set);
     }
     buf_done(&payload_b64);
@@ -276,7 +265,7 @@ static void judge_cookbook(const char *path, const json_t *root) {
     const char *payload = wycheproof_text(input, "payload");
     const char *compact = wycheproof_text(output, "compact");
     struct jwk_set *set = NULL;
-    if (*compact && vlt_is_ok(jose_set(nth(keys, 0), JOSE_ALLOW_ALL, &set)))
+    if (*compact && vlt_is_ok(jose_set(jose_nth(keys, 0), JOSE_ALLOW_ALL, &set)))
         judge_compact(path, compact, payload, set);
     else if (*compact)
         vectors_fail(path, "key refused");
@@ -286,7 +275,7 @@ static void judge_cookbook(const char *path, const json_t *root) {
         if (json_object_get(output, forms[i]))
             judge_json_form(path, forms[i], json_object_get(output, forms[i]), payload, keys);
     for (size_t i = 0; i < (json_is_array(signing) ? json_array_size(signing) : 1); i++)
-        judge_signing(path, nth(signing, i), nth(keys, i));
+        judge_signing(path, jose_nth(signing, i), jose_nth(keys, i));
 }
 
 // ---- RFC examples ----
