@@ -31,7 +31,8 @@ static void options_put(FILE *out, const struct option_spec *specs) {
 
 void help_overview(FILE *out) {
     fputs("vaultctl administers a vault and gets tokens from it.\n\n"
-          "usage: vaultctl [OPTION…] COMMAND [ARGUMENT…]\n\n", out);
+          "usage: vaultctl [OPTION…] COMMAND [ARGUMENT…]\n"
+          "       vaultctl --version\n\n", out);
     terminal_heading(out, "Commands");
     fputs("\n", out);
     for (size_t i = 0; verbs[i]; i++)

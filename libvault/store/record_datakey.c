@@ -23,7 +23,8 @@ vlt_result record_device_get(struct bytes value, struct record_device *ret_devic
     wire_reader_init(&r, value);
     uint8_t version = wire_get_u8(&r);
     if (version > DEVICE_VERSION)
-        return vlt_fail(VLT_CONFLICT, "a wrapping key was recorded by a newer version");
+        return vlt_fail(VLT_CONFLICT, "a wrapping key was recorded by a newer version: install it "
+                                      "again");
     struct record_device device = {.kind = wire_get_u8(&r)};
     device.state = wire_get_u8(&r);
     device.generation = wire_get_u32(&r);
@@ -68,7 +69,8 @@ vlt_result record_datakey_get(struct bytes value, struct record_datakey *ret_dat
     wire_reader_init(&r, value);
     uint8_t version = wire_get_u8(&r);
     if (version > DATAKEY_VERSION)
-        return vlt_fail(VLT_CONFLICT, "a data key was recorded by a newer version");
+        return vlt_fail(VLT_CONFLICT, "a data key was recorded by a newer version: install it "
+                                      "again");
     struct record_datakey datakey = {.state = wire_get_u8(&r)};
     datakey.created_at = wire_get_u64(&r);
     datakey.slot_count = wire_get_u8(&r);

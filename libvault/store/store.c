@@ -38,14 +38,14 @@ vlt_result store_lmdb_result(int code) {
     case ENOMEM:
         return vlt_fail(VLT_UNAVAILABLE, "out of memory for the store");
     case MDB_READERS_FULL:
-        return vlt_fail(VLT_UNAVAILABLE, "too many readers of the store");
+        return vlt_fail(VLT_UNAVAILABLE, "too many readers of the store: restart vaultd");
     case MDB_PANIC:
         return vlt_fail(VLT_UNAVAILABLE, "the store failed while it was written: restart");
     case MDB_INVALID:
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
     case MDB_VERSION_MISMATCH:
-        return vlt_fail(VLT_MALFORMED, "the file is not a store or is damaged");
+        return vlt_fail(VLT_MALFORMED, "the file is not a store or is damaged: restore a backup");
     case MDB_BAD_VALSIZE:
         return vlt_fail(VLT_BUG, "the store refuses the size of a key");
     default:

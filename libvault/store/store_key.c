@@ -38,7 +38,8 @@ vlt_result store_value_split(MDB_val value, struct bytes *ret_body, uint64_t *re
     if (r.failed || format == 0)
         return vlt_fail(VLT_MALFORMED, "a stored record is damaged");
     if (format > STORE_VALUE_FORMAT)
-        return vlt_fail(VLT_CONFLICT, "a stored record was written by a newer version");
+        return vlt_fail(VLT_CONFLICT, "a stored record was written by a newer version: install it "
+                                      "again");
     *ret_body = bytes_from(bytes_of(value.mv_data, value.mv_size), STORE_VALUE_HEADER_SIZE);
     if (ret_revision)
         *ret_revision = revision;

@@ -48,7 +48,8 @@ vlt_result system_unseal(const struct system_keys *keys, const char *purpose, st
     uint32_t number = wire_get_u32(&r);
     struct bytes sealed = wire_get_bytes(&r, XAES_SEALED_SIZE(SYSTEM_RECORD_PLAIN_MAX));
     if (version > RECORD_VERSION_1)
-        return vlt_fail(VLT_CONFLICT, "a record of the vault was written by a newer version");
+        return vlt_fail(VLT_CONFLICT, "a record of the vault was written by a newer version: "
+                                      "install it again");
     if (!vlt_is_ok(wire_reader_end(&r)) || version == 0)
         return vlt_fail(VLT_CRYPTO, "a record of the vault is damaged");
     const struct xaes_key *key = system_datakey(keys, number);

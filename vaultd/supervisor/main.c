@@ -24,7 +24,7 @@ static const char usage[] =
     "      --version      print the version, exit\n"
     "      --help         print this, exit\n"
     "\n"
-    "exit status: 0 stopped as asked; 1 could not start; 2 wrong usage\n";
+    "exit status: 0 stopped as asked; 1 could not start, or gave up; 2 wrong usage\n";
 
 static int check(const char *path) {
     struct fault fault = {0};
