@@ -8,14 +8,6 @@
 // A comparison of this many bytes costs about as much as one of two numbers.
 #define BYTES_PER_STEP 64
 
-const char *policy_kind_name(enum policy_kind kind) {
-    static const char *const names[] = {"a bool",     "a long",   "a string",  "an entity",
-                                        "a set",      "a record", "a decimal", "a datetime",
-                                        "a duration", "an ipaddr"};
-    assert(kind < sizeof names / sizeof *names);
-    return names[kind];
-}
-
 static uint64_t hash_seed(void) {
     static _Atomic uint64_t seed;
     uint64_t value = atomic_load_explicit(&seed, memory_order_relaxed);
@@ -211,19 +203,6 @@ bool policy_list_has(const struct policy_list *list, const struct policy_value *
             high = middle;
     }
     return false;
-}
-
-static int order_fields(const void *a, const void *b) {
-    const struct policy_field *x = a, *y = b;
-    return policy_name_compare(x->name, y->name);
-}
-
-bool policy_fields_sort(struct policy_fields *fields) {
-    policy_sort(fields->items, fields->count, sizeof *fields->items, order_fields);
-    for (size_t i = 1; i < fields->count; i++)
-        if (order_fields(&fields->items[i - 1], &fields->items[i]) == 0)
-            return false;
-    return true;
 }
 
 const struct policy_value *policy_fields_get(const struct policy_fields *fields,

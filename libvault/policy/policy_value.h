@@ -93,13 +93,8 @@ int policy_name_compare(struct bytes a, struct bytes b);
 struct policy_value policy_value_set(struct policy_value *items, size_t count);
 bool policy_list_has(const struct policy_list *list, const struct policy_value *value,
                      size_t *work);
-// Sorts in place; false when two have one name.
-bool policy_fields_sort(struct policy_fields *fields);
 // NULL when there is none of that name.
 const struct policy_value *policy_fields_get(const struct policy_fields *fields, struct bytes name);
-
-// "a long", "a set", … for messages.
-const char *policy_kind_name(enum policy_kind kind);
 
 // Heap sort: no memory, no worst case.
 void policy_sort(void *items, size_t count, size_t size,
