@@ -228,22 +228,26 @@ def the_first_driver_program_needs_a_restart():
 def each_program_links_only_what_it_may():
     lab_prefix = os.environ["VAULT_PREFIX"]
     network = {"libssl", "libevent_openssl", "libcurl"}
+    devices = {"libtss2", "libp11-kit"}
     forbidden = {
-        "vaultd-keeper": network | {"libcyaml", "libseccomp-nothing"},
-        "vaultd-broker": {"libtss2-esys", "libp11-kit", "libcyaml"},
-        "vaultd-admin": {"libtss2-esys", "libp11-kit", "libcyaml"},
-        "vaultd-redeemer": {"libtss2-esys", "libp11-kit", "libcyaml", "libcurl"},
-        "vaultd-auditor": network | {"libtss2-esys", "libp11-kit", "libcyaml", "liblmdb", "libjwt"},
+        "vaultd-keeper": network | {"libjwt"},  # nothing of others is parsed beside the keys
+        "vaultd-broker": devices,
+        "vaultd-admin": devices,
+        "vaultd-redeemer": devices | {"libcurl"},
+        "vaultd-rotator": devices | {"libjwt"},
+        "vaultd-shipper": devices | {"libjwt", "liblmdb"},
+        "vaultd-auditor": network | devices | {"libjwt", "liblmdb"},
     }
+    need(set(forbidden) == {f"vaultd-{role}" for role in (*ROLES, "shipper")}, "a program is missing here")
     for program, names in forbidden.items():
         out = subprocess.run(["readelf", "-d", f"{lab_prefix}/libexec/vaultd/{program}"], capture_output=True, text=True, check=True).stdout
         needed = re.findall(r"NEEDED.*\[(lib[^]]+?)\.so", out)
         need(needed, f"{program}: no libraries found")
-        for name in names:
+        for name in names | {"libcyaml", "libyaml"}:
             need(not any(library.startswith(name) for library in needed), f"{program} links {name}: {needed}")
-        need("BIND_NOW" in out or "NOW" in out, f"{program}: lazy binding")
+        need("BIND_NOW" in out, f"{program}: lazy binding")
     out = subprocess.run(["readelf", "-d", f"{lab_prefix}/sbin/vaultd"], capture_output=True, text=True, check=True).stdout
-    for name in network | {"libtss2-esys", "libp11-kit", "liblmdb", "libjwt"}:
+    for name in network | devices | {"liblmdb", "libjwt"}:
         need(name not in out, f"vaultd links {name}")
 
 
