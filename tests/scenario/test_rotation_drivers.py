@@ -16,6 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib
 from lab import HANGS_S, Lab, need, run_cases, wait_until  # noqa: E402
 from providers import Provider  # noqa: E402
 
+CALL_MS = 4000  # the machine may hold up a provider that does its work
 KILLS = int(os.environ.get("DRIVER_KILLS", "5"))
 POLICY = '@bearer("allow")\npermit(principal in Group::"ml", action in Action::"use", resource);\n'
 
@@ -23,7 +24,7 @@ POLICY = '@bearer("allow")\npermit(principal in Group::"ml", action in Action::"
 class Drivers(Lab):
     def __init__(self, **rotator):
         super().__init__("softhsm")
-        self.extra = {"rotator": {"provider_ca": self.ca, "call_timeout_ms": 1000, "retry_s": 1, **rotator}}
+        self.extra = {"rotator": {"provider_ca": self.ca, "call_timeout_ms": CALL_MS, "retry_s": 1, **rotator}}
         self.write_config()
         self.providers = {}
 

@@ -11,6 +11,7 @@ import threading
 import time
 import urllib.parse
 
+HANG_S = 12  # longer than any driver waits
 STEPS = ("list", "mint", "verify", "revoke")
 
 
@@ -64,7 +65,7 @@ class Provider:
         if how in (500, 403):
             return how, "error"
         if how == "hang":
-            time.sleep(3)
+            time.sleep(HANG_S)
             return None, None
         if how == "close":
             return None, None
