@@ -107,8 +107,18 @@ users:
 CONF
 }
 
-# A port that nobody uses now; a program that finds it taken says so and ends.
-free_port() { node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); })'; }
+# A port that nobody uses now, and none of those that the kernel gives to clients: one of them
+# could have it before the server is up. A program that finds it taken says so and ends.
+free_port() {
+  node -e '
+    const first = parseInt(require("fs").readFileSync("/proc/sys/net/ipv4/ip_local_port_range"));
+    const from = first >> 1;
+    (function attempt() {
+      const port = require("crypto").randomInt(from, first);
+      const server = require("net").createServer().on("error", attempt);
+      server.listen(port, "127.0.0.1", () => { console.log(port); server.close(); });
+    })();'
+}
 
 write_vault_settings() {
   cat >vaultd.conf <<CONF
