@@ -27,6 +27,7 @@ struct tpm_link {
     TSS2_TCTI_CONTEXT *foreign;      // loaded by tctildr, or NULL
     int fd;
     bool is_device, is_raw, is_waiting, has_timed_out;
+    bool has_looked_late; // beyond the deadline
     unsigned timeout_ms;
     int64_t sent_at_ms;
     size_t have;
@@ -39,20 +40,22 @@ static struct tpm_link *link_of(TSS2_TCTI_CONTEXT *tcti) {
     return link;
 }
 
-// True when fd is ready before the deadline of the command.
+// True when fd is ready before the deadline of the command, or at one look after it: whoever
+// was held up by the machine looks late at an answer that came in time.
 static bool link_wait(struct tpm_link *link, short events) {
     for (;;) {
         int64_t left = link->sent_at_ms + link->timeout_ms - clock_elapsed_ms();
-        if (left <= 0) {
+        struct pollfd p = {.fd = link->fd, .events = events};
+        int ready = poll(&p, 1, left > 60000 ? 60000 : left > 0 ? (int)left : 0);
+        if (ready < 0 && errno != EINTR)
+            return false;
+        if (left <= 0 && (ready <= 0 || link->has_looked_late)) {
             link->has_timed_out = true;
             return false;
         }
-        struct pollfd p = {.fd = link->fd, .events = events};
-        int ready = poll(&p, 1, left > 60000 ? 60000 : (int)left);
+        link->has_looked_late = left <= 0;
         if (ready > 0)
             return true;
-        if (ready < 0 && errno != EINTR)
-            return false;
     }
 }
 
@@ -72,7 +75,7 @@ static TSS2_RC link_transmit(TSS2_TCTI_CONTEXT *tcti, size_t size, const uint8_t
     if (link->is_waiting)
         return TSS2_TCTI_RC_BAD_SEQUENCE;
     link->sent_at_ms = clock_elapsed_ms();
-    link->has_timed_out = false;
+    link->has_timed_out = link->has_looked_late = false;
     if (link->foreign)
         return Tss2_Tcti_Transmit(link->foreign, size, command);
     for (size_t sent = 0; sent < size;) {
