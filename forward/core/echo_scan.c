@@ -147,6 +147,9 @@ void echo_feed(struct echo_scan *scan, uint8_t *at, size_t size, bool is_last,
         }
         *ret_before = tell(scan, scan->held_size);
     }
+    *ret_size = 0;
+    if (!size) // `at` may be NULL
+        return;
     echo_cover(scan, at, size);
     size_t kept = is_last ? 0 : tail(scan, at, size);
     *ret_size = size - kept;

@@ -7,6 +7,7 @@
 struct vault_echo_s {
     struct echo_scan scan;
     ngx_chain_t *free, *busy; // buffers for what was held back
+    ngx_buf_t flush;          // see sign_buf
     unsigned was_told : 1;
 };
 
@@ -67,25 +68,6 @@ bool vault_echo_is_readable(const vault_ctx_t *ctx) {
     return true;
 }
 
-static void cover(struct vault_echo_s *echo, ngx_str_t text) {
-    if (text.len)
-        echo_cover(&echo->scan, text.data, text.len);
-}
-
-static void cover_head(ngx_http_request_t *r, struct vault_echo_s *echo) {
-    const ngx_list_part_t *part = &r->headers_out.headers.part;
-    for (; part; part = part->next) {
-        const ngx_table_elt_t *fields = part->elts;
-        for (ngx_uint_t i = 0; i < part->nelts; i++) {
-            cover(echo, fields[i].key);
-            cover(echo, fields[i].value);
-        }
-    }
-    cover(echo, r->headers_out.content_type);
-    cover(echo, r->headers_out.charset);
-    cover(echo, r->headers_out.status_line);
-}
-
 static void tell(const ngx_http_request_t *r, const vault_ctx_t *ctx) {
     ngx_str_t name = vault_str(ctx->answer.credential);
     if (ctx->echo->was_told || !ctx->echo->scan.covered)
@@ -97,6 +79,29 @@ static void tell(const ngx_http_request_t *r, const vault_ctx_t *ctx) {
                   &name);
 }
 
+static void cover(struct vault_echo_s *echo, ngx_str_t text) {
+    if (text.len)
+        echo_cover(&echo->scan, text.data, text.len);
+}
+
+// As the provider sent it, before nginx makes anything of it: where it answers with a page of
+// its own (proxy_intercept_errors), it takes a header along and forgets our context, and
+// variables show headers that are not passed on.
+void vault_echo_cover_head(vault_ctx_t *ctx) {
+    const ngx_http_upstream_headers_in_t *head = &ctx->request->upstream->headers_in;
+    if (!ctx->echo->scan.count)
+        return;
+    for (const ngx_list_part_t *part = &head->headers.part; part; part = part->next) {
+        const ngx_table_elt_t *fields = part->elts;
+        for (ngx_uint_t i = 0; i < part->nelts; i++) {
+            cover(ctx->echo, fields[i].key);
+            cover(ctx->echo, fields[i].value);
+        }
+    }
+    cover(ctx->echo, head->status_line);
+    tell(ctx->request, ctx);
+}
+
 static bool is_scanned(const ngx_http_request_t *r, const vault_ctx_t *ctx) {
     return r == r->main && ctx && ctx->echo && ctx->is_spliced && ctx->echo->scan.count;
 }
@@ -105,8 +110,6 @@ static ngx_int_t header_filter(ngx_http_request_t *r) {
     const vault_ctx_t *ctx = vault_ctx(r);
     if (!is_scanned(r, ctx))
         return next_header_filter(r);
-    cover_head(r, ctx->echo);
-    tell(r, ctx);
     r->filter_need_in_memory = 1;
     r->filter_need_temporary = 1; // to be written to
     r->allow_ranges = 0;          // two halves would not be recognised
@@ -153,12 +156,17 @@ static ngx_int_t append_text(ngx_http_request_t *r, struct vault_echo_s *echo,
     return NGX_OK;
 }
 
-// In place of one of which nothing is left, but that says something.
-static ngx_buf_t *sign_buf(ngx_http_request_t *r, const ngx_buf_t *from) {
-    ngx_buf_t *buf = ngx_calloc_buf(r->pool);
+// In place of one of which nothing is left, but that says something. What says no more than
+// "flush" comes with each piece of a stream: it is always the same one, which nobody changes.
+static ngx_buf_t *sign_buf(ngx_http_request_t *r, struct vault_echo_s *echo,
+                           const ngx_buf_t *from) {
+    bool is_flush = !from->sync && !from->last_buf;
+    ngx_buf_t *buf = is_flush ? &echo->flush : ngx_calloc_buf(r->pool);
     if (!buf)
         return NULL;
     buf->flush = from->flush;
+    if (is_flush)
+        return buf;
     buf->sync = from->sync;
     buf->last_buf = from->last_buf;
     buf->last_in_chain = from->last_in_chain;
@@ -169,6 +177,23 @@ static bool is_sign(const ngx_buf_t *buf) {
     return buf->flush || buf->sync || buf->last_buf;
 }
 
+// Of a piece that is held back whole: what was held back before it goes out in its buffer, not
+// in one of ours. So a client that does not read holds up the provider, however small the pieces
+// are, and what the buffer says (flush, recycled) holds for these bytes.
+static size_t feed_buf(struct vault_echo_s *echo, ngx_buf_t *buf, struct bytes *ret_before) {
+    size_t size, all = (size_t)(buf->last - buf->pos);
+    echo_feed(&echo->scan, buf->pos, all, buf->last_buf, ret_before, &size);
+    if (size == 0) {
+        size = ngx_min(ret_before->size, all);
+        ret_before->size -= size;
+        if (size)
+            memcpy(buf->pos, ret_before->at + ret_before->size, size);
+    }
+    buf->in_file = 0; // else it would be sent from there
+    buf->last = buf->pos + size;
+    return size;
+}
+
 static ngx_int_t pass(ngx_http_request_t *r, struct vault_echo_s *echo, ngx_buf_t *buf,
                       ngx_chain_t ***last) {
     struct bytes before = {0};
@@ -177,10 +202,7 @@ static ngx_int_t pass(ngx_http_request_t *r, struct vault_echo_s *echo, ngx_buf_
     if (!has_bytes && buf->in_file)
         return NGX_ERROR; // it was to be read
     if (has_bytes) {
-        echo_feed(&echo->scan, buf->pos, (size_t)(buf->last - buf->pos), buf->last_buf, &before,
-                  &size);
-        buf->in_file = 0; // else it would be sent from there
-        buf->last = buf->pos + size;
+        size = feed_buf(echo, buf, &before);
     } else if (buf->last_buf) {
         echo_feed(&echo->scan, NULL, 0, true, &before, &size);
     }
@@ -189,7 +211,7 @@ static ngx_int_t pass(ngx_http_request_t *r, struct vault_echo_s *echo, ngx_buf_
     if (has_bytes && !size) {
         if (!is_sign(buf))
             return NGX_OK;
-        buf = sign_buf(r, buf);
+        buf = sign_buf(r, echo, buf);
     }
     return buf ? append_buf(r, last, buf) : NGX_ERROR;
 }

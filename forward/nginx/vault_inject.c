@@ -73,6 +73,8 @@ static ngx_int_t process_header(ngx_http_request_t *r) {
     u->process_header = process_header;
     if (rc != NGX_OK)
         return rc;
+    if (ctx->echo)
+        vault_echo_cover_head(ctx);
     if (is_redirect(u->headers_in.status_n)) {
         // Followed by the client, it would send our token elsewhere.
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,

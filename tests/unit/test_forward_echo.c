@@ -78,6 +78,12 @@ static void echo_lets_everything_else_pass(void **state) {
                                        "sk-live", "sk-livesk-live", "data: s\n\ndata: sk-l\n\n"};
     for (size_t i = 0; i < sizeof same / sizeof *same; i++)
         check(secret, 1, same[i], same[i]);
+    static struct stream empty;
+    struct bytes before;
+    size_t size = 1;
+    stream_open(&empty, secret, 1);
+    echo_feed(&empty.scan, NULL, 0, true, &before, &size); // an end, and nothing was held back
+    assert_int_equal(before.size + size, 0);
     check(doubled, 1, "ababab", "ababab");
     check(doubled, 1, "aabababab", "a********");
     check(doubled, 1, "ababababab", "********ab");

@@ -35,6 +35,14 @@ def grant(upstream="https://api.openai.com", **changes):
     return 200, answer
 
 
+class SmallChunks(bytes):
+    """A piece of a script that is sent as chunks of a byte (or a few), in one write."""
+
+    def __new__(cls, text, size=1):
+        parts = (text[i:i + size] for i in range(0, len(text), size))
+        return super().__new__(cls, b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts))
+
+
 def deny(status, code, kind="permission_error", message="no", **headers):
     return status, {"error": {"type": kind, "code": code, "message": message}, "status": status,
                     "headers": {name.replace("_", "-"): value for name, value in headers.items()}}
@@ -218,6 +226,8 @@ class Upstream:
                 for piece in outer.script["pieces"]:
                     if piece is None:
                         outer.release.wait(HELD_S)
+                    elif isinstance(piece, SmallChunks):
+                        self.wfile.write(piece)
                     else:
                         self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
                         self.wfile.flush()
