@@ -2,7 +2,6 @@
 // The token signing key in a PKCS#11 device: from memory into it and back, what
 // is signed meanwhile, what a device that is slow, sick or gone does to it.
 #include <dlfcn.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +13,6 @@
 #include "tests/unit/check.h"
 #include "tests/unit/keeper_fixture.h"
 #include "vaultd/ipc/rotation_kind.h"
-#include "vaultd/keeper/datakey.h"
 #include "vaultd/keeper/device_thread.h"
 #include "vaultd/keeper/rotation.h"
 #include "vaultd/keeper/system_keys.h"
@@ -235,23 +233,6 @@ static void signer_survives_a_slow_device(void **state) {
     shim->delay_ms = 0;
 }
 
-static void stand_still(evutil_socket_t fd, short what, void *context) {
-    shim->delay_ms = 0; // of calls after the one that is under way
-    poll(NULL, 0, 2400);
-}
-
-// The machine stands still while a redeem waits for a data key: that time is nobody's.
-static void open_accepts_a_standstill_while_it_waits(void **state) {
-    struct keeper_fixture *f = *state;
-    struct signed_answer token;
-    const struct timeval soon = {.tv_usec = 50000};
-    signs_and_opens(f, &token);
-    datakey_forget(f->keeper->datakeys, 1, 1);
-    shim->delay_ms = 2600;
-    event_base_once(f->base, -1, EV_TIMEOUT, stand_still, NULL, &soon);
-    assert_ok(open_with(f, token.token));
-}
-
 static void signer_survives_a_sick_device(void **state) {
     struct keeper_fixture *f = *state;
     struct signed_answer token;
@@ -356,7 +337,6 @@ int main(void) {
         MEMORY_CASE(signer_rejects_what_leaves_no_trace),
         CASE(signer_rejects_an_altered_record),
         CASE(signer_survives_a_slow_device),
-        MEMORY_CASE(open_accepts_a_standstill_while_it_waits),
         CASE(signer_survives_a_sick_device),
         CASE(signer_survives_a_device_that_is_pulled_out),
         CASE(signer_survives_seal_while_the_device_signs),

@@ -12,7 +12,7 @@ struct parked {
     struct ipc_call *call;
     unsigned message;
     struct secret *frame; // holds a token
-    uint64_t until_look; // of datakeys_look_at_parked
+    int64_t until_ms;
     struct parked *next;
 };
 
@@ -32,7 +32,6 @@ struct datakeys {
     size_t loaded, parked;
     uint64_t generation; // grows with each clear: an answer to an older load is dropped
     struct event *look;  // at calls that are parked
-    uint64_t looks;
     vlt_result given_up; // while one is asked for the last time: why it waits no more
     struct datakey *buckets[DATAKEYS_BUCKETS];
 };

@@ -31,11 +31,10 @@ static void ask_again(struct datakeys *datakeys, struct parked *parked, vlt_resu
     secret_release(parked->frame);
 }
 
-// A device may take its time, a request may not. That time is counted in looks: while the
-// machine stood still, neither of them had any.
-static void expire(struct datakeys *datakeys, struct datakey *entry) {
+// A device may take its time, a request may not.
+static void expire(struct datakeys *datakeys, struct datakey *entry, int64_t now_ms) {
     struct parked **link = &entry->first;
-    while (*link && (*link)->until_look <= datakeys->looks) { // in the order in which they came
+    while (*link && (*link)->until_ms <= now_ms) { // in the order in which they came
         struct parked *parked = *link;
         *link = parked->next;
         ask_again(datakeys, parked,
@@ -55,10 +54,9 @@ static void look_later(struct datakeys *datakeys) {
 void datakeys_look_at_parked(evutil_socket_t fd, short what, void *context) {
     struct datakeys *datakeys = context;
     int64_t now_ms = clock_elapsed_ms();
-    datakeys->looks++;
     for (size_t i = 0; datakeys->parked > 0 && i < DATAKEYS_BUCKETS; i++)
         for (struct datakey *entry = datakeys->buckets[i]; entry; entry = entry->next) {
-            expire(datakeys, entry);
+            expire(datakeys, entry, now_ms);
             if (entry->first && now_ms - entry->asked_ms >= SLOW_MS)
                 datakeys_load_also(datakeys, entry);
         }
@@ -114,7 +112,7 @@ vlt_result datakey_park(struct datakeys *datakeys, uint32_t tenant, uint32_t num
     entry->last = &parked->next;
     datakeys->parked++;
     datakeys->keeper->in_flight++;
-    parked->until_look = datakeys->looks + DATAKEYS_WAIT_MS / LOOK_MS + 1;
+    parked->until_ms = clock_elapsed_ms() + DATAKEYS_WAIT_MS;
     look_later(datakeys);
     return vlt_ok();
 }
