@@ -11,7 +11,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size);
 
 static void rewrite(struct bytes head) {
     const struct answer answer = {
-        .inject_count = 1, .inject = {{false, BYTES_LITERAL("authorization"), BYTES_LITERAL("S")}}};
+        .inject_count = 1,
+        .inject = {{.name = BYTES_LITERAL("authorization"), .value = BYTES_LITERAL("S")}}};
     static const struct head_strip strip;
     size_t space = bytes_find(head, ' ');
     struct bytes target = bytes_from(head, space + 1);

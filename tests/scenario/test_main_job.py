@@ -30,7 +30,8 @@ def main_job(device):
         token = answer.json["access_token"]
         redeemed = lab.redeem(token, key)
         need(redeemed.status == 200, redeemed)
-        need(redeemed.json["inject"] == [{"in": "header", "name": "authorization", "value": f"Bearer {SECRET}"}], redeemed)
+        need(redeemed.json["inject"] == [{"in": "header", "name": "authorization", "value": f"Bearer {SECRET}",
+                                          "secret_from": len("Bearer "), "secret_to": len(f"Bearer {SECRET}")}], redeemed)
         need(redeemed.json["cache_s"] == 0, "an answer for a DPoP-bound token must not be reused")
         kinds = [(entry["kind"], entry["outcome"]) for entry in lab.audit()]
         need(("issue", "allow") in kinds and ("redeem", "allow") in kinds, kinds)

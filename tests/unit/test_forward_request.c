@@ -158,8 +158,8 @@ static void route_accepts_the_model_of_a_path(void **state) {
 static struct answer two_injects(void) {
     return (struct answer){
         .inject_count = 2,
-        .inject = {{false, BYTES_LITERAL("x-key"), BYTES_LITERAL("S1")},
-                   {true, BYTES_LITERAL("k"), BYTES_LITERAL("S 2&")}},
+        .inject = {{.name = BYTES_LITERAL("x-key"), .value = BYTES_LITERAL("S1")},
+                   {.in_query = true, .name = BYTES_LITERAL("k"), .value = BYTES_LITERAL("S 2&")}},
         .remove_count = 1,
         .remove = {BYTES_LITERAL("X-Gone")},
     };
