@@ -40,7 +40,8 @@ class Destroyed:
     def gone(self):
         """{key: pieces} of records that are not stored any more."""
         live = records(self.lab)
-        everything = b"\n".join(live.values())
+        # Keys, too: a wrapped key names the key that wraps it, which may live on, and so does its record's.
+        everything = b"\n".join([*live.keys(), *live.values()])
         return {key: {piece for piece in seen if piece not in everything} for key, seen in self.seen.items() if key not in live}
 
     def traces(self):
