@@ -188,3 +188,22 @@ class Case(unittest.TestCase):
     def header(self, name):
         """Values of a header in the last request that the provider saw."""
         return [v for k, v in self.provider.last()["headers"] if k.lower() == name]
+
+
+class Scripted(Case):
+    """A provider that answers what the test wrote, and what the access log then says: `logged` is NAME=$variable."""
+    asked = 0
+
+    def script(self, *pieces, content_type="application/json", status=200, **headers):
+        self.provider.script = {"status": status, "pieces": pieces,
+                                "headers": {"content-type": content_type, **{k.replace("_", "-"): v for k, v in headers.items()}}}
+
+    def path(self, location, route="scripted"):
+        Scripted.asked += 1
+        return f"/{location}/v1/{route}?id={Scripted.asked}."
+
+    def logged_for(self, path):
+        """What the access log's line for the request says."""
+        found = lambda: [line for line in self.read("access.log").splitlines() if path + " " in line]
+        self.wait(found, "the access log")
+        return found()[0].split(self.logged.split("=")[0] + "=")[1].split(" ")[0]

@@ -11,7 +11,7 @@ import time
 import unittest
 import urllib.parse
 
-from fixture import Case
+from fixture import Scripted
 from locations import UPSTREAMS, tls_location
 from standins import SECRET, SmallChunks, grant, token
 
@@ -45,22 +45,8 @@ def without(text):
     return text.replace(SECRET.encode(), STARS.encode())
 
 
-class Echo(Case):
+class Echo(Scripted):
     server, logged = SERVER, "covered=$vault_covered"
-    asked = 0
-
-    def script(self, *pieces, content_type="application/json", status=200, **headers):
-        self.provider.script = {"status": status, "pieces": pieces,
-                                "headers": {"content-type": content_type, **{k.replace("_", "-"): v for k, v in headers.items()}}}
-
-    def path(self, location, route="scripted"):
-        Echo.asked += 1
-        return f"/{location}/v1/{route}?id={Echo.asked}."
-
-    def logged_for(self, path):
-        found = lambda: [line for line in self.read("access.log").splitlines() if path + " " in line]
-        self.wait(found, "the access log")
-        return found()[0].split("covered=")[1].split(" ")[0]
 
     def ask(self, location, route="scripted", headers=None):
         path = self.path(location, route)

@@ -8,7 +8,7 @@ import subprocess
 import threading
 import unittest
 
-from fixture import HANGS_S, Case
+from fixture import HANGS_S, Scripted
 from locations import UPSTREAMS, tls_location
 from standins import deny, grant, token
 
@@ -52,27 +52,12 @@ GEMINI = [{"candidates": [{"content": {"parts": [{"text": FAKE}]}}], "usageMetad
           {"candidates": [], "usageMetadata": {"promptTokenCount": 25, "candidatesTokenCount": 10, "thoughtsTokenCount": 5}}]
 
 
-class Meter(Case):
+class Meter(Scripted):
     server, logged = SERVER, "usage=$vault_input_tokens/$vault_output_tokens"
-    asked = 0
 
     def setUp(self):
         super().setUp()
         self.redeemer.answer = lambda ask: grant("https://" + ask["destination"])
-
-    def script(self, *pieces, content_type="application/json", status=200, **headers):
-        self.provider.script = {"status": status, "pieces": pieces,
-                                "headers": {"content-type": content_type, **{k.replace("_", "-"): v for k, v in headers.items()}}}
-
-    def path(self, location):
-        Meter.asked += 1
-        return f"/{location}/v1/scripted?id={Meter.asked}."
-
-    def logged_for(self, path):
-        """usage=… of the access log's line for the request."""
-        found = lambda: [line for line in self.read("access.log").splitlines() if path + " " in line]
-        self.wait(found, "the access log")
-        return found()[0].split("usage=")[1].split(" ")[0]
 
     def metered(self, location, method="POST", headers=None):
         """(what the log says, what the client got); the answer is what `script` said."""
