@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "forward/core/echo_scan.h"
 
-static bool is_unreserved(uint8_t c) { // RFC 3986 section 2.3
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '.' || c == '_' || c == '~';
-}
+#include "libvault/base/uri.h"
 
 static bool is_printable(uint8_t c) { // what every form of a secret is made of
     return c >= 0x20 && c <= 0x7e;
@@ -20,7 +17,7 @@ static size_t percent_encode(struct bytes secret, const char *hex, uint8_t *to) 
     size_t size = 0;
     for (size_t i = 0; i < secret.size; i++) {
         uint8_t c = secret.at[i];
-        if (is_unreserved(c)) {
+        if (uri_is_unreserved(c)) {
             to[size++] = c;
             continue;
         }

@@ -3,6 +3,7 @@
 
 #include "forward/core/byte_run.h"
 #include "forward/core/carrier.h"
+#include "libvault/base/uri.h"
 
 void head_strip_init(struct head_strip *strip, const struct profile *profile) {
     *strip = (struct head_strip){0};
@@ -51,8 +52,7 @@ static void put_encoded(struct wire_writer *w, struct bytes value) {
     static const char hex[] = "0123456789ABCDEF";
     for (size_t i = 0; i < value.size; i++) {
         uint8_t c = value.at[i];
-        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-            c == '-' || c == '.' || c == '_' || c == '~') {
+        if (uri_is_unreserved(c)) {
             wire_put_u8(w, c);
         } else {
             wire_put_u8(w, '%');

@@ -2,11 +2,7 @@
 #include "forward/core/route.h"
 
 #include "libvault/base/hex.h"
-
-static bool is_unreserved(uint8_t c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '.' || c == '_' || c == '~';
-}
+#include "libvault/base/uri.h"
 
 // RFC 3986 section 3.3: pchar without its percent-encoded form. A bit for each: the
 // punctuation and digits from '!' to '?', then '@' to '~'.
@@ -22,7 +18,7 @@ static bool encoding_is_needed(struct bytes digits) {
             return false;
     if (!vlt_is_ok(hex_decode(digits, &c, 1)))
         return false;
-    return !is_unreserved(c) && c != '/' && c != '\\' && c != '%' && c >= 0x20 && c != 0x7f;
+    return !uri_is_unreserved(c) && c != '/' && c != '\\' && c != '%' && c >= 0x20 && c != 0x7f;
 }
 
 // "." or "..". Java servers cut a segment at ';'.

@@ -2,6 +2,7 @@
 #include "libvault/identity/dpop_uri.h"
 
 #include "libvault/base/hex.h"
+#include "libvault/base/uri.h"
 
 #define PATH_MAX_BYTES 8192
 
@@ -9,11 +10,6 @@ struct uri_parts {
     bool is_https;
     struct bytes host, port, path; // port empty when it is the default one
 };
-
-static bool is_unreserved(int c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '.' || c == '_' || c == '~';
-}
 
 static bool split_authority(struct bytes authority, struct uri_parts *parts) {
     if (authority.size == 0 || bytes_find(authority, '@') != authority.size)
@@ -66,7 +62,7 @@ static int next_unit(struct bytes path, size_t *at) {
         return -1;
     *at += 2;
     int value = high << 4 | low;
-    return is_unreserved(value) ? value : 0x100 | value;
+    return uri_is_unreserved((uint8_t)value) ? value : 0x100 | value;
 }
 
 static bool path_equal(struct bytes a, struct bytes b) {
