@@ -323,6 +323,10 @@ def nothing_is_released_without_an_auditor():
             except OSError:
                 status = "none"
             need(status in (503, "none"), f"released without a record: {status}")
+            # Nor is anything refused that can not be recorded, however cheap that is.
+            too_large, form = "token=" + "x" * 70000, {"content-type": "application/x-www-form-urlencoded"}
+            need(lab.broker("POST", "/oauth2/introspect", too_large, form).status == 503, "broker: a body that is too large")
+            need(lab.redeemer("POST", "/v1/redeem", {"token": "x" * 40000}).status == 503, "redeemer: a body that is too large")
             # Administration is not kept waiting for ever either, and is told why.
             began = clock()
             answer = lab.admin("POST", "/v1/tenants", {"name": "late"})
