@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -34,6 +35,14 @@ def nginx_environment():
         environment["LD_PRELOAD"] = os.environ["VAULT_NGINX_PRELOAD"]
         environment["ASAN_OPTIONS"] = "detect_leaks=0:abort_on_error=0:halt_on_error=1"
     return environment
+
+
+def body_until_closed(s):
+    """Of the answer that comes over this socket, however long it takes."""
+    received = bytearray()
+    while piece := s.recv(1 << 20):
+        received += piece
+    return bytes(received).split(b"\r\n\r\n", 1)[1]
 
 
 def certificate_new(folder, name, hosts):
@@ -207,3 +216,22 @@ class Scripted(Case):
         found = lambda: [line for line in self.read("access.log").splitlines() if path + " " in line]
         self.wait(found, "the access log")
         return found()[0].split(self.logged.split("=")[0] + "=")[1].split(" ")[0]
+
+    def slowly(self, location, answer):
+        """Path and received body of a client that reads only when the provider has said all: nginx has it in a file."""
+        over = threading.Event()
+
+        def pieces():
+            yield from (answer[i:i + 100_000] for i in range(0, len(answer), 100_000))
+            over.set()
+        self.script()
+        self.provider.script["pieces"] = pieces()
+        path = self.path(location)
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            s.settimeout(HANGS_S)
+            s.connect(("127.0.0.1", self.port))
+            s.sendall(f"GET {path} HTTP/1.0\r\nhost: a\r\nauthorization: Bearer {token()}\r\n\r\n".encode())
+            self.assertTrue(over.wait(HANGS_S))
+            self.assertIn("buffered to a temporary file", self.read("error.log"))
+            return path, body_until_closed(s)

@@ -6,12 +6,11 @@ import json
 import os
 import socket
 import subprocess
-import threading
 import time
 import unittest
 import urllib.parse
 
-from fixture import Scripted
+from fixture import Scripted, body_until_closed
 from locations import UPSTREAMS, tls_location
 from standins import SECRET, SmallChunks, grant, token
 
@@ -140,25 +139,9 @@ class Echo(Scripted):
         self.assertEqual(self.ask("on"), (without(TEXT), "3"))
 
     def test_reads_what_a_slow_client_leaves_in_files(self):
-        answer, over = b"".join(b"x" * 99_990 + SECRET.encode() for _ in range(140)), threading.Event()
-
-        def pieces():
-            yield from (answer[i:i + 100_000] for i in range(0, len(answer), 100_000))
-            over.set()
-        self.script()
-        self.provider.script["pieces"] = pieces()
-        path = self.path("small")
-        with socket.socket() as s:
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            s.settimeout(20)
-            s.connect(("127.0.0.1", self.port))
-            s.sendall(f"GET {path} HTTP/1.0\r\nhost: a\r\nauthorization: Bearer {token()}\r\n\r\n".encode())
-            self.assertTrue(over.wait(20))
-            self.assertIn("buffered to a temporary file", self.read("error.log"))
-            received = bytearray()
-            while piece := s.recv(1 << 20):
-                received += piece
-        self.assertTrue(bytes(received).split(b"\r\n\r\n", 1)[1] == without(answer))
+        answer = b"".join(b"x" * 99_990 + SECRET.encode() for _ in range(140))
+        path, received = self.slowly("small", answer)
+        self.assertTrue(received == without(answer))
         self.assertEqual(self.logged_for(path), "140")
 
     def peak_kib(self):
@@ -201,10 +184,8 @@ class Echo(Scripted):
                     seen = len(told)
                     time.sleep(0.5)
                 s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-                received = bytearray()
-                while piece := s.recv(1 << 20):
-                    received += piece
-            self.assertTrue(bytes(received).split(b"\r\n\r\n", 1)[1] == text * count, location)
+                received = body_until_closed(s)
+            self.assertTrue(received == text * count, location)
             self.assertLess(self.peak_kib() - before, 16384, (location, kind))
 
     def test_serves_http2(self):
