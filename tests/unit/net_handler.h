@@ -10,6 +10,7 @@ static struct {
     struct http_exchange *all_kept[8];
     unsigned kept_count;
     unsigned released, gone, calls;
+    unsigned later; // answers of /later that are still owed
     struct event_base *base;
 } h;
 
@@ -22,6 +23,7 @@ static void on_release(void *ctx) {
 static void on_gone(void *ctx) { h.gone++; }
 
 static void reply_later(evutil_socket_t fd, short what, void *x) {
+    h.later--;
     http_exchange_reply(x, 200, NULL, 0, BYTES_LITERAL("late"));
 }
 
@@ -32,6 +34,7 @@ static void handle(struct http_exchange *x, void *ctx) {
         h.kept = h.all_kept[h.kept_count++ % 8] = x;
     } else if (bytes_equal_text(path, "/later")) {
         const struct timeval soon = {0, 50000};
+        h.later++;
         event_base_once(h.base, -1, EV_TIMEOUT, reply_later, x, &soon);
     } else if (bytes_equal_text(path, "/secret")) {
         memcpy(secret, "the secret body, thirty-two byte", 32);

@@ -174,6 +174,7 @@ static void server_survives_disconnects_everywhere(void **state) {
             client_close(&c);
             turn(&f);
         }
+    assert_becomes(&f, h.later == 0); // a closed connection lives until its answer is given
     assert_becomes(&f, counters_of(&f).connections_now == 0);
     fixture_close(&f);
 }
