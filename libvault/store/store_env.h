@@ -23,8 +23,9 @@ struct store {
     unsigned export_count; // snapshots of backups
     size_t map_bytes;      // as it was opened with; 0: the usual size
     // Commit side.
-    bool is_broken;      // LMDB has declared the environment dead
-    uint8_t *value_room; // header and body of the value being written
+    bool is_broken;        // LMDB has declared the environment dead
+    bool zeros_are_synced; // a scrub was synced to its end, and no sync failed since
+    uint8_t *value_room;   // header and body of the value being written
 };
 
 struct store_key {

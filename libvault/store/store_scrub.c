@@ -148,13 +148,22 @@ static vlt_result step_gaps(struct store_scrub *scrub) {
     return scrub->number >= pages->count ? free_begin(scrub) : vlt_ok();
 }
 
+static vlt_result sync(struct store_scrub *scrub, bool is_last) {
+    vlt_result result = scrub_pages_sync(&scrub->pages, is_last);
+    if (!vlt_is_ok(result))
+        scrub->store->zeros_are_synced = false;
+    else if (is_last)
+        scrub->store->zeros_are_synced = true;
+    return result;
+}
+
 static vlt_result free_ended(struct store_scrub *scrub) {
     if (scrub->later > 0 && ++scrub->passes >= PASSES_MAX)
         return vlt_fail(VLT_UNAVAILABLE, "somebody reads an old snapshot of the store");
     if (scrub->later > 0)
         return free_begin(scrub);
     scrub->phase = PHASE_SEARCH;
-    return scrub_pages_sync(&scrub->pages, true);
+    return sync(scrub, true);
 }
 
 static vlt_result clear_free_page(struct store_scrub *scrub, uint64_t number) {
@@ -207,7 +216,7 @@ vlt_result store_scrub_step(struct store_scrub *scrub, bool *ret_is_done) {
     else if (scrub->phase == PHASE_SEARCH)
         result = step_search(scrub);
     VLT_TRY(result);
-    VLT_TRY(scrub_pages_sync(&scrub->pages, false));
+    VLT_TRY(sync(scrub, false));
     *ret_is_done = scrub->phase == PHASE_DONE;
     return vlt_ok();
 }

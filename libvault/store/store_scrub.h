@@ -9,6 +9,9 @@
 //   all other pages of that moment: when free for everybody, else later;
 //   then the file is searched for what must not be in it.
 //
+// What is zero already is not written again, but by the first scrub of a process and by
+// one after a sync that failed: what is read need not be on the disk then.
+//
 // Knows the file format of LMDB 0.9 (page headers, free list, nodes). Caller: the
 // keeper's commit thread, which is the only writer. A step of 1 MiB takes about
 // 2 ms in the page cache, its share of the search another.

@@ -42,7 +42,7 @@ static vlt_result not_a_page(void) {
 vlt_result scrub_pages_init(struct scrub_pages *pages, struct store *store) {
     MDB_stat stat;
     struct stat file;
-    *pages = (struct scrub_pages){.fd = -1};
+    *pages = (struct scrub_pages){.fd = -1, .zeros_are_synced = store->zeros_are_synced};
     int code = mdb_env_get_fd(store->env, &pages->fd);
     if (!code)
         code = mdb_env_stat(store->env, &stat);
@@ -87,15 +87,18 @@ static bool is_zero(const uint8_t *at, size_t size) {
 // A part of one page, whose contents are at hand.
 static vlt_result clear(struct scrub_pages *pages, uint64_t number, uint8_t *page, size_t from,
                         size_t to) {
-    if (from >= to || is_zero(page + from, to - from))
+    bool was_zero = from >= to || is_zero(page + from, to - from);
+    if (from >= to || (was_zero && pages->zeros_are_synced))
         return vlt_ok();
     memset(page + from, 0, to - from);
     off_t at = (off_t)(number * pages->page_bytes + from);
     if (pwrite(pages->fd, page + from, to - from, at) != (ssize_t)(to - from))
         return io_failure();
+    pages->unsynced_bytes += to - from;
+    if (was_zero)
+        return vlt_ok();
     pages->done.cleared_pages++;
     pages->done.cleared_bytes += to - from;
-    pages->unsynced_bytes += to - from;
     return vlt_ok();
 }
 

@@ -24,6 +24,10 @@ struct scrub_pages {
     uint8_t *states;    // enum scrub_page, a byte for each page
     uint8_t *chunk;     // SCRUB_CHUNK_PAGES
     uint64_t chunk_first, chunk_count;
+    // Zeros that are read are on the disk, too. Not so after a sync that failed: the kernel
+    // keeps what it could not write, and calls it written (fsync(2), EIO). It outlives the
+    // process, so a new one does not know either.
+    bool zeros_are_synced;
     uint64_t unsynced_bytes;
     struct store_scrubbed done;
 };
