@@ -11,9 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "vaultd/keeper/worker.h"
 #include "vaultd/log/log.h"
 #include "vaultd/role/role.h"
+#include "vaultd/role/worker.h"
 
 #define ENTRY_BYTES 560 // of a redeem, as JSON
 #define GROUP_MOST 1024

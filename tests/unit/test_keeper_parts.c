@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The keeper's small parts: permit, replay, seen tokens, worker, settings, rests.
+// The keeper's small parts: permit, replay, seen tokens, settings, rests.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,6 @@
 #include "vaultd/keeper/replay.h"
 #include "vaultd/keeper/scrub.h"
 #include "vaultd/keeper/seen.h"
-#include "vaultd/keeper/worker.h"
 
 // ---- permit: every message × state × role against a table of its own ----
 
@@ -182,47 +181,6 @@ static void seen_rejects_a_key_that_differs_late(void **state) {
     seen_free(seen);
 }
 
-// ---- worker ----
-
-struct counted {
-    struct worker_job job;
-    unsigned *runs, *dones;
-    struct worker *worker;
-    struct counted *then; // submitted from done
-};
-static void counted_run(struct worker_job *job) {
-    ++*((struct counted *)job)->runs;
-}
-static void counted_done(struct worker_job *job) {
-    struct counted *counted = (struct counted *)job;
-    ++*counted->dones;
-    if (counted->then)
-        worker_submit(counted->worker, &counted->then->job);
-}
-
-static void worker_survives_its_end(void **state) {
-    struct event_base *base = event_base_new();
-    unsigned runs = 0, dones = 0;
-    struct worker *worker;
-    struct counted jobs[101], last = {{counted_run, counted_done, NULL}, &runs, &dones, NULL, NULL};
-    assert_ok(worker_new(base, &worker));
-    for (size_t i = 0; i < 101; i++) {
-        jobs[i] = last;
-        worker_submit(worker, &jobs[i].job);
-    }
-    while (dones < 101)
-        event_base_loop(base, EVLOOP_ONCE);
-    assert_int_equal(runs, 101);
-    assert_int_equal(worker_pending(worker), 0);
-    jobs[0].then = &last;
-    last.worker = jobs[0].worker = worker;
-    worker_submit(worker, &jobs[0].job);
-    worker_free(worker); // finishes the job and the one that its end submits
-    assert_int_equal(runs, 103);
-    assert_int_equal(dones, 103);
-    event_base_free(base);
-}
-
 // ---- settings ----
 
 static struct bytes settings_of(struct tell_settings_keeper tell) {
@@ -332,7 +290,6 @@ int main(void) {
         cmocka_unit_test(replay_knows_no_proof),
         cmocka_unit_test(seen_accepts_and_forgets_the_oldest),
         cmocka_unit_test(seen_rejects_a_key_that_differs_late),
-        cmocka_unit_test(worker_survives_its_end),
         cmocka_unit_test(settings_accept_and_reject),
         cmocka_unit_test(settings_accept_more_devices),
         cmocka_unit_test(scrub_rest_survives_a_run_that_was_held_up),

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 
 #include "libvault/base/clock.h"
-#include "vaultd/keeper/worker.h"
 #include "vaultd/log/log.h"
+#include "vaultd/role/worker.h"
 
 struct waiting {
     struct ipc_call *call;

@@ -5,8 +5,8 @@
 
 #include "libvault/base/clock.h"
 #include "vaultd/auditor/retention.h"
-#include "vaultd/keeper/worker.h"
 #include "vaultd/log/log.h"
+#include "vaultd/role/worker.h"
 
 enum phase {
     PHASE_IDLE,

@@ -8,8 +8,8 @@
 #include "vaultd/auditor/pruned_file.h"
 #include "vaultd/auditor/public_files.h"
 #include "vaultd/auditor/publisher.h"
-#include "vaultd/keeper/worker.h"
 #include "vaultd/log/log.h"
+#include "vaultd/role/worker.h"
 
 #define TICK_MS 1000
 #define REPAIRED_TEXT_SIZE 640 // an entry cuts what is longer than its reason may be

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "vaultd/auditor/log_file.h"
-#include "vaultd/keeper/worker.h"
+#include "vaultd/role/worker.h"
 
 #define PIECE_BYTES (256u << 10)
 

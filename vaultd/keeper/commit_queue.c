@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#include "vaultd/keeper/worker.h"
+#include "vaultd/role/worker.h"
 
 #define GROUPS_MAX 256 // commits that share one sync
 

@@ -7,8 +7,8 @@
 
 #include "libvault/base/clock.h"
 #include "vaultd/keeper/device_serve.h"
-#include "vaultd/keeper/worker.h"
 #include "vaultd/log/log.h"
+#include "vaultd/role/worker.h"
 
 struct device_thread {
     struct worker *worker;

@@ -2,8 +2,8 @@
 // One thread that does what may block (a device, a sync of the disk), in the
 // order it was asked, and wakes the event loop when a job is done. The loop
 // never waits for it.
-#ifndef VLT_KEEPER_WORKER_H
-#define VLT_KEEPER_WORKER_H
+#ifndef VLT_ROLE_WORKER_H
+#define VLT_ROLE_WORKER_H
 
 #include <event2/event.h>
 #include <stdbool.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vaultd/keeper/worker.h"
+#include "vaultd/role/worker.h"
 
 #include <pthread.h>
 #include <signal.h>
