@@ -45,10 +45,10 @@ vlt_result hsm_boot_read(struct hsm *hsm, uint32_t pcrs, struct fault *fault,
 }
 
 vlt_result hsm_key_boot(const struct hsm_key *key, struct boot_binding *ret_binding) {
-    struct record_key record;
+    struct hsm_record record;
     if (key->size > sizeof key->at)
         return vlt_fail(VLT_BUG, "key record has no valid size");
-    VLT_TRY(record_key_decode(bytes_of(key->at, key->size), &record));
+    VLT_TRY(hsm_record_decode(bytes_of(key->at, key->size), &record));
     struct boot_binding none = {.created = {.pcrs = 0}};
     *ret_binding = record.kind == HSM_TPM ? record.of.tpm.boot : none;
     return vlt_ok();

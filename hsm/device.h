@@ -10,7 +10,7 @@
 #include "hsm/record.h"
 
 struct hsm_open_key {
-    struct record_key record;
+    struct hsm_record record;
     void *state; // back end's; NULL while the device is not reached
 };
 

@@ -159,7 +159,7 @@ vlt_result hsm_key_create(struct hsm *hsm, uint32_t generation, struct fault *fa
     struct hsm_open_key *open = &hsm->keys[hsm->key_count++];
     *open = key;
     hsm_note_answer(hsm);
-    vlt_result result = record_key_encode(&key.record, ret_key);
+    vlt_result result = hsm_record_encode(&key.record, ret_key);
     if (vlt_is_ok(result))
         return result;
     // A key that the store cannot describe must not stay in the device.
@@ -173,11 +173,11 @@ static vlt_result step_find(struct hsm *hsm, struct hsm_call *call, struct fault
 }
 
 static vlt_result hsm_key_decode(struct hsm *hsm, const struct hsm_key *key, struct fault *fault,
-                                 struct record_key *ret_record) {
+                                 struct hsm_record *ret_record) {
     if (key->size > sizeof key->at)
         return vlt_fail(VLT_BUG, "key record has no valid size");
-    struct record_key record;
-    vlt_result result = record_key_decode(bytes_of(key->at, key->size), &record);
+    struct hsm_record record;
+    vlt_result result = hsm_record_decode(bytes_of(key->at, key->size), &record);
     if (!vlt_is_ok(result))
         return fault_set(fault, result.class, result.reason,
                          "the store's record of the wrapping key is damaged (%s): restore it from "
@@ -198,7 +198,7 @@ vlt_result hsm_key_find(struct hsm *hsm, const struct hsm_key *key, struct fault
     VLT_TRY(hsm_key_decode(hsm, key, fault, &found.record));
     struct hsm_open_key *open = hsm_key_by_id(hsm, found.record.id);
     struct hsm_key same;
-    if (open && vlt_is_ok(record_key_encode(&open->record, &same)) &&
+    if (open && vlt_is_ok(hsm_record_encode(&open->record, &same)) &&
         bytes_equal(bytes_of(same.at, same.size), bytes_of(key->at, key->size)))
         return vlt_ok();
     if (open)
@@ -217,7 +217,7 @@ static vlt_result step_destroy(struct hsm *hsm, struct hsm_call *call, struct fa
 }
 
 vlt_result hsm_key_destroy(struct hsm *hsm, const struct hsm_key *key, struct fault *fault) {
-    struct record_key record;
+    struct hsm_record record;
     VLT_TRY(hsm_key_decode(hsm, key, fault, &record));
     if (!hsm_key_by_id(hsm, record.id))
         VLT_TRY(hsm_key_find(hsm, key, fault));
@@ -355,10 +355,10 @@ void hsm_describe(const struct hsm *hsm, struct hsm_description *ret_description
 
 vlt_result hsm_key_facts(const struct hsm_key *key, enum hsm_kind *ret_kind,
                          uint32_t *ret_generation, uint8_t ret_id[HSM_KEY_ID_BYTES]) {
-    struct record_key record;
+    struct hsm_record record;
     if (key->size > sizeof key->at)
         return vlt_fail(VLT_BUG, "key record has no valid size");
-    VLT_TRY(record_key_decode(bytes_of(key->at, key->size), &record));
+    VLT_TRY(hsm_record_decode(bytes_of(key->at, key->size), &record));
     *ret_kind = record.kind;
     *ret_generation = record.generation;
     memcpy(ret_id, record.id, sizeof record.id);

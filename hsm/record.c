@@ -13,7 +13,7 @@ static bool record_mechanism_fits(enum hsm_kind kind, enum hsm_mechanism mechani
             mechanism == HSM_MECHANISM_SIGNATURE);
 }
 
-vlt_result record_key_encode(const struct record_key *record, struct hsm_key *ret_key) {
+vlt_result hsm_record_encode(const struct hsm_record *record, struct hsm_key *ret_key) {
     struct hsm_key key = {.size = 0};
     struct wire_writer w;
     wire_writer_init(&w, key.at, sizeof key.at);
@@ -95,7 +95,7 @@ static void record_p11_decode(struct wire_reader *r, struct record_p11 *p11) {
     p11->check_bytes = check.size;
 }
 
-vlt_result record_key_decode(struct bytes key, struct record_key *ret_record) {
+vlt_result hsm_record_decode(struct bytes key, struct hsm_record *ret_record) {
     struct wire_reader r;
     wire_reader_init(&r, key);
     if (key.size > HSM_KEY_MAX_BYTES)
@@ -103,7 +103,7 @@ vlt_result record_key_decode(struct bytes key, struct record_key *ret_record) {
     uint8_t version = wire_get_u8(&r);
     if (version != RECORD_VERSION && version != RECORD_VERSION_BOOT)
         return vlt_fail(VLT_MALFORMED, "key record has an unknown version");
-    struct record_key record = {.kind = wire_get_u8(&r)};
+    struct hsm_record record = {.kind = wire_get_u8(&r)};
     record.mechanism = wire_get_u8(&r);
     record.generation = wire_get_u32(&r);
     record_copy(record.id, wire_get_raw(&r, sizeof record.id), sizeof record.id);
@@ -182,13 +182,13 @@ vlt_result record_blob_decode(struct bytes blob, struct record_blob *ret_blob) {
     return vlt_ok();
 }
 
-void record_blob_header(const struct record_key *record, uint8_t header[RECORD_BLOB_HEADER_BYTES]) {
+void record_blob_header(const struct hsm_record *record, uint8_t header[RECORD_BLOB_HEADER_BYTES]) {
     header[0] = RECORD_VERSION;
     header[1] = (uint8_t)record->mechanism;
     memcpy(header + 2, record->id, sizeof record->id);
 }
 
-size_t record_aad(const struct record_key *record, struct bytes context,
+size_t record_aad(const struct hsm_record *record, struct bytes context,
                   uint8_t aad[RECORD_AAD_MAX_BYTES]) {
     uint8_t header[RECORD_BLOB_HEADER_BYTES];
     record_blob_header(record, header);

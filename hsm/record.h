@@ -46,7 +46,7 @@ struct record_p11 {
     uint8_t check[HSM_BLOB_MAX_BYTES]; // a wrap of a known key: known answer
 };
 
-struct record_key {
+struct hsm_record { // of a wrapping key
     enum hsm_kind kind;
     enum hsm_mechanism mechanism;
     uint32_t generation; // from 1
@@ -57,8 +57,8 @@ struct record_key {
     } of;
 };
 
-vlt_result record_key_encode(const struct record_key *record, struct hsm_key *ret_key) VLT_MUST_USE;
-vlt_result record_key_decode(struct bytes key, struct record_key *ret_record) VLT_MUST_USE;
+vlt_result hsm_record_encode(const struct hsm_record *record, struct hsm_key *ret_key) VLT_MUST_USE;
+vlt_result hsm_record_decode(struct bytes key, struct hsm_record *ret_record) VLT_MUST_USE;
 
 struct record_blob {
     enum hsm_mechanism mechanism;
@@ -66,7 +66,7 @@ struct record_blob {
     struct bytes body; // borrowed from the blob
 };
 vlt_result record_blob_decode(struct bytes blob, struct record_blob *ret_blob) VLT_MUST_USE;
-void record_blob_header(const struct record_key *record, uint8_t header[RECORD_BLOB_HEADER_BYTES]);
+void record_blob_header(const struct hsm_record *record, uint8_t header[RECORD_BLOB_HEADER_BYTES]);
 
 // Handles that the TCG leaves to the owner of a TPM (Registry of Reserved TPM
 // 2.0 Handles and Localities, 2.2.2).
@@ -89,7 +89,7 @@ vlt_result record_counter_decode(struct bytes counter,
                                  struct record_counter *ret_record) VLT_MUST_USE;
 
 // Associated data for a blob of this key; at most RECORD_AAD_MAX_BYTES.
-size_t record_aad(const struct record_key *record, struct bytes context,
+size_t record_aad(const struct hsm_record *record, struct bytes context,
                   uint8_t aad[RECORD_AAD_MAX_BYTES]);
 
 #endif

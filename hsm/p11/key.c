@@ -260,7 +260,7 @@ static vlt_result p11_choose_mechanism(struct hsm *hsm, struct hsm_open_key *key
     return result;
 }
 
-static vlt_result p11_record_begin(struct hsm *hsm, struct record_key *record,
+static vlt_result p11_record_begin(struct hsm *hsm, struct hsm_record *record,
                                    struct fault *fault) {
     const struct hsm_description *d = &hsm->description;
     struct record_p11 *p11 = &record->of.p11;

@@ -6,13 +6,13 @@
 #define RSA_BITS 3072          // 128 bits of security (NIST SP 800-57, part 1, table 2)
 #define RSA_BITS_AT_LEAST 2048 // what older TPMs and cards can do
 
-static bool is_pair(const struct record_key *record) {
+static bool is_pair(const struct hsm_record *record) {
     return record->mechanism == HSM_MECHANISM_SIGNATURE;
 }
 
 // --- making -----------------------------------------------------------------
 
-static CK_RV p11_secret_generate(const struct p11 *p11, const struct record_key *record, bool stays,
+static CK_RV p11_secret_generate(const struct p11 *p11, const struct hsm_record *record, bool stays,
                                  CK_OBJECT_HANDLE *ret_object) {
     bool is_gcm = record->mechanism == HSM_MECHANISM_GCM;
     CK_BBOOL yes = CK_TRUE, no = CK_FALSE, token = stays ? CK_TRUE : CK_FALSE;
@@ -46,7 +46,7 @@ static CK_ULONG p11_rsa_bits(const struct p11 *p11) {
     return rv == CKR_OK && info.ulMaxKeySize >= RSA_BITS ? RSA_BITS : RSA_BITS_AT_LEAST;
 }
 
-static CK_RV p11_pair_generate(const struct p11 *p11, const struct record_key *record,
+static CK_RV p11_pair_generate(const struct p11 *p11, const struct hsm_record *record,
                                CK_OBJECT_HANDLE *ret_object) {
     CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
     CK_ULONG bits = p11_rsa_bits(p11);
@@ -72,7 +72,7 @@ static CK_RV p11_pair_generate(const struct p11 *p11, const struct record_key *r
         private_half, sizeof private_half / sizeof *private_half, &public_object, ret_object);
 }
 
-CK_RV p11_object_generate(const struct p11 *p11, const struct record_key *record, bool stays,
+CK_RV p11_object_generate(const struct p11 *p11, const struct hsm_record *record, bool stays,
                           CK_OBJECT_HANDLE *ret_object) {
     return is_pair(record) ? p11_pair_generate(p11, record, ret_object)
                            : p11_secret_generate(p11, record, stays, ret_object);
@@ -103,7 +103,7 @@ static CK_RV p11_key_size(const struct p11 *p11, bool pair, CK_OBJECT_HANDLE obj
 }
 
 // A key that is extractable, or ever was, has perhaps left already.
-vlt_result p11_object_check(struct hsm *hsm, const struct record_key *record,
+vlt_result p11_object_check(struct hsm *hsm, const struct hsm_record *record,
                             CK_OBJECT_HANDLE object, struct fault *fault) {
     const struct p11 *p11 = hsm->device;
     bool pair = is_pair(record);
@@ -159,7 +159,7 @@ static CK_RV p11_object_search(const struct p11 *p11, CK_OBJECT_CLASS class, CK_
     return p11_find(p11, template, 2, found, ret_count);
 }
 
-vlt_result p11_object_find(struct hsm *hsm, const struct record_key *record, struct fault *fault,
+vlt_result p11_object_find(struct hsm *hsm, const struct hsm_record *record, struct fault *fault,
                            CK_OBJECT_HANDLE *ret_object) {
     CK_OBJECT_HANDLE found[P11_FOUND_MAX];
     CK_ULONG count = 0;
@@ -177,7 +177,7 @@ vlt_result p11_object_find(struct hsm *hsm, const struct record_key *record, str
     return vlt_ok();
 }
 
-vlt_result p11_object_check_free(struct hsm *hsm, const struct record_key *record,
+vlt_result p11_object_check_free(struct hsm *hsm, const struct hsm_record *record,
                                  struct fault *fault) {
     static const CK_OBJECT_CLASS classes[] = {CKO_SECRET_KEY, CKO_PRIVATE_KEY};
     const char *label = record->of.p11.object;
@@ -202,7 +202,7 @@ vlt_result p11_object_check_free(struct hsm *hsm, const struct record_key *recor
     return vlt_ok();
 }
 
-CK_RV p11_object_destroy(const struct p11 *p11, const struct record_key *record,
+CK_RV p11_object_destroy(const struct p11 *p11, const struct hsm_record *record,
                          CK_OBJECT_HANDLE object) {
     CK_OBJECT_HANDLE found[P11_FOUND_MAX];
     CK_ULONG count = 0;

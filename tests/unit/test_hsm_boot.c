@@ -219,20 +219,20 @@ static void boot_rejects_altered_records(void **state) {
     struct bench *b = &m->bench;
     const struct hsm_key good = b->key;
     bench_open(b);
-    struct record_key record;
-    OK(record_key_decode(bytes_of(good.at, good.size), &record));
+    struct hsm_record record;
+    OK(hsm_record_decode(bytes_of(good.at, good.size), &record));
     record.of.tpm.boot.created = machine_expect(0x66, 0x71); // the state of an attacker
-    OK(record_key_encode(&record, &b->key));
+    OK(hsm_record_encode(&record, &b->key));
     FAILS(hsm_key_find(b->hsm, &b->key, &b->fault), VLT_CRYPTO, "altered");
     struct boot_signer other;
     boot_signer_init(&other);
-    OK(record_key_decode(bytes_of(good.at, good.size), &record));
+    OK(hsm_record_decode(bytes_of(good.at, good.size), &record));
     memcpy(record.of.tpm.boot.approver, other.point, BOOT_POINT_BYTES);
-    OK(record_key_encode(&record, &b->key));
+    OK(hsm_record_encode(&record, &b->key));
     FAILS(hsm_key_find(b->hsm, &b->key, &b->fault), VLT_CRYPTO, "altered");
-    OK(record_key_decode(bytes_of(good.at, good.size), &record));
+    OK(hsm_record_decode(bytes_of(good.at, good.size), &record));
     record.of.tpm.boot.created.pcrs = 0; // as if it were not bound
-    OK(record_key_encode(&record, &b->key));
+    OK(hsm_record_encode(&record, &b->key));
     FAILS(hsm_key_find(b->hsm, &b->key, &b->fault), VLT_CRYPTO, "altered");
     for (size_t size = 0; size < good.size; size++) {
         b->key = good;

@@ -13,8 +13,8 @@
 
 // --- records ----------------------------------------------------------------
 
-static struct record_key sample_tpm(void) {
-    struct record_key r = {.kind = HSM_TPM, .mechanism = HSM_MECHANISM_ECDH, .generation = 7};
+static struct hsm_record sample_tpm(void) {
+    struct hsm_record r = {.kind = HSM_TPM, .mechanism = HSM_MECHANISM_ECDH, .generation = 7};
     memset(r.id, 0x11, sizeof r.id);
     r.of.tpm.public_bytes = 90;
     r.of.tpm.private_bytes = 200;
@@ -24,8 +24,8 @@ static struct record_key sample_tpm(void) {
     return r;
 }
 
-static struct record_key sample_bound(void) {
-    struct record_key r = sample_tpm();
+static struct hsm_record sample_bound(void) {
+    struct hsm_record r = sample_tpm();
     struct boot_binding *boot = &r.of.tpm.boot;
     boot->created.pcrs = 0x0291;
     for (unsigned i = 0; i < BOOT_PCRS; i++)
@@ -35,8 +35,8 @@ static struct record_key sample_bound(void) {
     return r;
 }
 
-static struct record_key sample_p11(void) {
-    struct record_key r = {.kind = HSM_PKCS11, .mechanism = HSM_MECHANISM_GCM, .generation = 1};
+static struct hsm_record sample_p11(void) {
+    struct hsm_record r = {.kind = HSM_PKCS11, .mechanism = HSM_MECHANISM_GCM, .generation = 1};
     struct record_p11 *p = &r.of.p11;
     snprintf(p->object, sizeof p->object, "vaultd");
     snprintf(p->label, sizeof p->label, "a device");
@@ -47,23 +47,23 @@ static struct record_key sample_p11(void) {
     return r;
 }
 
-static struct hsm_key encoded(const struct record_key *record) {
+static struct hsm_key encoded(const struct hsm_record *record) {
     struct hsm_key key;
-    assert_true(vlt_is_ok(record_key_encode(record, &key)));
+    assert_true(vlt_is_ok(hsm_record_encode(record, &key)));
     return key;
 }
 
 static bool decodes(const void *at, size_t size) {
-    struct record_key record;
-    return vlt_is_ok(record_key_decode(bytes_of(at, size), &record));
+    struct hsm_record record;
+    return vlt_is_ok(hsm_record_decode(bytes_of(at, size), &record));
 }
 
 static void record_accepts_what_it_wrote(void **state) {
-    const struct record_key samples[] = {sample_tpm(), sample_p11(), sample_bound()};
+    const struct hsm_record samples[] = {sample_tpm(), sample_p11(), sample_bound()};
     for (size_t i = 0; i < 3; i++) {
         struct hsm_key key = encoded(&samples[i]);
-        struct record_key back;
-        assert_true(vlt_is_ok(record_key_decode(bytes_of(key.at, key.size), &back)));
+        struct hsm_record back;
+        assert_true(vlt_is_ok(hsm_record_decode(bytes_of(key.at, key.size), &back)));
         struct hsm_key again = encoded(&back);
         assert_int_equal(again.size, key.size);
         assert_memory_equal(again.at, key.at, key.size);
@@ -72,9 +72,9 @@ static void record_accepts_what_it_wrote(void **state) {
 
 static void record_rejects_what_cannot_be(void **state) {
     struct hsm_key key = encoded(
-        &(struct record_key){.kind = HSM_TPM, .mechanism = HSM_MECHANISM_GCM, .generation = 1});
+        &(struct hsm_record){.kind = HSM_TPM, .mechanism = HSM_MECHANISM_GCM, .generation = 1});
     assert_false(decodes(key.at, key.size)); // a TPM does no GCM
-    struct record_key r = sample_p11();
+    struct hsm_record r = sample_p11();
     r.generation = 0;
     key = encoded(&r);
     assert_false(decodes(key.at, key.size));
@@ -82,7 +82,7 @@ static void record_rejects_what_cannot_be(void **state) {
     r.of.p11.check_bytes = 0;
     key = encoded(&r);
     assert_false(decodes(key.at, key.size));
-    key = encoded(&(struct record_key){.kind = 9, .mechanism = HSM_MECHANISM_GCM, .generation = 1});
+    key = encoded(&(struct hsm_record){.kind = 9, .mechanism = HSM_MECHANISM_GCM, .generation = 1});
     assert_false(decodes(key.at, key.size));
     r = sample_tpm();
     key = encoded(&r);
@@ -104,7 +104,7 @@ static void record_rejects_what_cannot_be(void **state) {
 
 // Whatever decodes must encode to the same bytes: no record has two spellings.
 static void record_survives_mutation(void **state) {
-    const struct record_key samples[] = {sample_tpm(), sample_p11(), sample_bound()};
+    const struct hsm_record samples[] = {sample_tpm(), sample_p11(), sample_bound()};
     for (size_t s = 0; s < 3; s++) {
         const struct hsm_key key = encoded(&samples[s]);
         for (size_t size = 0; size < key.size; size++)
@@ -116,8 +116,8 @@ static void record_survives_mutation(void **state) {
         for (size_t i = 0; i < key.size * 8; i++) {
             struct hsm_key bad = key;
             bad.at[i / 8] ^= (uint8_t)(1 << i % 8);
-            struct record_key record;
-            if (!vlt_is_ok(record_key_decode(bytes_of(bad.at, bad.size), &record)))
+            struct hsm_record record;
+            if (!vlt_is_ok(hsm_record_decode(bytes_of(bad.at, bad.size), &record)))
                 continue;
             struct hsm_key again = encoded(&record);
             assert_int_equal(again.size, bad.size);
@@ -154,7 +154,7 @@ static void counter_survives_mutation(void **state) {
 }
 
 static void blob_survives_mutation(void **state) {
-    const struct record_key record = sample_p11();
+    const struct hsm_record record = sample_p11();
     uint8_t blob[HSM_BLOB_MAX_BYTES + 1] = {0};
     struct record_blob decoded;
     record_blob_header(&record, blob);
@@ -172,7 +172,7 @@ static void blob_survives_mutation(void **state) {
 
 // Two contexts never give one associated data, nor do two keys.
 static void aad_rejects_ambiguity(void **state) {
-    struct record_key a = sample_p11(), b = a;
+    struct hsm_record a = sample_p11(), b = a;
     uint8_t first[RECORD_AAD_MAX_BYTES], second[RECORD_AAD_MAX_BYTES],
         longest[HSM_CONTEXT_MAX_BYTES] = {0};
     size_t n = record_aad(&a, BYTES_LITERAL("ab"), first);

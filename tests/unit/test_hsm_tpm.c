@@ -230,8 +230,8 @@ static void tpm_hides_parameters_on_the_bus(void **state) {
     struct secret *plain = fresh_key();
     struct buf blob;
     bench_wrap(b, plain, &blob);
-    struct record_key record;
-    OK(record_key_decode(bytes_of(b->key.at, b->key.size), &record));
+    struct hsm_record record;
+    OK(hsm_record_decode(bytes_of(b->key.at, b->key.size), &record));
     tpm_proxy_fail(proxy, TPM2_CC_ECDH_ZGen, 0, TPM_PROXY_ANSWER, 0);
     opens(b, buf_bytes(&blob), plain);
     assert_int_equal(tpm_proxy_count(proxy), 1);

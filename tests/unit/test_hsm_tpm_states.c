@@ -181,8 +181,8 @@ static void tpm_rejects_a_substitute_before_it_learns_anything(void **state) {
     FAILS(hsm_key_find(b->hsm, &b->key, &b->fault), VLT_CONFLICT,
           "not the one that made this store");
     assert_int_equal(tpm_proxy_count(proxy), 0);
-    struct record_key record;
-    OK(record_key_decode(bytes_of(b->key.at, b->key.size), &record));
+    struct hsm_record record;
+    OK(hsm_record_decode(bytes_of(b->key.at, b->key.size), &record));
     assert_false(tpm_proxy_saw(proxy, record.of.tpm.private_area + 2, 32));
     bench_close(b);
     tpm_proxy_stop(proxy);
@@ -282,10 +282,10 @@ static void tpm_hides_a_whole_life_on_the_bus(void **state) {
     bench_open(b);
     OK(hsm_key_find(b->hsm, &b->key, &b->fault));
     opens(b, buf_bytes(&blob), plain);
-    struct record_key record;
+    struct hsm_record record;
     struct record_counter counter_record;
     uint8_t auth[32];
-    OK(record_key_decode(bytes_of(b->key.at, b->key.size), &record));
+    OK(hsm_record_decode(bytes_of(b->key.at, b->key.size), &record));
     OK(record_counter_decode(bytes_of(counter.at, counter.size), &counter_record));
     static const uint32_t commands[] = {TPM2_CC_Create, TPM2_CC_Load, TPM2_CC_ECDH_ZGen,
                                         TPM2_CC_NV_DefineSpace, TPM2_CC_NV_Increment};

@@ -137,7 +137,7 @@ void audit_forget(struct keeper *keeper) {
 
 // ---- Refusals ----
 
-struct refusal {
+struct held_refusal { // until its entry is recorded
     struct audit_wait wait;
     struct ipc_call *call;
     vlt_result why;
@@ -155,13 +155,13 @@ static void reply_recorded(struct ipc_call *call, vlt_result why, uint64_t seque
         reply_failure(call, why);
 }
 
-static void refusal_recorded(struct audit_wait *wait, vlt_result result) {
-    struct refusal *refusal = (struct refusal *)wait; // its first member
+static void held_refusal_recorded(struct audit_wait *wait, vlt_result result) {
+    struct held_refusal *held = (struct held_refusal *)wait; // its first member
     if (vlt_is_ok(result))
-        reply_recorded(refusal->call, refusal->why, wait->sequence);
+        reply_recorded(held->call, held->why, wait->sequence);
     else
-        reply_failure(refusal->call, result);
-    free(refusal);
+        reply_failure(held->call, result);
+    free(held);
 }
 
 static enum audit_outcome outcome_of(enum vlt_class class) {
@@ -170,17 +170,17 @@ static enum audit_outcome outcome_of(enum vlt_class class) {
 
 void audit_refuse(struct keeper *keeper, struct ipc_call *call, struct audit_event *event,
                   vlt_result why) {
-    struct refusal *refusal = calloc(1, sizeof *refusal);
-    if (!refusal) {
+    struct held_refusal *held = calloc(1, sizeof *held);
+    if (!held) {
         reply_failure(call, vlt_fail(VLT_UNAVAILABLE, not_recorded));
         return;
     }
-    refusal->wait.done = refusal_recorded;
-    refusal->call = call;
-    refusal->why = why;
+    held->wait.done = held_refusal_recorded;
+    held->call = call;
+    held->why = why;
     event->outcome = (uint8_t)outcome_of(why.class);
     event->reason = bytes_of_text(why.reason);
-    audit_first(keeper, event, &refusal->wait);
+    audit_first(keeper, event, &held->wait);
 }
 
 // A call that was made with a token: everything about it is in the token or in the

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // GET /v1/health: this process answers. GET /v1/ready: it could redeem now.
-#include "vaultd/redeemer/answer.h"
+#include "vaultd/redeemer/redeem_refusal.h"
 #include "vaultd/redeemer/redeemer.h"
 #include "vaultd/view/serving.h"
 
@@ -13,7 +13,7 @@ static void serving(vlt_result result, void *context) {
     if (vlt_is_ok(result))
         http_exchange_reply_typed(x, 200, HTTP_JSON_MEDIA, BYTES_LITERAL("{\"status\":\"ready\"}"));
     else
-        answer_refuse(x, &refusal_unavailable);
+        redeem_refusal_reply(x, &redeem_refusal_unavailable);
 }
 
 void op_ready(struct http_exchange *x, const struct http_parameters *parameters, void *ctx) {

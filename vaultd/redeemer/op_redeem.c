@@ -38,7 +38,7 @@ static void ask_keeper(struct redeem *redeem) {
     redeem->grant = grant_text_new(redeem->claims, redeem->kid, redeem->verdict.credential,
                                    redeem->verdict.created_at);
     if (!redeem->grant) {
-        redeem_refuse(redeem, &refusal_unavailable, "out of memory");
+        redeem_refuse(redeem, &redeem_refusal_unavailable, "out of memory");
         return;
     }
     static uint8_t event_room[8192]; // one loop, one thread: zeroed once, not each time
@@ -71,10 +71,10 @@ static void decide_and_ask(struct redeem *redeem) {
     const char *reason = "";
     vlt_result result = verify_token(redeem);
     if (!vlt_is_ok(result)) {
-        redeem_refuse(redeem, refusal_of(result, &refusal_bad_token), result.reason);
+        redeem_refuse(redeem, redeem_refusal_of(result, &redeem_refusal_bad_token), result.reason);
         return;
     }
-    const struct refusal *unproved = redeem_prove(redeem, &reason);
+    const struct redeem_refusal *unproved = redeem_prove(redeem, &reason);
     if (unproved) {
         redeem_refuse(redeem, unproved, reason);
         return;
@@ -84,7 +84,8 @@ static void decide_and_ask(struct redeem *redeem) {
         ask_keeper(redeem);
     else
         redeem_refuse(redeem,
-                      refusal_of(result, redeem->own.status ? &redeem->own : &refusal_denied),
+                      redeem_refusal_of(result, redeem->own.status ? &redeem->own
+                                                                   : &redeem_refusal_denied),
                       result.reason);
 }
 
@@ -99,7 +100,7 @@ static void ask_about(struct redeem *redeem) {
     vlt_result result = forwarder_find(&redeem->redeemer->forwarders, redeem->redeemer->store,
                                        http_exchange_peer(redeem->x), &redeem->forwarder);
     if (!vlt_is_ok(result)) {
-        redeem_refuse(redeem, refusal_of(result, &refusal_denied), result.reason);
+        redeem_refuse(redeem, redeem_refusal_of(result, &redeem_refusal_denied), result.reason);
         return;
     }
     if (!has_json_body(redeem->x)) {
@@ -108,7 +109,7 @@ static void ask_about(struct redeem *redeem) {
     }
     result = redeem_request_parse(http_exchange_request(redeem->x)->body, &fault, &redeem->request);
     if (result.class == VLT_UNAVAILABLE) {
-        redeem_refuse(redeem, &refusal_unavailable, result.reason);
+        redeem_refuse(redeem, &redeem_refusal_unavailable, result.reason);
         return;
     }
     if (!vlt_is_ok(result)) {
@@ -123,12 +124,12 @@ void op_redeem(struct http_exchange *x, const struct http_parameters *parameters
     struct redeemer *redeemer = ctx;
     struct redeem *redeem = redeem_new(redeemer, x);
     if (!redeem) {
-        answer_refuse(x, &refusal_unavailable);
+        redeem_refusal_reply(x, &redeem_refusal_unavailable);
         return;
     }
     vlt_result result = redeemer_snapshot(redeemer);
     if (!vlt_is_ok(result)) {
-        redeem_refuse(redeem, &refusal_unavailable, result.reason);
+        redeem_refuse(redeem, &redeem_refusal_unavailable, result.reason);
         return;
     }
     ask_about(redeem);

@@ -100,7 +100,7 @@ static void answer(struct redeemer *redeemer, struct http_exchange *x, const jso
                                        http_exchange_peer(x), &asking.forwarder);
     if (result.class == VLT_DENIED) {
         // To the forwarder: everything has ended.
-        redeem_refuse_question(redeemer, x, operation, &refusal_denied, result.reason, NULL);
+        redeem_refuse_question(redeemer, x, operation, &redeem_refusal_denied, result.reason, NULL);
         return;
     }
     buf_init(&asking.answer, STANDING_BODY_MAX);
@@ -110,7 +110,8 @@ static void answer(struct redeemer *redeemer, struct http_exchange *x, const jso
         http_exchange_reply_typed(x, 200, HTTP_JSON_MEDIA, buf_bytes(&asking.answer));
     } else {
         log_warning("open requests can not be looked at: %s", result.reason);
-        redeem_refuse_question(redeemer, x, operation, &refusal_unavailable, result.reason, NULL);
+        redeem_refuse_question(redeemer, x, operation, &redeem_refusal_unavailable, result.reason,
+                               NULL);
     }
     buf_done(&asking.answer);
 }
@@ -148,7 +149,7 @@ void op_standing(struct http_exchange *x, const struct http_parameters *paramete
             redeemer, x, operation, NULL, "not a list of grants",
             "the body must be {\"grants\":[{\"grant\":…,\"request_id\":…}]}, at most 128 of them");
     } else if (!vlt_is_ok(redeemer_snapshot(redeemer))) {
-        redeem_refuse_question(redeemer, x, operation, &refusal_unavailable,
+        redeem_refuse_question(redeemer, x, operation, &redeem_refusal_unavailable,
                                "there is no store yet", NULL);
     } else {
         answer(redeemer, x, json_object_get(root, "grants"));

@@ -48,18 +48,19 @@ void watchers_end(struct redeemer *redeemer) {
 
 // NULL: the forwarder is enrolled; else what it is told. A forwarder that hears nothing
 // forgets, whatever the reason.
-static const struct refusal *check_enrolled(struct redeemer *redeemer, struct http_exchange *x,
-                                            const char **ret_reason) {
+static const struct redeem_refusal *check_enrolled(struct redeemer *redeemer,
+                                                   struct http_exchange *x,
+                                                   const char **ret_reason) {
     const struct record_forwarder *forwarder;
     vlt_result result = redeemer_snapshot(redeemer);
     *ret_reason = result.reason;
     if (!vlt_is_ok(result))
-        return &refusal_unavailable;
+        return &redeem_refusal_unavailable;
     result =
         forwarder_find(&redeemer->forwarders, redeemer->store, http_exchange_peer(x), &forwarder);
     store_snapshot_end(redeemer->store);
     *ret_reason = result.reason;
-    return vlt_is_ok(result) ? NULL : refusal_of(result, &refusal_denied);
+    return vlt_is_ok(result) ? NULL : redeem_refusal_of(result, &redeem_refusal_denied);
 }
 
 void op_watch(struct http_exchange *x, const struct http_parameters *parameters, void *ctx) {
@@ -67,7 +68,7 @@ void op_watch(struct http_exchange *x, const struct http_parameters *parameters,
     const struct http_header headers[] = {HTTP_HEADER("content-type", BYTES_LITERAL("text/plain")),
                                           HTTP_HEADER("cache-control", BYTES_LITERAL("no-store"))};
     const char *reason;
-    const struct refusal *refusal = check_enrolled(redeemer, x, &reason);
+    const struct redeem_refusal *refusal = check_enrolled(redeemer, x, &reason);
     if (refusal) {
         redeem_refuse_question(redeemer, x, "forwarder.watch", refusal, reason, NULL);
         return;
@@ -75,7 +76,7 @@ void op_watch(struct http_exchange *x, const struct http_parameters *parameters,
     struct watcher *watcher = calloc(1, sizeof *watcher);
     if (!watcher || !vlt_is_ok(http_exchange_stream_begin(x, 200, headers, 2, on_gone, watcher))) {
         free(watcher);
-        answer_refuse(x, &refusal_unavailable);
+        redeem_refusal_reply(x, &redeem_refusal_unavailable);
         return;
     }
     watcher->x = x;

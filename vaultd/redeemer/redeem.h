@@ -5,8 +5,8 @@
 
 #include "libvault/audit/event.h"
 #include "libvault/token/token_scope.h"
-#include "vaultd/redeemer/answer.h"
 #include "vaultd/redeemer/forwarder.h"
+#include "vaultd/redeemer/redeem_refusal.h"
 #include "vaultd/redeemer/redeem_request.h"
 #include "vaultd/redeemer/redeemer.h"
 #include "vaultd/redeemer/verdict_memo.h"
@@ -30,7 +30,7 @@ struct redeem {
     struct verdict verdict; // as far as it got, when the redeem is refused
     // A refusal that names what is wrong with this very request: the token's max_tokens
     // stands against it, or it is malformed. Status 0: there is none.
-    struct refusal own;
+    struct redeem_refusal own;
     const char *own_reason; // for the log
     char own_message[512];
     // For the answer.
@@ -57,13 +57,13 @@ vlt_result redeem_uncovered(struct redeem *redeem, const struct token_use *use,
                             struct bytes profile) VLT_MUST_USE;
 // redeem_proof.c: the token is bound: is its key proved? NULL when it is, else
 // what the client is told; *ret_reason is for the log.
-const struct refusal *redeem_prove(struct redeem *redeem, const char **ret_reason);
+const struct redeem_refusal *redeem_prove(struct redeem *redeem, const char **ret_reason);
 // redeem_event.c: texts hold until the next call.
 void redeem_event(const struct redeem *redeem, enum audit_outcome outcome, const char *reason,
                   struct audit_event *ret_event);
 // redeem_answer.c: ends the redeem.
-void redeem_refuse(struct redeem *redeem, const struct refusal *refusal, const char *reason);
-void redeem_refuse_with(struct redeem *redeem, const struct refusal *refusal,
+void redeem_refuse(struct redeem *redeem, const struct redeem_refusal *refusal, const char *reason);
+void redeem_refuse_with(struct redeem *redeem, const struct redeem_refusal *refusal,
                         const struct audit_event *event); // recorded as that event
 void redeem_opened(vlt_result result, const struct answer_open *answer, void *context);
 struct redeem *redeem_new(struct redeemer *redeemer, struct http_exchange *x); // NULL: no memory
@@ -73,7 +73,7 @@ void redeem_refuse_malformed(struct redeem *redeem, const char *rule, const char
 // Of a forwarder's other questions, recorded as that operation. `said`: what was malformed
 // about it, and then `reason` is the rule; NULL: refused with `refusal`.
 void redeem_refuse_question(struct redeemer *redeemer, struct http_exchange *x,
-                            const char *operation, const struct refusal *refusal,
+                            const char *operation, const struct redeem_refusal *refusal,
                             const char *reason, const char *said);
 // Of one whose body is larger than its route takes.
 void redeem_refuse_too_large(struct redeemer *redeemer, struct http_exchange *x,

@@ -32,33 +32,34 @@ void redeem_free(struct redeem *redeem) {
 
 struct refused {
     struct redeem *redeem;
-    const struct refusal *refusal;
+    const struct redeem_refusal *refusal;
 };
 
 static void on_recorded(vlt_result result, const struct answer_record *answer, void *context) {
     struct refused *refused = context;
     if (vlt_is_ok(result))
-        answer_refuse_recorded(refused->redeem->x, refused->refusal, answer->sequence);
+        redeem_refusal_reply_recorded(refused->redeem->x, refused->refusal, answer->sequence);
     else
-        answer_refuse(refused->redeem->x, &refusal_unavailable);
+        redeem_refusal_reply(refused->redeem->x, &redeem_refusal_unavailable);
     redeem_free(refused->redeem);
     free(refused);
 }
 
-void redeem_refuse(struct redeem *redeem, const struct refusal *refusal, const char *reason) {
+void redeem_refuse(struct redeem *redeem, const struct redeem_refusal *refusal,
+                   const char *reason) {
     struct audit_event event;
-    redeem_event(redeem, refusal == &refusal_unavailable ? AUDIT_ERROR : AUDIT_DENY, reason,
+    redeem_event(redeem, refusal == &redeem_refusal_unavailable ? AUDIT_ERROR : AUDIT_DENY, reason,
                  &event);
     redeem_refuse_with(redeem, refusal, &event);
 }
 
-void redeem_refuse_with(struct redeem *redeem, const struct refusal *refusal,
+void redeem_refuse_with(struct redeem *redeem, const struct redeem_refusal *refusal,
                         const struct audit_event *event) {
     uint8_t room[8192];
     struct wire_writer w;
     struct refused *refused = malloc(sizeof *refused);
     if (!refused) {
-        answer_refuse(redeem->x, &refusal_unavailable);
+        redeem_refusal_reply(redeem->x, &redeem_refusal_unavailable);
         redeem_free(redeem);
         return;
     }
@@ -195,15 +196,15 @@ static bool is_reason(vlt_result result, const char *reason) {
 }
 
 // The keeper has heard of it and recorded its decision, whatever it is.
-static const struct refusal *refusal_of_keeper(vlt_result result) {
+static const struct redeem_refusal *refusal_of_keeper(vlt_result result) {
     if (result.class == VLT_UNAVAILABLE || result.class == VLT_BUG || result.class == VLT_LIMIT)
-        return &refusal_unavailable;
+        return &redeem_refusal_unavailable;
     if (is_reason(result, REASON_PROOF_REPLAYED) || is_reason(result, REASON_PROOF_OLD))
-        return &refusal_bad_proof;
+        return &redeem_refusal_bad_proof;
     bool is_token = result.class == VLT_MALFORMED || result.class == VLT_CRYPTO ||
                     is_reason(result, REASON_TOKEN_REVOKED) ||
                     is_reason(result, REASON_TOKEN_EXPIRED);
-    return is_token ? &refusal_bad_token : &refusal_denied;
+    return is_token ? &redeem_refusal_bad_token : &redeem_refusal_denied;
 }
 
 void redeem_opened(vlt_result result, const struct answer_open *answer, void *context) {
@@ -214,8 +215,8 @@ void redeem_opened(vlt_result result, const struct answer_open *answer, void *co
         return;
     }
     if (!vlt_is_ok(result)) {
-        answer_refuse_recorded(redeem->x, refusal_of_keeper(result),
-                               answer ? answer->sequence : 0);
+        redeem_refusal_reply_recorded(redeem->x, refusal_of_keeper(result),
+                                      answer ? answer->sequence : 0);
     } else {
         result = render(redeem, answer, &body);
         if (vlt_is_ok(result)) {
@@ -223,7 +224,7 @@ void redeem_opened(vlt_result result, const struct answer_open *answer, void *co
         } else {
             log_error("credential %s can not be rendered: %s", redeem->verdict.credential,
                       result.reason);
-            answer_refuse_recorded(redeem->x, &refusal_unavailable, answer->sequence);
+            redeem_refusal_reply_recorded(redeem->x, &redeem_refusal_unavailable, answer->sequence);
         }
     }
     redeem_free(redeem);

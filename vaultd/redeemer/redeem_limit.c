@@ -71,7 +71,7 @@ vlt_result redeem_uncovered(struct redeem *redeem, const struct token_use *use,
     uint64_t limit = limit_of(redeem->claims, use);
     if (limit == 0)
         return vlt_fail(VLT_DENIED, "the token does not cover this method, path, model or tool");
-    redeem->own = (struct refusal){
+    redeem->own = (struct redeem_refusal){
         .status = 403, .type = "permission_error", .message = redeem->own_message};
     if (use->max_tokens)
         refuse_excess(redeem, limit);

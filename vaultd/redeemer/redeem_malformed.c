@@ -11,10 +11,10 @@ static void refuse(struct redeem *redeem, unsigned status, const char *rule, con
     char reason[128];
     snprintf(reason, sizeof reason, REASON_MALFORMED ": %s", rule);
     snprintf(redeem->own_message, sizeof redeem->own_message, "%s", said);
-    redeem->own = (struct refusal){.status = status,
-                                   .type = "invalid_request_error",
-                                   .code = "invalid_request",
-                                   .message = redeem->own_message};
+    redeem->own = (struct redeem_refusal){.status = status,
+                                          .type = "invalid_request_error",
+                                          .code = "invalid_request",
+                                          .message = redeem->own_message};
     redeem_refuse(redeem, &redeem->own, reason);
 }
 
@@ -23,11 +23,11 @@ void redeem_refuse_malformed(struct redeem *redeem, const char *rule, const char
 }
 
 void redeem_refuse_question(struct redeemer *redeemer, struct http_exchange *x,
-                            const char *operation, const struct refusal *refusal,
+                            const char *operation, const struct redeem_refusal *refusal,
                             const char *reason, const char *said) {
     struct redeem *redeem = redeem_new(redeemer, x);
     if (!redeem) {
-        answer_refuse(x, &refusal_unavailable);
+        redeem_refusal_reply(x, &redeem_refusal_unavailable);
         return;
     }
     redeem->operation = operation;
@@ -42,7 +42,7 @@ void redeem_refuse_too_large(struct redeemer *redeemer, struct http_exchange *x,
                              const char *operation) {
     struct redeem *redeem = redeem_new(redeemer, x);
     if (!redeem) {
-        answer_refuse(x, &refusal_unavailable);
+        redeem_refusal_reply(x, &redeem_refusal_unavailable);
         return;
     }
     redeem->operation = operation;

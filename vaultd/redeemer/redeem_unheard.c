@@ -24,5 +24,5 @@ void redeem_refuse_unheard(struct redeem *redeem, vlt_result why) {
     event.forwarder = bytes_of_text(redeem->forwarder_name);
     if (vlt_is_ok(grant_parse(bytes_of_text(redeem->grant), room, &grant)))
         describe(&grant, &event);
-    redeem_refuse_with(redeem, &refusal_unavailable, &event);
+    redeem_refuse_with(redeem, &redeem_refusal_unavailable, &event);
 }

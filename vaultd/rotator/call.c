@@ -13,7 +13,7 @@
 #define HEADER_MAX (RECIPE_VALUE_MAX + 128)
 #define URL_MAX 5120
 
-struct caller {
+struct call {
     struct transfer_loop *loop;
     struct buf roots;
     long timeout_ms;
@@ -60,119 +60,119 @@ static char *heap_strdup(const char *text) {
 // ---- What curl tells us while it reads ----
 
 static size_t on_body(char *at, size_t size, size_t count, void *context) {
-    struct caller *caller = context;
-    size_t have = secret_size(caller->body), more = size * count;
-    if (more > secret_capacity(caller->body) - have)
+    struct call *call = context;
+    size_t have = secret_size(call->body), more = size * count;
+    if (more > secret_capacity(call->body) - have)
         return 0; // ends the transfer
-    uint8_t *room = secret_borrow_room(caller->body);
+    uint8_t *room = secret_borrow_room(call->body);
     memcpy(room + have, at, more);
-    secret_release_sized(caller->body, have + more);
+    secret_release_sized(call->body, have + more);
     return more;
 }
 
 // ---- The end of a call ----
 
-static void call_end(struct caller *caller) {
-    if (!caller->easy)
+static void call_end(struct call *call) {
+    if (!call->easy)
         return;
-    transfer_loop_remove(caller->loop, caller->easy);
-    curl_easy_cleanup(caller->easy);
-    curl_slist_free_all(caller->headers);
-    buf_done(&caller->sent);
-    secret_wipe(caller->body);
-    secret_wipe(caller->header);
-    caller->easy = NULL;
-    caller->headers = NULL;
+    transfer_loop_remove(call->loop, call->easy);
+    curl_easy_cleanup(call->easy);
+    curl_slist_free_all(call->headers);
+    buf_done(&call->sent);
+    secret_wipe(call->body);
+    secret_wipe(call->header);
+    call->easy = NULL;
+    call->headers = NULL;
 }
 
 static void on_over(CURL *easy, CURLcode code, void *context) {
-    struct caller *caller = context; // there is one call at a time
+    struct call *call = context; // there is one call at a time
     char why[CURL_ERROR_SIZE] = "";
     long status = 0;
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
     if (code != CURLE_OK) {
         snprintf(why, sizeof why, "%s",
-                 caller->error[0] ? caller->error : curl_easy_strerror(code));
+                 call->error[0] ? call->error : curl_easy_strerror(code));
         status = 0;
     }
-    struct secret *answer = caller->body;
-    caller->body = caller->answer;
-    caller->answer = answer;
-    call_end(caller); // `done` may begin another
+    struct secret *answer = call->body;
+    call->body = call->answer;
+    call->answer = answer;
+    call_end(call); // `done` may begin another
     struct bytes body = bytes_of(secret_borrow(answer), secret_size(answer));
-    caller->done(status < 0 ? 0 : (unsigned)status, body, why, caller->context);
+    call->done(status < 0 ? 0 : (unsigned)status, body, why, call->context);
     secret_release(answer);
     secret_wipe(answer);
 }
 
 // ---- Life ----
 
-vlt_result caller_new(struct event_base *base, struct caller **ret_caller) {
+vlt_result call_new(struct event_base *base, struct call **ret_call) {
     secret_heap_adopt(take_heap);
     if (curl_global_init_mem(CURL_GLOBAL_DEFAULT, heap_malloc, heap_free, heap_realloc, heap_strdup,
                              heap_calloc) != CURLE_OK)
         return vlt_fail(VLT_UNAVAILABLE, "libcurl does not start");
-    struct caller *caller = calloc(1, sizeof *caller);
-    if (!caller)
+    struct call *call = calloc(1, sizeof *call);
+    if (!call)
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
-    buf_init(&caller->roots, 64u << 10);
-    caller->body = secret_new(RECIPE_ANSWER_MAX);
-    caller->answer = secret_new(RECIPE_ANSWER_MAX);
-    caller->header = secret_new(HEADER_MAX);
-    vlt_result result = caller->body && caller->answer && caller->header
-                            ? transfer_loop_new(base, on_over, caller, &caller->loop)
+    buf_init(&call->roots, 64u << 10);
+    call->body = secret_new(RECIPE_ANSWER_MAX);
+    call->answer = secret_new(RECIPE_ANSWER_MAX);
+    call->header = secret_new(HEADER_MAX);
+    vlt_result result = call->body && call->answer && call->header
+                            ? transfer_loop_new(base, on_over, call, &call->loop)
                             : vlt_fail(VLT_UNAVAILABLE, "out of memory");
     if (!vlt_is_ok(result)) {
-        caller_free(caller);
+        call_free(call);
         return result;
     }
-    *ret_caller = caller;
+    *ret_call = call;
     return vlt_ok();
 }
 
-void caller_free(struct caller *caller) {
-    if (!caller)
+void call_free(struct call *call) {
+    if (!call)
         return;
-    call_end(caller);
-    transfer_loop_free(caller->loop);
-    secret_free(caller->body);
-    secret_free(caller->answer);
-    secret_free(caller->header);
-    buf_done(&caller->roots);
-    free(caller);
+    call_end(call);
+    transfer_loop_free(call->loop);
+    secret_free(call->body);
+    secret_free(call->answer);
+    secret_free(call->header);
+    buf_done(&call->roots);
+    free(call);
 }
 
-vlt_result caller_configure(struct caller *caller, struct bytes ca_pem, unsigned timeout_ms) {
-    buf_clear(&caller->roots);
-    buf_put(&caller->roots, ca_pem);
-    caller->timeout_ms = (long)timeout_ms;
-    return buf_failed(&caller->roots) ? vlt_fail(VLT_LIMIT, "too many roots") : vlt_ok();
+vlt_result call_configure(struct call *call, struct bytes ca_pem, unsigned timeout_ms) {
+    buf_clear(&call->roots);
+    buf_put(&call->roots, ca_pem);
+    call->timeout_ms = (long)timeout_ms;
+    return buf_failed(&call->roots) ? vlt_fail(VLT_LIMIT, "too many roots") : vlt_ok();
 }
 
 // ---- A request ----
 
-static bool add_header(struct caller *caller, const char *name, const char *prefix,
+static bool add_header(struct call *call, const char *name, const char *prefix,
                        struct bytes value) {
     size_t name_size = strlen(name), prefix_size = strlen(prefix);
-    if (name_size + prefix_size + value.size + 3 > secret_capacity(caller->header))
+    if (name_size + prefix_size + value.size + 3 > secret_capacity(call->header))
         return false;
     // A value with a line end would be two headers.
     for (size_t i = 0; i < value.size; i++)
         if (value.at[i] < 0x20 || value.at[i] == 0x7f)
             return false;
-    char *at = (char *)secret_borrow_room(caller->header);
-    size_t size = (size_t)snprintf(at, secret_capacity(caller->header), "%s: %s", name, prefix);
+    char *at = (char *)secret_borrow_room(call->header);
+    size_t size = (size_t)snprintf(at, secret_capacity(call->header), "%s: %s", name, prefix);
     memcpy(at + size, value.at, value.size);
     at[size + value.size] = 0;
-    struct curl_slist *grown = curl_slist_append(caller->headers, at);
-    secret_release_sized(caller->header, size + value.size);
-    secret_wipe(caller->header);
+    struct curl_slist *grown = curl_slist_append(call->headers, at);
+    secret_release_sized(call->header, size + value.size);
+    secret_wipe(call->header);
     if (grown)
-        caller->headers = grown;
+        call->headers = grown;
     return grown != NULL;
 }
 
-static vlt_result sign(struct caller *caller, const struct recipe_request *request,
+static vlt_result sign(struct call *call, const struct recipe_request *request,
                        struct bytes value) {
     const struct sigv4_request parts = {.method = request->method,
                                         .host = request->host,
@@ -185,75 +185,75 @@ static vlt_result sign(struct caller *caller, const struct recipe_request *reque
     struct sigv4_headers headers;
     VLT_TRY(sigv4_sign(&parts, value, &headers));
     struct bytes session = bytes_of_text(headers.security_token);
-    bool is_set = add_header(caller, "x-amz-date", "", bytes_of_text(headers.date)) &&
-                  add_header(caller, "authorization", "", bytes_of_text(headers.authorization)) &&
-                  (!session.size || add_header(caller, "x-amz-security-token", "", session));
+    bool is_set = add_header(call, "x-amz-date", "", bytes_of_text(headers.date)) &&
+                  add_header(call, "authorization", "", bytes_of_text(headers.authorization)) &&
+                  (!session.size || add_header(call, "x-amz-security-token", "", session));
     secret_cleanse(&headers, sizeof headers);
     return is_set ? vlt_ok() : vlt_fail(VLT_LIMIT, "a header is too long");
 }
 
-static vlt_result add_headers(struct caller *caller, const struct recipe_request *request,
+static vlt_result add_headers(struct call *call, const struct recipe_request *request,
                               const struct secret *secret) {
     struct bytes value = bytes_of(secret_borrow(secret), secret_size(secret));
     vlt_result result =
-        request->auth == RECIPE_AUTH_SIGV4 ? sign(caller, request, value)
-        : add_header(caller, request->header, request->prefix, value)
+        request->auth == RECIPE_AUTH_SIGV4 ? sign(call, request, value)
+        : add_header(call, request->header, request->prefix, value)
             ? vlt_ok()
             : vlt_fail(VLT_MALFORMED, "the credential does not fit into a header");
     secret_release(secret);
     if (vlt_is_ok(result) && request->content_type[0] &&
-        !add_header(caller, "content-type", "", bytes_of_text(request->content_type)))
+        !add_header(call, "content-type", "", bytes_of_text(request->content_type)))
         result = vlt_fail(VLT_LIMIT, "a header is too long");
     return result;
 }
 
-static bool set_bounds(struct caller *caller) {
-    const struct transfer_limits limits = {CONNECT_TIMEOUT_MS, caller->timeout_ms};
-    CURL *easy = caller->easy;
+static bool set_bounds(struct call *call) {
+    const struct transfer_limits limits = {CONNECT_TIMEOUT_MS, call->timeout_ms};
+    CURL *easy = call->easy;
     return transfer_bound(easy, &limits) && transfer_isolate(easy) &&
-           (!caller->roots.size || transfer_trust(easy, buf_bytes(&caller->roots))) &&
-           curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, caller->error) == CURLE_OK &&
+           (!call->roots.size || transfer_trust(easy, buf_bytes(&call->roots))) &&
+           curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->error) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_WRITEDATA, caller) == CURLE_OK;
+           curl_easy_setopt(easy, CURLOPT_WRITEDATA, call) == CURLE_OK;
 }
 
-static bool set_request(struct caller *caller, const struct recipe_request *request) {
+static bool set_request(struct call *call, const struct recipe_request *request) {
     char url[URL_MAX];
-    CURL *easy = caller->easy;
+    CURL *easy = call->easy;
     bool has_body = request->body.size || strcmp(request->method, "POST") == 0;
     int size = snprintf(url, sizeof url, "https://%s%.*s", request->host,
                         (int)request->target.size, (const char *)request->target.at);
-    buf_put(&caller->sent, buf_bytes(&request->body));
-    if (size < 0 || (size_t)size >= sizeof url || buf_failed(&caller->sent))
+    buf_put(&call->sent, buf_bytes(&request->body));
+    if (size < 0 || (size_t)size >= sizeof url || buf_failed(&call->sent))
         return false;
     if (has_body &&
-        (curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)caller->sent.size) != CURLE_OK ||
+        (curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)call->sent.size) != CURLE_OK ||
          curl_easy_setopt(easy, CURLOPT_POSTFIELDS,
-                          caller->sent.size ? (const char *)caller->sent.at : "") != CURLE_OK))
+                          call->sent.size ? (const char *)call->sent.at : "") != CURLE_OK))
         return false;
     return curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_HTTPHEADER, caller->headers) == CURLE_OK;
+           curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->headers) == CURLE_OK;
 }
 
-vlt_result call_begin(struct caller *caller, const struct recipe_request *request,
+vlt_result call_begin(struct call *call, const struct recipe_request *request,
                       const struct secret *value, call_done_fn *done, void *context) {
-    if (caller->easy)
+    if (call->easy)
         return vlt_fail(VLT_BUG, "a call is under way");
-    buf_init(&caller->sent, 16384);
-    caller->error[0] = 0;
-    caller->done = done;
-    caller->context = context;
-    caller->easy = curl_easy_init();
-    if (!caller->easy)
+    buf_init(&call->sent, 16384);
+    call->error[0] = 0;
+    call->done = done;
+    call->context = context;
+    call->easy = curl_easy_init();
+    if (!call->easy)
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
-    vlt_result result = add_headers(caller, request, value);
-    if (vlt_is_ok(result) && !(set_bounds(caller) && set_request(caller, request)))
+    vlt_result result = add_headers(call, request, value);
+    if (vlt_is_ok(result) && !(set_bounds(call) && set_request(call, request)))
         result = vlt_fail(VLT_UNAVAILABLE, "libcurl refuses the URL or an option");
     if (vlt_is_ok(result))
-        result = transfer_loop_add(caller->loop, caller->easy);
+        result = transfer_loop_add(call->loop, call->easy);
     if (!vlt_is_ok(result))
-        call_end(caller);
+        call_end(call);
     return result;
 }

@@ -10,20 +10,19 @@
 #include "libvault/recipe/recipe.h"
 
 struct event_base;
-struct caller;
+struct call;
 
-vlt_result caller_new(struct event_base *base, struct caller **ret_caller) VLT_MUST_USE;
-void caller_free(struct caller *caller); // drops a call that is under way; NULL is fine
+vlt_result call_new(struct event_base *base, struct call **ret_call) VLT_MUST_USE;
+void call_free(struct call *call); // drops a call that is under way; NULL is fine
 // Roots as PEM (empty: the system's); copied.
-vlt_result caller_configure(struct caller *caller, struct bytes ca_pem,
-                            unsigned timeout_ms) VLT_MUST_USE;
+vlt_result call_configure(struct call *call, struct bytes ca_pem, unsigned timeout_ms) VLT_MUST_USE;
 
 // `status` is 0 and `why` (for the log) is set when there was no answer. The body
 // is the callee's until it returns.
 typedef void call_done_fn(unsigned status, struct bytes body, const char *why, void *context);
 // Sends a rendered request with the credential `value` as its `auth` says. Takes
 // nothing. `done` is called exactly once, later, unless this fails.
-vlt_result call_begin(struct caller *caller, const struct recipe_request *request,
+vlt_result call_begin(struct call *call, const struct recipe_request *request,
                       const struct secret *value, call_done_fn *done, void *context) VLT_MUST_USE;
 
 #endif

@@ -54,7 +54,7 @@ static vlt_result start(struct rotator *rotator) {
     static const struct timeval second = {1, 0};
     struct event_base *base = role_base(rotator->role);
     secret_heap_adopt(take_jansson);
-    VLT_TRY(caller_new(base, &rotator->caller));
+    VLT_TRY(call_new(base, &rotator->call));
     rotator->program = program_new(base, rotator->role);
     rotator->tick = event_new(base, -1, EV_PERSIST, on_tick, rotator);
     if (!rotator->program || !rotator->tick || event_add(rotator->tick, &second) != 0)
@@ -83,7 +83,7 @@ static vlt_result settings(struct role *role, struct bytes frame, bool is_first,
     if (is_first)
         VLT_TRY(start(rotator));
     VLT_TRY(load_recipes(rotator, got.recipes_dir, fault));
-    VLT_TRY(caller_configure(rotator->caller, got.provider_ca, got.call_timeout_ms));
+    VLT_TRY(call_configure(rotator->call, got.provider_ca, got.call_timeout_ms));
     program_configure(rotator->program, got.call_timeout_ms);
     log_set_level((enum log_level)got.log_level);
     if (is_first)
@@ -130,7 +130,7 @@ int main(void) {
     };
     int status = role_run(&hooks, &rotator);
     work_free(rotator.work);
-    caller_free(rotator.caller);
+    call_free(rotator.call);
     program_free(rotator.program);
     if (rotator.tick)
         event_free(rotator.tick);

@@ -17,7 +17,7 @@ struct rotator {
     struct role *role;
     struct channel *keeper;
     struct recipe_set *recipes, *next_recipes; // next: once nothing is under way; or NULL
-    struct caller *caller;
+    struct call *call;
     struct program *program;
     struct event *tick;
     struct work *work;    // NULL: none

@@ -162,7 +162,7 @@ static vlt_result begin(struct work *work, enum recipe_step step, struct fault *
     VLT_TRY(recipe_render(work->recipe, step, &values, fault, &request));
     // The keeper permitted the value for one host.
     vlt_result result = strcmp(request.host, work->host) == 0
-                            ? call_begin(rotator->caller, &request, work->value, done[step], work)
+                            ? call_begin(rotator->call, &request, work->value, done[step], work)
                             : vlt_fail(VLT_DENIED, "a recipe sends one value to two hosts");
     recipe_request_done(&request);
     return result;

@@ -1,31 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vaultd/redeemer/answer.h"
+#include "vaultd/redeemer/redeem_refusal.h"
 
 #include "libvault/base/jsontext.h"
 
-const struct refusal refusal_no_token = {
+const struct redeem_refusal redeem_refusal_no_token = {
     401,
     "authentication_error",
     "no_token",
     "This endpoint takes access tokens of the vault, and none was sent.",
     "DPoP error=\"invalid_token\", algs=\"ES256 ES384 RS256 PS256 EdDSA\"",
     NULL};
-const struct refusal refusal_bad_token = {
+const struct redeem_refusal redeem_refusal_bad_token = {
     401, "authentication_error", "invalid_token",
     "The access token is malformed, expired, revoked or not of this vault. Get a new one.",
     "DPoP error=\"invalid_token\", algs=\"ES256 ES384 RS256 PS256 EdDSA\"", NULL};
-const struct refusal refusal_bad_proof = {
+const struct redeem_refusal redeem_refusal_bad_proof = {
     401, "authentication_error", "invalid_dpop_proof",
     "The access token is bound to a key, and the request does not prove that you hold it.",
     "DPoP error=\"invalid_dpop_proof\", algs=\"ES256 ES384 RS256 PS256 EdDSA\"", NULL};
-const struct refusal refusal_denied = {
+const struct redeem_refusal redeem_refusal_denied = {
     403,
     "permission_error",
     "not_permitted",
     "The access token does not permit this request. Ask your administrator, naming the request id.",
     NULL,
     NULL};
-const struct refusal refusal_unavailable = {
+const struct redeem_refusal redeem_refusal_unavailable = {
     503,
     "overloaded_error",
     "vault_unavailable",
@@ -33,8 +33,9 @@ const struct refusal refusal_unavailable = {
     NULL,
     NULL};
 
-const struct refusal *refusal_of(vlt_result result, const struct refusal *otherwise) {
-    return result.class == VLT_UNAVAILABLE || result.class == VLT_BUG ? &refusal_unavailable
+const struct redeem_refusal *redeem_refusal_of(vlt_result result,
+                                               const struct redeem_refusal *otherwise) {
+    return result.class == VLT_UNAVAILABLE || result.class == VLT_BUG ? &redeem_refusal_unavailable
                                                                       : otherwise;
 }
 
@@ -48,12 +49,12 @@ static void put_member(struct buf *out, const char *name, const char *value) {
     jsontext_put_string(out, bytes_of_text(value));
 }
 
-void answer_refuse(struct http_exchange *x, const struct refusal *refusal) {
-    answer_refuse_recorded(x, refusal, 0);
+void redeem_refusal_reply(struct http_exchange *x, const struct redeem_refusal *refusal) {
+    redeem_refusal_reply_recorded(x, refusal, 0);
 }
 
-void answer_refuse_recorded(struct http_exchange *x, const struct refusal *refusal,
-                            uint64_t sequence) {
+void redeem_refusal_reply_recorded(struct http_exchange *x, const struct redeem_refusal *refusal,
+                                   uint64_t sequence) {
     char digits[20];
     struct http_header headers[4] = {HTTP_HEADER("content-type", BYTES_LITERAL(HTTP_JSON_MEDIA)),
                                      HTTP_HEADER("cache-control", BYTES_LITERAL("no-store"))};
