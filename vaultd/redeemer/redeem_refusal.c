@@ -3,13 +3,6 @@
 
 #include "libvault/base/jsontext.h"
 
-const struct redeem_refusal redeem_refusal_no_token = {
-    401,
-    "authentication_error",
-    "no_token",
-    "This endpoint takes access tokens of the vault, and none was sent.",
-    "DPoP error=\"invalid_token\", algs=\"ES256 ES384 RS256 PS256 EdDSA\"",
-    NULL};
 const struct redeem_refusal redeem_refusal_bad_token = {
     401, "authentication_error", "invalid_token",
     "The access token is malformed, expired, revoked or not of this vault. Get a new one.",

@@ -10,7 +10,7 @@
 struct redeem_refusal {
     unsigned status;
     const char *type; // "authentication_error", "permission_error", …
-    const char *code; // stable, for programs: "token_expired", …
+    const char *code; // stable, for programs: "invalid_token", …
     const char *message;
     const char *www_authenticate; // may be NULL
     const char *dpop_nonce;       // may be NULL
@@ -18,8 +18,8 @@ struct redeem_refusal {
 
 // What a client is told about these kinds of failure. Denied and not found look
 // alike: which of the two it was is in the audit log.
-extern const struct redeem_refusal redeem_refusal_no_token, redeem_refusal_bad_token,
-    redeem_refusal_bad_proof, redeem_refusal_denied, redeem_refusal_unavailable;
+extern const struct redeem_refusal redeem_refusal_bad_token, redeem_refusal_bad_proof,
+    redeem_refusal_denied, redeem_refusal_unavailable;
 
 // Of a question that failed: unavailable when nobody could decide it, else `otherwise`.
 const struct redeem_refusal *redeem_refusal_of(vlt_result result,
