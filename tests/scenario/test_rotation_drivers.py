@@ -273,6 +273,92 @@ json.dump(answer, sys.stdout)
 '''
 
 
+# Its mint notes that it began, waits as long as there is FILE.hold, and says when
+# another one does the same at that time.
+ONE_AT_A_TIME = PROGRAM.replace("keys = json.load(open(path))", '''
+import fcntl, time
+def note(text):
+    with open(path + ".said", "a") as said:
+        said.write(text + "\\n")
+if ask["step"] == "mint":
+    mine = open(sys.argv[2], "w")
+    for _ in range(15):  # one that is killed needs a moment to end
+        try:
+            fcntl.flock(mine, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except OSError:
+            time.sleep(0.02)
+    else:
+        note("beside another one")
+    note("minting")
+    while os.path.exists(path + ".hold"):
+        time.sleep(0.02)
+keys = json.load(open(path))
+''')
+
+
+class OneAtATime(Drivers):
+    """Credentials whose driver is ONE_AT_A_TIME, each with files of its own."""
+
+    def __init__(self, names, **rotator):
+        super().__init__(**rotator)
+        program, lock = self.put_file("driver", ONE_AT_A_TIME), self.writable("lock", "")
+        os.chmod(program, 0o755)
+        for name in names:
+            self.writable(name, json.dumps({"p1": {"name": "x", "value": "secret-1"}}))
+            self.writable(f"{name}.said", "")
+            self.writable(f"{name}.seen", "")
+            self.put_file(f"{name}.hold", "")
+        self.extra["rotator"]["programs"] = [f"{name}={program} {self.folder}/{name} {lock}" for name in names]
+        self.write_config()
+        self.ready()
+        for name in names:
+            self.put_credential(name, "secret-1", "generic-bearer", "--host", "files.example")
+            self.automate(name, f"exec:{name}", **{"--key-id": "p1"})
+
+    def writable(self, name, text):
+        path = self.put_file(name, text)
+        os.chmod(path, 0o666)
+        return path
+
+    def said(self, name):
+        with open(f"{self.folder}/{name}.said") as said:
+            return said.read().splitlines()
+
+    def order(self, name):
+        self.vaultctl("rotate", "credential", name, "--detach")
+
+    def go_on(self, name):
+        """What it was held for ends well, and it never ran twice."""
+        os.unlink(f"{self.folder}/{name}.hold")
+        need(self.settled(name)["state"] == "idle", self.job(name))
+        need("beside another one" not in self.said(name), self.said(name))
+        with open(f"{self.folder}/{name}") as keys:
+            need(len(json.load(keys)) == 1, "a key stays behind")
+
+
+def a_program_ends_with_the_rotator_that_asked_for_it():
+    with OneAtATime(["held"], call_timeout_ms=60000) as lab:
+        lab.order("held")
+        wait_until("a program", lambda: lab.said("held") == ["minting"])
+        before = lab.pids()["rotator"]
+        os.kill(before, signal.SIGKILL)
+        wait_until("the step is taken up again", lambda: lab.said("held").count("minting") == 2)
+        need(lab.pids()["rotator"] != before, "by another rotator")
+        lab.go_on("held")
+
+
+def a_program_that_was_given_up_ends_before_the_next_begins():
+    with OneAtATime(["slow", "next"], call_timeout_ms=2000) as lab:
+        os.unlink(f"{lab.folder}/next.hold")
+        lab.order("slow")
+        wait_until("a program", lambda: "minting" in lab.said("slow"))
+        lab.order("next")
+        wait_until("the next one", lambda: "minting" in lab.said("next"))
+        need("beside another one" not in lab.said("next"), lab.said("next"))
+        lab.go_on("slow")
+
+
 def a_program_of_the_configuration_is_a_driver():
     with Drivers() as lab:
         program, keys = lab.put_file("driver", PROGRAM), lab.put_file("keys.json", json.dumps({"p1": {"name": "x", "value": "secret-1"}}))
@@ -329,4 +415,5 @@ if __name__ == "__main__":
               aws_keys_sign_and_replace_themselves, every_failure_of_every_step_heals_and_nothing_is_left_behind,
               a_provider_that_is_not_there_costs_nothing_but_time, a_key_that_does_not_work_is_given_up_and_revoked,
               what_the_driver_staged_can_be_given_up_and_what_it_promoted_rolled_back, a_value_goes_to_no_host_that_it_is_not_for,
-              a_program_of_the_configuration_is_a_driver, kills_at_any_instant_lose_and_leave_nothing)
+              a_program_of_the_configuration_is_a_driver, a_program_ends_with_the_rotator_that_asked_for_it,
+              a_program_that_was_given_up_ends_before_the_next_begins, kills_at_any_instant_lose_and_leave_nothing)

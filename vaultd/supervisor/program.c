@@ -66,11 +66,17 @@ static void become(const struct child_start *start, char *const *arguments, int 
     _exit(127);
 }
 
+// With what it has started. One that was forked a moment ago may not be a group yet.
+static void end(const struct running_program *program) {
+    if (program->pid <= 0)
+        return;
+    kill(-program->pid, SIGKILL);
+    kill(program->pid, SIGKILL);
+}
+
 static void on_deadline(evutil_socket_t fd, short what, void *context) {
-    struct running_program *program = context;
     log_warning("a driver program takes too long and is ended");
-    if (program->pid > 0)
-        kill(-program->pid, SIGKILL);
+    end(context);
 }
 
 static struct running_program *free_place(struct supervisor *supervisor) {
@@ -111,7 +117,9 @@ void program_run(struct supervisor *supervisor, struct bytes name, int fd) {
     if (!line)
         log_warning("rotator.programs has no program %.*s", (int)name.size,
                     (const char *)name.at);
-    else if (copy && place && supervisor->drain_phase < 0 && arguments_of(copy, arguments))
+    // It waits for one at a time: what still runs it has given up, and may begin again.
+    programs_end(supervisor);
+    if (copy && place && supervisor->drain_phase < 0 && arguments_of(copy, arguments))
         start(supervisor, place, arguments, fd);
     // The end of the stream tells the rotator when nothing was started.
     close(fd);
@@ -131,11 +139,15 @@ bool program_exited(struct supervisor *supervisor, pid_t pid) {
     return false;
 }
 
+void programs_end(struct supervisor *supervisor) {
+    for (size_t i = 0; i < PROGRAMS_RUNNING_MAX; i++)
+        end(&supervisor->programs[i]);
+}
+
 void programs_stop(struct supervisor *supervisor) {
+    programs_end(supervisor);
     for (size_t i = 0; i < PROGRAMS_RUNNING_MAX; i++) {
         struct running_program *program = &supervisor->programs[i];
-        if (program->pid > 0)
-            kill(-program->pid, SIGKILL);
         if (program->deadline)
             event_free(program->deadline);
         *program = (struct running_program){.pid = 0};

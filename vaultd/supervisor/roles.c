@@ -302,8 +302,10 @@ static void child_exited(struct supervisor *supervisor, struct child *child, int
     describe_exit(child, status, text, sizeof text);
     child->pid = 0;
     child->is_ready = false;
-    channel_free(child->channel);
+    channel_free(child->channel); // with it goes what it asked for and nobody has read
     child->channel = NULL;
+    if (child->row->role == IPC_ROTATOR)
+        programs_end(supervisor);
     if (supervisor->drain_phase < 0)
         plan_restart(supervisor, child, text);
     else

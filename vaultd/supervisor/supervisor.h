@@ -80,7 +80,10 @@ bool roles_identity(const struct config *config, enum ipc_role role, struct chil
 // the descriptor, which becomes standard input and output.
 void program_run(struct supervisor *supervisor, struct bytes name, int fd);
 bool program_exited(struct supervisor *supervisor, pid_t pid); // false: it is none
-void programs_stop(struct supervisor *supervisor);             // kills what runs
+// Kills what runs, when the rotator has ended: nobody hears the answer, and the next one
+// takes the step up again.
+void programs_end(struct supervisor *supervisor);
+void programs_stop(struct supervisor *supervisor); // the same, and frees
 
 // watch.c: replaces a role that hangs. From roles_start on; again after a reload.
 vlt_result watch_start(struct supervisor *supervisor) VLT_MUST_USE;
