@@ -17,11 +17,10 @@ import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, HERE)
 sys.path.insert(0, f"{HERE}/lib")
 from lab import HANGS_S, Lab, need, run, run_cases, wait_until  # noqa: E402
+from load import Load, all_recorded, gone, serve, serves, victims  # noqa: E402
 from pace import clock  # noqa: E402
-from test_audit import Load, all_recorded, gone, serve, serves, victims  # noqa: E402
 
 DISK_MIB = 96 + 4 * int(os.environ.get("VAULT_DISK_FAULTS", "20"))  # the log must fit when nobody fills it up
 FAULTS = int(os.environ.get("VAULT_DISK_FAULTS", "20"))

@@ -12,16 +12,10 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, f"{HERE}/lib")
+from auditlog import checkpoint_size  # noqa: E402
 from lab import HANGS_S, Lab, need, run, run_cases, wait_until  # noqa: E402
+from load import serve  # noqa: E402
 from ports import free_port  # noqa: E402
-
-
-def checkpoint_size(folder):
-    try:
-        with open(f"{folder}/checkpoint") as text:
-            return int(text.read().split("\n")[1])
-    except FileNotFoundError:
-        return 0
 
 
 def decide(lab, token, until):
@@ -34,14 +28,6 @@ def decide(lab, token, until):
 
 def bundles(folder):
     return sorted(name for name in os.listdir(f"{folder}/tile/entries") if not name.endswith(".p"))
-
-
-def serve(lab):
-    lab.start()
-    lab.init_with_issuer()
-    lab.put_credential()
-    lab.enrol()
-    return lab.token(lab.subject_token(groups=("ml", "ci")))
 
 
 def entries_move_to_an_archive():

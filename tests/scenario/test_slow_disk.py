@@ -14,9 +14,10 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 sys.path.insert(0, f"{HERE}/lib")
+from auditlog import published, vkey  # noqa: E402
 from lab import Lab, TREE, need, run, run_cases, wait_until  # noqa: E402
+from load import Load, all_recorded, serve, serves  # noqa: E402
 from pace import clock  # noqa: E402
-from test_audit import Load, all_recorded, published, serve, serves, vkey  # noqa: E402
 from test_disk_faults import Disk, stops  # noqa: E402
 
 # The supervisor gives a role a fixed environment: this stands in the auditor's place and adds to it.
