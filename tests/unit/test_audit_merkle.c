@@ -1,15 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Trees of every size up to some bound: what the compact range says, what the
 // stored tiles say and what proofs say is the same; nothing else is accepted.
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include "libvault/audit/tile.h"
 #include "tests/unit/check.h"
+#include "tests/unit/folder_fixture.h"
 
 #define LEAVES 70
 
@@ -156,9 +150,6 @@ static void bundle_survives_truncation(void **state) {
 }
 
 static void file_accepts_and_rejects(void **state) {
-    char name[] = "/tmp/vault-tile.XXXXXX";
-    assert_non_null(mkdtemp(name));
-    int folder = open(name, O_RDONLY | O_DIRECTORY);
     struct fault fault = {0};
     struct buf got;
     buf_init(&got, 1000);
@@ -178,20 +169,11 @@ static void file_accepts_and_rejects(void **state) {
     assert_int_equal(tiles.read(0, 256000, tiles.context, &hash).class, VLT_MALFORMED);
     assert_int_equal(tiles.read(0, 256256, tiles.context, &hash).class, VLT_LIMIT);
     tile_reader_done(&reader);
-    close(folder);
     buf_done(&got);
-    char *const argv[] = {(char[]){"rm"}, (char[]){"-rf"}, name, NULL};
-    pid_t child = fork();
-    if (child == 0)
-        execvp(argv[0], argv);
-    waitpid(child, NULL, 0);
 }
 
 // What stands under the temporary name: it is neither waited for nor followed.
 static void file_survives_what_has_its_temporary_name(void **state) {
-    char name[] = "/tmp/vault-tile.XXXXXX";
-    assert_non_null(mkdtemp(name));
-    int folder = open(name, O_RDONLY | O_DIRECTORY);
     struct fault fault = {0};
     struct buf got;
     buf_init(&got, 100);
@@ -211,11 +193,6 @@ static void file_survives_what_has_its_temporary_name(void **state) {
     assert_ok(tile_file_read(folder, "b", 100, &fault, &got));
     assert_true(bytes_equal_text(buf_bytes(&got), "fifofile"));
     buf_done(&got);
-    assert_int_equal(unlinkat(folder, ".new", AT_REMOVEDIR), 0);
-    assert_int_equal(unlinkat(folder, "a", 0), 0);
-    assert_int_equal(unlinkat(folder, "b", 0), 0);
-    close(folder);
-    assert_int_equal(rmdir(name), 0);
 }
 
 int main(void) {
@@ -225,8 +202,8 @@ int main(void) {
         cmocka_unit_test(consistency_accepts_own_proof_and_rejects_others),
         cmocka_unit_test(tile_path_accepts_every_number),
         cmocka_unit_test(bundle_survives_truncation),
-        cmocka_unit_test(file_accepts_and_rejects),
-        cmocka_unit_test(file_survives_what_has_its_temporary_name),
+        FOLDER_CASE(file_accepts_and_rejects),
+        FOLDER_CASE(file_survives_what_has_its_temporary_name),
     };
     return cmocka_run_group_tests(tests, make_tree, NULL);
 }

@@ -1,22 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // A log of 900 entries of which some were taken away: that passes where the log itself says
 // so, and nowhere else, whatever the file `pruned` claims.
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "libvault/audit/log_pruned.h"
 #include "libvault/audit/log_verify.h"
 #include "tests/unit/check.h"
+#include "tests/unit/folder_fixture.h"
 #include "tests/unit/log_fixture.h"
 
 #define ENTRIES 900
 #define OLD_ENTRIES 700
 
-static char path[64];
-static int folder, archive;
+static int archive;
 static struct note_key key;
 static struct jwk *signer;
 static struct checkpoint checkpoint;
@@ -63,10 +57,8 @@ static void make_old_root(void) {
 }
 
 static int make_log(void **state) {
-    snprintf(path, sizeof path, "/tmp/audit-pruned.XXXXXX");
-    assert_non_null(mkdtemp(path));
-    folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    made_key(&signer, &key);
+    assert_int_equal(folder_make(state), 0);
+    made_key(MADE_ORIGIN, NOTE_ED25519, &signer, &key);
     checkpoint = made_log(folder, ENTRIES, entry_of);
     made_checkpoint(folder, &checkpoint, signer, &key);
     make_old_root();
@@ -80,8 +72,7 @@ static int drop_log(void **state) {
     note_key_done(&key);
     jwk_free(signer);
     close(archive);
-    close(folder);
-    return made_remove(path);
+    return folder_drop(state);
 }
 
 // So many bundles are away, and the file says that; NULL: there is none.

@@ -1,30 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // log_verify over a log of 600 entries in files: what was signed passes, and no file can be
 // changed by a byte. (Without its first entries: test_audit_pruned.c.)
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "libvault/audit/log_verify.h"
 #include "tests/unit/check.h"
+#include "tests/unit/folder_fixture.h"
 #include "tests/unit/log_fixture.h"
 
 #define ENTRIES 600
 
-static char path[64];
-static int folder;
 static struct note_key key;
 static struct jwk *signer;
 
 static void put(const char *file, struct bytes content) { made_put(folder, file, content); }
 
 static int make_log(void **state) {
-    snprintf(path, sizeof path, "/tmp/audit-verify.XXXXXX");
-    assert_non_null(mkdtemp(path));
-    folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    made_key(&signer, &key);
+    assert_int_equal(folder_make(state), 0);
+    made_key(MADE_ORIGIN, NOTE_ED25519, &signer, &key);
     const struct checkpoint checkpoint = made_log(folder, ENTRIES, NULL);
     made_checkpoint(folder, &checkpoint, signer, &key);
     return 0;
@@ -33,8 +24,7 @@ static int make_log(void **state) {
 static int drop_log(void **state) {
     note_key_done(&key);
     jwk_free(signer);
-    close(folder);
-    return made_remove(path);
+    return folder_drop(state);
 }
 
 static vlt_result verify(struct log_verify what, struct fault *fault,
@@ -124,42 +114,37 @@ static void verify_accepts_and_rejects_by_parts(void **state) {
 
 // Somebody else's folder may hold anything: what never ends or never begins is no file.
 static void verify_rejects_what_is_no_file(void **state) {
-    char good[128], odd[128];
+    static const char odd[] = "tile/entries/001";
     struct log_verified verified;
     struct fault fault = {0};
-    snprintf(odd, sizeof odd, "%s/tile/entries/001", path);
-    snprintf(good, sizeof good, "%s/good", path);
-    assert_int_equal(rename(odd, good), 0);
+    assert_int_equal(renameat(folder, odd, folder, "good"), 0);
     alarm(10); // opening it must not wait for a writer
-    assert_int_equal(mkfifo(odd, 0600), 0);
+    assert_int_equal(mkfifoat(folder, odd, 0600), 0);
     assert_int_equal(verify((struct log_verify){0}, &fault, &verified).class, VLT_UNAVAILABLE);
-    assert_non_null(strstr(fault.text, "tile/entries/001"));
+    assert_non_null(strstr(fault.text, odd));
     alarm(0);
-    assert_int_equal(unlink(odd), 0);
-    assert_int_equal(symlink("/dev/zero", odd), 0);
+    assert_int_equal(unlinkat(folder, odd, 0), 0);
+    assert_int_equal(symlinkat("/dev/zero", folder, odd), 0);
     assert_int_equal(verify((struct log_verify){0}, NULL, &verified).class, VLT_UNAVAILABLE);
-    assert_int_equal(rename(good, odd), 0);
+    assert_int_equal(renameat(folder, "good", folder, odd), 0);
     assert_ok(verify((struct log_verify){0}, NULL, &verified));
 }
 
 // An archive has no file `checkpoint`: the largest of its checkpoints counts, once it is signed.
 static void verify_accepts_an_archive(void **state) {
-    char from[128], to[128];
     struct log_verified verified;
-    snprintf(from, sizeof from, "%s/checkpoint", path);
-    snprintf(to, sizeof to, "%s/checkpoints/600", path);
     put("checkpoints/88", BYTES_LITERAL("an earlier one"));
     put("checkpoints/x99", BYTES_LITERAL("none"));
     assert_int_equal(log_checkpoint_newest(folder), 88);
     assert_ok(verify((struct log_verify){0}, NULL, &verified)); // there is a newer file
-    assert_int_equal(rename(from, to), 0);
+    assert_int_equal(renameat(folder, "checkpoint", folder, "checkpoints/600"), 0);
     assert_int_equal(log_checkpoint_newest(folder), 600);
     assert_ok(verify((struct log_verify){0}, NULL, &verified));
     assert_int_equal(verified.checkpoint.size, ENTRIES);
     put("checkpoints/601", BYTES_LITERAL("nobody's word"));
     assert_int_equal(verify((struct log_verify){0}, NULL, &verified).class, VLT_MALFORMED);
     assert_int_equal(unlinkat(folder, "checkpoints/601", 0), 0);
-    assert_int_equal(rename(to, from), 0);
+    assert_int_equal(renameat(folder, "checkpoints/600", folder, "checkpoint"), 0);
     assert_ok(verify((struct log_verify){0}, NULL, &verified));
 }
 

@@ -1,15 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a witness answers (C2SP tlog-witness), from the empty log on.
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
 #include "libvault/audit/witness.h"
 #include "libvault/base/b64u.h"
-#include "libvault/crypto/jws.h"
-#include "libvault/crypto/pkey.h"
 #include "tests/unit/check.h"
+#include "tests/unit/folder_fixture.h"
 #include "tests/unit/log_fixture.h"
 
 #define ENTRIES 8
@@ -25,12 +19,7 @@ static struct merkle_hash leaves[ENTRIES];
 static struct log_key before, after, stranger, own; // the first two are of one log
 
 static void make_key(const char *name, enum note_key_type type, struct log_key *made) {
-    EVP_PKEY *pkey;
-    uint8_t public_key[32];
-    assert_ok(pkey_generate(PKEY_ED25519, &pkey));
-    assert_ok(pkey_ed25519_public(pkey, public_key));
-    assert_ok(jwk_of_pkey(pkey, NULL, &made->signer));
-    assert_ok(note_key_init(bytes_of_text(name), type, public_key, &made->key));
+    made_key(name, type, &made->signer, &made->key);
 }
 
 static int set_up(void **state) {
@@ -64,16 +53,13 @@ static int tear_down(void **state) {
 // ---- One witness in a folder of its own ----
 
 struct fixture {
-    char path[64];
     struct witness witness;
     struct buf answer;
 };
 
 static void begin(struct fixture *f) {
-    *f = (struct fixture){.path = "/tmp/test_audit_witness.XXXXXX"};
-    assert_non_null(mkdtemp(f->path));
-    f->witness.folder = open(f->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    assert_true(f->witness.folder >= 0);
+    assert_int_equal(folder_make(NULL), 0);
+    *f = (struct fixture){.witness.folder = folder};
     f->witness.logs[0] = before.key;
     f->witness.logs[1] = stranger.key;
     f->witness.logs[2] = after.key;
@@ -84,8 +70,7 @@ static void begin(struct fixture *f) {
 }
 
 static void end(struct fixture *f) {
-    close(f->witness.folder);
-    assert_int_equal(made_remove(f->path), 0);
+    assert_int_equal(folder_drop(NULL), 0);
     buf_done(&f->answer);
 }
 

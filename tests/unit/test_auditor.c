@@ -1,42 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The journal of the auditor: torn lines, missing, cut and replaced files, a full
 // disk, and reading.
-#include <errno.h>
-#include <fcntl.h>
-#include <ftw.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
+#include "tests/unit/auditor_fixture.h"
 #include "tests/unit/check.h"
-#include "vaultd/auditor/log_file.h"
-
-static char folder[64];
-static struct fault fault;
-
-static int make_folder(void **state) {
-    snprintf(folder, sizeof folder, "/tmp/test_auditor.XXXXXX");
-    fault = (struct fault){0};
-    return mkdtemp(folder) == NULL;
-}
-
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk) {
-    return remove(path);
-}
-static int remove_folder(void **state) { return nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS); }
-
-static struct log_file *open_log(void) {
-    struct log_file *file = NULL;
-    vlt_result result = log_file_open(folder, &fault, &file);
-    if (!vlt_is_ok(result))
-        print_error("%s\n", fault_or_reason(&fault, result));
-    assert_true(vlt_is_ok(result));
-    return file;
-}
 
 static uint64_t add(struct log_file *file, const char *tenant, const char *reason) {
     const struct audit_event event = {.kind = AUDIT_ADMIN,
@@ -51,19 +17,6 @@ static uint64_t add(struct log_file *file, const char *tenant, const char *reaso
 }
 
 static void sync_log(struct log_file *file) { assert_true(vlt_is_ok(log_file_sync(file, &fault))); }
-
-static void path_of(const char *name, char path[160]) {
-    snprintf(path, 160, "%s/%s", folder, name);
-}
-#define FIRST "00000000000000000001.jsonl"
-
-static size_t size_of(const char *name) {
-    char path[160];
-    struct stat status;
-    path_of(name, path);
-    assert_int_equal(stat(path, &status), 0);
-    return (size_t)status.st_size;
-}
 
 static size_t lines_from(struct log_file *file, uint64_t first, uint32_t count, const char *tenant,
                          uint64_t *ret_next) {
@@ -103,9 +56,7 @@ static void log_accepts_entries_and_reads_them(void **state) {
 }
 
 static void append(const char *name, const char *text, size_t size) {
-    char path[160];
-    path_of(name, path);
-    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT, 0640);
+    int fd = openat(folder, name, O_WRONLY | O_APPEND | O_CREAT, 0640);
     assert_true(fd >= 0);
     assert_int_equal(write(fd, text, size), size);
     close(fd);
@@ -117,7 +68,7 @@ static void log_survives_a_torn_line(void **state) {
     add(file, "a", "two");
     sync_log(file);
     log_file_close(file);
-    size_t whole = size_of(FIRST);
+    off_t whole = size_of(FIRST);
     append(FIRST, "{\"kind\":\"adm", 12);
     file = open_log();
     assert_int_equal(size_of(FIRST), whole);
@@ -137,28 +88,25 @@ static void log_rejects_missing_entries(void **state) {
     log_file_close(file);
     append("00000000000000000005.jsonl", "{}\n", 3);
     file = NULL;
-    assert_int_equal(log_file_open(folder, &fault, &file).class, VLT_CONFLICT);
+    assert_int_equal(log_file_open(folder_path, &fault, &file).class, VLT_CONFLICT);
     assert_null(file);
     assert_non_null(strstr(fault.text, "entries 2 to 4 are missing"));
-    assert_non_null(strstr(fault.text, folder));
+    assert_non_null(strstr(fault.text, folder_path));
 }
 
 static void log_rejects_an_older_segment_that_is_torn(void **state) {
     struct log_file *file = NULL;
     append(FIRST, "{}\n{\"half", 9);
     append("00000000000000000002.jsonl", "{}\n", 3);
-    assert_int_equal(log_file_open(folder, &fault, &file).class, VLT_CONFLICT);
+    assert_int_equal(log_file_open(folder_path, &fault, &file).class, VLT_CONFLICT);
     assert_non_null(strstr(fault.text, FIRST));
 }
 
 static void log_rejects_a_replaced_file(void **state) {
     struct log_file *file = open_log();
-    char path[160], away[160];
     add(file, "a", "one");
     sync_log(file);
-    path_of(FIRST, path);
-    path_of("away", away);
-    assert_int_equal(rename(path, away), 0);
+    assert_int_equal(renameat(folder, FIRST, folder, "away"), 0);
     add(file, "a", "two");
     assert_int_equal(log_file_sync(file, &fault).class, VLT_UNAVAILABLE); // gone
     append(FIRST, "", 0);
@@ -166,7 +114,7 @@ static void log_rejects_a_replaced_file(void **state) {
     assert_int_equal(log_file_sync(file, &fault).class, VLT_UNAVAILABLE); // another
     assert_non_null(strstr(fault.text, "replaced"));
     assert_int_equal(log_file_next(file), 2); // the numbers are free again
-    assert_int_equal(rename(away, path), 0);
+    assert_int_equal(renameat(folder, "away", folder, FIRST), 0);
     assert_int_equal(add(file, "a", "two"), 2);
     sync_log(file);
     log_file_close(file);
@@ -174,36 +122,29 @@ static void log_rejects_a_replaced_file(void **state) {
 
 static void log_rejects_a_file_that_was_cut(void **state) {
     struct log_file *file = open_log();
-    char path[160];
     add(file, "a", "one");
     sync_log(file);
-    path_of(FIRST, path);
-    assert_int_equal(truncate(path, 5), 0);
+    cut(FIRST, 5);
     add(file, "a", "two");
     assert_int_equal(log_file_sync(file, &fault).class, VLT_UNAVAILABLE);
     assert_non_null(strstr(fault.text, "was cut"));
     log_file_close(file);
 }
 
-// RLIMIT_FSIZE cuts a write short where a full disk would.
 static void log_survives_a_full_disk(void **state) {
     struct log_file *file = open_log();
-    struct rlimit before;
     uint64_t next;
     add(file, "a", "one");
     sync_log(file);
-    size_t whole = size_of(FIRST);
-    signal(SIGXFSZ, SIG_IGN);
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
-    for (size_t room = 0; room < 200; room += 10) { // however much of the batch still fits
-        const struct rlimit limit = {whole + room, before.rlim_max};
+    const off_t whole = size_of(FIRST);
+    for (unsigned room = 0; room < 200; room += 10) { // however much of the batch still fits
         for (int i = 0; i < 5; i++)
             add(file, "a",
                 "does not fit, whatever happens, because it is so long that it must be cut "
                 "somewhere");
-        assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+        limit_files((rlim_t)whole + room);
         vlt_result result = log_file_sync(file, &fault);
-        assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+        limit_files(RLIM_INFINITY);
         assert_int_equal(result.class, VLT_UNAVAILABLE);
         assert_int_equal(log_file_next(file), 2);
         assert_int_equal(size_of(FIRST), whole);
@@ -263,15 +204,18 @@ static void log_rejects_a_folder_that_is_none(void **state) {
     assert_null(file);
 }
 
-#define CASE(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
-
 int main(void) {
     const struct CMUnitTest tests[] = {
-        CASE(log_accepts_entries_and_reads_them), CASE(log_survives_a_torn_line),
-        CASE(log_rejects_missing_entries),        CASE(log_rejects_an_older_segment_that_is_torn),
-        CASE(log_rejects_a_replaced_file),        CASE(log_rejects_a_file_that_was_cut),
-        CASE(log_survives_a_full_disk),           CASE(log_rejects_more_than_a_batch_holds),
-        CASE(log_survives_other_files_in_its_folder), CASE(log_rejects_a_folder_that_is_none),
+        LOG_CASE(log_accepts_entries_and_reads_them),
+        LOG_CASE(log_survives_a_torn_line),
+        LOG_CASE(log_rejects_missing_entries),
+        LOG_CASE(log_rejects_an_older_segment_that_is_torn),
+        LOG_CASE(log_rejects_a_replaced_file),
+        LOG_CASE(log_rejects_a_file_that_was_cut),
+        LOG_CASE(log_survives_a_full_disk),
+        LOG_CASE(log_rejects_more_than_a_batch_holds),
+        LOG_CASE(log_survives_other_files_in_its_folder),
+        LOG_CASE(log_rejects_a_folder_that_is_none),
     };
     return cmocka_run_group_tests_name("auditor", tests, NULL, NULL);
 }

@@ -1,26 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // Group commit: who shares a sync with whom, on disks of any speed, and who is
 // told what when a write fails. This file's fdatasync takes as long as a case says.
-#include <ftw.h>
 #include <sched.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "tests/unit/auditor_fixture.h"
 #include "tests/unit/check.h"
 #include "vaultd/auditor/group.h"
 #include "vaultd/auditor/spare.h"
 
 #define CALLERS 16
-#define JOURNAL "00000000000000000001.jsonl"
 
 int fdatasync(int fd); // instead of the C library's
 
-static char folder[64];
-static struct fault fault;
 static struct event_base *base;
 static struct log_file *file;
 static struct group *group;
@@ -46,26 +40,21 @@ static void settled(bool is_lost, void *context) {
 }
 
 static int begin(void **state) {
-    snprintf(folder, sizeof folder, "/tmp/test_auditor.XXXXXX");
     answered = refused = settled_count = 0;
     atomic_store(&sync_ms, 0);
-    if (!mkdtemp(folder) || !(base = event_base_new()))
+    if (log_make(state) != 0 || !(base = event_base_new()))
         return -1;
-    if (!vlt_is_ok(log_file_open(folder, &fault, &file)) ||
-        !vlt_is_ok(group_new(base, file, settled, &settled_count, &group)))
+    file = open_log();
+    if (!vlt_is_ok(group_new(base, file, settled, &settled_count, &group)))
         return -1;
     return vlt_is_ok(group_start(group)) ? 0 : -1;
-}
-
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk) {
-    return remove(path);
 }
 
 static int end(void **state) {
     group_free(group);
     log_file_close(file);
     event_base_free(base);
-    return nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    return folder_drop(state);
 }
 
 static void on_done(struct ipc_call *call, vlt_result result, uint64_t sequence, void *context);
@@ -189,12 +178,9 @@ static void group_accepts_an_entry_that_is_there(void **state) {
 }
 
 static void group_rejects_both_groups_when_a_write_fails(void **state) {
-    char path[128], away[128];
-    snprintf(path, sizeof path, "%s/%s", folder, JOURNAL);
-    snprintf(away, sizeof away, "%s/away", folder);
     ask(NULL);
     run_until(&answered, 1);
-    assert_int_equal(rename(path, away), 0);
+    assert_int_equal(renameat(folder, FIRST, folder, "away"), 0);
     ask(NULL);
     event_base_loop(base, EVLOOP_NONBLOCK);
     ask(NULL);
@@ -203,7 +189,7 @@ static void group_rejects_both_groups_when_a_write_fails(void **state) {
     assert_true(was_lost);
     assert_non_null(group_failure(group));
     assert_int_equal(log_file_next(file), 2);
-    assert_int_equal(rename(away, path), 0);
+    assert_int_equal(renameat(folder, "away", folder, FIRST), 0);
     assert_int_equal(ask(NULL), 2);
     run_until(&answered, 2);
     assert_null(group_failure(group));

@@ -1,13 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The small files beside the tiles: what is missing or altered is written again, as it was
 // published last, and what is as it must be is left alone.
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "tests/unit/check.h"
+#include "tests/unit/folder_fixture.h"
 #include "tests/unit/log_fixture.h"
 #include "vaultd/auditor/public_files.h"
 
@@ -15,38 +10,28 @@
 #define KEY_1 "d6cc2a3066fc4572780b92c16bdaecd2ce1ad0f8f4da01567d4526cc6cec7ae8"
 #define CHECKPOINT_1 "27a24a7c1c368e90aaef651e4801223dbf57b5841cd94a3026870c3f26c623d8"
 
-static char path[64];
-static int folder;
 static struct public_files files;
 static struct buf repaired;
 
-static int make_folder(void **state) {
-    snprintf(path, sizeof path, "/tmp/public-files.XXXXXX");
-    folder = mkdtemp(path) ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+static int begin(void **state) {
+    if (folder_make(state) != 0)
+        return -1;
     files = (struct public_files){0};
     buf_init(&repaired, PUBLIC_FILES_REPAIRED_MAX);
     made_put(folder, "vkey", BYTES_LITERAL("key 1\n"));
     made_put(folder, "checkpoint", BYTES_LITERAL("checkpoint 1\n"));
     made_put(folder, "handover/01234567", BYTES_LITERAL("from 0 to 1\n"));
     made_put(folder, "handover/else", BYTES_LITERAL("no key's\n"));
-    return folder < 0;
+    return 0;
 }
 
-static int drop_folder(void **state) {
+static int end(void **state) {
     public_files_done(&files);
     buf_done(&repaired);
-    close(folder);
-    return made_remove(path);
+    return folder_drop(state);
 }
 
-static bool holds(const char *file, const char *text) {
-    struct buf content;
-    buf_init(&content, NOTE_MAX_BYTES);
-    bool is_so = vlt_is_ok(tile_file_read(folder, file, NOTE_MAX_BYTES, NULL, &content)) &&
-                 bytes_equal_text(buf_bytes(&content), text);
-    buf_done(&content);
-    return is_so;
-}
+static bool holds(const char *file, const char *text) { return made_holds(folder, file, text); }
 
 static void keep(const char *expected) {
     assert_ok(public_files_keep(&files, folder, NULL, &repaired));
@@ -129,23 +114,21 @@ static void files_reject_links(void **state) {
 }
 
 static void files_survive_what_is_no_file(void **state) {
-    char file[96];
     struct fault fault = {0};
     public_files_learn(&files, folder);
-    snprintf(file, sizeof file, "%s/vkey", path);
-    assert_int_equal(unlink(file), 0);
-    assert_int_equal(mkfifo(file, 0600), 0);
+    assert_int_equal(unlinkat(folder, "vkey", 0), 0);
+    assert_int_equal(mkfifoat(folder, "vkey", 0600), 0);
     alarm(10);
     keep("vkey (no file that can be read)");
     alarm(0);
-    assert_int_equal(unlink(file), 0);
-    assert_int_equal(mkdir(file, 0755), 0); // nothing can take its place
+    assert_int_equal(unlinkat(folder, "vkey", 0), 0);
+    assert_int_equal(mkdirat(folder, "vkey", 0755), 0); // nothing can take its place
     assert_int_equal(unlinkat(folder, "checkpoint", 0), 0); // comes after it, and back
     assert_int_equal(public_files_keep(&files, folder, &fault, &repaired).class, VLT_UNAVAILABLE);
     assert_non_null(strstr(fault.text, "vkey"));
     assert_string_equal(buf_text(&repaired), "checkpoint (missing)");
     assert_true(holds("checkpoint", "checkpoint 1\n"));
-    assert_int_equal(rmdir(file), 0);
+    assert_int_equal(unlinkat(folder, "vkey", AT_REMOVEDIR), 0);
     keep("vkey (missing)");
     for (unsigned i = 0; i < PUBLIC_FILES_MAX + 10; i++) { // more than are looked after
         char name[32];
@@ -163,23 +146,25 @@ static void files_survive_what_is_no_file(void **state) {
     assert_false(buf_failed(&repaired));
     size_t named = 0; // each of them, in lines that an entry has room for
     for (struct bytes rest = buf_bytes(&repaired); rest.size;) {
-        const size_t end = bytes_find(rest, '\n');
-        assert_true(end <= 440);
-        for (size_t i = 0; i < end; i++)
+        const size_t size = bytes_find(rest, '\n');
+        assert_true(size <= 440);
+        for (size_t i = 0; i < size; i++)
             named += rest.at[i] == '(';
-        rest = bytes_from(rest, end + 1);
+        rest = bytes_from(rest, size + 1);
     }
     assert_int_equal(named, PUBLIC_FILES_MAX - 3); // the rest is there
     keep("");
 }
 
+#define CASE(test) cmocka_unit_test_setup_teardown(test, begin, end)
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(files_accept_what_they_were, make_folder, drop_folder),
-        cmocka_unit_test_setup_teardown(files_accept_what_is_published, make_folder, drop_folder),
-        cmocka_unit_test_setup_teardown(files_accept_what_is_put_right, make_folder, drop_folder),
-        cmocka_unit_test_setup_teardown(files_reject_links, make_folder, drop_folder),
-        cmocka_unit_test_setup_teardown(files_survive_what_is_no_file, make_folder, drop_folder),
+        CASE(files_accept_what_they_were),
+        CASE(files_accept_what_is_published),
+        CASE(files_accept_what_is_put_right),
+        CASE(files_reject_links),
+        CASE(files_survive_what_is_no_file),
     };
     return cmocka_run_group_tests_name("auditor_public_files", tests, NULL, NULL);
 }

@@ -1,29 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // What may be taken away from a log, and what a crash in between leaves.
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "tests/unit/check.h"
+#include "tests/unit/folder_fixture.h"
 #include "tests/unit/log_fixture.h"
 #include "vaultd/auditor/retention.h"
-
-static char path[64];
-static int folder;
-
-static int make_folder(void **state) {
-    snprintf(path, sizeof path, "/tmp/retention.XXXXXX");
-    folder = mkdtemp(path) ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    return folder < 0;
-}
-
-static int drop_folder(void **state) {
-    close(folder);
-    return made_remove(path);
-}
 
 static bool has_bundle(uint64_t number) {
     char file[TILE_PATH_MAX];
@@ -165,7 +147,7 @@ static void retention_rejects_what_the_archive_does_not_have(void **state) {
     struct fault fault = {0};
     char archive[80], file[TILE_PATH_MAX];
     uint64_t pruned = 77;
-    snprintf(archive, sizeof archive, "%s/archive", path);
+    snprintf(archive, sizeof archive, "%s/archive", folder_path);
     struct retention order = make_log(10 * TILE_WIDTH, 512, archive);
     assert_int_equal(prune(&order, 512, &fault, &pruned).class,
                      VLT_UNAVAILABLE); // there is none
@@ -182,7 +164,7 @@ static void retention_rejects_what_the_archive_does_not_have(void **state) {
     }
     assert_non_null(strstr(fault.text, "tile/entries/001"));
     // An archive that is the log itself would go with it, in whatever disguise.
-    order.archive = path;
+    order.archive = folder_path;
     assert_int_equal(prune(&order, 512, &fault, &pruned).class, VLT_CONFLICT);
     order.archive = archive;
     tile_path(TILE_ENTRIES, 1, TILE_WIDTH, file);
@@ -210,17 +192,12 @@ static void retention_rejects_what_the_archive_does_not_have(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(retention_rejects_what_is_not_behind_the_checkpoint,
-                                        make_folder, drop_folder),
-        cmocka_unit_test_setup_teardown(retention_rejects_what_the_log_does_not_say, make_folder,
-                                        drop_folder),
-        cmocka_unit_test_setup_teardown(retention_accepts_a_listener, make_folder, drop_folder),
-        cmocka_unit_test_setup_teardown(retention_accepts_full_tiles_step_by_step, make_folder,
-                                        drop_folder),
-        cmocka_unit_test_setup_teardown(retention_rejects_what_the_archive_does_not_have,
-                                        make_folder, drop_folder),
-        cmocka_unit_test_setup_teardown(retention_survives_a_crash_in_between, make_folder,
-                                        drop_folder),
+        FOLDER_CASE(retention_rejects_what_is_not_behind_the_checkpoint),
+        FOLDER_CASE(retention_rejects_what_the_log_does_not_say),
+        FOLDER_CASE(retention_accepts_a_listener),
+        FOLDER_CASE(retention_accepts_full_tiles_step_by_step),
+        FOLDER_CASE(retention_rejects_what_the_archive_does_not_have),
+        FOLDER_CASE(retention_survives_a_crash_in_between),
     };
     return cmocka_run_group_tests_name("auditor_retention", tests, NULL, NULL);
 }

@@ -1,50 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Room that the journal writes ahead: what is in it after a crash, who may cut it,
 // and groups that are gathered while another one is on its way to the disk.
-#include <fcntl.h>
-#include <ftw.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
+#include "tests/unit/auditor_fixture.h"
 #include "tests/unit/check.h"
 #include "vaultd/auditor/journal_cursor.h"
 #include "vaultd/auditor/journal_lock.h"
-#include "vaultd/auditor/log_file.h"
 #include "vaultd/auditor/spare.h"
 
 #define SECTOR 512
 #define ROOM (256u << 10)
 #define TORN 300 // power losses
-#define FIRST "00000000000000000001.jsonl"
 #define SECOND "00000000000000000004.jsonl" // after three entries
-
-static char folder[64];
-static struct fault fault;
-
-static int make_folder(void **state) {
-    snprintf(folder, sizeof folder, "/tmp/test_auditor.XXXXXX");
-    fault = (struct fault){0};
-    return mkdtemp(folder) == NULL;
-}
-
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk) {
-    return remove(path);
-}
-static int remove_folder(void **state) { return nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS); }
-
-static struct log_file *open_log(void) {
-    struct log_file *file = NULL;
-    vlt_result result = log_file_open(folder, &fault, &file);
-    if (!vlt_is_ok(result))
-        print_error("%s\n", fault_or_reason(&fault, result));
-    assert_true(vlt_is_ok(result));
-    return file;
-}
 
 static void add(struct log_file *file, unsigned count) {
     for (unsigned i = 0; i < count; i++) {
@@ -64,18 +30,9 @@ static void add_durably(struct log_file *file, unsigned count) {
 }
 
 static int open_file(const char *name) {
-    char path[160];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    int fd = open(path, O_RDWR);
+    int fd = openat(folder, name, O_RDWR | O_CLOEXEC);
     assert_true(fd >= 0);
     return fd;
-}
-
-static size_t size_of(const char *name) {
-    char path[160];
-    struct stat status;
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return stat(path, &status) == 0 ? (size_t)status.st_size : 0;
 }
 
 // A small one; that the real one is no different but in size, a case says.
@@ -95,19 +52,19 @@ static struct log_file *open_with_room(void) {
     add_durably(file, 5);
     assert_false(log_file_has_spare(file));
     assert_int_equal(size_of(SECOND), ROOM);
-    assert_int_equal(size_of(SPARE_NAME), 0);
+    assert_int_equal(size_of(SPARE_NAME), -1);
     return file;
 }
 
 // Bytes of the second file before its room.
-static size_t used(void) {
+static off_t used(void) {
     int fd = open_file(SECOND);
     static char text[1 << 16];
     ssize_t got = pread(fd, text, sizeof text, 0);
     close(fd);
     assert_true(got > 0);
     const char *zero = memchr(text, 0, (size_t)got);
-    return zero ? (size_t)(zero - text) : (size_t)got;
+    return zero ? zero - text : got;
 }
 
 // Each entry stands where it belongs, seen as the publisher sees them.
@@ -117,12 +74,9 @@ static void all_are_there(const struct log_file *file, uint64_t count) {
     journal_cursor_init(&cursor, 1, 1);
     for (uint64_t sequence = 1; sequence <= count; sequence++) {
         struct bytes entry;
-        char number[40];
-        int size =
-            snprintf(number, sizeof number, "\"sequence\":%llu,", (unsigned long long)sequence);
         assert_true(vlt_is_ok(
             journal_cursor_next(&cursor, log_file_folder_open(file), &fault, &entry)));
-        assert_non_null(memmem(entry.at, entry.size, number, (size_t)size));
+        assert_numbered(entry, sequence);
     }
     journal_cursor_done(&cursor);
 }
@@ -145,26 +99,20 @@ static void spare_accepts_a_folder_and_replaces_another(void **state) {
 
 static void spare_survives_a_full_disk(void **state) {
     struct log_file *file = open_log();
-    struct rlimit before;
-    signal(SIGXFSZ, SIG_IGN);
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
-    const struct rlimit limit = {SPARE_BYTES / 2, before.rlim_max};
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit_files(SPARE_BYTES / 2);
     vlt_result result = spare_make(log_file_folder_open(file), &fault);
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    limit_files(RLIM_INFINITY);
     assert_int_equal(result.class, VLT_UNAVAILABLE);
-    assert_int_equal(faccessat(log_file_folder_open(file), SPARE_NAME, F_OK, 0), -1);
+    assert_int_equal(size_of(SPARE_NAME), -1);
     log_file_close(file);
 }
 
 static void log_rejects_a_second_writer(void **state) {
     struct log_file *file = open_log();
-    int other = open(folder, O_RDONLY | O_DIRECTORY);
-    assert_int_equal(journal_lock(other, folder, 100, &fault).class, VLT_CONFLICT);
-    assert_non_null(strstr(fault.text, folder));
+    assert_int_equal(journal_lock(folder, folder_path, 100, &fault).class, VLT_CONFLICT);
+    assert_non_null(strstr(fault.text, folder_path));
     log_file_close(file);
-    assert_true(vlt_is_ok(journal_lock(other, folder, 0, &fault)));
-    close(other);
+    assert_true(vlt_is_ok(journal_lock(folder, folder_path, 0, &fault)));
 }
 
 static void room_accepts_entries(void **state) {
@@ -191,7 +139,7 @@ static void room_accepts_what_is_larger_than_itself(void **state) {
     }
     assert_true(size_of(SECOND) > ROOM); // no spare: it grows
     add_durably(file, 3);
-    assert_int_equal(size_of(SPARE_NAME), 0);
+    assert_int_equal(size_of(SPARE_NAME), -1);
     all_are_there(file, count + 3);
     log_file_close(file);
     file = open_log();
@@ -200,12 +148,10 @@ static void room_accepts_what_is_larger_than_itself(void **state) {
 }
 
 static void room_survives_a_spare_that_vanished(void **state) {
-    char path[160];
     struct log_file *file = open_log();
     add_durably(file, 3);
     make_spare(file);
-    snprintf(path, sizeof path, "%s/%s", folder, SPARE_NAME);
-    assert_int_equal(unlink(path), 0);
+    assert_int_equal(unlinkat(folder, SPARE_NAME, 0), 0);
     add_durably(file, 2);
     all_are_there(file, 5);
     log_file_close(file);
@@ -217,8 +163,8 @@ static void room_survives_power_loss(void **state) {
     static uint8_t before[1 << 16], after[1 << 16];
     srand(11);
     for (unsigned round = 0; round < TORN; round++) {
-        remove_folder(NULL);
-        assert_int_equal(make_folder(NULL), 0);
+        assert_int_equal(folder_drop(NULL), 0);
+        assert_int_equal(folder_make(NULL), 0);
         struct log_file *file = open_with_room();
         int fd = open_file(SECOND);
         assert_int_equal(pread(fd, before, sizeof before, 0), sizeof before);
@@ -246,12 +192,12 @@ static void room_survives_a_torn_end(void **state) {
     static const char *const ends[] = {"{", "{\"half", "x\n", "\n"};
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
         for (size_t gap = i < 2 ? 0 : 1; gap < 10000; gap = gap * 7 + 1) {
-            remove_folder(NULL);
-            assert_int_equal(make_folder(NULL), 0);
+            assert_int_equal(folder_drop(NULL), 0);
+            assert_int_equal(folder_make(NULL), 0);
             log_file_close(open_with_room());
-            size_t end = used();
+            off_t end = used();
             int fd = open_file(SECOND);
-            assert_true(pwrite(fd, ends[i], strlen(ends[i]), (off_t)(end + gap)) > 0);
+            assert_true(pwrite(fd, ends[i], strlen(ends[i]), end + (off_t)gap) > 0);
             close(fd);
             struct log_file *file = open_log();
             assert_int_equal(size_of(SECOND), end); // cut, with its room
@@ -274,7 +220,7 @@ static void room_rejects_an_older_file_with_a_hole(void **state) {
     assert_int_equal(pwrite(fd, "\0\0\0", 3, 1000), 3);
     close(fd);
     file = NULL;
-    assert_int_equal(log_file_open(folder, &fault, &file).class, VLT_CONFLICT);
+    assert_int_equal(log_file_open(folder_path, &fault, &file).class, VLT_CONFLICT);
     assert_non_null(strstr(fault.text, SECOND));
     assert_null(file);
 }
@@ -287,12 +233,11 @@ static void room_rejects_a_hole_before_the_checkpoint(void **state) {
     int fd = open_file(SECOND);
     assert_int_equal(pwrite(fd, "\0", 1, 10), 1);
     close(fd);
-    char path[160];
-    snprintf(path, sizeof path, "%s/checkpoint", folder);
-    FILE *checkpoint = fopen(path, "w");
-    fputs("log.example\n8\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n\n"
-          "\xE2\x80\x94 log.example AAAAAAAAAAA=\n", checkpoint);
-    fclose(checkpoint);
+    static const char checkpoint[] =
+        "log.example\n8\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n\n"
+        "\xE2\x80\x94 log.example AAAAAAAAAAA=\n";
+    assert_no_fault(
+        tile_file_write(folder, "checkpoint", bytes_of_text(checkpoint), false, &fault));
     file = open_log(); // the publisher refuses what is shorter than its checkpoint
     assert_int_equal(log_file_durable(file), 3);
     assert_int_equal(size_of(SECOND), ROOM);
@@ -323,17 +268,13 @@ static void writes_accept_entries_meanwhile(void **state) {
 static void writes_survive_failure(void **state) {
     struct log_file *file = open_log();
     struct log_write write;
-    struct rlimit before;
     add_durably(file, 3);
-    signal(SIGXFSZ, SIG_IGN);
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
-    const struct rlimit limit = {size_of(FIRST) + 50, before.rlim_max};
     add(file, 2);
     assert_true(log_file_begin(file, &write));
     add(file, 3);
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit_files((rlim_t)size_of(FIRST) + 50);
     log_write_run(&write);
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    limit_files(RLIM_INFINITY);
     assert_int_equal(log_file_end(file, &write).class, VLT_UNAVAILABLE);
     assert_int_equal(log_file_next(file), 4); // both groups are lost, no number is skipped
     assert_false(log_file_begin(file, &write));
@@ -345,16 +286,12 @@ static void writes_survive_failure(void **state) {
 // The new file is there, the lines are not: it is used by the next write.
 static void writes_survive_failure_in_a_new_file(void **state) {
     struct log_file *file = open_log();
-    struct rlimit before;
     add_durably(file, 3);
     make_spare(file);
-    signal(SIGXFSZ, SIG_IGN);
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
-    const struct rlimit limit = {10, before.rlim_max};
     add(file, 2);
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit_files(10);
     vlt_result result = log_file_sync(file, &fault);
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    limit_files(RLIM_INFINITY);
     assert_int_equal(result.class, VLT_UNAVAILABLE);
     assert_int_equal(size_of(SECOND), 0); // cut, and so an empty file
     add_durably(file, 2);
@@ -426,17 +363,14 @@ static void follow_rejects_what_only_begin_can_do(void **state) {
 static void follow_rejects_a_write_that_failed(void **state) {
     struct log_file *file = open_with_room();
     struct log_write first, second;
-    char path[160], away[160];
-    snprintf(path, sizeof path, "%s/%s", folder, SECOND);
-    snprintf(away, sizeof away, "%s/away", folder);
     add(file, 1);
     assert_true(log_file_begin(file, &first));
-    assert_int_equal(rename(path, away), 0);
+    assert_int_equal(renameat(folder, SECOND, folder, "away"), 0);
     log_write_run(&first);
     add(file, 1);
     assert_false(log_file_follow(file, &first, &second));
     assert_int_equal(log_file_end(file, &first).class, VLT_UNAVAILABLE);
-    assert_int_equal(rename(away, path), 0);
+    assert_int_equal(renameat(folder, "away", folder, SECOND), 0);
     add_durably(file, 1);
     all_are_there(file, 9);
     log_file_close(file);
@@ -466,27 +400,25 @@ static void follow_survives_the_loss_of_what_was_before(void **state) {
     log_file_close(file);
 }
 
-#define CASE(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
-
 int main(void) {
     const struct CMUnitTest tests[] = {
-        CASE(spare_accepts_a_folder_and_replaces_another),
-        CASE(spare_survives_a_full_disk),
-        CASE(log_rejects_a_second_writer),
-        CASE(room_accepts_entries),
-        CASE(room_accepts_what_is_larger_than_itself),
-        CASE(room_survives_a_spare_that_vanished),
-        CASE(room_survives_power_loss),
-        CASE(room_survives_a_torn_end),
-        CASE(room_rejects_an_older_file_with_a_hole),
-        CASE(room_rejects_a_hole_before_the_checkpoint),
-        CASE(writes_accept_entries_meanwhile),
-        CASE(writes_survive_failure),
-        CASE(writes_survive_failure_in_a_new_file),
-        CASE(follow_accepts_what_was_added_meanwhile),
-        CASE(follow_rejects_what_only_begin_can_do),
-        CASE(follow_rejects_a_write_that_failed),
-        CASE(follow_survives_the_loss_of_what_was_before),
+        LOG_CASE(spare_accepts_a_folder_and_replaces_another),
+        LOG_CASE(spare_survives_a_full_disk),
+        LOG_CASE(log_rejects_a_second_writer),
+        LOG_CASE(room_accepts_entries),
+        LOG_CASE(room_accepts_what_is_larger_than_itself),
+        LOG_CASE(room_survives_a_spare_that_vanished),
+        LOG_CASE(room_survives_power_loss),
+        LOG_CASE(room_survives_a_torn_end),
+        LOG_CASE(room_rejects_an_older_file_with_a_hole),
+        LOG_CASE(room_rejects_a_hole_before_the_checkpoint),
+        LOG_CASE(writes_accept_entries_meanwhile),
+        LOG_CASE(writes_survive_failure),
+        LOG_CASE(writes_survive_failure_in_a_new_file),
+        LOG_CASE(follow_accepts_what_was_added_meanwhile),
+        LOG_CASE(follow_rejects_what_only_begin_can_do),
+        LOG_CASE(follow_rejects_a_write_that_failed),
+        LOG_CASE(follow_survives_the_loss_of_what_was_before),
     };
     return cmocka_run_group_tests_name("auditor_room", tests, NULL, NULL);
 }

@@ -1,38 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // An auditor that starts with a log that was pruned, and of which something is missing: what
 // it makes again, and that nothing is believed because of that.
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "libvault/audit/log_verify.h"
+#include "tests/unit/auditor_fixture.h"
 #include "tests/unit/check.h"
 #include "tests/unit/log_fixture.h"
 #include "vaultd/auditor/publication.h"
-#include "vaultd/auditor/publisher.h"
 #include "vaultd/auditor/retention.h"
 
 #define ENTRIES 1200 // behind them the entry audit.prune
 #define PRUNED 512
 #define LARGE 65900  // entries of a log with three levels of tiles
-
-static char path[64];
-static int folder;
-static struct fault fault;
-
-static int make_folder(void **state) {
-    snprintf(path, sizeof path, "/tmp/auditor-start.XXXXXX");
-    folder = mkdtemp(path) ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    return folder < 0;
-}
-
-static int drop_folder(void **state) {
-    close(folder);
-    return made_remove(path);
-}
 
 // ---- A log as the auditor makes it ----
 
@@ -63,40 +41,24 @@ static void add_prune(struct log_file *file, uint64_t until) {
 
 // What a publication does first; whether a checkpoint comes of it is another matter.
 static struct publisher *advance(struct log_file *file) {
-    const struct checkpoint *at = log_file_checkpoint(file);
-    const struct publisher_start start = {
-        .folder = path,
-        .segment = log_file_segment_of(file, at->size / TILE_WIDTH * TILE_WIDTH + 1),
-        .durable = log_file_durable(file),
-        .at = *at};
+    const struct publisher_start from = start_of(file);
     struct publisher *publisher = NULL;
-    assert_ok(publisher_open(&start, &fault, &publisher));
-    assert_ok(publisher_advance(publisher, start.durable, &fault));
+    assert_ok(publisher_open(&from, &fault, &publisher));
+    assert_ok(publisher_advance(publisher, from.durable, &fault));
     return publisher;
 }
 
-// Any signature does: the auditor has no key.
 static void publish(struct log_file *file) {
     struct publisher *publisher = advance(file);
-    struct checkpoint next = {.origin = MADE_ORIGIN, .size = publisher_size(publisher)};
-    struct signed_note note;
-    signed_note_init(&note);
-    assert_ok(publisher_root(publisher, &next.root));
-    checkpoint_put(&next, &note.note);
-    buf_put_text(&note.note, "\n\xE2\x80\x94 log.example AAAAAAAAAAA=\n");
-    buf_put_text(&note.vkeys, "vkey\n");
-    assert_ok(publisher_write_checkpoint(publisher, &note, &fault));
-    log_file_trim(file, &next);
-    signed_note_done(&note);
+    assert_ok(write_checkpoint(file, publisher));
     publisher_close(publisher);
 }
 
 // Pruned by the auditor's own code.
 static void make_log(uint64_t entries) {
-    struct log_file *file;
+    struct log_file *file = open_log();
     struct retention_step step;
     uint64_t pruned;
-    assert_ok(log_file_open(path, &fault, &file));
     add_plain(file, entries);
     add_prune(file, PRUNED);
     publish(file);
@@ -114,7 +76,7 @@ static vlt_result start(char repaired[640]) {
     struct publication *publication = NULL;
     fault = (struct fault){0};
     repaired[0] = 0;
-    VLT_TRY(log_file_open(path, &fault, &file));
+    VLT_TRY(log_file_open(folder_path, &fault, &file));
     vlt_result result = publication_new(file, MADE_ORIGIN, &fault, &publication);
     if (vlt_is_ok(result)) {
         const struct checkpoint *at = log_file_checkpoint(file);
@@ -187,9 +149,8 @@ static void start_accepts_lost_tiles_of_each_level(void **state) {
 // A crash after the full tile took their place, and before there was a checkpoint: nothing
 // was lost.
 static void start_accepts_full_tiles_instead(void **state) {
-    struct log_file *file;
     make_log(ENTRIES);
-    assert_ok(log_file_open(path, &fault, &file));
+    struct log_file *file = open_log();
     add_plain(file, 300);
     publisher_close(advance(file));
     log_file_close(file);
@@ -235,18 +196,18 @@ static void start_rejects_what_does_not_give_the_root(void **state) {
     struct buf journal;
     make_log(ENTRIES);
     buf_init(&journal, 20 << 20);
-    assert_ok(tile_file_read(folder, "00000000000000000001.jsonl", journal.max, NULL, &journal));
+    assert_ok(tile_file_read(folder, FIRST, journal.max, NULL, &journal));
     uint8_t *at = memmem(journal.at, journal.size, word, sizeof word - 1);
     assert_non_null(at);
     uint8_t *kind = memmem(at - 100, 100, "redeem", 6);
     assert_non_null(kind);
     kind[0] = 's';
-    made_put(folder, "00000000000000000001.jsonl", buf_bytes(&journal));
+    made_put(folder, FIRST, buf_bytes(&journal));
     drop_partials();
     assert_class(start(repaired), VLT_CONFLICT);
     assert_false(has_partials());
     kind[0] = 'r';
-    made_put(folder, "00000000000000000001.jsonl", buf_bytes(&journal));
+    made_put(folder, FIRST, buf_bytes(&journal));
     // The full tile from which a hash would come is not what it was, or is not there.
     struct buf tile;
     buf_init(&tile, 8192);
@@ -266,14 +227,7 @@ static void start_rejects_what_does_not_give_the_root(void **state) {
 
 // ---- A file of an earlier version ----
 
-static bool file_is(const char *text) {
-    struct buf found;
-    buf_init(&found, 64);
-    bool is_so = vlt_is_ok(tile_file_read(folder, "pruned", 64, NULL, &found)) &&
-                 bytes_equal_text(buf_bytes(&found), text);
-    buf_done(&found);
-    return is_so;
-}
+static bool file_is(const char *text) { return made_holds(folder, "pruned", text); }
 
 // An entry that was never recorded takes the first place of a bundle.
 static void plant(uint64_t number, uint64_t until) {
@@ -295,9 +249,8 @@ static void plant(uint64_t number, uint64_t until) {
 }
 
 static void start_accepts_a_file_of_one_line(void **state) {
-    struct log_file *file;
     make_log(ENTRIES);
-    assert_ok(log_file_open(path, &fault, &file));
+    struct log_file *file = open_log();
     add_prune(file, 768); // it was recorded, and then did not come to pass
     publish(file);
     log_file_close(file);
@@ -320,9 +273,8 @@ static void start_rejects_a_file_of_one_line(void **state) {
     static const char *const bad[] = {"256\n", "768\n", "1024\n", "1280\n", "0\n",
                                       "511\n", "512",   "0512\n", "512\n\n"};
     char repaired[640];
-    struct log_file *file;
     make_log(ENTRIES);
-    assert_ok(log_file_open(path, &fault, &file));
+    struct log_file *file = open_log();
     add_prune(file, 768); // no checkpoint has it
     log_file_close(file);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -345,9 +297,8 @@ static void start_rejects_an_entry_that_somebody_planted(void **state) {
     // Nor does one hide the true one. (What is altered there the patrol finds.)
     plant(2, 512);
     made_put(folder, "pruned", BYTES_LITERAL("512\n"));
-    struct log_file *file;
+    struct log_file *file = open_log();
     struct publication *publication = NULL;
-    assert_ok(log_file_open(path, &fault, &file));
     assert_ok(publication_new(file, MADE_ORIGIN, &fault, &publication));
     publication_free(publication);
     log_file_close(file);
@@ -356,22 +307,15 @@ static void start_rejects_an_entry_that_somebody_planted(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(start_accepts_what_is_whole, make_folder, drop_folder),
-        cmocka_unit_test_setup_teardown(start_accepts_lost_partial_tiles, make_folder,
-                                        drop_folder),
-        cmocka_unit_test_setup_teardown(start_accepts_lost_tiles_of_each_level, make_folder,
-                                        drop_folder),
-        cmocka_unit_test_setup_teardown(start_accepts_full_tiles_instead, make_folder,
-                                        drop_folder),
-        cmocka_unit_test_setup_teardown(start_rejects_a_forged_file, make_folder, drop_folder),
-        cmocka_unit_test_setup_teardown(start_rejects_what_does_not_give_the_root, make_folder,
-                                        drop_folder),
-        cmocka_unit_test_setup_teardown(start_accepts_a_file_of_one_line, make_folder,
-                                        drop_folder),
-        cmocka_unit_test_setup_teardown(start_rejects_a_file_of_one_line, make_folder,
-                                        drop_folder),
-        cmocka_unit_test_setup_teardown(start_rejects_an_entry_that_somebody_planted, make_folder,
-                                        drop_folder),
+        LOG_CASE(start_accepts_what_is_whole),
+        LOG_CASE(start_accepts_lost_partial_tiles),
+        LOG_CASE(start_accepts_lost_tiles_of_each_level),
+        LOG_CASE(start_accepts_full_tiles_instead),
+        LOG_CASE(start_rejects_a_forged_file),
+        LOG_CASE(start_rejects_what_does_not_give_the_root),
+        LOG_CASE(start_accepts_a_file_of_one_line),
+        LOG_CASE(start_rejects_a_file_of_one_line),
+        LOG_CASE(start_rejects_an_entry_that_somebody_planted),
     };
     return cmocka_run_group_tests_name("auditor_start", tests, NULL, NULL);
 }

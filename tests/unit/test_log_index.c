@@ -1,26 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Index files of a log that the auditor's own code has written.
-#include <fcntl.h>
-#include <ftw.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
 #include "libvault/audit/log_index.h"
 #include "libvault/base/clock.h"
+#include "tests/unit/auditor_fixture.h"
 #include "tests/unit/check.h"
-#include "vaultd/auditor/log_file.h"
-#include "vaultd/auditor/publisher.h"
 
 #define ENTRIES (LOG_INDEX_SPAN + 300u)
 
-static char top[64], log_path[96], index_path[96];
 static int log_folder, index_folder;
-static struct fault fault;
-
-static int remove_one(const char *path, const struct stat *is, int flag, struct FTW *walk) {
-    return remove(path);
-}
 
 #define SET_BACK 30000 // from this entry on
 
@@ -31,9 +18,11 @@ static uint64_t time_of(unsigned i) {
 
 // One credential in every entry, a principal in one entry of each 1,000, a token
 // id of each entry; entry 70 is of an agent with a quote in its name.
-static void write_log(const char *path, char first) {
+static void write_log(const char *name, char first) {
+    char path[96];
     struct log_file *file;
     struct publisher *publisher;
+    snprintf(path, sizeof path, "%s/%s", folder_path, name);
     assert_ok(log_file_open(path, &fault, &file));
     for (unsigned i = 0; i < ENTRIES; i++) {
         char token[32], principal[32];
@@ -61,22 +50,18 @@ static void write_log(const char *path, char first) {
 }
 
 static int begin(void **state) {
-    strcpy(top, "/tmp/vault-test-XXXXXX");
-    assert_non_null(mkdtemp(top));
-    snprintf(log_path, sizeof log_path, "%s/log", top);
-    snprintf(index_path, sizeof index_path, "%s/index", top);
-    write_log(log_path, 'a');
-    log_folder = open(log_path, O_RDONLY | O_DIRECTORY);
-    if (mkdir(index_path, 0700) != 0)
+    if (log_make(state) != 0 || mkdirat(folder, "index", 0700) != 0)
         return -1;
-    index_folder = open(index_path, O_RDONLY | O_DIRECTORY);
+    write_log("log", 'a');
+    log_folder = openat(folder, "log", O_RDONLY | O_DIRECTORY);
+    index_folder = openat(folder, "index", O_RDONLY | O_DIRECTORY);
     return log_folder >= 0 && index_folder >= 0 ? 0 : -1;
 }
 
 static int end(void **state) {
     close(log_folder);
     close(index_folder);
-    return nftw(top, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return folder_drop(state);
 }
 
 static unsigned bundles_of(const struct log_index *index, const char *member, const char *text,
@@ -130,10 +115,8 @@ static void index_rejects_a_span_that_is_not_whole(void **state) {
 static void index_rejects_what_is_missing_or_of_another_log(void **state) {
     struct tile_reader reader, other_reader;
     struct log_index index;
-    char other[112];
-    snprintf(other, sizeof other, "%s/other", top);
-    write_log(other, 'b');
-    int other_folder = open(other, O_RDONLY | O_DIRECTORY);
+    write_log("other", 'b');
+    int other_folder = openat(folder, "other", O_RDONLY | O_DIRECTORY);
     assert_ok(tile_reader_init(&reader, log_folder, ENTRIES));
     assert_ok(tile_reader_init(&other_reader, other_folder, ENTRIES));
     assert_int_equal(log_index_open(index_folder, 1, &reader, &index).class, VLT_NOT_FOUND);

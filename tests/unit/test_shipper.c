@@ -1,38 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The shipper's parts without a network: positions, syslog frames, batches of a
 // log, the file that others follow.
-#include <fcntl.h>
-#include <ftw.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "tests/unit/check.h"
+#include "tests/unit/folder_fixture.h"
 #include "vaultd/shipper/position.h"
 #include "vaultd/shipper/sink.h"
 #include "vaultd/shipper/syslog_frame.h"
 
 static const char entry[] = "{\"kind\":\"redeem\",\"outcome\":\"deny\",\"sequence\":8,\"time\":"
                             "\"2026-01-02T03:04:05.678Z\"}";
-
-static char folder_path[64];
-static int folder;
-
-static int make_folder(void **state) {
-    snprintf(folder_path, sizeof folder_path, "/tmp/shipper.XXXXXX");
-    folder = mkdtemp(folder_path) ? open(folder_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    return folder < 0;
-}
-
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *ftw) {
-    return remove(path);
-}
-
-static int remove_folder(void **state) {
-    close(folder);
-    return nftw(folder_path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
 
 // ---- Positions ----
 
@@ -248,16 +224,15 @@ static void shipping_accepts_new_settings_and_reports(void **state) {
 }
 
 int main(void) {
-#define WITH_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
     const struct CMUnitTest tests[] = {
-        WITH_FOLDER(position_accepts_what_was_saved),
-        WITH_FOLDER(position_rejects_what_it_did_not_write),
+        FOLDER_CASE(position_accepts_what_was_saved),
+        FOLDER_CASE(position_rejects_what_it_did_not_write),
         cmocka_unit_test(position_survives_mutation),
         cmocka_unit_test(frame_accepts_entries),
         cmocka_unit_test(frame_survives_any_entry),
-        WITH_FOLDER(source_accepts_a_log),
-        WITH_FOLDER(source_rejects_what_is_not_there),
-        WITH_FOLDER(file_survives_rotation_and_a_torn_line),
+        FOLDER_CASE(source_accepts_a_log),
+        FOLDER_CASE(source_rejects_what_is_not_there),
+        FOLDER_CASE(file_survives_rotation_and_a_torn_line),
         cmocka_unit_test(shipping_accepts_new_settings_and_reports),
     };
     return cmocka_run_group_tests_name("shipper", tests, NULL, NULL);
