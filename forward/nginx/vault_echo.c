@@ -8,6 +8,7 @@ struct vault_echo_s {
     struct echo_scan scan;
     ngx_chain_t *free, *busy; // buffers for what was held back
     ngx_buf_t flush;          // see sign_buf
+    size_t head_size;         // of the answer's head, so far
     unsigned was_told : 1;
 };
 
@@ -55,14 +56,22 @@ ngx_int_t vault_echo_begin(vault_ctx_t *ctx) {
 
 // ---- The head of the answer ----
 
-// We did not offer any encoding. RFC 9110 section 8.4: there may be several fields.
+// We did not offer any encoding, nor does nginx.
+static bool is_encoded(const ngx_table_elt_t *field) {
+    const struct bytes name = vault_bytes(field->key), value = vault_bytes(field->value);
+    if (bytes_equal_nocase(name, BYTES_LITERAL("content-encoding")))
+        return !bytes_equal_nocase(value, BYTES_LITERAL("identity"));
+    return bytes_equal_nocase(name, BYTES_LITERAL("transfer-encoding")) &&
+           !bytes_equal_nocase(value, BYTES_LITERAL("chunked"));
+}
+
+// RFC 9110 section 5.3: there may be several fields of a name.
 bool vault_echo_is_readable(const vault_ctx_t *ctx) {
     const ngx_list_part_t *part = &ctx->request->upstream->headers_in.headers.part;
     for (; part; part = part->next) {
         const ngx_table_elt_t *fields = part->elts;
         for (ngx_uint_t i = 0; i < part->nelts; i++)
-            if (bytes_equal_nocase(vault_bytes(fields[i].key), BYTES_LITERAL("content-encoding")) &&
-                !bytes_equal_nocase(vault_bytes(fields[i].value), BYTES_LITERAL("identity")))
+            if (is_encoded(&fields[i]))
                 return false;
     }
     return true;
@@ -79,26 +88,18 @@ static void tell(const ngx_http_request_t *r, const vault_ctx_t *ctx) {
                   &name);
 }
 
-static void cover(struct vault_echo_s *echo, ngx_str_t text) {
-    if (text.len)
-        echo_cover(&echo->scan, text.data, text.len);
-}
-
-// As the provider sent it, before nginx makes anything of it: where it answers with a page of
-// its own (proxy_intercept_errors), it takes a header along and forgets our context, and
-// variables show headers that are not passed on.
+// As the provider sent it, before nginx makes anything of it: a head that it refuses or that never
+// ends stands in variables all the same, and in its log; of one that it takes, it keeps a header
+// for a page of its own (proxy_intercept_errors) and forgets our context.
 void vault_echo_cover_head(vault_ctx_t *ctx) {
-    const ngx_http_upstream_headers_in_t *head = &ctx->request->upstream->headers_in;
-    if (!ctx->echo->scan.count)
+    const ngx_buf_t *head = &ctx->request->upstream->buffer; // never moved while it is read
+    struct vault_echo_s *echo = ctx->echo;
+    size_t size = (size_t)(head->last - head->start);
+    size_t from = echo->head_size - ngx_min(echo->head_size, echo->scan.longest);
+    if (!echo->scan.count)
         return;
-    for (const ngx_list_part_t *part = &head->headers.part; part; part = part->next) {
-        const ngx_table_elt_t *fields = part->elts;
-        for (ngx_uint_t i = 0; i < part->nelts; i++) {
-            cover(ctx->echo, fields[i].key);
-            cover(ctx->echo, fields[i].value);
-        }
-    }
-    cover(ctx->echo, head->status_line);
+    echo_cover(&echo->scan, head->start + from, size - from);
+    echo->head_size = size;
     tell(ctx->request, ctx);
 }
 

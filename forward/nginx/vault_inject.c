@@ -66,6 +66,8 @@ static ngx_int_t process_header(ngx_http_request_t *r) {
     vault_ctx_t *ctx = vault_ctx(r);
     ngx_http_upstream_t *u = r->upstream;
     wipe_tls_buffer(u->peer.connection);
+    if (ctx->echo)
+        vault_echo_cover_head(ctx);
     // The proxy moves from one parser to the next by replacing the pointer.
     u->process_header = ctx->process_header;
     ngx_int_t rc = u->process_header(r);
@@ -73,8 +75,6 @@ static ngx_int_t process_header(ngx_http_request_t *r) {
     u->process_header = process_header;
     if (rc != NGX_OK)
         return rc;
-    if (ctx->echo)
-        vault_echo_cover_head(ctx);
     if (is_redirect(u->headers_in.status_n)) {
         // Followed by the client, it would send our token elsewhere.
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,

@@ -265,13 +265,13 @@ void vault_meter_install(void);
 bool vault_meter_prepare(vault_loc_conf_t *conf);
 
 // vault_echo.c: what the provider repeats. Filters for all locations; one location; one
-// request, once it is known what is put into it. Then, of its answer, once the head is read:
-// can it be searched? The head is covered as a whole.
+// request, once it is known what is put into it. Then, of its answer: what has come of the head
+// is covered, each time before nginx reads on; once it is read: can the answer be searched?
 void vault_echo_install(void);
 void vault_echo_prepare(vault_loc_conf_t *conf);
 ngx_int_t vault_echo_begin(vault_ctx_t *ctx);
-bool vault_echo_is_readable(const vault_ctx_t *ctx);
 void vault_echo_cover_head(vault_ctx_t *ctx);
+bool vault_echo_is_readable(const vault_ctx_t *ctx);
 uint64_t vault_echo_count(const vault_ctx_t *ctx); // how often it was covered
 
 // vault_variables.c

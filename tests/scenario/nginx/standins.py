@@ -233,6 +233,12 @@ class Upstream:
                         self.wfile.flush()
                 self.wfile.write(b"0\r\n\r\n")
 
+            def route_raw(self):
+                """These bytes, whatever they are, and an end."""
+                self.close_connection = True
+                for piece in outer.script["raw"]:
+                    self.wfile.write(piece)
+
             def route_stream(self):
                 self.send_response(200)
                 self.send_header("content-type", "text/event-stream")

@@ -27,7 +27,7 @@ SERVER = UPSTREAMS + """
     tls_location("/metered/", "openai", HOST, COVER + "vault_meter on;"),
     tls_location("/forced/", "openai", HOST, COVER + "proxy_force_ranges on;"),
     tls_location("/off/", "openai", HOST, "vault_profile openai;"),
-    tls_location("/hidden/", "openai", HOST, COVER + "proxy_hide_header x-repeated; add_header x-shown $upstream_http_x_repeated;"),
+    tls_location("/hidden/", "openai", HOST, COVER + "proxy_hide_header x-repeated; add_header x-shown $upstream_http_x_repeated always;"),
     tls_location("/intercepted/", "openai", HOST, COVER + "proxy_intercept_errors on; error_page 401 = @refused;"),
     tls_location("/memory/", "openai", HOST, COVER + "proxy_max_temp_file_size 0;"),
     tls_location("/zipped/", "openai", HOST, COVER + "gzip on; gzip_types application/json; gzip_min_length 1;"),
@@ -71,6 +71,24 @@ class Echo(Scripted):
         body, _ = self.ask("intercepted")  # the page is nginx's, this header the provider's
         self.assertEqual((self.status, body), (401, b"refused"))
         self.assertEqual((self.got["www-authenticate"], self.got["x-shown"]), (f'Bearer realm="{STARS}"', STARS))
+
+    def say(self, location, *pieces):
+        self.provider.script = {"raw": pieces}
+        return self.ask(location, "raw")
+
+    def test_covers_what_is_left_of_a_head_that_nginx_refuses(self):
+        head = f"HTTP/1.1 200 OK\r\nx-repeated: {SECRET}\r\n".encode()
+        for rest in (b"", b"x: " + b"a" * 20_000, b"x y: z\r\n\r\n", SECRET.encode() + b" z\r\n\r\n",
+                     b"x: " + SECRET.encode() + b"\0\r\n\r\n"):  # logs are looked at, too
+            for size in (len(head + rest), 30, 1):
+                self.say("hidden", *((head + rest)[i:i + size] for i in range(0, 200, size)), (head + rest)[200:])
+                self.assertEqual((self.status, self.got["x-shown"]), (502, STARS), (rest, size))
+
+    def test_covers_what_is_no_http(self):
+        for location in ("on", "unbuffered"):
+            for size in (len(TEXT), 20, 1):
+                self.provider.script = {"raw": [TEXT[i:i + size] for i in range(0, len(TEXT), size)]}
+                self.assertEqual(self.raw(f"GET {self.path(location, 'raw')} HTTP/1.0\r\nauthorization: Bearer {token()}\r\n\r\n"), without(TEXT))
 
     def test_covers_it_in_pieces_of_any_size(self):
         for size in (len(TEXT), 61, 17, 3, 1):
@@ -133,6 +151,9 @@ class Echo(Scripted):
         for encoding in ("gzip", "br", "identity, gzip"):
             self.script(gzip.compress(TEXT), content_encoding=encoding)
             self.ask("on", headers=accepts)
+            self.assertEqual(self.status, 502, encoding)
+        for encoding in (b"gzip, chunked", b"x-gzip, chunked", b"gzip"):
+            self.say("on", b"HTTP/1.1 200 OK\r\ntransfer-encoding: " + encoding + b"\r\n\r\n", SmallChunks(gzip.compress(TEXT), 1000), b"0\r\n\r\n")
             self.assertEqual(self.status, 502, encoding)
         self.assertIn("is compressed, which it was not asked for", self.read("error.log"))
         self.script(TEXT, content_encoding="identity")
