@@ -31,7 +31,7 @@ SMUGGLING = {
     "two codings": b"POST /v1/x HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\ntransfer-encoding: identity\r\n\r\n0\r\n\r\n",
     "gzip": b"POST /v1/x HTTP/1.1\r\nhost: x\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
     "a coding almost chunked": b"POST /v1/x HTTP/1.1\r\nhost: x\r\ntransfer-encoding: xchunked\r\n\r\n0\r\n\r\n",
-    "a coding with a tab": b"POST /v1/x HTTP/1.1\r\nhost: x\r\ntransfer-encoding:\x0bchunked\r\n\r\n0\r\n\r\n",
+    "a coding behind a vertical tab": b"POST /v1/x HTTP/1.1\r\nhost: x\r\ntransfer-encoding:\x0bchunked\r\n\r\n0\r\n\r\n",
     "a space before the colon": b"POST /v1/x HTTP/1.1\r\nhost: x\r\ncontent-length : 0\r\n\r\n",
     "a folded line": b"GET /v1/health HTTP/1.1\r\nhost: x\r\nx: a\r\n b\r\n\r\n",
     "a folded first line": b"GET /v1/health HTTP/1.1\r\n host: x\r\n\r\n",

@@ -282,7 +282,7 @@ def note(text):
         said.write(text + "\\n")
 if ask["step"] == "mint":
     mine = open(sys.argv[2], "w")
-    for _ in range(15):  # one that is killed needs a moment to end
+    for _ in range(75):  # one that is killed needs a moment to end
         try:
             fcntl.flock(mine, fcntl.LOCK_EX | fcntl.LOCK_NB)
             break
