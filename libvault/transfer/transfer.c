@@ -28,3 +28,39 @@ bool transfer_isolate(CURL *easy) {
     return curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L) == CURLE_OK;
 }
+
+// ---- Calls that are over ----
+
+static transfer_told_fn *told_of_each;
+
+void transfer_watch(transfer_told_fn *told) { told_of_each = told; }
+
+void transfer_tell(CURL *easy, CURLcode code) {
+    if (told_of_each)
+        told_of_each(easy, code);
+}
+
+struct bytes transfer_host(const char *url) {
+    const char *scheme_end = strstr(url, "://");
+    if (!scheme_end)
+        return bytes_of(NULL, 0);
+    struct bytes host = bytes_of(scheme_end + 3, strcspn(scheme_end + 3, "/?#"));
+    for (size_t at; (at = bytes_find(host, '@')) < host.size;) // a name and a password
+        host = bytes_from(host, at + 1);
+    return host;
+}
+
+void transfer_facts(CURL *easy, CURLcode code, struct transfer_facts *ret_facts) {
+    const char *method = NULL, *url = NULL;
+    curl_off_t took_us = 0;
+    long status = 0;
+    curl_easy_getinfo(easy, CURLINFO_EFFECTIVE_METHOD, &method);
+    curl_easy_getinfo(easy, CURLINFO_EFFECTIVE_URL, &url);
+    curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(easy, CURLINFO_TOTAL_TIME_T, &took_us);
+    *ret_facts = (struct transfer_facts){.method = method ? method : "",
+                                         .host = transfer_host(url ? url : ""),
+                                         .status = code == CURLE_OK ? (unsigned)status : 0,
+                                         .error = code == CURLE_OK ? "" : curl_easy_strerror(code),
+                                         .took_ms = took_us / 1000};
+}

@@ -6,6 +6,7 @@
 
 #include <curl/curl.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "libvault/base/bytes.h"
 
@@ -23,5 +24,24 @@ bool transfer_trust(CURL *easy, struct bytes roots_pem);
 
 // Each call on a connection of its own.
 bool transfer_isolate(CURL *easy);
+
+// What may be written down of a call that is over. Path, query, headers and bodies may
+// hold a secret and are not here.
+struct transfer_facts {
+    const char *method;
+    struct bytes host;   // with the port, where the URL has one
+    unsigned status;     // 0: no answer
+    const char *error;   // static; "" when there was an answer
+    int64_t took_ms;
+};
+// Borrowed from `easy`.
+void transfer_facts(CURL *easy, CURLcode code, struct transfer_facts *ret_facts);
+struct bytes transfer_host(const char *url); // "host:port" of it; empty: there is none
+
+// From now on `told` hears of every call of this process that is over, on the thread that
+// made it. Once, before the first.
+typedef void transfer_told_fn(CURL *easy, CURLcode code);
+void transfer_watch(transfer_told_fn *told);
+void transfer_tell(CURL *easy, CURLcode code); // by whoever made the call
 
 #endif

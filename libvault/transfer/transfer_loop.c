@@ -6,6 +6,8 @@
 #include <event2/event.h>
 #include <stdlib.h>
 
+#include "libvault/transfer/transfer.h"
+
 struct transfer_loop {
     struct event_base *base;
     CURLM *multi;
@@ -18,8 +20,11 @@ static void take_finished(struct transfer_loop *loop) {
     CURLMsg *message;
     int left;
     while ((message = curl_multi_info_read(loop->multi, &left)))
-        if (message->msg == CURLMSG_DONE) // the message is gone once its transfer is removed
+        if (message->msg == CURLMSG_DONE) {
+            transfer_tell(message->easy_handle, message->data.result);
+            // The message is gone once its transfer is removed.
             loop->over(message->easy_handle, message->data.result, loop->context);
+        }
 }
 
 static void on_ready(evutil_socket_t fd, short what, void *context) {

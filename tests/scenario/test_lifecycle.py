@@ -2,19 +2,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Crashes, reloads, drains, and an audit log that can not be written."""
 
+import contextlib
 import http.client
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+from jose import new_client_key  # noqa: E402
 from lab import HANGS_S, Lab, UnixConnection, need, run_cases, wait_until  # noqa: E402
 from pace import clock  # noqa: E402
+from ports import free_port  # noqa: E402
 
 
 class Watch:
@@ -212,6 +216,105 @@ def secrets_that_everybody_can_read_are_warned_of():
         need(warned.count("chmod o-rwx") == 7, warned)
 
 
+def at_debug_the_log_tells_what_goes_on_and_no_secret():
+    with Lab(config={"log_level": "debug"}) as lab:
+        lab.start()
+        lab.init_with_issuer()
+        lab.put_credential(value="sk-PLANTED")
+        lab.enrol()
+        key, subject = new_client_key(), lab.subject_token()
+        token = lab.token(subject, key=key)
+        proof = key.dpop("POST", "https://x.test/y", access_token=token)
+        good = {"uri": "https://x.test/y", "proof": proof}
+        need(lab.redeem(token, key, **good).json["inject"][0]["value"].endswith("sk-PLANTED"), "redeem")
+        need(lab.redeem(token, key, **good).status in (401, 403), "a proof is good once")
+        # What a client sends by mistake: a token as path, in the query, as method of a malformed request.
+        need(lab.broker("GET", f"/{token}").status == 404, "a path that is none")
+        need(lab.broker("GET", f"/v1/health?access_token={token}").status == 200, "a query")
+        need(lab.redeemer("GET", "/v1/ready", headers={"authorization": f"Bearer {token}"}).status == 200, "a header")
+        with socket.create_connection(("127.0.0.1", lab.broker_port), HANGS_S) as plain, contextlib.suppress(ConnectionResetError):
+            plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            plain.recv(1)
+        with socket.socket(socket.AF_UNIX) as malformed:
+            malformed.connect(lab.redeem_socket)
+            malformed.sendall(f"{token} / HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            need(malformed.recv(20).startswith(b"HTTP/1.1 "), "a method that is none")
+        nobody = free_port()
+        lab.vaultctl("issuer", "add", "away", "--issuer", f"https://localhost:{nobody}", "--audience", "vaultd", "--group", "groups=*")
+        lab.write_config(json.dumps({**lab.config(), "hang_s": 29}))
+        lab.make_certificate("broker", "localhost")
+        lab.process.send_signal(signal.SIGHUP)
+        wait_until("reload", lambda: "configuration reloaded" in lab.log())
+        entry = next(entry for entry in lab.audit() if entry["operation"] == "token.issue" and entry["outcome"] == "allow")
+        for line in (rf"broker: POST /oauth2/token from 127\.0\.0\.1: 200 in \d+ ms, request {re.escape(entry['correlation'])}, "
+                     rf"audit entry {entry['sequence']}", r"broker: GET \(no route\) from 127\.0\.0\.1: 404 in \d+ ms",
+                     r"broker: GET /v1/health from 127\.0\.0\.1: 200 in \d+ ms", r"broker: no TLS with 127\.0\.0\.1: http request",
+                     r"redeemer: POST /v1/redeem from unix: 200 in \d+ ms, audit entry \d+", r"redeemer: GET /v1/ready from unix: 200 in \d+ ms",
+                     r"redeemer: unix sent no request that can be read: \d+",
+                     r"admin: POST /v1/tenants/\{tenant\}/credentials/\{name\} from unix: 20\d in \d+ ms",
+                     r"broker: ask_sign to keeper: ok in \d+ ms", r"redeemer: ask_open to keeper: denied in \d+ ms: .+",
+                     r"keeper: ask_record to auditor: ok in \d+ ms", r"keeper: device main: create: ok in \d+ ms",
+                     r"keeper: device main: unwrap: ok in \d+ ms", rf"admin: GET to localhost:{nobody}: failed in \d+ ms: .+onnect.*",
+                     r"vaultd: what the reload changes: hang_s, the file of broker\.tls_certificate, the file of broker\.tls_key"):
+            need(re.search(rf"(?m)^{line}$", lab.log()), f"no line {line}")
+        for what, secret in (("credential", "sk-PLANTED"), ("token", token), ("subject token", subject), ("proof", proof)):
+            parts = [secret] if what == "credential" else [secret.split(".")[1], secret.split(".")[2]]
+            need(not any(part in lab.log() for part in parts), f"the {what} is in the log")
+
+
+def a_reload_changes_what_is_logged():
+    roles = ("vaultd", "broker", "admin", "redeemer", "keeper", "auditor", "rotator", "shipper")
+    with Lab(config={"log_level": "debug", "hang_s": 3}) as lab:
+        shipped = f"{lab.folder}/shipped"
+        os.mkdir(shipped, 0o777)
+        os.chmod(shipped, 0o777)
+        lab.extra["shipping"] = {"positions": f"{lab.folder}/positions", "file": f"{shipped}/log"}
+        lab.write_config()
+        key, token = lab.start_ready()
+
+        def reload(level):
+            reloads = sum(1 for entry in lab.audit() if entry["operation"] == "vault.reload")
+            lab.extra["log_level"] = level
+            lab.write_config()
+            lab.process.send_signal(signal.SIGHUP)
+            wait_until("reload", lambda: sum(1 for entry in lab.audit() if entry["operation"] == "vault.reload") > reloads)
+
+        def work():
+            """Gives every role something to do; the shipper is the last to hear of it."""
+            name = f"t{time.monotonic_ns()}"
+            need(lab.works(token, key), "service")
+            lab.vaultctl("tenant", "create", name)
+            wait_until("an entry that is shipped", lambda: os.path.exists(f"{shipped}/log") and name in open(f"{shipped}/log").read())
+
+        def heard_since(mark):
+            return {line.split(":")[0] for line in lab.log()[mark:].splitlines()}
+
+        def everybody_is_heard(mark):
+            work()
+            return heard_since(mark).issuperset(roles)
+
+        def nobody_is_heard():
+            mark = len(lab.log())
+            before = lab.pids()["broker"]
+            os.kill(before, signal.SIGKILL)  # what the supervisor says of that is a warning, and of the next one an info
+            wait_until("a new broker", lambda: lab.pids().get("broker") not in (None, before))
+            wait_until("service", lambda: lab.works(token, key))
+            work()
+            return not heard_since(mark)
+
+        wait_until("every role in the log", lambda: everybody_is_heard(0))
+        reload("error")
+        wait_until("silence", nobody_is_heard)
+        mark = len(lab.log())
+        reload("debug")
+        wait_until("every role in the log again", lambda: everybody_is_heard(mark))
+        reload("notice")
+        mark = len(lab.log())
+        reload("notice")
+        wait_until("a notice", lambda: "vaultd: configuration reloaded\n" in lab.log()[mark:])
+        need(" ask_alive " not in lab.log()[mark:], "what is for debug comes at level notice")
+
+
 def a_bad_reload_changes_nothing():
     with Lab() as lab:
         key, token = lab.start_ready()
@@ -368,6 +471,7 @@ def seal_ends_every_release():
 if __name__ == "__main__":
     run_cases(forwarders_drop_answers_after_a_seal_and_with_a_new_keeper, a_killed_role_is_replaced,
               who_follows_the_log_waits_for_a_restart, who_follows_the_log_ends_with_its_reader,
-              acknowledged_writes_survive_kill, a_reload_keeps_connections, secrets_that_everybody_can_read_are_warned_of, a_bad_reload_changes_nothing,
+              acknowledged_writes_survive_kill, a_reload_keeps_connections, a_reload_changes_what_is_logged,
+              at_debug_the_log_tells_what_goes_on_and_no_secret, secrets_that_everybody_can_read_are_warned_of, a_bad_reload_changes_nothing,
               the_keepers_memory_is_as_large_as_configured, sigterm_finishes_what_is_in_flight, decisions_stop_when_the_audit_log_is_full, nothing_is_released_without_an_auditor,
               a_replaced_audit_file_is_noticed, seal_ends_every_release)

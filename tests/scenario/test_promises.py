@@ -72,7 +72,7 @@ def keeper_and_redeemer_keep_it_hidden():
 
 
 def no_credential_in_files_logs_or_answers():
-    with Lab() as lab:
+    with Lab(config={"log_level": "debug"}) as lab:
         exercise(lab)
         lab.stop()
         for folder, _, names in os.walk(lab.folder):

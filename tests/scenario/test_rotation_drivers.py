@@ -7,6 +7,7 @@ stays behind that nobody has."""
 import json
 import os
 import random
+import re
 import signal
 import sys
 import threading
@@ -24,7 +25,7 @@ POLICY = '@bearer("allow")\npermit(principal in Group::"ml", action in Action::"
 class Drivers(Lab):
     def __init__(self, **rotator):
         super().__init__("softhsm")
-        self.extra = {"rotator": {"provider_ca": self.ca, "call_timeout_ms": CALL_MS, "retry_s": 1, **rotator}}
+        self.extra = {"log_level": "debug", "rotator": {"provider_ca": self.ca, "call_timeout_ms": CALL_MS, "retry_s": 1, **rotator}}
         self.write_config()
         self.providers = {}
 
@@ -132,6 +133,9 @@ def a_key_is_made_tried_used_and_its_predecessor_revoked():
         need(lab.operations("rest") == ["open", "minting", "minted", "open", "verified", "promote", "open", "revoked"], lab.operations("rest"))
         text = lab.log() + json.dumps(lab.audit())
         need("sk-1-" not in text and "sk-2-" not in text, "a value is in the log or the audit log")
+        for line in (rf"rotator: POST to {provider.host}: 20\d in \d+ ms\n", r"rotator: rest: mint by generic-rest: 20\d\n",
+                     r"rotator: ask_job_minted to keeper: ok in \d+ ms\n"):
+            need(re.search(line, text), f"the log at level debug has no {line}")
         lab.vaultctl("credential", "automate", "rest", "--off")
         need(lab.vaultctl("rotate", "credential", "rest", "--dry-run", check=False).returncode == 2, "by hand from now on")
         lab.vaultctl("rotate", "credential", "rest", "-", input="sk-by-hand")
@@ -382,6 +386,10 @@ def a_program_of_the_configuration_is_a_driver():
         lab.automate("exec", "exec:sleeper")
         lab.vaultctl("rotate", "credential", "exec", "--detach")
         wait_until("the program's time is over", lambda: "no answer in time" in lab.job("exec").get("error", ""))
+        for line in (rf"vaultd: driver program {program} runs as process \d+\n", r"vaultd: driver program, process \d+, exited with status 0\n",
+                     r"vaultd: driver program, process \d+, was ended by signal 9\n", r"rotator: exec: verify by exec:files: 200\n"):
+            wait_until(line, lambda line=line: re.search(line, lab.log()))
+        need("secret-" not in lab.log(), "a value is in the log")
 
 
 def kills_at_any_instant_lose_and_leave_nothing():

@@ -273,6 +273,38 @@ static void config_survives_a_bomb_of_references(void **state) {
     assert_non_null(strstr(fault.text, "line 8: admin.allow_users: must be a list"));
 }
 
+static void changes_are(const char *before, const char *now, const char *expected) {
+    struct fault fault;
+    struct config *one, *other;
+    struct buf text;
+    assert_true(vlt_is_ok(load(before, &fault, &one)));
+    assert_true(vlt_is_ok(load(now, &fault, &other)));
+    buf_init(&text, 4096);
+    config_changes(other, one, &text);
+    assert_string_equal(text.size ? buf_text(&text) : "", expected);
+    buf_done(&text);
+    config_free(one);
+    config_free(other);
+}
+
+static void config_names_what_differs(void **state) {
+    static const char programs[] = GOOD "rotator: {programs: [\"a=/a\", \"b=/b secret\"]}\n";
+    static const char devices[] =
+        GOOD "more_devices: [{name: b, kind: tpm, tcti: \"device:/dev/b\"}]\n";
+    changes_are(GOOD, GOOD, "");
+    changes_are(programs, programs, "");
+    changes_are(devices, devices, "");
+    changes_are(GOOD, GOOD "log_level: info\n", ""); // the default
+    changes_are(GOOD, GOOD "log_level: debug\nkeeper: {device_probe_s: 11}\n",
+                "log_level, keeper.device_probe_s");
+    changes_are(GOOD, programs, "rotator.programs");
+    changes_are(programs, GOOD "rotator: {programs: [\"a=/a\", \"b=/b other\"]}\n",
+                "rotator.programs");
+    changes_are(GOOD, devices, "more_devices");
+    changes_are(devices, GOOD "more_devices: [{name: b, kind: tpm, tcti: \"device:/dev/c\"}]\n",
+                "more_devices");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(config_accepts_the_least),
@@ -283,6 +315,7 @@ int main(void) {
         cmocka_unit_test(config_rejects_files_that_are_none),
         cmocka_unit_test(config_survives_mutation),
         cmocka_unit_test(config_survives_a_bomb_of_references),
+        cmocka_unit_test(config_names_what_differs),
     };
     return cmocka_run_group_tests_name("config", tests, make_file, remove_file);
 }

@@ -32,7 +32,7 @@ static int begin(void **state) {
     snprintf(s->p11_uri, sizeof s->p11_uri, "pkcs11:token=%s", DEVICE_FIXTURE_LABEL);
     snprintf(s->p11_module, sizeof s->p11_module, "%s", P11_SHIM_PATH);
     h->base = event_base_new();
-    assert_true(vlt_is_ok(device_thread_new(h->base, &h->thread)));
+    assert_true(vlt_is_ok(device_thread_new(h->base, "hanging", &h->thread)));
     device_thread_on(h->thread, &events, h);
     *state = h;
     return 0;

@@ -2,6 +2,7 @@
 // vaultd-admin: started by the supervisor, never by hand.
 #include "vaultd/admin/admin.h"
 #include "vaultd/role/role_server.h"
+#include "vaultd/role/role_transfer.h"
 
 static struct admin *of_role(struct role *role) {
     struct admin **slot = role_context(role);
@@ -53,6 +54,7 @@ int main(void) {
         .listener = on_listener,
         .drain = on_drain,
     };
+    role_transfer_log();
     int status = role_run(&hooks, &admin);
     admin_free(admin);
     return status;

@@ -9,6 +9,7 @@
 #include "vaultd/log/log.h"
 #include "vaultd/net/tls.h"
 #include "vaultd/role/role_server.h"
+#include "vaultd/role/role_transfer.h"
 #include "vaultd/view/issuer_health.h"
 
 #define ANSWER_MS 8000 // longer than fetching a key set takes
@@ -47,6 +48,7 @@ static vlt_result start(struct broker *broker, const struct tell_settings_broker
                         struct fault *fault) {
     VLT_TRY(jwks_cache_new(role_base(broker->role), got->issuer_ca, fault, &broker->jwks));
     issuer_health_log(broker->jwks);
+    role_transfer_log();
     VLT_TRY(dpop_nonces_new(got->nonce_key, &broker->nonces));
     broker->book = issuer_book_new(broker->jwks);
     broker->subjects = subject_cache_new();

@@ -3,8 +3,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "libvault/base/clock.h"
 #include "vaultd/ipc/channel_internal.h"
 #include "vaultd/ipc/reasons.h"
+#include "vaultd/log/log.h"
 
 #define FRAMES_EACH_TURN 256 // then other events of the loop have their turn
 
@@ -22,6 +24,23 @@ bool channel_was_unheard(vlt_result result) {
         if (result.class == VLT_UNAVAILABLE && strcmp(result.reason, reasons[i]) == 0)
             return true;
     return false;
+}
+
+// ---- The end of a call ----
+
+static void log_call(const struct channel *channel, const struct pending *ended,
+                     vlt_result result) {
+    uint32_t took_ms = ended->asked_ms ? (uint32_t)clock_elapsed_ms() - ended->asked_ms : 0;
+    log_debug("ask_%s to %s: %s in %u ms%s%s", ipc_message_row(ended->message)->name,
+              channel ? ipc_role_name(channel->peer) : "nobody", vlt_class_name(result.class),
+              took_ms, result.reason[0] ? ": " : "", result.reason);
+}
+
+void channel_finish(const struct channel *channel, const struct pending *ended, vlt_result result,
+                    struct bytes frame) {
+    if (log_shows(LOG_LEVEL_DEBUG))
+        log_call(channel, ended, result);
+    ipc_dispatch_answer(ended->message, result, frame, ended->done, ended->context);
 }
 
 // ---- Life ----
@@ -112,8 +131,8 @@ static void channel_end(struct channel *channel) {
         struct pending ended = channel->pending[i];
         channel->pending[i] = (struct pending){0};
         if (ended.done && !ended.is_given_up)
-            ipc_dispatch_answer(ended.message, vlt_fail(VLT_UNAVAILABLE, REASON_UNANSWERED),
-                                bytes_of(NULL, 0), ended.done, ended.context);
+            channel_finish(channel, &ended, vlt_fail(VLT_UNAVAILABLE, REASON_UNANSWERED),
+                           bytes_of(NULL, 0));
     }
     channel->pending_count = channel->given_up_count = 0;
 }
@@ -184,7 +203,7 @@ static const char *receive_answer(struct channel *channel, unsigned message, uin
         return NULL;
     }
     vlt_result result = class == VLT_CLASS_OK ? vlt_ok() : vlt_fail(class, reason_intern(reason));
-    ipc_dispatch_answer(message, result, bytes_from(rest, r.next), ended.done, ended.context);
+    channel_finish(channel, &ended, result, bytes_from(rest, r.next));
     return NULL;
 }
 

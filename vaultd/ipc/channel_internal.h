@@ -16,11 +16,11 @@ enum frame_kind { FRAME_ASK = 1, FRAME_ANSWER, FRAME_TELL, FRAME_BUNDLE };
 #define OUT_BYTES (CHANNEL_FRAME_MAX + 65536)
 
 struct pending { // our call that waits for an answer
-    unsigned message;
-    uint32_t call;
     void (*done)(void); // NULL: free slot
     void *context;
+    uint32_t call, asked_ms; // low bits of clock_elapsed_ms; 0 where the log does not show it
     unsigned age_s;
+    uint16_t message;
     bool is_given_up; // `done` was called; the answer is still to come
 };
 
@@ -80,6 +80,9 @@ void unsent_free(struct unsent *unsent);
 // channel_patience.c
 bool channel_is_silent(const struct channel *channel, unsigned message);
 // channel.c
+// Calls `done` of a call, which has left its slot. The channel may be NULL.
+void channel_finish(const struct channel *channel, const struct pending *ended, vlt_result result,
+                    struct bytes frame);
 void channel_close(struct channel *channel, const char *why); // ends it and tells the owner
 void channel_end_turn(struct channel *channel); // is_busy ends; it may be freed by this
 

@@ -12,8 +12,8 @@ static void give_up(struct channel *channel, struct pending *slot) {
     const struct pending ended = *slot;
     slot->is_given_up = true; // its place stays taken: the answer may come after all
     channel->given_up_count++;
-    ipc_dispatch_answer(ended.message, vlt_fail(VLT_UNAVAILABLE, CHANNEL_PEER_SILENT),
-                        bytes_of(NULL, 0), ended.done, ended.context);
+    channel_finish(channel, &ended, vlt_fail(VLT_UNAVAILABLE, CHANNEL_PEER_SILENT),
+                   bytes_of(NULL, 0));
 }
 
 static void on_second(evutil_socket_t fd, short what, void *context) {

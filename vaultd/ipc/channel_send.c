@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "libvault/base/clock.h"
 #include "vaultd/ipc/channel_internal.h"
+#include "vaultd/log/log.h"
 
 static uint8_t nothing[1];
 static struct wire_writer nowhere; // what is written for a peer that is gone
@@ -248,30 +250,31 @@ struct wire_writer *channel_begin_ask(struct channel *channel, unsigned message)
     return begin(channel, message, FRAME_ASK, channel->next_call);
 }
 
-static vlt_result send_ask(struct channel *channel, unsigned message, void (*done)(void),
-                           void *context) {
+static vlt_result send_ask(struct channel *channel, const struct pending *ask) {
     if (!channel || channel->is_closed)
         return vlt_fail(VLT_UNAVAILABLE, channel_nobody);
     struct pending *slot = &channel->pending[channel->next_call % CHANNEL_PENDING_MAX];
     if (channel->writer.failed)
         return vlt_fail(VLT_LIMIT, "a field is longer than the message allows");
-    if (channel_is_silent(channel, message))
+    if (channel_is_silent(channel, ask->message))
         return vlt_fail(VLT_UNAVAILABLE, CHANNEL_PEER_SILENT);
     if (slot->done)
         return vlt_fail(VLT_UNAVAILABLE, channel_crowded);
     if (!deliver(channel))
         return vlt_fail(VLT_UNAVAILABLE, channel_clogged);
-    *slot = (struct pending){
-        .message = message, .call = channel->next_call++, .done = done, .context = context};
+    *slot = *ask;
+    slot->call = channel->next_call++;
+    slot->asked_ms = log_shows(LOG_LEVEL_DEBUG) ? (uint32_t)clock_elapsed_ms() : 0;
     channel->pending_count++;
     return vlt_ok();
 }
 
 void channel_send_ask(struct channel *channel, unsigned message, void (*done)(void),
                       void *context) {
-    vlt_result result = send_ask(channel, message, done, context);
+    const struct pending ask = {.message = (uint16_t)message, .done = done, .context = context};
+    vlt_result result = send_ask(channel, &ask);
     if (!vlt_is_ok(result))
-        ipc_dispatch_answer(message, result, bytes_of(NULL, 0), done, context);
+        channel_finish(channel, &ask, result, bytes_of(NULL, 0));
 }
 
 struct wire_writer *channel_begin_tell(struct channel *channel, unsigned message) {

@@ -11,6 +11,7 @@
 #include "vaultd/role/worker.h"
 
 struct device_thread {
+    const char *name;
     struct worker *worker;
     struct hsm *hsm; // the thread's own: the loop never touches it
     atomic_bool is_ending;
@@ -29,7 +30,8 @@ struct device_job {
     struct worker_job job;
     struct device_thread *thread;
     struct device_call call, work;
-    struct device_job *next; // of those that are refused
+    int64_t begun_ms, took_ms; // 0 where the log does not show it
+    struct device_job *next;   // of those that are refused
 };
 
 static struct device_job *job_of(struct worker_job *job) {
@@ -215,18 +217,53 @@ static void came_back(struct device_thread *thread) {
 
 // ---- Calls that are served ----
 
+static void log_call(const struct device_job *device) {
+    static const char *const names[] = {
+        [DEVICE_OPEN] = "open",
+        [DEVICE_CREATE] = "create",
+        [DEVICE_WRAP] = "wrap",
+        [DEVICE_WRAP_PROVEN] = "wrap and prove",
+        [DEVICE_UNWRAP] = "unwrap",
+        [DEVICE_GENERATE] = "generate",
+        [DEVICE_REWRAP] = "rewrap",
+        [DEVICE_DESTROY] = "destroy",
+        [DEVICE_COUNTER_CREATE] = "create a counter",
+        [DEVICE_COUNTER_READ] = "read the counter",
+        [DEVICE_COUNTER_ADVANCE] = "advance the counter",
+        [DEVICE_COUNTER_DESTROY] = "destroy the counter",
+        [DEVICE_SIGNER_CREATE] = "create a signing key",
+        [DEVICE_SIGN] = "sign",
+        [DEVICE_SIGNER_DESTROY] = "destroy a signing key",
+        [DEVICE_APPROVE] = "approve boot states",
+        [DEVICE_CHECK] = "check",
+        [DEVICE_BOOT_READ] = "read PCRs",
+        [DEVICE_ATTEST] = "attest",
+        [DEVICE_CLOSE] = "close",
+    };
+    const struct device_call *work = &device->work;
+    bool is_ok = vlt_is_ok(work->result);
+    log_debug("device %s: %s: %s in %lld ms%s%s", device->thread->name, names[work->kind],
+              vlt_class_name(work->result.class), (long long)device->took_ms, is_ok ? "" : ": ",
+              is_ok ? "" : fault_or_reason(&work->fault, work->result));
+}
+
 static void job_run(struct worker_job *job) {
     struct device_job *device = job_of(job);
     struct device_thread *thread = device->thread;
+    device->begun_ms = log_shows(LOG_LEVEL_DEBUG) ? clock_elapsed_ms() : 0;
     if (thread->is_ending)
         device->work.result = vlt_fail(VLT_UNAVAILABLE, "the keeper is stopping");
     else
         device_serve(&thread->hsm, &device->work);
+    if (device->begun_ms)
+        device->took_ms = clock_elapsed_ms() - device->begun_ms;
 }
 
 static void job_done(struct worker_job *job) {
     struct device_job *device = job_of(job);
     struct device_thread *thread = device->thread;
+    if (log_shows(LOG_LEVEL_DEBUG))
+        log_call(device);
     if (device == thread->stuck) {
         came_back(thread);
         return;
@@ -258,10 +295,12 @@ size_t device_pending(const struct device_thread *thread) {
 
 // ---- Life ----
 
-vlt_result device_thread_new(struct event_base *base, struct device_thread **ret_thread) {
+vlt_result device_thread_new(struct event_base *base, const char *name,
+                             struct device_thread **ret_thread) {
     struct device_thread *thread = calloc(1, sizeof *thread);
     if (!thread)
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
+    thread->name = name;
     thread->last_refused = &thread->refused;
     thread->refuse = event_new(base, -1, 0, on_refuse, thread);
     vlt_result result = thread->refuse ? worker_new(base, &thread->worker)

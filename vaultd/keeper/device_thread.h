@@ -78,7 +78,8 @@ struct device_call {
 #define DEVICE_SLOW_FACTOR 12 // opening a device and making keys may take longer
 
 struct device_thread;
-vlt_result device_thread_new(struct event_base *base,
+// `name`: the device's in the log; kept by reference.
+vlt_result device_thread_new(struct event_base *base, const char *name,
                              struct device_thread **ret_thread) VLT_MUST_USE;
 struct device_thread_events { // any may be NULL; called before `done` of the call
     void (*failed)(void *context);   // a call failed because the device does not answer

@@ -256,7 +256,7 @@ vlt_result devices_reconfigure(struct keeper *keeper) {
                                   .number = (unsigned)devices->count,
                                   .name = keeper->settings.devices[devices->count].name,
                                   .since_s = clock_now_s()};
-        VLT_TRY(device_thread_new(keeper->base, &device->thread));
+        VLT_TRY(device_thread_new(keeper->base, device->name, &device->thread));
         device_thread_on(device->thread, &thread_events, device);
         devices->count++;
     }

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 static const char *log_program = "vaultd";
-static enum log_level log_threshold = LOG_LEVEL_INFO;
+_Atomic enum log_level log_threshold = LOG_LEVEL_INFO; // threads log, too
 
 static bool log_to_journal; // which reads the priority before each line
 
@@ -16,12 +16,14 @@ void log_open(const char *program) {
     log_to_journal = getenv("JOURNAL_STREAM") != NULL;
 }
 
-void log_set_level(enum log_level level) { log_threshold = level; }
+void log_set_level(enum log_level level) {
+    atomic_store_explicit(&log_threshold, level, memory_order_relaxed);
+}
 
 // One write for one line, so that lines of several processes do not mix.
 static void VLT_PRINTF(2, 0) log_line(enum log_level level, const char *format, va_list args) {
     static const int priorities[] = {3, 4, 5, 6, 7}; // syslog's, as sd-daemon(3) reads them
-    if (level > log_threshold)
+    if (!log_shows(level))
         return;
     char line[1024];
     int head = log_to_journal

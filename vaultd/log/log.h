@@ -5,6 +5,8 @@
 #ifndef VLT_LOG_LOG_H
 #define VLT_LOG_LOG_H
 
+#include <stdatomic.h>
+
 #include "libvault/base/result.h"
 
 enum log_level {
@@ -16,7 +18,13 @@ enum log_level {
 };
 
 void log_open(const char *program); // "keeper"; kept by reference
-void log_set_level(enum log_level level);
+void log_set_level(enum log_level level); // LOG_LEVEL_INFO before
+// Is a line of this level written? To be asked before facts are gathered that nothing but
+// a line needs: a time, a name.
+extern _Atomic enum log_level log_threshold; // only for this:
+static inline bool log_shows(enum log_level level) {
+    return level <= atomic_load_explicit(&log_threshold, memory_order_relaxed);
+}
 void log_error(const char *format, ...) VLT_PRINTF(1, 2);
 void log_warning(const char *format, ...) VLT_PRINTF(1, 2);
 void log_notice(const char *format, ...) VLT_PRINTF(1, 2);

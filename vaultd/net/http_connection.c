@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "vaultd/log/log.h"
+
 // Reading stays on while a request is being answered, so that a peer that goes
 // is noticed; HTTP_READ_AHEAD bounds what it may send meanwhile. IN_KEEP: a larger
 // input buffer is given back between requests.
@@ -144,27 +146,29 @@ static bool take_input(struct http_connection *c) {
     return true;
 }
 
+static void begin_exchange(struct http_connection *c) {
+    c->state = CONNECTION_ANSWERING;
+    c->deadline_ms = server_deadline(c->server->settings.answer_ms);
+    c->exchange.is_owed = true;
+    c->exchange.was_abandoned = false;
+    c->exchange.route = NULL;
+    c->exchange.begun_ms = log_shows(LOG_LEVEL_DEBUG) ? clock_elapsed_ms() : 0;
+}
+
 static void call_handler(struct http_connection *c) {
     struct http_server *server = c->server;
     server->counters.requests++;
-    c->state = CONNECTION_ANSWERING;
-    c->deadline_ms = server_deadline(server->settings.answer_ms);
+    begin_exchange(c);
     c->closes = c->closes || !c->reader.request.keep_alive || server->is_draining;
-    c->exchange.is_owed = true;
-    c->exchange.was_abandoned = false;
     server->settings.handler(&c->exchange, server->settings.ctx);
 }
 
 // The handler has it although its body is not here: nothing more than READ_AHEAD is taken
 // from the peer, and what still comes after the answer is passed over.
 static void call_without_body(struct http_connection *c, http_handler *handler) {
-    struct http_server *server = c->server;
-    c->state = CONNECTION_ANSWERING;
-    c->deadline_ms = server_deadline(server->settings.answer_ms);
+    begin_exchange(c);
     c->closes = c->lingers = true;
-    c->exchange.is_owed = true;
-    c->exchange.was_abandoned = false;
-    handler(&c->exchange, server->settings.ctx);
+    handler(&c->exchange, c->server->settings.ctx);
 }
 
 // Does the peer wait for our word (RFC 9110 section 10.1.1)?
@@ -379,8 +383,10 @@ static void on_event(struct bufferevent *bev, short what, void *ctx) {
         handshake_done(c);
         return;
     }
-    if (c->state == CONNECTION_HANDSHAKE)
+    if (c->state == CONNECTION_HANDSHAKE) {
         c->server->counters.tls_failures++;
+        connection_log_no_tls(c);
+    }
     connection_ended(c, what & BEV_EVENT_ERROR || !(what & BEV_EVENT_EOF));
 }
 

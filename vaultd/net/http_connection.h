@@ -35,6 +35,8 @@ struct http_exchange {
     struct http_connection *connection;
     bool is_owed;       // the handler has it and has not replied
     bool was_abandoned; // answered for the handler (503); its reply is dropped
+    const char *route;  // for the log; NULL: none takes it
+    int64_t begun_ms;   // 0: the log does not show it
     http_release *gone; // stream: told once when the peer goes
     void *gone_ctx;
     const struct http_review *review; // NULL: its answer leaves as it is
@@ -124,6 +126,11 @@ static inline void connection_push(struct http_connection *c) {
 // http_exchange.c
 // An answer of the server itself, as problem+json; closes and lingers.
 void connection_refuse(struct http_connection *c, unsigned status, const char *detail);
+
+// http_log.c: a line each, where the level shows it
+void connection_log_answer(struct http_connection *c, unsigned status,
+                           const struct http_header *headers, size_t header_count);
+void connection_log_no_tls(struct http_connection *c);
 
 // http_server.c
 // Closes one of those that may go, the one that has been here longest. False: there is none.

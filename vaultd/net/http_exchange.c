@@ -171,6 +171,7 @@ static void answer(struct http_connection *c, unsigned status, const struct http
         .header_count = header_count,
         .framing = status_has_no_body(status) ? HTTP_BODY_NONE : HTTP_BODY_LENGTH,
         .body_bytes = payload->size};
+    connection_log_answer(c, status, headers, header_count);
     c->closes = c->closes || c->peer_is_done;
     bool has_body = write_head(c, &wanted) && wanted.framing == HTTP_BODY_LENGTH &&
                     c->reader.request.method != HTTP_HEAD;
@@ -210,6 +211,8 @@ void http_exchange_read_body(struct http_exchange *x) {
     if (!c->is_advancing)
         connection_advance_later(c);
 }
+
+void http_exchange_set_route(struct http_exchange *x, const char *route) { x->route = route; }
 
 void http_exchange_set_review(struct http_exchange *x, const struct http_review *review,
                               void *ctx) {
@@ -324,6 +327,7 @@ vlt_result http_exchange_stream_begin(struct http_exchange *x, unsigned status,
                                      .header_count = header_count, .framing = HTTP_BODY_CHUNKED};
     if (!write_head(c, &wanted))
         return vlt_fail(VLT_BUG, "a header to be written is not one valid field");
+    connection_log_answer(c, status, headers, header_count);
     c->state = CONNECTION_STREAMING;
     send_message(c, &(struct payload){0});
     if (c->state == CONNECTION_CLOSED)

@@ -98,6 +98,7 @@ void http_router_dispatch(const struct http_router *router, struct http_exchange
     unsigned allowed;
     const struct http_route *route =
         find_route(router, request->method, path, &parameters, &allowed);
+    http_exchange_set_route(x, route ? route->path : NULL);
     if (!route && !allowed)
         http_exchange_reply_problem(x, &(struct http_problem){.status = 404});
     else if (!route)
@@ -127,6 +128,7 @@ void http_router_too_large(const struct http_router *router, struct http_exchang
     if (router->too_large &&
         vlt_is_ok(http_path_normalise(request->path, normal, sizeof normal, &path)))
         route = find_route(router, request->method, path, &parameters, &allowed);
+    http_exchange_set_route(x, route ? route->path : NULL);
     if (route)
         router->too_large(x, route, &parameters, router->ctx);
     else

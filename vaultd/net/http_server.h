@@ -104,6 +104,10 @@ const struct http_peer *http_exchange_peer(const struct http_exchange *x);
 // The peer has closed, as far as is known: a reply is still due and is dropped.
 bool http_exchange_peer_is_gone(const struct http_exchange *x);
 
+// What the log calls its path: a static text, such as the path of a route; NULL: none.
+// What a client sends as a path may hold a token by mistake.
+void http_exchange_set_route(struct http_exchange *x, const char *route);
+
 // From a gate only: the body may come. The handler is called when it is there.
 void http_exchange_read_body(struct http_exchange *x);
 

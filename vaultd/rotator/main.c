@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "vaultd/log/log.h"
+#include "vaultd/role/role_transfer.h"
 #include "vaultd/rotator/work.h"
 
 #define HEAP_BYTES (6u << 20)
@@ -54,6 +55,7 @@ static vlt_result start(struct rotator *rotator) {
     static const struct timeval second = {1, 0};
     struct event_base *base = role_base(rotator->role);
     secret_heap_adopt(take_jansson);
+    role_transfer_log();
     VLT_TRY(call_new(base, &rotator->call));
     rotator->program = program_new(base, rotator->role);
     rotator->tick = event_new(base, -1, EV_PERSIST, on_tick, rotator);

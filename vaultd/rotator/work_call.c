@@ -29,13 +29,14 @@ vlt_result work_host(struct work *work, enum recipe_step step, struct fault *fau
 
 // ---- Answers ----
 
+static const char *const step_names[RECIPE_STEP_COUNT] = {"list", "mint", "verify", "revoke"};
+
 // "mint: the provider answered 500", or why it did not.
 static void explain(enum recipe_step step, unsigned status, const char *why, char text[256]) {
-    static const char *const names[RECIPE_STEP_COUNT] = {"list", "mint", "verify", "revoke"};
     if (why[0])
-        snprintf(text, 256, "%s: %s", names[step], why);
+        snprintf(text, 256, "%s: %s", step_names[step], why);
     else
-        snprintf(text, 256, "%s: the provider answered %u", names[step], status);
+        snprintf(text, 256, "%s: the provider answered %u", step_names[step], status);
 }
 
 static bool is_known(const struct work *work, const char *id) {
@@ -131,6 +132,7 @@ static void answered(struct work *work, enum recipe_step step, unsigned status, 
     char text[256];
     enum recipe_verdict verdict = recipe_judge(work->recipe, step, status);
     explain(step, status, why, text);
+    log_debug("%s: %s by %s: %u", work->name, step_names[step], recipe_name(work->recipe), status);
     if (verdict == RECIPE_DONE)
         on_done(work, step, body);
     else if (verdict == RECIPE_REFUSED && step == RECIPE_VERIFY)

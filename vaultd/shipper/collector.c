@@ -82,6 +82,7 @@ static vlt_result collector_deliver(struct sink *sink, const struct source_batch
         curl_easy_setopt(sink->curl, CURLOPT_POSTFIELDS, (const char *)batch->lines.at) != CURLE_OK)
         return vlt_fail(VLT_UNAVAILABLE, "out of memory");
     CURLcode code = curl_easy_perform(sink->curl);
+    transfer_tell(sink->curl, code);
     curl_easy_setopt(sink->curl, CURLOPT_ERRORBUFFER, NULL);
     curl_easy_setopt(sink->curl, CURLOPT_POSTFIELDS, NULL);
     if (code != CURLE_OK)

@@ -9,6 +9,7 @@
 #include "libvault/crypto/crypto.h"
 #include "vaultd/log/log.h"
 #include "vaultd/role/role.h"
+#include "vaultd/role/role_transfer.h"
 #include "vaultd/shipper/sink.h"
 
 #define DESCRIPTION_MAX 4096
@@ -35,6 +36,7 @@ static vlt_result on_settings(struct role *role, struct bytes frame, bool is_fir
     log_set_level((enum log_level)tell.log_level);
     if (is_first) {
         VLT_TRY(crypto_open());
+        role_transfer_log();
         if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
             return vlt_fail(VLT_UNAVAILABLE, "the HTTP client does not start");
         VLT_TRY(shipping_init(shipping));

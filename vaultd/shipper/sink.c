@@ -160,6 +160,8 @@ static vlt_result deliver_next(struct sink_thread *t, struct fault *fault) {
     if (t->sent == t->position.next)
         t->unconfirmed_since_ms = clock_elapsed_ms();
     VLT_TRY(t->table->deliver(t->sink, &t->batch, t->checkpoint.origin, fault, &t->pause_ms));
+    log_debug("the %s was sent %zu entries after %llu", sink_kind_name(t->kind), t->batch.count,
+              (unsigned long long)t->sent);
     t->sent += t->batch.count;
     return vlt_ok();
 }

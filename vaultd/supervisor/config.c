@@ -107,7 +107,7 @@ static const cyaml_schema_field_t config_rotation_fields[] = {
     NUMBER(config_rotation, checkpoint_days),
     NUMBER(config_rotation, system_days),
     CYAML_FIELD_END};
-static const cyaml_schema_field_t config_fields[] = {
+const cyaml_schema_field_t config_fields[] = {
     TEXT(config, issuer),
     TEXT(config, store),
     TEXT(config, profiles),

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "libvault/base/buf.h"
 #include "libvault/base/fault.h"
 
 // Names that log_level may have, in the order of LOG_LEVEL_…; NULL ends them.
@@ -102,6 +103,9 @@ vlt_result config_boot_pcrs(const struct config_device *device, struct fault *fa
                             uint32_t *ret_pcrs) VLT_MUST_USE;
 vlt_result config_load(const char *path, struct fault *fault,
                        struct config **ret_config) VLT_MUST_USE;
+// Keys whose values differ, such as "log_level, broker.listen"; added to `text`. Names only:
+// the URL of a receiver or an argument of a program may be nobody's business.
+void config_changes(const struct config *now, const struct config *before, struct buf *text);
 // Is anything shipped to anybody?
 bool config_ships(const struct config *config);
 // Name of the audit log: audit.origin, or the issuer's.

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The steps of config_load that follow the schema. Called by config.c only.
+// The schema, and the steps of config_load that follow it; for config….c only.
 #ifndef VLT_SUPERVISOR_CONFIG_INTERNAL_H
 #define VLT_SUPERVISOR_CONFIG_INTERNAL_H
 
 #include "vaultd/supervisor/config.h"
 #include "vaultd/supervisor/config_file.h"
+
+// Every key of the file.
+extern const cyaml_schema_field_t config_fields[];
 
 // Gives every key that the file leaves out its default (vaultd.conf(5)): texts are never
 // NULL afterwards. False: out of memory.

@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "vaultd/log/log.h"
@@ -106,6 +107,7 @@ static void start(struct supervisor *supervisor, struct running_program *place,
         return;
     }
     place->pid = pid;
+    log_debug("driver program %s runs as process %d", arguments[0], (int)pid);
     event_add(place->deadline, &limit);
 }
 
@@ -126,12 +128,15 @@ void program_run(struct supervisor *supervisor, struct bytes name, int fd) {
     free(copy);
 }
 
-bool program_exited(struct supervisor *supervisor, pid_t pid) {
+bool program_exited(struct supervisor *supervisor, pid_t pid, int status) {
     for (size_t i = 0; i < PROGRAMS_RUNNING_MAX; i++) {
         struct running_program *program = &supervisor->programs[i];
         if (program->pid != pid)
             continue;
         kill(-pid, SIGKILL); // what it left behind
+        log_debug("driver program, process %d, %s %d", (int)pid,
+                  WIFSIGNALED(status) ? "was ended by signal" : "exited with status",
+                  WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
         program->pid = 0;
         event_del(program->deadline);
         return true;

@@ -315,7 +315,7 @@ static void child_exited(struct supervisor *supervisor, struct child *child, int
 void roles_exited(struct supervisor *supervisor) {
     int status;
     for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
-        for (size_t i = program_exited(supervisor, pid) ? topology_role_count : 0;
+        for (size_t i = program_exited(supervisor, pid, status) ? topology_role_count : 0;
              i < topology_role_count; i++)
             for (unsigned n = 0; n < TOPOLOGY_WORKERS_MAX; n++) {
                 struct child *child = &supervisor->children[topology_roles[i].role][n];

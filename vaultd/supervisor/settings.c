@@ -211,11 +211,41 @@ void settings_files_done(struct settings_files *files) {
     *files = (struct settings_files){0};
 }
 
+static bool is_same(const char *one, const char *other) {
+    return strcmp(one ? one : "", other ? other : "") == 0;
+}
+
+void settings_files_changes(const struct settings_files *now, const struct settings_files *before,
+                            struct buf *text) {
+    const struct {
+        const char *key, *now, *before;
+    } files[] = {
+        {"audit.pseudonym_key", now->pseudonym_key, before->pseudonym_key},
+        {"broker.tls_certificate", now->broker_certificate, before->broker_certificate},
+        {"broker.tls_key", now->broker_key, before->broker_key},
+        {"broker.issuer_ca", now->issuer_ca, before->issuer_ca},
+        {"rotator.provider_ca", now->provider_ca, before->provider_ca},
+        {"admin.tls_certificate", now->admin_certificate, before->admin_certificate},
+        {"admin.tls_key", now->admin_key, before->admin_key},
+        {"redeemer.tls_certificate", now->redeemer_certificate, before->redeemer_certificate},
+        {"redeemer.tls_key", now->redeemer_key, before->redeemer_key},
+        {"shipping.syslog_ca", now->syslog_ca, before->syslog_ca},
+        {"shipping.syslog_certificate", now->syslog_certificate, before->syslog_certificate},
+        {"shipping.syslog_key", now->syslog_key, before->syslog_key},
+        {"shipping.collector_ca", now->collector_ca, before->collector_ca},
+        {"shipping.collector_header_file", now->collector_header, before->collector_header},
+    };
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        if (!is_same(files[i].now, files[i].before))
+            buf_put_format(text, "%sthe file of %s", text->size ? ", " : "", files[i].key);
+}
+
 // ---- Messages ----
 
-static uint8_t log_level_number(const char *name) {
+uint8_t settings_log_level(const struct config *config) {
     uint8_t number = 0;
-    while (strcmp(config_log_levels[number], name) != 0) // config.c let only these pass
+    // config.c let only these pass
+    while (strcmp(config_log_levels[number], config->log_level) != 0)
         number++;
     return number;
 }
@@ -229,7 +259,7 @@ static void tell_broker(struct channel *channel, const struct config *c,
         .tls_certificate = T(f->broker_certificate), .tls_key = T(f->broker_key),
         .issuer_ca = T(f->issuer_ca), .max_connections = c->broker.max_connections,
         .request_deadline_ms = c->broker.request_deadline_ms, .idle_ms = c->broker.idle_ms,
-        .token_lifetime_s = c->tokens.lifetime_s, .log_level = log_level_number(c->log_level)};
+        .token_lifetime_s = c->tokens.lifetime_s, .log_level = settings_log_level(c)};
     memcpy(tell.nonce_key, f->nonce_key, sizeof tell.nonce_key);
     tell_settings_broker(channel, &tell, -1);
 }
@@ -255,7 +285,7 @@ static void tell_admin(struct channel *channel, const struct config *c,
         .oidc_tenant = T(c->admin.oidc_tenant), .ships = config_ships(c),
         .max_connections = c->admin.max_connections,
         .request_deadline_ms = c->admin.request_deadline_ms, .idle_ms = c->admin.idle_ms,
-        .log_level = log_level_number(c->log_level)};
+        .log_level = settings_log_level(c)};
     tell_settings_admin(channel, &tell, -1);
 }
 
@@ -266,7 +296,7 @@ static void tell_redeemer(struct channel *channel, const struct config *c,
         .tls_certificate = T(f->redeemer_certificate), .tls_key = T(f->redeemer_key),
         .max_connections = c->redeemer.max_connections,
         .request_deadline_ms = c->redeemer.request_deadline_ms, .idle_ms = c->redeemer.idle_ms,
-        .cache_max_s = c->redeemer.cache_max_s, .log_level = log_level_number(c->log_level)};
+        .cache_max_s = c->redeemer.cache_max_s, .log_level = settings_log_level(c)};
     tell_settings_redeemer(channel, &tell, -1);
 }
 
@@ -317,7 +347,7 @@ static void tell_keeper(struct channel *channel, const struct config *c,
         .checkpoint_age_s = c->rotation.checkpoint_days * DAY_S,
         .signs_in_device = strcmp(c->tokens.signing_key, "device") == 0,
         .retry_s = c->rotator.retry_s,
-        .log_level = log_level_number(c->log_level)};
+        .log_level = settings_log_level(c)};
     memcpy(tell.device_boot_approver, f->boot[0].approver, sizeof tell.device_boot_approver);
     tell_settings_keeper(channel, &tell, -1);
 }
@@ -327,7 +357,7 @@ static void tell_rotator(struct channel *channel, const struct config *c,
     struct tell_settings_rotator tell = {.recipes_dir = T(c->recipes),
                                          .provider_ca = T(f->provider_ca),
                                          .call_timeout_ms = c->rotator.call_timeout_ms,
-                                         .log_level = log_level_number(c->log_level)};
+                                         .log_level = settings_log_level(c)};
     tell_settings_rotator(channel, &tell, -1);
 }
 
@@ -337,7 +367,7 @@ static void tell_auditor(struct channel *channel, const struct config *c,
                                          .origin = T(config_origin(c)),
                                          .pseudonym_key = T(f->pseudonym_key),
                                          .archive = T(c->audit.archive),
-                                         .log_level = log_level_number(c->log_level)};
+                                         .log_level = settings_log_level(c)};
     tell_settings_auditor(channel, &tell, -1);
 }
 
@@ -349,7 +379,7 @@ static void tell_shipper(struct channel *channel, const struct config *c,
         .syslog_ca = T(f->syslog_ca), .syslog_certificate = T(f->syslog_certificate),
         .syslog_key = T(f->syslog_key), .collector = T(s->collector),
         .collector_ca = T(f->collector_ca), .collector_header = T(f->collector_header),
-        .file = T(s->file), .log_level = log_level_number(c->log_level)};
+        .file = T(s->file), .log_level = settings_log_level(c)};
     tell_settings_shipper(channel, &tell, -1);
 }
 

@@ -4,6 +4,7 @@
 #ifndef VLT_SUPERVISOR_SETTINGS_H
 #define VLT_SUPERVISOR_SETTINGS_H
 
+#include "libvault/base/buf.h"
 #include "vaultd/ipc/channel.h"
 #include "vaultd/supervisor/config.h"
 
@@ -27,6 +28,10 @@ struct settings_files {
 vlt_result settings_files_read(const struct config *config, struct fault *fault,
                                struct settings_files *ret_files) VLT_MUST_USE;
 void settings_files_done(struct settings_files *files); // wipes the keys
+// Files of which the content has changed, by their keys, after ", " where there is text.
+void settings_files_changes(const struct settings_files *now, const struct settings_files *before,
+                            struct buf *text);
+uint8_t settings_log_level(const struct config *config); // LOG_LEVEL_…
 void settings_tell(struct channel *channel, enum ipc_role role, const struct config *config,
                    const struct settings_files *files);
 

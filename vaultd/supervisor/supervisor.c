@@ -109,6 +109,20 @@ static vlt_result check_reloadable(const struct config *now, const struct config
     return check_places(now, before, fault);
 }
 
+// For whoever wonders whether vaultd saw what was changed.
+static void log_changes(const struct supervisor *supervisor, const struct config *now,
+                        const struct settings_files *files) {
+    struct buf text;
+    if (!log_shows(LOG_LEVEL_DEBUG))
+        return;
+    buf_init(&text, 4096);
+    config_changes(now, supervisor->config, &text);
+    settings_files_changes(files, &supervisor->files, &text);
+    const char *changed = text.size ? buf_text(&text) : "nothing";
+    log_debug("what the reload changes: %s", changed ? changed : "more than fits here");
+    buf_done(&text);
+}
+
 static vlt_result reload(struct supervisor *supervisor, struct fault *fault) {
     struct config *config;
     struct settings_files files;
@@ -123,6 +137,8 @@ static vlt_result reload(struct supervisor *supervisor, struct fault *fault) {
     // Workers that were told the key before do not take another one.
     memcpy(files.nonce_key, supervisor->files.nonce_key, sizeof files.nonce_key);
     keep_workers(config, supervisor->config);
+    log_set_level((enum log_level)settings_log_level(config));
+    log_changes(supervisor, config, &files);
     config_free(supervisor->config);
     settings_files_done(&supervisor->files);
     supervisor->config = config;
@@ -172,6 +188,7 @@ vlt_result supervisor_start(struct supervisor *supervisor, struct fault *fault) 
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     VLT_TRY(config_load(supervisor->config_path, fault, &supervisor->config));
+    log_set_level((enum log_level)settings_log_level(supervisor->config));
     VLT_TRY(settings_files_read(supervisor->config, fault, &supervisor->files));
     secret_files_warn(supervisor->config);
     VLT_TRY(folders_make(supervisor->config, fault));

@@ -79,7 +79,8 @@ bool roles_identity(const struct config *config, enum ipc_role role, struct chil
 // program.c: programs of rotator.programs, run for the rotator as its user. Takes
 // the descriptor, which becomes standard input and output.
 void program_run(struct supervisor *supervisor, struct bytes name, int fd);
-bool program_exited(struct supervisor *supervisor, pid_t pid); // false: it is none
+// `status` as of waitpid. False: it is none.
+bool program_exited(struct supervisor *supervisor, pid_t pid, int status);
 // Kills what runs, when the rotator has ended: nobody hears the answer, and the next one
 // takes the step up again.
 void programs_end(struct supervisor *supervisor);

@@ -208,7 +208,7 @@ class Lab:
         config = {
             "issuer": self.origin, "store": self.store_folder, "profiles": f"{self.prefix}/share/vaultd/profiles",
             "recipes": f"{self.prefix}/share/vaultd/recipes",
-            "log_level": "debug", "drain_ms": 5000, "device": dict(self.device.settings),
+            "log_level": "info", "drain_ms": 5000, "device": dict(self.device.settings),
             "broker": {"listen": f"127.0.0.1:{self.broker_port}", "tls_certificate": f"{f}/broker.pem", "tls_key": f"{f}/broker.key",
                        "issuer_ca": self.ca},
             "admin": {"socket": self.admin_socket}, "redeemer": {"socket": self.redeem_socket},
