@@ -81,10 +81,10 @@ static void forget_everything(void) {
         free(lost[--lost_count].before);
 }
 
-// Of the records that have another value now, or none.
+// Of some of the records that have another value now, or none.
 static uint64_t traces(const struct place *place, char letter) {
     uint64_t found = 0;
-    for (unsigned i = 2; i < RECORDS; i += 3) {
+    for (unsigned i = 2; i < RECORDS; i += 27) {
         char needle[40];
         snprintf(needle, sizeof needle, "SECRET-%c-%04u", letter, i);
         found += count(place, needle);
