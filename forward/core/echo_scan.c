@@ -54,7 +54,17 @@ static void add(struct echo_scan *scan, struct bytes form) {
         scan->longest = form.size;
 }
 
+// Who reads a header does not see spaces at its ends.
+static struct bytes without_spaces(struct bytes secret) {
+    while (secret.size && secret.at[0] == ' ')
+        secret = bytes_from(secret, 1);
+    while (secret.size && secret.at[secret.size - 1] == ' ')
+        secret.size--;
+    return secret;
+}
+
 void echo_scan_add(struct echo_scan *scan, struct bytes secret, uint8_t *room) {
+    secret = without_spaces(secret);
     if (secret.size < ECHO_SECRET_MIN)
         return;
     add(scan, secret);

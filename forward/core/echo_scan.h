@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A provider that repeats what it was sent would hand the credential to the client. This
 // covers it with asterisks in what passes, in pieces of any size, and changes no length:
-// as it was sent, percent-encoded, and as a JSON text. What is encoded in another way, or
-// is shorter than ECHO_SECRET_MIN, is not found.
+// as it was sent, percent-encoded, and as a JSON text; without spaces at its ends. What is
+// encoded in another way, or is shorter than ECHO_SECRET_MIN, is not found.
 //
 // The memory is the caller's, who wipes it: the forms of secrets, and what is held back,
 // which may be the beginning of one.

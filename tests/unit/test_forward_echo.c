@@ -62,6 +62,7 @@ static void check(const char *const *secrets, size_t count, const char *text,
 
 static void echo_covers_each_form(void **state) {
     static const char *const secret[] = {SECRET}, *const key[] = {"0123456789abcdef"};
+    static const char *const spaced[] = {"  first secret "};
     check(secret, 1, "Bearer " SECRET ".", "Bearer ***************.");
     check(secret, 1, "?key=sk-live%2Fa%2Bb%22c%5Cd&", "?key=***********************&");
     check(secret, 1, "?key=sk-live%2fa%2bb%22c%5cd&", "?key=***********************&");
@@ -70,6 +71,8 @@ static void echo_covers_each_form(void **state) {
     check(key, 1, "0123456789abcdef0123456789abcdef", "********************************");
     check(key, 1, "00123456789abcdef", "0****************");
     check(key, 1, "01234560123456789abcdef", "0123456****************");
+    check(spaced, 1, "[\"first secret\"]", "[\"************\"]"); // as a header's reader sees it
+    check(spaced, 1, "Bearer   first secret \n", "Bearer   ************ \n");
 }
 
 static void echo_lets_everything_else_pass(void **state) {
