@@ -68,6 +68,7 @@ def a_killed_role_is_replaced():
         operations = [entry["operation"] for entry in lab.audit()]
         need(operations.count("role.restart") >= 4, operations)
         need("admin: vault.init by uid " in lab.log() and "  by" not in lab.log(), "words of the log stand apart")
+        need("admin: vault.status by uid " not in lab.log(), "who only looks is not among those who did something")
 
 
 def who_follows_the_log_waits_for_a_restart():
@@ -239,6 +240,7 @@ def at_debug_the_log_tells_what_goes_on_and_no_secret():
             malformed.connect(lab.redeem_socket)
             malformed.sendall(f"{token} / HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             need(malformed.recv(20).startswith(b"HTTP/1.1 "), "a method that is none")
+        need(lab.admin("GET", "/v1/rotate/signing").status == 200, "a look at a rotation")
         nobody = free_port()
         lab.vaultctl("issuer", "add", "away", "--issuer", f"https://localhost:{nobody}", "--audience", "vaultd", "--group", "groups=*")
         lab.write_config(json.dumps({**lab.config(), "hang_s": 29}))
@@ -252,6 +254,7 @@ def at_debug_the_log_tells_what_goes_on_and_no_secret():
                      r"redeemer: POST /v1/redeem from unix: 200 in \d+ ms, audit entry \d+", r"redeemer: GET /v1/ready from unix: 200 in \d+ ms",
                      r"redeemer: unix sent no request that can be read: \d+",
                      r"admin: POST /v1/tenants/\{tenant\}/credentials/\{name\} from unix: 20\d in \d+ ms",
+                     r"admin: rotation\.read by uid 0 \(root\)", r"admin: credential\.put default openai-prod by uid 0 \(root\)",
                      r"broker: ask_sign to keeper: ok in \d+ ms", r"redeemer: ask_open to keeper: denied in \d+ ms: .+",
                      r"keeper: ask_record to auditor: ok in \d+ ms", r"keeper: device main: create: ok in \d+ ms",
                      r"keeper: device main: unwrap: ok in \d+ ms", rf"admin: GET to localhost:{nobody}: failed in \d+ ms: .+onnect.*",

@@ -64,7 +64,7 @@ static void when_sealed(struct admin_work *work) {
 
 OP(op_recovery_key) {
     static void (*go_on)(struct admin_work *work) = go_on_for_key;
-    struct admin_work *work = work_new(ctx, x, "vault.recover");
+    struct admin_work *work = work_new(ctx, x, "recovery.read");
     if (!work)
         return;
     work->more = &go_on;

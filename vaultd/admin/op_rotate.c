@@ -41,7 +41,8 @@ static void known(vlt_result result, const struct answer_rotate *answer, void *c
 
 static void rotate(struct admin *admin, struct http_exchange *x, enum rotation_kind kind,
                    const struct record_tenant *tenant, struct ask_rotate *ask) {
-    struct admin_work *work = work_new(admin, x, operations[kind]);
+    struct admin_work *work =
+        work_new(admin, x, ask->mode == ROTATION_LOOK ? "rotation.read" : operations[kind]);
     if (!work)
         return;
     if (tenant)

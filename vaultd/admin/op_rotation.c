@@ -209,7 +209,8 @@ static void known(vlt_result result, const struct answer_job_order *answer, void
 static void job_ask(struct admin *admin, struct http_exchange *x,
                     const struct record_tenant *tenant, const char *name, json_t *plan,
                     enum rotation_mode mode) {
-    struct admin_work *work = work_new(admin, x, "rotate.credential");
+    struct admin_work *work =
+        work_new(admin, x, mode == ROTATION_LOOK ? "rotation.read" : "rotate.credential");
     if (!work) {
         json_decref(plan);
         return;

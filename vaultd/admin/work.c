@@ -65,9 +65,12 @@ struct bytes work_event(struct admin_work *work, enum audit_outcome outcome, con
 void work_reply(struct admin_work *work, uint64_t revision) {
     json_t *reply = work->reply ? work->reply : json_object();
     work->reply = NULL;
+    bool is_read = http_exchange_request(work->x)->method == HTTP_GET;
     answer_json(work->x, work->status, reply, revision);
-    log_info("%s%s%s%s%s by %s", work->operation, work->tenant_name[0] ? " " : "",
-             work->tenant_name, work->subject[0] ? " " : "", work->subject, work->caller.name);
+    (is_read ? log_debug : log_info)("%s%s%s%s%s by %s", work->operation,
+                                     work->tenant_name[0] ? " " : "", work->tenant_name,
+                                     work->subject[0] ? " " : "", work->subject,
+                                     work->caller.name);
     work_free(work);
 }
 
