@@ -38,7 +38,8 @@ void echo_scan_begin(struct echo_scan *scan, uint8_t *room);
 // form is made of these. Of the last piece, which may be empty, nothing is.
 void echo_feed(struct echo_scan *scan, uint8_t *at, size_t size, bool is_last,
                struct bytes *ret_before, size_t *ret_size);
-// Of a text that is whole (a header's value).
+// Of a text that stands in one place. What is not whole yet is left, and found when more of it
+// has come and this is called again.
 void echo_cover(struct echo_scan *scan, uint8_t *at, size_t size);
 
 #endif
