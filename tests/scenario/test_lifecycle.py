@@ -68,7 +68,8 @@ def a_killed_role_is_replaced():
         operations = [entry["operation"] for entry in lab.audit()]
         need(operations.count("role.restart") >= 4, operations)
         need("admin: vault.init by uid " in lab.log() and "  by" not in lab.log(), "words of the log stand apart")
-        need("admin: vault.status by uid " not in lab.log(), "who only looks is not among those who did something")
+        need(lab.admin("GET", "/v1/rotate/signing").status == 200, "a look at a rotation")
+        need("rotation.read" not in lab.log() and "admin: rotate." not in lab.log(), "who only looks is not among those who did something")
 
 
 def who_follows_the_log_waits_for_a_restart():
