@@ -148,7 +148,7 @@ static vlt_result step_gaps(struct store_scrub *scrub) {
     return scrub->number >= pages->count ? free_begin(scrub) : vlt_ok();
 }
 
-static vlt_result sync(struct store_scrub *scrub, bool is_last) {
+static vlt_result sync_cleared(struct store_scrub *scrub, bool is_last) {
     vlt_result result = scrub_pages_sync(&scrub->pages, is_last);
     if (!vlt_is_ok(result))
         scrub->store->zeros_are_synced = false;
@@ -163,7 +163,7 @@ static vlt_result free_ended(struct store_scrub *scrub) {
     if (scrub->later > 0)
         return free_begin(scrub);
     scrub->phase = PHASE_SEARCH;
-    return sync(scrub, true);
+    return sync_cleared(scrub, true);
 }
 
 static vlt_result clear_free_page(struct store_scrub *scrub, uint64_t number) {
@@ -216,7 +216,7 @@ vlt_result store_scrub_step(struct store_scrub *scrub, bool *ret_is_done) {
     else if (scrub->phase == PHASE_SEARCH)
         result = step_search(scrub);
     VLT_TRY(result);
-    VLT_TRY(sync(scrub, false));
+    VLT_TRY(sync_cleared(scrub, false));
     *ret_is_done = scrub->phase == PHASE_DONE;
     return vlt_ok();
 }

@@ -87,8 +87,10 @@ static bool is_zero(const uint8_t *at, size_t size) {
 // A part of one page, whose contents are at hand.
 static vlt_result clear(struct scrub_pages *pages, uint64_t number, uint8_t *page, size_t from,
                         size_t to) {
-    bool was_zero = from >= to || is_zero(page + from, to - from);
-    if (from >= to || (was_zero && pages->zeros_are_synced))
+    if (from >= to)
+        return vlt_ok();
+    bool was_zero = is_zero(page + from, to - from);
+    if (was_zero && pages->zeros_are_synced)
         return vlt_ok();
     memset(page + from, 0, to - from);
     off_t at = (off_t)(number * pages->page_bytes + from);
